@@ -1,0 +1,204 @@
+"""A taxonomy: a tree whose leaves are the classes, of any ranks and any depth.
+
+Nodes are numbered depth first, the root 0, so that a node's subtree is a contiguous range of nodes
+and covers a contiguous range of leaves. A leaf's class index is its place among the leaves.
+"""
+
+import dataclasses
+import difflib
+import functools
+
+import numpy as np
+
+from tfvision.errors import DataError
+from tfvision.runs import read_json, write_json
+
+ROOT_NAME = "life"  # the synthetic root: to answer it is to abstain
+
+
+@dataclasses.dataclass(frozen=True)
+class Taxonomy:
+    """The lineages of all classes, sorted; everything else follows from them.
+
+    Attributes:
+      ranks: names of the ranks, coarsest first, e.g. ("kingdom", ..., "species").
+      lineages: one tuple a class, a name for each rank; "" where the tree skips that rank.
+    """
+
+    ranks: tuple[str, ...]
+    lineages: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def from_lineages(cls, ranks, lineages):
+        """Builds a taxonomy from lineages in any order, with repetitions.
+
+        Raises:
+          DataError: a lineage is empty, or ends where another goes on.
+        """
+        unique = tuple(sorted({tuple(lineage) for lineage in lineages}))
+        for lineage in unique:
+            if not any(lineage):
+                raise DataError(f"a photo has no name at any of the ranks {', '.join(ranks)}")
+        taxonomy = cls(tuple(ranks), unique)
+        paths = {taxonomy._path(leaf) for leaf in range(len(unique))}
+        for path in paths:
+            for end in range(1, len(path)):
+                if path[:end] in paths:
+                    raise DataError(
+                        f"{path[end - 1][1]!r} is a class of its own and the parent of {path[end][1]!r}: "
+                        "give its photos a name at the finer rank or leave them out"
+                    )
+        return taxonomy
+
+    @classmethod
+    def load(cls, path):
+        """Reads what `save` wrote. Raises RunError."""
+        stored = read_json(path)
+        return cls(tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"]))
+
+    def save(self, path):
+        """Writes the taxonomy as JSON, atomically."""
+        write_json(path, {"ranks": self.ranks, "lineages": self.lineages})
+
+    def __len__(self):
+        """The number of classes."""
+        return len(self.lineages)
+
+    @property
+    def node_count(self):
+        """The number of nodes, root included."""
+        return len(self.names)
+
+    @property
+    def names(self):
+        """The name of each node, tuple of str [nodes]."""
+        return self._nodes["name"]
+
+    @property
+    def node_ranks(self):
+        """The rank of each node, tuple of str [nodes]; "root" for the root."""
+        return self._nodes["rank"]
+
+    @property
+    def parents(self):
+        """The parent of each node, int32 [nodes]; the root's is -1."""
+        return self._nodes["parent"]
+
+    @property
+    def depths(self):
+        """The depth of each node, int32 [nodes]: root 0, kingdom 1, ..., species 7."""
+        return self._nodes["depth"]
+
+    @property
+    def first_leaves(self):
+        """The first class below each node, int32 [nodes]."""
+        return self._nodes["first_leaf"]
+
+    @property
+    def end_leaves(self):
+        """One past the last class below each node, int32 [nodes]."""
+        return self._nodes["end_leaf"]
+
+    @functools.cached_property
+    def leaf_nodes(self):
+        """The node of each class, int32 [classes]."""
+        nodes = np.zeros(len(self), np.int32)
+        for node in np.flatnonzero(self._is_leaf):
+            nodes[self.first_leaves[node]] = node
+        return nodes
+
+    @functools.cached_property
+    def class_names(self):
+        """The name of each class, tuple of str [classes]."""
+        return tuple(self.names[node] for node in self.leaf_nodes)
+
+    @functools.cached_property
+    def children(self):
+        """The children of each node, a tuple of int32 arrays."""
+        lists = [[] for _ in range(self.node_count)]
+        for node, parent in enumerate(self.parents[1:], 1):
+            lists[parent].append(node)
+        return tuple(np.array(nodes, np.int32) for nodes in lists)
+
+    def class_index(self, lineage):
+        """The class of a lineage, or None where it is no class of this taxonomy."""
+        return self._class_of_lineage.get(tuple(lineage))
+
+    def path_to(self, node):
+        """The nodes from the root to `node`, both included, as a list."""
+        path = []
+        while node >= 0:
+            path.append(int(node))
+            node = self.parents[node]
+        return path[::-1]
+
+    def ancestors_at_rank(self, rank):
+        """The node that stands for each class at `rank`, int32 [classes].
+
+        Where a lineage skips the rank, the deepest node above it; where that is the root, the
+        shallowest node below, so that no two kingdoms are ever merged.
+        """
+        limit = self.ranks.index(rank)
+        nodes = []
+        for leaf_node in self.leaf_nodes:
+            path = self.path_to(leaf_node)[1:]
+            above = [node for node in path if self.ranks.index(self.node_ranks[node]) <= limit]
+            nodes.append(above[-1] if above else path[0])
+        return np.array(nodes, np.int32)
+
+    def find(self, name):
+        """All nodes called `name`, ignoring case.
+
+        Raises:
+          DataError: there is none; near misses are named.
+        """
+        wanted = name.strip().lower()
+        nodes = [node for node, known in enumerate(self.names) if node and known.lower() == wanted]
+        if not nodes:
+            near = difflib.get_close_matches(name, [known for known in self.names[1:]], n=3)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise DataError(f"{name!r} is no taxon of this model{hint}")
+        return nodes
+
+    def _path(self, leaf):
+        return tuple((rank, name) for rank, name in zip(self.ranks, self.lineages[leaf], strict=True) if name)
+
+    @functools.cached_property
+    def _class_of_lineage(self):
+        return {lineage: index for index, lineage in enumerate(self.lineages)}
+
+    @functools.cached_property
+    def _is_leaf(self):
+        is_leaf = np.ones(self.node_count, bool)
+        is_leaf[self.parents[1:]] = False
+        return is_leaf
+
+    @functools.cached_property
+    def _nodes(self):
+        names, ranks, parents, depths, first_leaves, end_leaves = [ROOT_NAME], ["root"], [-1], [0], [0], [0]
+        open_nodes, previous = [0], ()
+        for leaf in range(len(self)):
+            path = self._path(leaf)
+            shared = 0
+            while shared < min(len(path), len(previous)) and path[shared] == previous[shared]:
+                shared += 1
+            del open_nodes[shared + 1 :]
+            for rank, name in path[shared:]:
+                names.append(name)
+                ranks.append(rank)
+                parents.append(open_nodes[-1])
+                depths.append(len(open_nodes))
+                first_leaves.append(leaf)
+                end_leaves.append(leaf)
+                open_nodes.append(len(names) - 1)
+            for node in open_nodes:
+                end_leaves[node] = leaf + 1
+            previous = path
+        return {
+            "name": tuple(names),
+            "rank": tuple(ranks),
+            "parent": np.array(parents, np.int32),
+            "depth": np.array(depths, np.int32),
+            "first_leaf": np.array(first_leaves, np.int32),
+            "end_leaf": np.array(end_leaves, np.int32),
+        }

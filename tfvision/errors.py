@@ -1,0 +1,27 @@
+"""The family of user errors: each is one clear line that names the cause and the way out, exit code 1."""
+
+
+class UserError(Exception):
+    """What a user can put right; its text is shown as it is, without a traceback."""
+
+    exit_code = 1
+
+
+class DataError(UserError):
+    """A photo, a manifest or a folder that cannot be used as asked."""
+
+
+class RecipeError(UserError):
+    """A recipe or a setting that does not exist or does not fit."""
+
+
+class WeightsError(UserError):
+    """Pretrained weights that are missing or do not fit the network."""
+
+
+class RunError(UserError):
+    """A run folder that is missing, damaged or not of the kind asked for."""
+
+
+class StorageError(UserError):
+    """A file that could not be written; what was there before is still there."""
