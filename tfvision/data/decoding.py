@@ -1,0 +1,170 @@
+"""The one place where an image is decoded: header first, then pixels, upright, uint8 RGB.
+
+`read_photo` reads a file and its header and refuses what is too large or is no image before any
+pixel is allocated; `decode_photo` makes pixels, JPEGs at a reduced scale where the target is small.
+Formats that TensorFlow does not decode alike on both stacks (WebP, TIFF, alpha, ...) pass through
+Pillow, once, into a lossless PNG.
+"""
+
+import io
+import os
+import typing
+
+import numpy as np
+
+from tfvision.errors import DataError
+
+MAX_PIXELS = 150_000_000  # 450 MB as uint8 RGB; the largest cameras make 100 to 150 megapixels
+MAX_FILE_BYTES = 512 * 1024 * 1024
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
+JPEG_RATIOS = (1, 2, 4, 8)
+
+_DIRECT = {"JPEG": {"RGB", "L", "CMYK", "YCbCr"}, "PNG": {"RGB", "L", "P", "I;16", "I"}, "BMP": {"RGB"}, "GIF": {"RGB", "L", "P"}}
+_EXIF_ORIENTATION = 0x0112
+_MAX_TRANSCODED_PIXELS = 40_000_000
+
+
+class Photo(typing.NamedTuple):
+    """An encoded photo whose header was checked.
+
+    Attributes:
+      encoded: bytes of a JPEG, PNG, GIF or BMP.
+      height, width: pixels of the upright image, EXIF orientation applied.
+      orientation: EXIF orientation, 1 to 8.
+    """
+
+    encoded: bytes
+    height: int
+    width: int
+    orientation: int
+
+
+def read_photo(path):
+    """Reads a photo's bytes and header.
+
+    Raises:
+      DataError: no image, empty, unreadable or larger than MAX_PIXELS; the message names the file.
+    """
+    return check_photo(_read_bytes(path), name=path)
+
+
+def check_photo(encoded, name="the image"):
+    """Checks the header of an encoded image of any format that Pillow knows; returns a Photo.
+
+    Raises:
+      DataError: as `read_photo`.
+    """
+    import PIL.Image
+
+    if not encoded:
+        raise DataError(f"{name} is empty (0 bytes)")
+    try:
+        with PIL.Image.open(io.BytesIO(encoded)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(name, width, height)
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            if image.mode not in _DIRECT.get(image.format, ()) or "transparency" in image.info:
+                encoded = _transcode(image, name)
+    except DataError:
+        raise
+    except PIL.Image.DecompressionBombError:
+        raise DataError(f"{name} declares more than {MAX_PIXELS:,} pixels: scale it down") from None
+    except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to
+        raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
+    orientation = orientation if orientation in range(1, 9) else 1
+    if orientation >= 5:
+        height, width = width, height
+    return Photo(encoded, height, width, orientation)
+
+
+def decode_photo(photo, ratio=1, name="the image"):
+    """Decodes a checked photo to uint8 RGB [height / ratio, width / ratio, 3], upright.
+
+    Args:
+      photo: what `read_photo` returned.
+      ratio: 1, 2, 4 or 8: a JPEG is decoded at this fraction of its size; others at full size.
+
+    Raises:
+      DataError: the pixels cannot be decoded (a truncated file, say).
+    """
+    import tensorflow as tf
+
+    try:
+        if photo.encoded[:2] == b"\xff\xd8":
+            pixels = tf.io.decode_jpeg(photo.encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+        else:
+            pixels = tf.io.decode_image(photo.encoded, channels=3, expand_animations=False)
+    except tf.errors.OpError as error:
+        raise DataError(f"{name} is damaged ({_first_line(error.message)}): it may be cut short") from None
+    return np.ascontiguousarray(upright(pixels.numpy(), photo.orientation))
+
+
+def upright(pixels, orientation):
+    """Turns pixels [height, width, channels] as the EXIF orientation (1 to 8) asks."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def read_pixels(path, ratio=1):
+    """Reads and decodes a file: uint8 RGB [height, width, 3]. Raises DataError."""
+    return decode_photo(read_photo(path), ratio, name=path)
+
+
+def thumbnail_jpeg(path, size_px=160):
+    """A JPEG of at most size_px on its longer side, as bytes; None where the file cannot be read."""
+    import PIL.Image
+
+    try:
+        photo = read_photo(path)
+        ratio = max(ratio for ratio in JPEG_RATIOS if ratio == 1 or min(photo.height, photo.width) // ratio >= size_px)
+        image = PIL.Image.fromarray(decode_photo(photo, ratio))
+    except DataError:
+        return None
+    image.thumbnail((size_px, size_px))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _read_bytes(path):
+    try:
+        if os.path.getsize(path) > MAX_FILE_BYTES:
+            raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _transcode(image, name):
+    """First frame -> lossless PNG, transparent parts on white."""
+    import PIL.Image
+
+    if image.width * image.height > _MAX_TRANSCODED_PIXELS:
+        raise _too_large(name, image.width, image.height, _MAX_TRANSCODED_PIXELS)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = PIL.Image.new("RGBA", layer.size, "white")
+        image.alpha_composite(layer)
+    elif image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float32)
+        scale = 255 / 65535 if values.max(initial=0) > 255 else 1
+        image = PIL.Image.fromarray((values * scale).clip(0, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _too_large(name, width, height, limit=MAX_PIXELS):
+    return DataError(f"{name} is {width} x {height}: more than the {limit:,} pixels that are read; scale it down")
+
+
+def _first_line(error):
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120]

@@ -1,0 +1,240 @@
+"""A manifest: photos with their lineages, from a folder of class folders or from a CSV."""
+
+import collections
+import csv
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.taxonomy import Taxonomy
+from tfvision.errors import DataError
+
+RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
+MANIFEST_NAMES = ("manifest.csv", "labels.csv")
+RESERVED_COLUMNS = frozenset(
+    "image file path group split box role subject transform number id url source licence license author "
+    "creator rights rights_holder latitude longitude date wnid class_index".split()
+)
+_NO_BOX = (0.0, 0.0, 0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One photo.
+
+    Attributes:
+      path: where the file is.
+      name: the path relative to the source, for people and for matching between sources.
+      lineage: a name for each rank, coarsest first; "" where a rank is not named.
+      group: photos of one group (an observation) are never parted by a split.
+      split: "train", "validation", "test", another word of the user's, or "".
+      box: left, top, width, height in pixels of the upright image; zeros where there is none.
+    """
+
+    path: str
+    name: str
+    lineage: tuple[str, ...]
+    group: str
+    split: str = ""
+    box: tuple[float, float, float, float] = _NO_BOX
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Photos and the ranks of their lineages, coarsest first."""
+
+    ranks: tuple[str, ...]
+    records: tuple[Record, ...]
+
+    def __len__(self):
+        return len(self.records)
+
+    def select(self, is_kept):
+        """A manifest of the records where `is_kept` (a sequence of bool) is true."""
+        return dataclasses.replace(self, records=tuple(r for r, keep in zip(self.records, is_kept, strict=True) if keep))
+
+    def taxonomy(self):
+        """The taxonomy of all lineages."""
+        return Taxonomy.from_lineages(self.ranks, (record.lineage for record in self.records))
+
+    def labels(self, taxonomy):
+        """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class.
+
+        Lineages are matched by the ranks that both know, so that a source may have more ranks.
+        """
+        places = [self.ranks.index(rank) if rank in self.ranks else None for rank in taxonomy.ranks]
+        if places[-1] is None:
+            raise DataError(
+                f"the photos are labelled by {', '.join(self.ranks)}, the model by {', '.join(taxonomy.ranks)}: "
+                f"name the columns with --ranks {','.join(taxonomy.ranks)}"
+            )
+        known = {}
+        for index, lineage in enumerate(taxonomy.lineages):
+            known[tuple(name if place is not None else "" for name, place in zip(lineage, places, strict=True))] = index
+        return np.array(
+            [known.get(tuple("" if p is None else record.lineage[p] for p in places), -1) for record in self.records],
+            np.int32,
+        )
+
+
+def read_source(source, ranks=None):
+    """Reads SOURCE: a folder of class folders (nested = taxonomy), a folder with a manifest, or a manifest.
+
+    Args:
+      source: a path.
+      ranks: names of the label columns (CSV) or of the folder levels, coarsest first; None = from the source.
+
+    Raises:
+      DataError: nothing there, no photos, a named file is missing, or labels are missing.
+    """
+    source = Path(source)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return read_csv(source, ranks)
+    if not source.is_dir():
+        raise DataError(
+            f"{source} is neither a folder of class folders nor a manifest CSV"
+            + ("" if source.exists() else ": it does not exist")
+        )
+    for name in MANIFEST_NAMES:
+        if (source / name).is_file():
+            return read_csv(source / name, ranks)
+    return read_folder(source, ranks)
+
+
+def read_folder(folder, ranks=None):
+    """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
+    folder = Path(folder)
+    photos = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        levels = Path(parent).relative_to(folder).parts
+        photos.extend(
+            (os.path.join(parent, name), levels)
+            for name in sorted(files)
+            if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+        )
+    loose = [path for path, levels in photos if not levels]
+    photos = [(path, levels) for path, levels in photos if levels]
+    if not photos:
+        found = f"{len(loose)} photos but no class folders" if loose else "no photos"
+        raise DataError(f"{folder} holds {found}: expected {folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}")
+    depth = max(len(levels) for _, levels in photos)
+    ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {level}" for level in range(1, depth + 1))))
+    if len(ranks) != depth:
+        raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
+    records = []
+    for path, levels in photos:
+        name = os.path.relpath(path, folder)
+        records.append(Record(path, name, (*levels, *("",) * (depth - len(levels))), group=name))
+    return Manifest(ranks, tuple(records))
+
+
+def read_csv(path, ranks=None):
+    """Reads a manifest CSV: a column `image` or `file`, relative to the CSV, and label columns. Raises DataError."""
+    path = Path(path)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = [column.strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a CSV ({error})") from error
+    image_column = next((column for column in ("image", "file") if column in columns), None)
+    if image_column is None:
+        raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(columns) or 'none'}")
+    ranks = _rank_columns(path, columns, ranks)
+    if not rows:
+        raise DataError(f"{path} lists no photos")
+    records = tuple(_record(path, line, row, image_column, ranks) for line, row in enumerate(rows, 2))
+    _check_files(path, records)
+    return Manifest(ranks, records)
+
+
+def write_csv_text(manifest):
+    """The text of a CSV that lists the photos with their splits."""
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["image", "split", "group", *manifest.ranks])
+    for record in manifest.records:
+        writer.writerow([record.name, record.split, record.group, *record.lineage])
+    return buffer.getvalue()
+
+
+def drop_small_classes(manifest, min_images):
+    """Leaves out classes with fewer than `min_images` photos, and photos that name no leaf.
+
+    Returns:
+      The manifest of what remains, and a dict from each dropped lineage (as text) to its number of photos.
+    """
+    lineages = {record.lineage for record in manifest.records}
+    named = {tuple(name for name in lineage if name) for lineage in lineages}
+    parents = {path[:end] for path in named for end in range(1, len(path))}
+    counts = collections.Counter(record.lineage for record in manifest.records)
+    dropped = {
+        lineage: count
+        for lineage, count in counts.items()
+        if count < min_images or tuple(name for name in lineage if name) in parents
+    }
+    kept = manifest.select([record.lineage not in dropped for record in manifest.records])
+    return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
+
+
+def _rank_columns(path, columns, ranks):
+    if ranks:
+        missing = [rank for rank in ranks if rank not in columns]
+        if missing:
+            raise DataError(f"{path} has no column {missing[0]!r}; its columns are {', '.join(columns)}")
+        return tuple(ranks)
+    found = tuple(rank for rank in RANKS if rank in columns)
+    if "species" in found or len(found) >= 2:
+        return found
+    found = tuple(c for c in columns if c and c not in RESERVED_COLUMNS and not c.endswith("_id"))
+    if not found:
+        raise DataError(f"{path} has no label column; its columns are {', '.join(columns)}: name them with --ranks")
+    return found
+
+
+def _record(path, line, row, image_column, ranks):
+    name = (row[image_column] or "").strip()
+    lineage = tuple((row[rank] or "").strip() for rank in ranks)
+    if not name:
+        raise DataError(f"{path}, line {line}: no file is named")
+    if not any(lineage):
+        raise DataError(f"{path}, line {line}: {name} has no label in {', '.join(ranks)}")
+    split = {"val": "validation", "valid": "validation"}.get((row.get("split") or "").strip().lower())
+    return Record(
+        path=os.path.join(path.parent, name),
+        name=name,
+        lineage=lineage,
+        group=(row.get("group") or "").strip() or name,
+        split=split or (row.get("split") or "").strip().lower(),
+        box=parse_box(row.get("box"), f"{path}, line {line}"),
+    )
+
+
+def parse_box(text, where="--box"):
+    """Parses "left,top,width,height" in pixels, brackets allowed; empty = zeros. Raises DataError."""
+    text = (text or "").strip()
+    if not text:
+        return _NO_BOX
+    try:
+        left, top, width, height = (float(value) for value in json.loads(f"[{text.strip('[]')}]"))
+    except (ValueError, TypeError):
+        raise DataError(f"{where}: a box is left,top,width,height in pixels, got {text!r}") from None
+    if not (width > 0 and height > 0 and np.isfinite([left, top, width, height]).all()):
+        raise DataError(f"{where}: a box has a positive width and height, got {text!r}")
+    return left, top, width, height
+
+
+def _check_files(path, records):
+    missing = [record.name for record in records if not os.path.isfile(record.path)]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(f"{path} names {missing[0]}{more}, which does not exist: correct the lines or remove them")

@@ -1,0 +1,209 @@
+"""THE pipeline: photos -> batches of views, for training and for everything after it.
+
+The order of steps, and why:
+
+1. order: positions and photo indices come from numpy, a permutation an epoch, decided by the seed
+   alone, so that a run resumed at step N sees what it would have seen.
+2. slice: each worker keeps its part of every global batch, before any file is read.
+3. read, decode: in Python, in parallel, since a broken file must be caught and named, not thrown.
+4. views, distort: in the graph; random numbers are drawn from (seed, position), not from a stream.
+5. batch, prefetch: last, so that the device never waits for a single photo.
+
+A broken photo stays in its batch with weight 0, so that it neither shifts other photos nor counts.
+"""
+
+import dataclasses
+import threading
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.data import views as view_steps
+from tfvision.data.augmentation import Augmentation, distort, random_region
+from tfvision.data.decoding import Photo, decode_photo, read_photo
+from tfvision.errors import DataError
+
+_ORDER_CHUNK = 65536
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewSettings:
+    """How photos become network inputs: names of the views, pixels a side, random changes or None."""
+
+    views: tuple[str, ...]
+    image_size: int
+    augmentation: Augmentation | None = None
+
+
+class BrokenPhotos(dict):
+    """Path -> reason, of photos that could not be read; filled by the pipeline's threads."""
+
+    def __init__(self):
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def add(self, path, error):
+        with self._lock:
+            self[path] = str(error)
+
+
+def training_batches(manifest, labels, settings, order, seed, batch_size, broken, slices=1, slice_index=0):
+    """An endless-looking, reproducible stream of training batches.
+
+    Args:
+      manifest: photos.
+      labels: int [photos].
+      settings: ViewSettings with an augmentation.
+      order: a function that starts anew what `TrainingOrder.positions` yields.
+      seed: of the random changes.
+      batch_size: photos a batch, of this worker.
+      broken: BrokenPhotos that collects what could not be read.
+      slices, slice_index: of each global batch, the part that this worker reads.
+
+    Returns:
+      tf.data.Dataset of {"views": {name: uint8 [batch, size, size, 3]}, "label": int32 [batch],
+      "weight": float32 [batch], 0 where the photo is broken}.
+    """
+    signature = {name: tf.TensorSpec([None], tf.int64) for name in ("position", "index")}
+    dataset = tf.data.Dataset.from_generator(
+        lambda: _sliced(order(), batch_size, slices, slice_index), output_signature=signature
+    ).unbatch()
+    dataset = _load(dataset, manifest, labels, settings, broken, seed)
+    return _finish(dataset, batch_size)
+
+
+def evaluation_batches(manifest, labels, settings, batch_size, broken):
+    """Every photo once, in order; as `training_batches`, and "index": the photo's place in the manifest."""
+    positions = tf.data.Dataset.range(len(manifest))
+    dataset = positions.map(lambda position: {"position": position, "index": position})
+    settings = dataclasses.replace(settings, augmentation=None)
+    return _finish(_load(dataset, manifest, labels, settings, broken), batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOrder:
+    """The order in which photos are seen: a permutation an epoch, decided by the seed.
+
+    Attributes:
+      labels: int [photos], for class-balanced sampling.
+      seed: of the whole order.
+      class_balance: 0 = each photo once an epoch; 1 = each class alike, photos drawn with
+        replacement; between, classes are drawn in proportion to size ** (1 - class_balance).
+    """
+
+    labels: np.ndarray
+    seed: int
+    class_balance: float = 0.0
+
+    def positions(self, start, stop):
+        """Yields {"position", "index"}: int64 arrays that together cover start .. stop - 1."""
+        count = len(self.labels)
+        for epoch in range(start // count, -(-stop // count)):
+            low, high = max(start, epoch * count), min(stop, (epoch + 1) * count)
+            indices = self._epoch(epoch)[low - epoch * count : high - epoch * count]
+            for begin in range(0, len(indices), _ORDER_CHUNK):
+                chunk = indices[begin : begin + _ORDER_CHUNK].astype(np.int64)
+                yield {"position": np.arange(low + begin, low + begin + len(chunk)), "index": chunk}
+
+    def _epoch(self, epoch):
+        generator = np.random.default_rng((self.seed, epoch))
+        if not self.class_balance:
+            return generator.permutation(len(self.labels))
+        sizes = np.bincount(self.labels)[self.labels].astype(float)
+        chances = sizes**-self.class_balance
+        return generator.choice(len(self.labels), len(self.labels), p=chances / chances.sum())
+
+
+def _sliced(chunks, batch_size, slices, slice_index):
+    for chunk in chunks:
+        if slices > 1:
+            is_mine = chunk["position"] // batch_size % slices == slice_index
+            chunk = {name: values[is_mine] for name, values in chunk.items()}
+        yield chunk
+
+
+def _load(dataset, manifest, labels, settings, broken, seed=0):
+    columns = {
+        "path": tf.constant([record.path for record in manifest.records]),
+        "label": tf.constant(labels, tf.int32),
+        "box": tf.constant([record.box for record in manifest.records], tf.float32),
+    }
+    steps = [
+        lambda example: {**example, **{name: column[example["index"]] for name, column in columns.items()}},
+        lambda example: _read(example, broken),
+        lambda example: _choose_regions(example, settings, seed),
+        lambda example: _decode(example, broken),
+        lambda example: _cut(example, settings),
+    ]
+
+    def load(example):
+        for step in steps:
+            example = step(example)
+        return example
+
+    return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _finish(dataset, batch_size):
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.batch(batch_size).prefetch(2).with_options(options)
+
+
+def _read(example, broken):
+    """path -> encoded, size, orientation, weight."""
+
+    def read(path):
+        try:
+            photo = read_photo(path.decode())
+        except DataError as error:
+            broken.add(path.decode(), error)
+            return b"", np.int32([1, 1]), np.int32(1), np.float32(0)
+        return photo.encoded, np.int32([photo.height, photo.width]), np.int32(photo.orientation), np.float32(1)
+
+    encoded, size, orientation, weight = tf.numpy_function(
+        read, [example["path"]], (tf.string, tf.int32, tf.int32, tf.float32)
+    )
+    size.set_shape([2])
+    return {**example, "encoded": encoded, "size": size, "orientation": orientation, "weight": weight}
+
+
+def _choose_regions(example, settings, seed):
+    """size, position -> regions, float32 [views, 4]; ratio; seed of the colours, int32 [2]."""
+    seeds = tf.random.experimental.stateless_split([seed, tf.cast(example["position"], tf.int32)], 2)
+    if settings.augmentation:
+        region = random_region(example["size"], seeds[0], settings.augmentation)
+    else:
+        region = view_steps.central_region(example["size"])
+    regions = view_steps.view_regions(region, example["box"], settings.views)
+    return {**example, "seed": seeds[1], "regions": regions, "ratio": view_steps.decoding_ratio(regions, settings.image_size)}
+
+
+def _decode(example, broken):
+    """encoded, ratio -> image, uint8; a broken one becomes a single pixel of weight 0."""
+
+    def decode(encoded, size, orientation, ratio, path):
+        try:
+            if encoded:
+                photo = Photo(encoded, *map(int, size), int(orientation))
+                return decode_photo(photo, int(ratio), name=path.decode()), np.float32(1)
+        except DataError as error:
+            broken.add(path.decode(), error)
+        return np.zeros((1, 1, 3), np.uint8), np.float32(0)
+
+    inputs = [example[name] for name in ("encoded", "size", "orientation", "ratio", "path")]
+    image, weight = tf.numpy_function(decode, inputs, (tf.uint8, tf.float32))
+    image.set_shape([None, None, 3])
+    weight.set_shape([])
+    return {**example, "image": image, "weight": weight}
+
+
+def _cut(example, settings):
+    """image, regions -> views: {name: uint8 [size, size, 3]}."""
+    images = view_steps.cut_views(example["image"], example["size"], example["regions"], settings.image_size)
+    if settings.augmentation:
+        images = distort(images, example["seed"], settings.augmentation)
+    images = tf.cast(tf.round(images * 255.0), tf.uint8)
+    views = {name: images[place] for place, name in enumerate(settings.views)}
+    return {"views": views, "label": example["label"], "weight": example["weight"], "index": example["index"]}

@@ -1,0 +1,217 @@
+"""The body plans of the drawn specimens: butterfly, beetle, spider and fish, as coloured outlines.
+
+A body is a list of parts, painted in order. It lies in its own frame, in pixels of a photo at scale
+1: the origin is the middle of the photo, y points down. Insects and spiders are seen from above with
+the head up; fish are seen from the side with the head to the right. The outlines are symbols that
+tell orders, families and genera apart, not portraits.
+"""
+
+import dataclasses
+
+import numpy as np
+
+DARK = (52, 44, 46)
+PALE = (212, 208, 196)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One outline filled with one colour.
+
+    Attributes:
+      points: float [corners, 2], x and y in the body's frame.
+      colour: RGB 0-255.
+      is_textured: the species' texture lies on it.
+    """
+
+    points: np.ndarray
+    colour: tuple[int, int, int]
+    is_textured: bool = False
+
+
+def butterfly(rng, main, trim, mark, fore, hind, border, mark_at):
+    """A butterfly with spread wings.
+
+    Args:
+      rng: numpy Generator; the pose is drawn from it.
+      main, trim, mark: colours of the wings, their border and their spots.
+      fore, hind: outlines of the right wings, each a list of points.
+      border: width of the border as a part of the wing.
+      mark_at: the spots of the right wings, tuples (x, y, radius).
+    """
+    parts = []
+    for side in (1, -1):
+        antenna = _curve([(3, -44), (14, -74), (26 + rng.uniform(-8, 8), -96)], closed=False)
+        parts += [Part(_ribbon(antenna, 2.5, 2), DARK), Part(_ellipse(*antenna[-1], 4, 5), DARK)]
+        wings = ((hind, (4, 6), rng.uniform(-0.07, 0.07)), (fore, (4, -14), rng.uniform(-0.09, 0.09)))
+        for outline, root, turn in wings:
+            wing = _turned(_curve(outline), root, turn)
+            middle = wing.mean(0)
+            parts += [Part(wing, trim), Part(middle + (wing - middle) * (1 - border), main, True)]
+        parts += [Part(_ellipse(x, y, radius, radius), mark) for x, y, radius in mark_at]
+        parts = _mirrored(parts) if side == 1 else parts
+    return parts + [
+        Part(_ellipse(0, 16, 6.5, 42), DARK),
+        Part(_ellipse(0, -20, 8.5, 20), DARK),
+        Part(_ellipse(0, -42, 7, 7), DARK),
+    ]
+
+
+def beetle(rng, main, trim, mark, elytra, thorax, head, jaw_length, leg_reach, mark_at):
+    """A beetle from above: six legs, a head, a thorax and closed wing cases.
+
+    Args:
+      rng: numpy Generator; the pose is drawn from it.
+      main, trim, mark: colours of the wing cases, of head and legs, and of the spots.
+      elytra, thorax, head: the three outlines, each (y, half width, half length, squareness).
+      jaw_length: length of the jaws; 0 for none.
+      leg_reach: how far the legs reach from the axis.
+      mark_at: the spots of the right wing case, tuples (x, y, radius).
+    """
+    elytra_y, half_width, half_length, _ = elytra
+    parts = []
+    for side in (1, -1):
+        for y, lift in ((-34, -36), (8, 10), (44, 50)):
+            knee = (half_width + 0.45 * (leg_reach - half_width), y + 0.5 * lift + rng.uniform(-6, 6))
+            foot = (leg_reach, y + 1.3 * lift + rng.uniform(-10, 10))
+            parts.append(Part(_ribbon(np.array([(20, y), knee, foot]), 10, 5), trim))
+        tip = head[0] - head[2] - 18
+        antenna = _curve([(0.5 * head[1], head[0]), (head[1] + 12, tip + 12), (head[1] + 26, tip)], closed=False)
+        parts.append(Part(_ribbon(antenna, 4, 3), trim))
+        if jaw_length:
+            base = head[0] - head[2]
+            jaw = [(12, base + 6), (32, base - 0.45 * jaw_length), (10, base - jaw_length)]
+            tooth = np.array([(26, base - 0.3 * jaw_length), (10, base - 0.5 * jaw_length)])
+            parts += [Part(_ribbon(_curve(jaw, closed=False), 13, 4), trim), Part(_ribbon(tooth, 8, 3), trim)]
+        parts = _mirrored(parts) if side == 1 else parts
+    parts.append(Part(_squircle(0, *head), trim))
+    parts.append(Part(_squircle(0, *thorax), main if jaw_length else trim, bool(jaw_length)))
+    if not jaw_length:  # ladybirds have pale cheeks
+        parts += [Part(_ellipse(side * 0.66 * thorax[1], thorax[0], 10, 11), PALE) for side in (1, -1)]
+    parts.append(Part(_squircle(0, *elytra), main, True))
+    spots = [Part(_ellipse(x, y, radius, radius), mark) for x, y, radius in mark_at]
+    parts += _mirrored(spots) + spots
+    seam = np.array([(0, elytra_y - half_length), (0, elytra_y + half_length)])
+    return parts + [Part(_ribbon(seam, 4, 3), DARK)]
+
+
+def spider(rng, main, trim, mark, abdomen, front, leg_reach, leg_width, eye_radius):
+    """A spider from above: eight legs, the front body with the eyes, and the abdomen.
+
+    Args:
+      rng: numpy Generator; the pose is drawn from it.
+      main, trim, mark: colours of the body, of the legs, and of the legs' bands and the palps.
+      abdomen, front: the two outlines, each (y, half width, half length, squareness).
+      leg_reach, leg_width: length and width of the legs.
+      eye_radius: radius of the two middle eyes.
+    """
+    parts = []
+    hip_y = front[0] + 6
+    for side in (1, -1):
+        for angle in (-1.08, -0.45, 0.32, 0.95):
+            parts += _leg(rng, (0.6 * front[1], hip_y + 14 * angle), angle, leg_reach, leg_width, trim, mark)
+        top = front[0] - front[2]
+        parts.append(Part(_ribbon(np.array([(12, top + 8), (17, top - 14)]), 13, 9), mark))
+        parts = _mirrored(parts) if side == 1 else parts
+    parts += [Part(_squircle(0, *front), main, True), Part(_squircle(0, *abdomen), main, True)]
+    for side in (1, -1):
+        for x, y, radius in ((0.9, 0, 1.0), (2.3, 3, 0.62)):
+            eye = (side * x * max(eye_radius, 5), front[0] - front[2] + 1.2 * eye_radius + 4 + y)
+            parts.append(Part(_ellipse(*eye, radius * eye_radius, radius * eye_radius), (24, 22, 26)))
+            parts.append(Part(_ellipse(eye[0] + 1, eye[1] - 1, 0.3 * radius * eye_radius, 0.3 * radius * eye_radius), PALE))
+    return parts
+
+
+def fish(rng, main, trim, mark, body, dorsal, anal, tail, eye, mark_at):
+    """A fish from the side.
+
+    Args:
+      rng: numpy Generator; the pose is drawn from it.
+      main, trim, mark: colours of the body, of the fins, and of lips and markings.
+      body, dorsal, anal, tail: outlines, each a list of points.
+      eye: (x, y, radius).
+      mark_at: markings, each a list of points.
+    """
+    tail_turn, fin_turn = rng.uniform(-0.12, 0.12), rng.uniform(-0.35, 0.35)
+    x, y, radius = eye
+    parts = []
+    for outline, root in ((dorsal, dorsal[0]), (anal, anal[0]), (tail, tail[0])):
+        fin = _turned(_curve(outline), root, tail_turn if outline is tail else tail_turn / 3)
+        parts += [Part(fin, trim)]
+        parts += [Part(_ribbon(np.array([root, 0.95 * point + 0.05 * fin.mean(0)]), 1.5, 1), DARK) for point in fin[3:-3:5]]
+    snout = max(body)
+    parts.append(Part(_ellipse(snout[0] - 2, snout[1] + 3, 7, 9), mark))
+    parts.append(Part(_curve(body), main, True))
+    parts += [Part(_curve(outline), mark) for outline in mark_at]
+    pectoral = _turned(_curve([(26, 8), (10, 0), (-6, 6), (-8, 20), (8, 24)]), (26, 8), fin_turn)
+    parts.append(Part(pectoral, trim))
+    parts += [Part(_ellipse(x, y, radius, radius), PALE), Part(_ellipse(x + 1, y, 0.62 * radius, 0.62 * radius), (20, 20, 26))]
+    return parts
+
+
+def blade(rng, size_px):
+    """A blade of grass across the photo, float [corners, 2] in pixels."""
+    x, bend = rng.uniform(0, size_px), rng.uniform(-0.4, 0.4) * size_px
+    spine = _curve([(x, size_px + 9), (x + 0.3 * bend, 0.5 * size_px), (x + bend, rng.uniform(-20, 0.3 * size_px))], False)
+    return _ribbon(spine, rng.uniform(0.04, 0.1) * size_px, 2)
+
+
+def pebble(rng, size_px):
+    """A pebble somewhere in the photo, float [corners, 2] in pixels."""
+    radius = rng.uniform(0.02, 0.12) * size_px
+    return _ellipse(*rng.uniform(0, size_px, 2), radius, radius * rng.uniform(0.5, 1))
+
+
+def _leg(rng, hip, angle, reach, width, colour, band):
+    angle = angle + rng.uniform(-0.1, 0.1)
+    bent = angle + 0.55 * np.sign(angle)
+    knee = hip + 0.5 * reach * np.array([np.cos(angle), np.sin(angle)])
+    foot = knee + 0.62 * reach * np.array([np.cos(bent), np.sin(bent)])
+    parts = [Part(_ribbon(np.array([hip, knee]), width, 0.8 * width), colour)]
+    parts.append(Part(_ribbon(np.array([knee, foot]), 0.8 * width, 0.35 * width), colour))
+    for start, end, part in ((hip, knee, 0.9), (knee, foot, 0.55)):
+        at = np.array([start + (part - 0.1) * (end - start), start + (part + 0.1) * (end - start)])
+        parts.append(Part(_ribbon(at, 0.75 * width, 0.7 * width), band))
+    return parts
+
+
+def _mirrored(parts):
+    return [dataclasses.replace(part, points=part.points * (-1, 1)) for part in parts]
+
+
+def _turned(points, pivot, angle):
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return (points - pivot) @ np.array([(cosine, sine), (-sine, cosine)]) + pivot
+
+
+def _curve(points, closed=True, steps=6):
+    """A smooth (Catmull-Rom) curve through `points`."""
+    points = np.asarray(points, float)
+    if closed:
+        around = np.concatenate([points[-1:], points, points[:2]])
+    else:
+        around = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    a, b, c, d = (around[start : len(around) - 3 + start, None] for start in range(4))
+    t = np.arange(steps)[:, None] / steps
+    smooth = b + t * (c - a) / 2 + t**2 * (a - 2.5 * b + 2 * c - d / 2) + t**3 * (1.5 * (b - c) + (d - a) / 2)
+    smooth = smooth.reshape(-1, 2)
+    return smooth if closed else np.concatenate([smooth, points[-1:]])
+
+
+def _ribbon(spine, start_width, end_width):
+    """A band along `spine` that tapers from one width to the other."""
+    along = np.gradient(spine, axis=0)
+    normal = along[:, ::-1] * (1, -1) / np.linalg.norm(along, axis=1, keepdims=True)
+    half = np.linspace(start_width, end_width, len(spine))[:, None] / 2
+    return np.concatenate([spine + normal * half, (spine - normal * half)[::-1]])
+
+
+def _ellipse(x, y, half_width, half_height):
+    angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+    return np.stack([x + half_width * np.cos(angle), y + half_height * np.sin(angle)], axis=1)
+
+
+def _squircle(x, y, half_width, half_height, squareness):
+    """An ellipse (squareness 1) that nears its bounding box (squareness towards 0)."""
+    unit = _ellipse(0, 0, 1, 1)
+    return np.sign(unit) * np.abs(unit) ** squareness * (half_width, half_height) + (x, y)

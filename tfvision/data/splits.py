@@ -1,0 +1,72 @@
+"""Splits by a hash of the group, so that photos of one observation never fall on both sides."""
+
+import collections
+import hashlib
+
+import numpy as np
+
+from tfvision.errors import DataError
+
+USED_SPLITS = ("train", "validation", "test")
+
+
+def split_validation(manifest, fraction, seed):
+    """Chooses the validation part: seeded, stratified by class, whole groups only.
+
+    A manifest's own `split` column is kept: "train" and "validation" rows are used as they are; where
+    it has no validation rows, its training rows are split.
+
+    Args:
+      fraction: share of each class's photos that go to validation; at least one group stays in
+        training, and at least one goes to validation where a class has two.
+
+    Returns:
+      An array of "train", "validation" or "" (unused) for each photo.
+    """
+    given = np.array([record.split for record in manifest.records], object)
+    if not given.astype(bool).any():
+        given[:] = "train"
+    elif "train" not in given:
+        raise DataError(f"the split column has no `train` rows; it has {', '.join(sorted(set(given)))}")
+    if "validation" in given:
+        return np.where(np.isin(given, ("train", "validation")), given, "")
+    is_candidate = given == "train"
+    is_validation = _hashed_share(manifest, is_candidate, fraction, seed)
+    return np.where(is_candidate, np.where(is_validation, "validation", "train"), "")
+
+
+def halve(groups, seed):
+    """Two even halves by group: bool [n], true for the half that fits thresholds."""
+    order = sorted(set(groups), key=lambda group: _hash(seed, group))
+    sizes = collections.Counter(groups)
+    fitting, taken = set(), 0
+    for group in order:
+        if taken >= len(groups) / 2:
+            break
+        fitting.add(group)
+        taken += sizes[group]
+    return np.array([group in fitting for group in groups])
+
+
+def _hashed_share(manifest, is_candidate, fraction, seed):
+    members = collections.defaultdict(list)  # group -> photos
+    for index in np.flatnonzero(is_candidate):
+        members[manifest.records[index].group].append(index)
+    strata = collections.defaultdict(list)  # class of a group's first photo -> groups
+    for group, indices in members.items():
+        strata[manifest.records[indices[0]].lineage].append(group)
+    is_validation = np.zeros(len(manifest), bool)
+    for groups in strata.values():
+        groups.sort(key=lambda group: _hash(seed, group))
+        wanted = max(1, round(fraction * sum(len(members[group]) for group in groups))) if fraction else 0
+        taken = 0
+        for group in groups[:-1]:
+            if taken >= wanted:
+                break
+            is_validation[members[group]] = True
+            taken += len(members[group])
+    return is_validation
+
+
+def _hash(seed, group):
+    return hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()

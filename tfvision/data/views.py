@@ -1,0 +1,66 @@
+"""Views: the regions of one photo that a network sees side by side.
+
+"whole" is the region itself; every other view is the centre of the region, magnified, cut from the
+full-resolution photo before resizing so that it keeps the high frequencies. A user's box replaces it.
+"""
+
+import tensorflow as tf
+
+from tfvision.data.decoding import JPEG_RATIOS
+
+VIEWS = {"whole": 1.0, "crop": 0.5, "detail": 0.25}  # name -> share of each side
+CENTRAL_FRACTION = 0.875  # of each side, at evaluation
+
+
+def central_region(size, fraction=CENTRAL_FRACTION):
+    """The centre of an image: float32 [4], top, left, height, width in pixels; size: int32 [2]."""
+    height, width = tf.unstack(tf.cast(size, tf.float32))
+    return _centre(tf.stack([0.0, 0.0, height, width]), fraction)
+
+
+def view_regions(region, box, views):
+    """The region of each view: float32 [views, 4].
+
+    Args:
+      region: float32 [4], top, left, height, width.
+      box: float32 [4], left, top, width, height as users give it; no box where its width is 0.
+      views: names from VIEWS.
+    """
+    boxed = tf.stack([box[1], box[0], box[3], box[2]])
+    regions = []
+    for view in views:
+        centre = _centre(region, VIEWS[view])
+        regions.append(centre if view == "whole" else tf.where(box[2] > 0, boxed, centre))
+    return tf.stack(regions)
+
+
+def decoding_ratio(regions, image_size):
+    """The coarsest JPEG ratio at which every region still has image_size pixels a side: int32 scalar."""
+    smallest = tf.reduce_min(regions[:, 2:]) / image_size
+    return tf.reduce_max([tf.where(smallest >= ratio, ratio, 1) for ratio in JPEG_RATIOS])
+
+
+def cut_views(image, size, regions, image_size):
+    """Cuts and resizes each region: float32 [views, image_size, image_size, 3] in [0, 1].
+
+    Args:
+      image: uint8 [height, width, 3], perhaps decoded at a reduced scale.
+      size: int32 [2], height and width of the photo at full scale, to which the regions refer.
+      regions: float32 [views, 4].
+    """
+    shape = tf.shape(image)[:2]
+    scale = tf.cast(shape, tf.float32) / tf.cast(size, tf.float32)
+    cut = []
+    for region in tf.unstack(regions):
+        low = tf.clip_by_value(tf.cast(tf.round(region[:2] * scale), tf.int32), 0, shape - 1)
+        high = tf.cast(tf.round((region[:2] + region[2:]) * scale), tf.int32)
+        high = tf.clip_by_value(high, low + 1, shape)
+        part = image[low[0] : high[0], low[1] : high[1]]
+        cut.append(tf.image.resize(part, (image_size, image_size), antialias=True) / 255.0)
+    return tf.stack(cut)
+
+
+def _centre(region, fraction):
+    top, left, height, width = tf.unstack(region)
+    margin = (1 - fraction) / 2
+    return tf.stack([top + margin * height, left + margin * width, fraction * height, fraction * width])

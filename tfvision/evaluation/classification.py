@@ -1,0 +1,265 @@
+"""Evaluates a species classifier over a stream of batches: accuracy, specificity, calibration, confusions.
+
+Memory grows with images x depth + classes, never with images x classes: each image leaves its predicted
+class, the rank of its true class, and its greedy path; everything in the result follows from these.
+"""
+
+import numpy as np
+
+from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.evaluation import hierarchy, specificity
+from tfvision.evaluation.calibration import Reliability, softmax
+
+CHUNK_VALUES = 1 << 19  # logits worked on at a time: 2 MB, and 4 MB of running sums
+METHODS = {"exact": specificity.fit_threshold, "climb": specificity.climb_threshold}
+
+
+class Evaluation:
+    """Collects what batches of logits say; `result` may be called at any time.
+
+    Args:
+      taxonomy: a Taxonomy; its classes are the columns of the logits.
+      class_sizes: training images of each class, int [classes].
+      temperature: logits are divided by it before the softmax (`calibration.fit_temperature`).
+      within: prior nodes, as in `hierarchy.descend`; all figures are then conditioned on them.
+    """
+
+    def __init__(self, taxonomy, class_sizes, temperature=1.0, within=()):
+        self.taxonomy = taxonomy
+        self.class_sizes = np.asarray(class_sizes)
+        if self.class_sizes.shape != (len(taxonomy),):
+            raise DataError(f"class_sizes must have {len(taxonomy)} entries, got {self.class_sizes.shape}")
+        self.temperature = float(temperature)
+        self._is_outside = ~hierarchy.classes_within(taxonomy, within)
+        self._descent = hierarchy.Descent(taxonomy)
+        self._groups = {rank: _Groups(taxonomy.ancestors_at_rank(rank)) for rank in taxonomy.ranks}
+        self._columns = {}
+        self._images = []
+
+    def update(self, logits, labels, images, is_fitting):
+        """Adds a batch.
+
+        Args:
+          logits: float32 [batch, classes], left as they are.
+          labels: int [batch], the true classes.
+          images: the names of the photos, list of str.
+          is_fitting: bool [batch], whether an image belongs to the half that the threshold is fitted on.
+        Raises:
+          DataError: shapes or labels do not fit the taxonomy.
+          RunError: the logits are not finite.
+        """
+        logits, labels = np.asarray(logits), np.asarray(labels, np.int64)
+        is_fitting = np.asarray(is_fitting, bool)
+        self._check(logits, labels, images, is_fitting)
+        rows = max(1, CHUNK_VALUES // max(1, logits.shape[1]))
+        for start in range(0, len(labels), rows):
+            end = start + rows
+            self._update_chunk(logits[start:end], labels[start:end], images[start:end])
+        self._keep(label=labels, is_fitting=is_fitting)
+        self._images.extend(images)
+
+    def result(self, target_accuracy=0.9, confidence=None, method="exact"):
+        """All figures over the images so far, as plain JSON types.
+
+        "accuracy", "top5", "macro_accuracy" (mean over the classes that have images) and everything else but
+        the specificity use all images. "accuracy_by_rank" judges the one species named for each photo by its
+        ancestor at each rank: one answer, judged seven times, so it can only rise towards the kingdom. This is
+        the headline, since it is what other systems print. "accuracy_by_rank_summed" asks each rank anew and
+        takes its most probable node, whose classes' probabilities are summed: usually better, but the seven
+        answers need not agree with each other.
+
+        "specificity" is fitted on one half and reported on the other. If one of the halves is empty (very few
+        photos) both are all the images and "is_held_out" is false.
+
+        Args:
+          target_accuracy, confidence: see `specificity.fit_threshold`.
+          method: "exact" or "climb", the paper's hill climbing (which knows no confidence).
+        Raises:
+          DataError: no image was added, or too few for the confidence.
+          RecipeError: a setting is out of range.
+        """
+        if method not in METHODS:
+            raise RecipeError(f"--method must be 'exact' or 'climb', got {method!r}")
+        if method == "climb" and confidence is not None:
+            raise RecipeError("--confidence needs --method exact: hill climbing has no bound")
+        if not self._images:
+            raise DataError("no photo could be evaluated: check that the source holds photos of the model's classes")
+        table = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        label, predicted = table["label"], table["predicted"]
+        is_right = label == predicted
+        reliability = Reliability()
+        reliability.update(table["confidence"], is_right)
+        return {
+            "images": len(label),
+            "classes": len(self.taxonomy),
+            "accuracy": float(is_right.mean()),
+            "accuracy_interval": _interval(is_right),
+            "top5": float((table["rank"] < 5).mean()),
+            "macro_accuracy": _macro_accuracy(label, is_right),
+            "accuracy_by_rank": {
+                rank: float((groups.of_class[label] == groups.of_class[predicted]).mean())
+                for rank, groups in self._groups.items()
+            },
+            "accuracy_by_rank_summed": {
+                rank: float((groups.of_class[label] == table[f"group at {rank}"]).mean())
+                for rank, groups in self._groups.items()
+            },
+            **self._specificity(table, target_accuracy, confidence, method),
+            "by_class_size": _accuracy_by_class_size(self.class_sizes, label, is_right),
+            "calibration_error": reliability.error(),
+            "reliability": reliability.table(),
+            "temperature": self.temperature,
+            "confusions": _confusions(self.taxonomy.class_names, self._images, label, predicted),
+        }
+
+    def _check(self, logits, labels, images, is_fitting):
+        shape = (len(labels), len(self.taxonomy))
+        if logits.shape != shape or is_fitting.shape != labels.shape or len(images) != len(labels):
+            raise DataError(
+                f"logits must be {shape} and images and is_fitting as long as labels, "
+                f"got {logits.shape}, {len(images)} and {is_fitting.shape}"
+            )
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.taxonomy):
+            raise DataError(f"labels must lie from 0 to {len(self.taxonomy) - 1}, got {labels.min()} to {labels.max()}")
+
+    def _keep(self, **columns):
+        for name, values in columns.items():
+            self._columns.setdefault(name, []).append(values)
+
+    def _update_chunk(self, logits, labels, images):
+        logits = np.array(logits, np.float32)
+        if self._is_outside.any():
+            logits[:, self._is_outside] = -np.inf  # before the softmax, where nothing has underflowed yet
+        predicted = logits.argmax(axis=1)
+        rows = np.arange(len(labels))
+        self._check_finite(logits[rows, predicted], images)
+        rank = _rank_of_true(logits, labels)  # from logits: probabilities of 0 would tie
+        rank[self._is_outside[labels]] = len(self.taxonomy)
+        probabilities = softmax(logits, self.temperature, out=logits)
+        sums = hierarchy.running_sums(probabilities)
+        nodes, reached = self._descent.paths(probabilities, sums)
+        self._keep(predicted=predicted, rank=rank, confidence=probabilities[rows, predicted])
+        self._keep(nodes=nodes, reached=reached)
+        for name, groups in self._groups.items():
+            # At the finest rank each group is one class, and the running sums' rounding must not matter.
+            best = groups.of_class[predicted] if groups.are_classes else groups.most_probable(sums)
+            self._keep(**{f"group at {name}": best})
+
+    def _check_finite(self, largest, images):
+        if not np.isfinite(largest).all():
+            image = images[int(np.flatnonzero(~np.isfinite(largest))[0])]
+            raise RunError(
+                f"the network's output for {image} is not a number: its training diverged or its weights are "
+                "damaged; train again with a lower learning rate or restore an earlier checkpoint"
+            )
+
+    def _specificity(self, table, target_accuracy, confidence, method):
+        nodes, reached, is_fitting = table["nodes"], table["reached"], table["is_fitting"]
+        is_correct = hierarchy.judge(nodes, table["label"], self.taxonomy)
+        is_held_out = 0 < is_fitting.sum() < len(is_fitting)
+        fitting, reporting = (is_fitting, ~is_fitting) if is_held_out else (np.full(len(nodes), True),) * 2
+        options = {} if confidence is None else {"confidence": confidence}
+        fitted = METHODS[method](reached[fitting], is_correct[fitting], target_accuracy, **options)
+        measured = specificity.measure(reached[reporting], is_correct[reporting], fitted.threshold)
+        halves = [(reached[half], is_correct[half]) for half in (fitting, reporting)]
+        return {
+            "specificity": {
+                "target": fitted.target,
+                "confidence": confidence,
+                "method": method,
+                "threshold": fitted.threshold,
+                **{key: measured[key] for key in ("accuracy", "depth", "interval", "lower_bound", "abstained")},
+                "deepest": int(self.taxonomy.depths.max()),
+                "answers_by_rank": self._answers_by_rank(
+                    hierarchy.answer(nodes[reporting], reached[reporting], fitted.threshold), table["label"][reporting]
+                ),
+                "fitted_accuracy": fitted.accuracy,
+                "fitted_on": fitted.images,
+                "reported_on": int(reporting.sum()),
+                "is_held_out": bool(is_held_out),
+            },
+            "depth_curve": specificity.depth_curve(*halves),
+        }
+
+    def _answers_by_rank(self, answers, labels):
+        ranks = ("root", *self.taxonomy.ranks)
+        place = np.array([ranks.index(rank) for rank in self.taxonomy.node_ranks])[answers]
+        is_right = hierarchy.judge(answers[:, None], labels, self.taxonomy)[:, 0]
+        return {rank: specificity.share_of(place == index, is_right) for index, rank in enumerate(ranks)}
+
+
+class _Groups:
+    """The classes grouped by their ancestor at one rank; a group is a run of neighbouring classes."""
+
+    def __init__(self, nodes):
+        starts = np.flatnonzero(np.diff(nodes, prepend=-1))
+        self.edges = np.append(starts, len(nodes))
+        self.of_class = np.repeat(np.arange(len(starts)), np.diff(self.edges))
+        self.are_classes = len(starts) == len(nodes)
+
+    def most_probable(self, sums):
+        """The group with the largest sum, int [batch], from running sums."""
+        return np.diff(sums[:, self.edges], axis=1).argmax(axis=1)
+
+
+def _rank_of_true(logits, labels):
+    """How many classes come before the true one, int [batch]; of equals the first comes first, as in argmax."""
+    true = logits[np.arange(len(labels)), labels][:, None]
+    ahead = np.count_nonzero(logits > true, axis=1)
+    for row in np.flatnonzero(np.count_nonzero(logits == true, axis=1) > 1):
+        ahead[row] += np.count_nonzero(logits[row, : labels[row]] == true[row])
+    return ahead
+
+
+def _interval(is_right):
+    return list(specificity.clopper_pearson(int(is_right.sum()), len(is_right)))
+
+
+def _macro_accuracy(label, is_right):
+    images = np.bincount(label)
+    present = images > 0
+    return float((np.bincount(label, is_right)[present] / images[present]).mean())
+
+
+def _accuracy_by_class_size(class_sizes, label, is_right):
+    """Accuracy by training images a class, in powers of two (figure 4); bins without images are left out."""
+    bins = np.frexp(class_sizes)[1]  # 0 for no image, 1 for 1, 2 for 2-3, 3 for 4-7, ...
+    rows = []
+    for index in np.unique(bins):
+        chosen = is_right[bins[label] == index]
+        if len(chosen):
+            rows.append(
+                {
+                    "smallest": 2 ** (int(index) - 1) if index else 0,
+                    "largest": 2 ** int(index) - 1,
+                    "classes": int((bins == index).sum()),
+                    "images": len(chosen),
+                    "accuracy": float(chosen.mean()),
+                    "interval": _interval(chosen),
+                }
+            )
+    return rows
+
+
+def _confusions(class_names, images, label, predicted, top=12, pictures=3):
+    """The most frequent wrong pairs: count, share of the true class's images, up to 3 photos, one for comparison."""
+    wrong = np.flatnonzero(label != predicted)
+    pairs, counts = np.unique(np.stack([label[wrong], predicted[wrong]]), axis=1, return_counts=True)
+    rows = []
+    for place in np.argsort(-counts, kind="stable")[:top]:
+        true, taken_for = pairs[:, place]
+        chosen = wrong[(label[wrong] == true) & (predicted[wrong] == taken_for)][:pictures]
+        # Best a photo that was itself recognised: it shows what the network takes the class to be.
+        candidates = np.flatnonzero(label == taken_for)
+        candidates = candidates[np.argsort(predicted[candidates] != taken_for, kind="stable")][:1]
+        rows.append(
+            {
+                "true": class_names[true],
+                "predicted": class_names[taken_for],
+                "count": int(counts[place]),
+                "share": float(counts[place] / (label == true).sum()),
+                "images": [images[index] for index in chosen],
+                "reference": images[candidates[0]] if len(candidates) else None,
+            }
+        )
+    return rows

@@ -1,0 +1,76 @@
+"""Pretrained weights: where they are looked for, and what to do when they are not there."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from tfvision.errors import WeightsError
+from tfvision.models.catalogue import get_network
+
+WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
+
+
+def load_pretrained(base, network, weights):
+    """Loads weights into a network without top.
+
+    Args:
+      base: keras.Model of the catalogue's network, changed in place.
+      network: its name.
+      weights: "none", "imagenet" (the folder in $TFVISION_WEIGHTS, then Keras's cache, then its
+        download), "auto" (as "imagenet" where it can be had, else none), or a path to a .weights.h5.
+
+    Returns:
+      One sentence that says which weights were loaded.
+
+    Raises:
+      WeightsError: they cannot be had, or do not fit; the message says what to do offline.
+    """
+    if weights == "none":
+        return "random weights"
+    if weights not in ("imagenet", "auto"):
+        return _load_file(base, network, Path(weights))
+    path = local_weights(network)
+    if path:
+        return _load_file(base, network, path)
+    try:
+        return _download(base, network)
+    except WeightsError:
+        if weights == "imagenet":
+            raise
+        return f"random weights: no ImageNet weights for {network} here, and they could not be downloaded"
+
+
+def local_weights(network):
+    """The path of $TFVISION_WEIGHTS/NETWORK.weights.h5, or None where there is none."""
+    folder = os.environ.get(WEIGHTS_VARIABLE)
+    path = Path(folder) / f"{network}.weights.h5" if folder else None
+    return path if path and path.is_file() else None
+
+
+def _load_file(base, network, path):
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist: give a .weights.h5 file of {network}, `imagenet` or `none`")
+    if not path.name.endswith(".weights.h5"):
+        raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code)")
+    try:
+        base.load_weights(path)
+    except Exception as error:  # Keras raises whatever h5py or the layout leads it to
+        raise WeightsError(f"{path} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
+    return f"weights of {path}"
+
+
+def _download(base, network):
+    application = get_network(network).application
+    if application is None:
+        raise WeightsError(f"{network} has no ImageNet weights: use --weights none")
+    build = getattr(keras.applications, application)
+    try:
+        pretrained = build(weights="imagenet", include_top=False, input_shape=base.input_shape[1:])
+    except Exception as error:  # urllib, ssl and Keras raise many kinds
+        raise WeightsError(
+            f"the ImageNet weights of {network} could not be downloaded. Offline, put {network}.weights.h5 (no top) "
+            f"into a folder and set {WEIGHTS_VARIABLE} to it, or train from scratch with --weights none"
+        ) from error
+    base.set_weights(pretrained.get_weights())
+    return f"ImageNet weights of {network}"
