@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
@@ -41,6 +42,11 @@ class Record:
     group: str
     split: str = ""
     box: tuple[float, float, float, float] = _NO_BOX
+
+    @property
+    def identity(self):
+        """What tells the photo from others wherever its folder lies: file name and size in bytes."""
+        return os.path.basename(self.path), os.path.getsize(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,14 +162,13 @@ def read_csv(path, ranks=None):
 
 
 def write_csv_text(manifest):
-    """The text of a CSV that lists the photos with their splits."""
-    import io
+    """The text of a CSV that lists the photos with their splits and sizes."""
 
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(["image", "split", "group", *manifest.ranks])
+    writer.writerow(["image", "bytes", "split", "group", *manifest.ranks])
     for record in manifest.records:
-        writer.writerow([record.name, record.split, record.group, *record.lineage])
+        writer.writerow([record.name, record.identity[1], record.split, record.group, *record.lineage])
     return buffer.getvalue()
 
 

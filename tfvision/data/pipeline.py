@@ -47,7 +47,7 @@ class BrokenPhotos(dict):
             self[path] = str(error)
 
 
-def training_batches(manifest, labels, settings, order, seed, batch_size, broken, slices=1, slice_index=0):
+def training_batches(manifest, labels, settings, order, seed, batch_size, broken, share=(0, 1, 1)):
     """An endless-looking, reproducible stream of training batches.
 
     Args:
@@ -56,9 +56,9 @@ def training_batches(manifest, labels, settings, order, seed, batch_size, broken
       settings: ViewSettings with an augmentation.
       order: a function that starts anew what `TrainingOrder.positions` yields.
       seed: of the random changes.
-      batch_size: photos a batch, of this worker.
+      batch_size: photos a batch, of one replica.
       broken: BrokenPhotos that collects what could not be read.
-      slices, slice_index: of each global batch, the part that this worker reads.
+      share: of each global batch, what this worker reads: its number, the workers, replicas a worker.
 
     Returns:
       tf.data.Dataset of {"views": {name: uint8 [batch, size, size, 3]}, "label": int32 [batch],
@@ -66,7 +66,7 @@ def training_batches(manifest, labels, settings, order, seed, batch_size, broken
     """
     signature = {name: tf.TensorSpec([None], tf.int64) for name in ("position", "index")}
     dataset = tf.data.Dataset.from_generator(
-        lambda: _sliced(order(), batch_size, slices, slice_index), output_signature=signature
+        lambda: _share_of(order(), batch_size, *share), output_signature=signature
     ).unbatch()
     dataset = _load(dataset, manifest, labels, settings, broken, seed)
     return _finish(dataset, batch_size)
@@ -114,12 +114,10 @@ class TrainingOrder:
         return generator.choice(len(self.labels), len(self.labels), p=chances / chances.sum())
 
 
-def _sliced(chunks, batch_size, slices, slice_index):
+def _share_of(chunks, batch_size, worker, workers, replicas):
     for chunk in chunks:
-        if slices > 1:
-            is_mine = chunk["position"] // batch_size % slices == slice_index
-            chunk = {name: values[is_mine] for name, values in chunk.items()}
-        yield chunk
+        is_mine = chunk["position"] // (batch_size * replicas) % workers == worker
+        yield {name: values[is_mine] for name, values in chunk.items()}
 
 
 def _load(dataset, manifest, labels, settings, broken, seed=0):

@@ -85,10 +85,12 @@ def beetle(rng, main, trim, mark, elytra, thorax, head, jaw_length, leg_reach, m
             parts += [Part(_ribbon(_curve(jaw, closed=False), 13, 4), trim), Part(_ribbon(tooth, 8, 3), trim)]
         parts = _mirrored(parts) if side == 1 else parts
     parts.append(Part(_squircle(0, *head), trim))
-    parts.append(Part(_squircle(0, *thorax), main if jaw_length else trim, bool(jaw_length)))
-    if not jaw_length:  # ladybirds have pale cheeks
+    if jaw_length:
+        parts += _rimmed(thorax, main, trim)
+    else:  # a ladybird, with pale cheeks
+        parts.append(Part(_squircle(0, *thorax), trim))
         parts += [Part(_ellipse(side * 0.66 * thorax[1], thorax[0], 10, 11), PALE) for side in (1, -1)]
-    parts.append(Part(_squircle(0, *elytra), main, True))
+    parts += _rimmed(elytra, main, trim)
     spots = [Part(_ellipse(x, y, radius, radius), mark) for x, y, radius in mark_at]
     parts += _mirrored(spots) + spots
     seam = np.array([(0, elytra_y - half_length), (0, elytra_y + half_length)])
@@ -108,12 +110,13 @@ def spider(rng, main, trim, mark, abdomen, front, leg_reach, leg_width, eye_radi
     parts = []
     hip_y = front[0] + 6
     for side in (1, -1):
-        for angle in (-1.08, -0.45, 0.32, 0.95):
-            parts += _leg(rng, (0.6 * front[1], hip_y + 14 * angle), angle, leg_reach, leg_width, trim, mark)
+        for angle, length in ((-1.0, 1.0), (-0.42, 0.95), (0.24, 0.95), (0.66, 1.3)):
+            hip = (0.7 * front[1], hip_y + 16 * angle)
+            parts += _leg(rng, hip, angle, length * leg_reach, leg_width, trim, mark)
         top = front[0] - front[2]
         parts.append(Part(_ribbon(np.array([(12, top + 8), (17, top - 14)]), 13, 9), mark))
         parts = _mirrored(parts) if side == 1 else parts
-    parts += [Part(_squircle(0, *front), main, True), Part(_squircle(0, *abdomen), main, True)]
+    parts += _rimmed(front, main, trim) + _rimmed(abdomen, main, trim)
     for side in (1, -1):
         for x, y, radius in ((0.9, 0, 1.0), (2.3, 3, 0.62)):
             eye = (side * x * max(eye_radius, 5), front[0] - front[2] + 1.2 * eye_radius + 4 + y)
@@ -164,15 +167,21 @@ def pebble(rng, size_px):
 
 def _leg(rng, hip, angle, reach, width, colour, band):
     angle = angle + rng.uniform(-0.1, 0.1)
-    bent = angle + 0.55 * np.sign(angle)
+    bent = angle + 0.5 * np.sign(angle)
     knee = hip + 0.5 * reach * np.array([np.cos(angle), np.sin(angle)])
     foot = knee + 0.62 * reach * np.array([np.cos(bent), np.sin(bent)])
     parts = [Part(_ribbon(np.array([hip, knee]), width, 0.8 * width), colour)]
     parts.append(Part(_ribbon(np.array([knee, foot]), 0.8 * width, 0.35 * width), colour))
-    for start, end, part in ((hip, knee, 0.9), (knee, foot, 0.55)):
-        at = np.array([start + (part - 0.1) * (end - start), start + (part + 0.1) * (end - start)])
-        parts.append(Part(_ribbon(at, 0.75 * width, 0.7 * width), band))
+    for start, end, at in ((hip, knee, 0.8), (knee, foot, 0.45)):
+        ends = np.array([start + (at - 0.08) * (end - start), start + (at + 0.08) * (end - start)])
+        parts.append(Part(_ribbon(ends, 0.8 * width, 0.75 * width), band))
     return parts
+
+
+def _rimmed(outline, colour, rim_colour):
+    y, half_width, half_length, squareness = outline
+    rim = _squircle(0, y, half_width + 2.5, half_length + 2.5, squareness)
+    return [Part(rim, rim_colour), Part(_squircle(0, *outline), colour, True)]
 
 
 def _mirrored(parts):

@@ -87,8 +87,8 @@ _PAPILIONID = functools.partial(
 )
 _LADYBIRD = functools.partial(specimen_bodies.beetle, thorax=(-54, 46, 24, 0.9), head=(-78, 22, 14, 0.9), jaw_length=0)
 _STAG_BEETLE = functools.partial(specimen_bodies.beetle, leg_reach=98, mark_at=[])
-_ORB_WEAVER = functools.partial(specimen_bodies.spider, front=(-50, 30, 30, 0.9), leg_reach=92, eye_radius=4)
-_JUMPING_SPIDER = functools.partial(specimen_bodies.spider, leg_reach=52)
+_ORB_WEAVER = functools.partial(specimen_bodies.spider, front=(-46, 32, 28, 0.9), leg_reach=92, eye_radius=4)
+_JUMPING_SPIDER = functools.partial(specimen_bodies.spider, leg_reach=62)
 _PUFFER = functools.partial(
     specimen_bodies.fish,
     dorsal=[(-44, -44), (-38, -66), (-62, -74), (-70, -44)],
@@ -133,18 +133,18 @@ _BODIES = {  # genus -> body plan with its outline and colours
         elytra=(32, 56, 66, 0.6), thorax=(-46, 60, 24, 0.5), head=(-76, 34, 13, 0.6),
     ),
     "Araneus": functools.partial(
-        _ORB_WEAVER, main=(172, 118, 80), trim=(128, 84, 58), mark=(72, 50, 42), leg_width=10, abdomen=(24, 62, 60, 0.9),
+        _ORB_WEAVER, main=(172, 118, 80), trim=(128, 84, 58), mark=(72, 50, 42), leg_width=10, abdomen=(34, 60, 56, 0.9),
     ),
     "Argiope": functools.partial(
-        _ORB_WEAVER, main=(194, 184, 112), trim=(64, 56, 52), mark=(206, 178, 92), leg_width=8, abdomen=(28, 50, 68, 0.75),
+        _ORB_WEAVER, main=(194, 184, 112), trim=(64, 56, 52), mark=(206, 178, 92), leg_width=8, abdomen=(38, 47, 66, 0.8),
     ),
     "Phidippus": functools.partial(
-        _JUMPING_SPIDER, main=(88, 92, 98), trim=(56, 56, 62), mark=(72, 158, 132), leg_width=20, eye_radius=10,
-        front=(-42, 52, 42, 0.6), abdomen=(42, 50, 50, 0.8),
+        _JUMPING_SPIDER, main=(88, 92, 98), trim=(56, 56, 62), mark=(72, 158, 132), leg_width=17, eye_radius=10,
+        front=(-40, 52, 40, 0.65), abdomen=(52, 48, 54, 0.95),
     ),
     "Salticus": functools.partial(
-        _JUMPING_SPIDER, main=(178, 172, 156), trim=(104, 96, 86), mark=(214, 208, 190), leg_width=15, eye_radius=8,
-        front=(-46, 46, 38, 0.5), abdomen=(40, 44, 60, 0.9),
+        _JUMPING_SPIDER, main=(178, 172, 156), trim=(104, 96, 86), mark=(214, 208, 190), leg_width=13, eye_radius=8,
+        front=(-46, 46, 36, 0.55), abdomen=(48, 44, 62, 0.95),
     ),
     "Arothron": functools.partial(
         _PUFFER, main=(136, 148, 104), trim=(184, 166, 92), mark=(206, 196, 168), eye=(56, -22, 11), mark_at=[],

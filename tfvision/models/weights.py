@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from tfvision.errors import WeightsError
-from tfvision.models.catalogue import get_network
+from tfvision.models.catalogue import NETWORKS, get_network
 
 WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
 
@@ -46,6 +46,18 @@ def local_weights(network):
     folder = os.environ.get(WEIGHTS_VARIABLE)
     path = Path(folder) / f"{network}.weights.h5" if folder else None
     return path if path and path.is_file() else None
+
+
+def known_weights():
+    """Where the ImageNet weights of each network lie, as a dict; None where they would be downloaded."""
+    cache = Path.home() / ".keras" / "models"
+    found = {}
+    for network in NETWORKS:
+        if NETWORKS[network].application:
+            cached = next(cache.glob(f"{network}*no*top*.h5"), None) if cache.is_dir() else None
+            path = local_weights(network) or cached
+            found[network] = str(path) if path else None
+    return found
 
 
 def _load_file(base, network, path):

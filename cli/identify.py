@@ -1,0 +1,67 @@
+"""`tfvision identify`."""
+
+import csv
+import sys
+
+import click
+
+from tfvision.cli.main import print_json
+
+
+@click.command()
+@click.argument("model")
+@click.argument("photos", nargs=-1, required=True)
+@click.option("--within", multiple=True, help="A taxon that is known to hold the answer; repeatable.")
+@click.option("--box", help="left,top,width,height in pixels: where the animal is.")
+@click.option("--threshold", type=float, help="Least probability of an answer. [default: the run's calibration]")
+@click.option("--target-accuracy", type=float, help="Share of answers to be right. [default: the run's, 0.9]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: image, taxon, rank, probability, lineage, error.")
+def identify(model, photos, within, box, threshold, target_accuracy, as_json, as_csv):
+    """Name the animals and plants of PHOTOS (files or folders) with MODEL, a run.
+
+    The answer is the deepest taxon that may be named at the chosen accuracy.
+
+    \b
+    tfvision identify runs/species photo.jpg
+    tfvision identify runs/species holiday/ --within Lepidoptera --csv > answers.csv
+    tfvision identify runs/species photo.jpg --box 120,80,200,160
+    """
+    from tfvision.apps.species.identification import SpeciesIdentifier, find_photos
+    from tfvision.data.manifest import parse_box
+    from tfvision.progress import progress_bar
+
+    box = parse_box(box)
+    photos = find_photos(photos)
+    answers = SpeciesIdentifier.load(model).identify(photos, within, box, threshold, target_accuracy)
+    show = print_json if as_json else _csv_printer() if as_csv else _show
+    failed = 0
+    with progress_bar("identifying", len(photos)) as bar:
+        for answer in answers:
+            failed += "error" in answer
+            show(answer)
+            bar.advance(1)
+    if failed == len(photos):
+        sys.exit(1)
+
+
+def _show(answer):
+    if "error" in answer:
+        return click.echo(f"error: {answer['error']}", err=True)
+    if answer["rank"] == "root":
+        click.echo(f"{answer['image']}: not sure enough to name anything")
+    else:
+        click.echo(f"{answer['image']}: {answer['rank']} {answer['taxon']}, {answer['probability']:.1%}")
+        click.echo("  " + " > ".join(f"{taxon['name']} {taxon['probability']:.0%}" for taxon in answer["lineage"]))
+    click.echo("  likeliest: " + ", ".join(f"{top['name']} {top['probability']:.1%}" for top in answer["top"]))
+
+
+def _csv_printer():
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["image", "taxon", "rank", "probability", "lineage", "error"])
+
+    def show(answer):
+        lineage = " > ".join(taxon["name"] for taxon in answer.get("lineage", ()))
+        writer.writerow([answer["image"], *(answer.get(key, "") for key in ("taxon", "rank", "probability")), lineage, answer.get("error", "")])
+
+    return show

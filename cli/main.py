@@ -1,0 +1,73 @@
+"""The command `tfvision`: parses, calls one library function, prints. Nothing heavy is imported here."""
+
+import importlib
+import json
+import os
+import sys
+
+import click
+
+from tfvision import __version__
+from tfvision.errors import UserError
+
+COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
+    "train": ("tfvision.cli.train", "train"),
+    "evaluate": ("tfvision.cli.evaluate", "evaluate"),
+    "identify": ("tfvision.cli.identify", "identify"),
+    "data": ("tfvision.cli.data", "data"),
+    "weights": ("tfvision.cli.weights", "weights"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name]
+        return getattr(importlib.import_module(module), attribute)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tfvision")
+def tfvision():
+    """Train image models, measure them, use them.
+
+    \b
+    tfvision train species                  # built-in specimens: no data needed
+    tfvision train species my-photos/       # a folder of class folders, or a manifest.csv
+    tfvision evaluate runs/species test-photos/
+    tfvision identify runs/species photo.jpg
+    """
+
+
+def main(arguments=None):
+    """Runs the command line; exit code 0, 1 for a user's error, 2 for wrong usage, 130 when interrupted."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are no news to users
+    try:
+        tfvision.main(arguments, prog_name="tfvision", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted; a training goes on with --resume", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def print_json(value):
+    """One JSON object on one line of stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def comma_separated(context, parameter, text):
+    """A click callback: "a,b,c" -> ("a", "b", "c"), or None."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None

@@ -1,0 +1,48 @@
+import io
+import xml.etree.ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfvision.data.taxonomy import Taxonomy
+from tfvision.evaluation import plots
+from tfvision.evaluation.classification import Evaluation
+
+DRAWN = (plots.draw_depth_curve, plots.draw_class_sizes, plots.draw_reliability, plots.draw_ranks)
+
+
+def result_of(images, ranks=("kingdom", "species"), skip=False):
+    taxonomy = Taxonomy.from_lineages(ranks, [("" if skip else f"k{index % 2}", f"s{index}") for index in range(6)])
+    random = np.random.default_rng(0)
+    evaluation = Evaluation(taxonomy, np.array([0, 1, 2, 5, 9, 300]))
+    logits = random.standard_normal((images, 6)).astype(np.float32)
+    labels = random.integers(6, size=images)
+    evaluation.update(logits, labels, [f"{index}.jpg" for index in range(images)], labels % 2 == 0)
+    return evaluation.result()
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+@pytest.mark.parametrize("images", [1, 80])
+def test_figures_are_svg_or_png(draw, images):
+    result = result_of(images)
+    assert xml.etree.ElementTree.fromstring(draw(result)).tag.endswith("svg")
+    assert Image.open(io.BytesIO(draw(result, "png"))).width > 600
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_figures_take_any_rank_name_and_trees_that_skip_ranks(draw):
+    draw(result_of(20, ranks=("$x^{", "<b>\\frac")))
+    draw(result_of(20, skip=True))
+
+
+def test_figures_are_reproducible_and_leave_no_global_state():
+    result, before = result_of(40), dict(matplotlib.rcParams)
+    assert plots.draw_depth_curve(result) == plots.draw_depth_curve(result)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_bins_are_labelled_by_their_limits():
+    assert plots.size_label({"smallest": 1, "largest": 1}) == "1"
+    assert plots.size_label({"smallest": 8, "largest": 15}) == "8\N{EN DASH}15"

@@ -1,0 +1,190 @@
+"""Evaluating a species model: calibration after training, and reports on any labelled photos."""
+
+import csv
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.species.network import load_species_network, make_predictor, predict
+from tfvision.apps.species.run import SpeciesRun
+from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.data.manifest import read_source
+from tfvision.data.pipeline import BrokenPhotos
+from tfvision.data.splits import halve
+from tfvision.errors import DataError
+from tfvision.evaluation.calibration import fit_temperature
+from tfvision.evaluation.classification import Evaluation
+from tfvision.evaluation.report import headline, write_report
+from tfvision.progress import progress_bar
+from tfvision.runs import write_json
+
+CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their logits
+TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated
+DEFAULT_TARGET = 0.9
+
+
+def evaluate_species(
+    run, source, target_accuracy=DEFAULT_TARGET, out=None, ranks=None, within=(), method="exact", confidence=None
+):
+    """Evaluates a run on labelled photos and writes report.html and report.json.
+
+    Photos that the run was trained on are left out, and counted. The threshold is fitted on one half of
+    the photos and reported on the other; groups are never parted.
+
+    Args:
+      run: folder of a finished run.
+      source: as for training; its "test" rows where a split column names any, else its "validation"
+        rows, else all.
+      target_accuracy: share of answers that must be right.
+      out: folder for the report; None = RUN/evaluation.
+      within: names of taxa that are known to hold the answer.
+      method: "exact" or "climb", the paper's hill climbing.
+      confidence: e.g. 0.95, to ask that the target be reached with this one-sided confidence.
+
+    Returns:
+      dict with "images", "accuracy", "top5", "accuracy_by_rank", "specificity", "by_class_size",
+      "calibration_error" and more (evaluation.classification.Evaluation.result), and "report",
+      "left_out", "broken".
+
+    Raises:
+      DataError, RunError.
+    """
+    run = SpeciesRun.open(run)
+    manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]))
+    nodes = [node for name in within for node in run.taxonomy.find(name)]
+    predictor = make_predictor(load_species_network(run))
+    evaluate = functools.partial(_evaluate, run, predictor, target_accuracy=target_accuracy, within=nodes, method=method)
+    broken = BrokenPhotos()
+    labels = manifest.labels(run.taxonomy)
+    result = evaluate(
+        manifest, labels, broken=broken, temperature=run.calibration["temperature"], confidence=confidence
+    )
+    facts = {
+        "Run": run.folder,
+        "Photos": source,
+        "Recipe": run.recipe.name,
+        "Prior taxa": list(within),
+        "Left out": [f"{count} photos: {reason}" for reason, count in left_out.items()],
+        "Broken photos": [f"{path}: {reason}" for path, reason in broken.items()],
+    }
+    folder = Path(out) if out else run.folder / "evaluation"
+    report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, thumbnail_jpeg)
+    return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), "headline": headline(result)}
+
+
+def calibrate_and_report(run, model, manifest, labels, splits, broken):
+    """Fits temperature and thresholds on the validation part of a run; writes calibration.json and the report.
+
+    Returns:
+      The result, as `Evaluation.result`.
+    """
+    predictor = make_predictor(model)
+    class_sizes = np.bincount(labels[splits == "train"], minlength=len(run.taxonomy))
+    is_validation = splits == "validation"
+    result = _evaluate(run, predictor, manifest.select(is_validation), labels[is_validation], broken, class_sizes=class_sizes)
+    specificity = result["specificity"]
+    write_json(
+        run.calibration_path,
+        {
+            "temperature": result["temperature"],
+            "target": specificity["target"],
+            "threshold": specificity["threshold"],
+            "depth_curve": result["depth_curve"],
+            "class_sizes": class_sizes,
+        },
+    )
+    training_accuracy, photos = _training_accuracy(run, predictor, manifest, labels, splits)
+    facts = {
+        "Run": run.folder,
+        "Photos": run.facts["source"] or "the built-in specimens: drawings for teaching, not photos",
+        "Recipe": run.recipe.name,
+        "Seed": run.recipe.seed,
+        "Training photos": int((splits == "train").sum()),
+        "Validation photos": int(is_validation.sum()),
+        "Training accuracy": f"on {photos} training photos, without augmentation",
+        "Broken photos": [f"{path}: {reason}" for path, reason in broken.items()],
+    }
+    write_report(run.folder, result, run.folder.name, facts, thumbnail_jpeg, training_accuracy)
+    return {**result, "training_accuracy": training_accuracy}
+
+
+def _evaluate(
+    run,
+    predictor,
+    manifest,
+    labels,
+    broken,
+    target_accuracy=DEFAULT_TARGET,
+    class_sizes=None,
+    temperature=None,
+    within=(),
+    method="exact",
+    confidence=None,
+):
+    if class_sizes is None:
+        class_sizes = run.calibration["class_sizes"]
+    is_fitting = halve([record.group for record in manifest.records], run.recipe.seed)
+    if temperature is None:
+        temperature = _fitted_temperature(run, predictor, manifest, labels, is_fitting, broken)
+    evaluation = Evaluation(run.taxonomy, class_sizes, temperature, within)
+    paths = np.array([record.path for record in manifest.records], object)
+    with progress_bar("evaluating", len(manifest)) as bar:
+        for numbers, logits in predict(predictor, manifest, run.recipe, broken):
+            evaluation.update(logits, labels[numbers], list(paths[numbers]), is_fitting[numbers])
+            bar.advance(len(numbers))
+    return evaluation.result(target_accuracy, confidence, method)
+
+
+def _fitted_temperature(run, predictor, manifest, labels, is_fitting, broken):
+    """The temperature of at most CALIBRATION_PHOTOS of the fitting half, so that memory stays bounded."""
+    chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(is_fitting))[:CALIBRATION_PHOTOS]
+    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    parts = list(predict(predictor, manifest.select(is_chosen), run.recipe, broken))
+    if not parts:
+        return 1.0
+    numbers, logits = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return fit_temperature(logits, labels[is_chosen][numbers])
+
+
+def _training_accuracy(run, predictor, manifest, labels, splits):
+    chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(splits == "train"))[:TRAINING_PHOTOS]
+    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    part, part_labels = manifest.select(is_chosen), labels[is_chosen]
+    right = [logits.argmax(1) == part_labels[numbers] for numbers, logits in predict(predictor, part, run.recipe)]
+    right = np.concatenate(right)
+    return float(right.mean()), len(right)
+
+
+def _unseen_photos(run, manifest):
+    """The photos to evaluate on, and how many were left out for which reason."""
+    splits = np.array([record.split for record in manifest.records], object)
+    for wanted in ("test", "validation"):
+        if wanted in splits:
+            break
+    else:
+        wanted = None
+    is_kept = np.full(len(manifest), True) if wanted is None else splits == wanted
+    left_out = {}
+
+    def leave_out(is_out, reason):
+        nonlocal is_kept
+        if (is_out & is_kept).any():
+            left_out[reason] = int((is_out & is_kept).sum())
+            is_kept &= ~is_out
+
+    trained = _trained_photos(run)
+    is_trained = np.array([record.identity in trained for record in manifest.records])
+    leave_out(is_trained, "the run was trained on them")
+    leave_out(manifest.labels(run.taxonomy) < 0, "their species is not among the run's classes")
+    if not is_kept.any():
+        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
+        raise DataError(f"no photo is left to evaluate on ({reasons or 'none given'})")
+    return manifest.select(is_kept), left_out
+
+
+def _trained_photos(run):
+    with open(run.photos_path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {(os.path.basename(row["image"]), int(row["bytes"])) for row in rows if row["split"] == "train"}

@@ -1,0 +1,107 @@
+"""The species network: built from a recipe, or loaded from a run, and asked for logits."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision.data.augmentation import Augmentation
+from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
+from tfvision.errors import RunError
+from tfvision.models.catalogue import get_network
+from tfvision.models.multi_view import add_heads, build_trunk
+from tfvision.models.weights import load_pretrained
+from tfvision.training.loop import precision_policy
+
+PREDICTION_BATCH = 32
+
+
+def build_species_trunk(recipe, precision="float32", weights=None):
+    """Builds the network up to its classifying layers, as the recipe says.
+
+    Args:
+      recipe: Recipe.
+      precision: "float32", "bfloat16" or "float16".
+      weights: instead of the recipe's, e.g. "none" where a run's weights follow.
+
+    Returns:
+      The trunk, and one sentence on the weights that were loaded. Raises WeightsError.
+    """
+    catalogued = get_network(recipe.network)
+    with precision_policy(precision):
+        base = catalogued.build(image_size_of(recipe))
+        loaded = load_pretrained(base, recipe.network, recipe.weights if weights is None else weights)
+        trunk = build_trunk(
+            recipe.network,
+            recipe.views,
+            image_size_of(recipe),
+            recipe.has_auxiliary_head,
+            recipe.dropout,
+            recipe.seed,
+            base,
+        )
+    if recipe.is_crop_branch_pretrained:
+        source = trunk.get_layer("whole_branch").get_weights()
+        for view in recipe.views[1:]:
+            trunk.get_layer(f"{view}_branch").set_weights(source)
+    for name in recipe.frozen:
+        trunk.get_layer(name).trainable = False
+    for layer in _all_layers(trunk):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum, layer.epsilon = recipe.batch_norm_momentum, recipe.batch_norm_epsilon
+    return trunk, loaded
+
+
+def load_species_network(run):
+    """The network of a finished run, with its weights. Raises RunError."""
+    trunk, _ = build_species_trunk(run.recipe, weights="none")
+    model = add_heads(trunk, len(run.taxonomy))
+    try:
+        model.load_weights(run.weights_path)
+    except Exception as error:  # h5py and Keras raise many kinds
+        raise RunError(f"{run.weights_path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
+    return model
+
+
+def image_size_of(recipe):
+    """Pixels a side of the network's inputs."""
+    return recipe.image_size or get_network(recipe.network).image_size
+
+
+def view_settings(recipe):
+    """ViewSettings of a recipe, with its augmentation."""
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    augmentation = Augmentation(**{name: getattr(recipe, name) for name in names})
+    return ViewSettings(recipe.views, image_size_of(recipe), augmentation)
+
+
+def make_predictor(model, output="species"):
+    """A compiled function: views -> float32 logits [batch, classes]."""
+    inference = keras.Model(model.input, model.output[output])
+    names = list(model.input)
+    return tf.function(
+        lambda views: tf.cast(inference(views, training=False), tf.float32),
+        input_signature=[{name: tf.TensorSpec([None, *model.input[name].shape[1:]], tf.uint8) for name in names}],
+    )
+
+
+def predict(predictor, manifest, recipe, broken=None, batch_size=PREDICTION_BATCH):
+    """Streams logits of photos; broken ones are left out and recorded.
+
+    Yields:
+      (photo numbers int [n], logits float32 [n, classes]), photos in order.
+    """
+    broken = BrokenPhotos() if broken is None else broken
+    labels = np.zeros(len(manifest), np.int32)
+    for batch in evaluation_batches(manifest, labels, view_settings(recipe), batch_size, broken):
+        logits = predictor(batch["views"]).numpy()
+        is_good = batch["weight"].numpy() > 0
+        yield batch["index"].numpy()[is_good], logits[is_good]
+
+
+def _all_layers(model):
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)

@@ -1,0 +1,116 @@
+"""The species recipes: the paper's three experiments, and the one to start with."""
+
+from tfvision.errors import RecipeError
+from tfvision.training.recipes import Recipe
+
+
+def paper_baseline():
+    """InceptionResNetV2, one view (paper, section 5, first experiment).
+
+    `tfvision train species SOURCE --recipe paper-baseline`; days on a GPU for 1.2 million photos;
+    the paper's score: 46.6 % of 19,027 species, depth 4.78 at 90 %.
+    """
+    return Recipe(
+        name="paper-baseline",
+        views=("whole",),
+        batch_size=32,
+        stages=((3, 0.01), (2, 0.001), (1, 0.0001)),
+    )
+
+
+def paper_multiview():
+    """Whole view and crop view (paper, section 5, second experiment).
+
+    `tfvision train species SOURCE --recipe paper-multiview`; the paper's score: 54.8 %, depth 4.96 at 90 %.
+    """
+    return Recipe(
+        name="paper-multiview",
+        stages=((2, 0.1), (1.5, 0.01), (0.5, 0.001), (0.5, 0.0001)),
+    )
+
+
+def paper_hierarchical():
+    """Two views, trained on genera first (paper, section 5, third experiment; READINGS for the last rate).
+
+    `tfvision train species SOURCE --recipe paper-hierarchical`; the paper's score: 55.8 %, depth 5.09 at 90 %.
+    """
+    return Recipe(
+        name="paper-hierarchical",
+        start_rank="genus",
+        coarse_stages=((1.5, 0.1),),
+        stages=((1, 0.1), (1, 0.01), (0.5, 0.001), (0.5, 0.0001)),
+    )
+
+
+def small():
+    """The default: two views on MobileNetV2, minutes on two cores; docs/species.md has its scores.
+
+    `tfvision train species SOURCE`; ImageNet weights where they can be had, else from scratch.
+    """
+    return Recipe(
+        name="small",
+        network="mobilenet_v2",
+        weights="auto",
+        image_size=160,
+        is_crop_branch_pretrained=True,
+        has_auxiliary_head=False,
+        frozen=("stem",),
+        batch_size=32,
+        stages=((30, 0.05),),
+        schedule="cosine",
+        warmup_steps=50,
+        optimizer="sgd",
+        backbone_rate=0.2,
+        label_smoothing=0.1,
+        batch_norm_momentum=0.9,
+        area=(0.25, 1.0),
+        brightness=0.1,
+        contrast=0.3,
+        saturation=0.3,
+        hue=0.02,
+    )
+
+
+def specimens():
+    """The built-in specimens: the small network from scratch, two views of 64 px; under five minutes on two cores.
+
+    `tfvision train species`
+    """
+    return Recipe(
+        name="specimens",
+        network="small",
+        weights="none",
+        image_size=64,
+        has_auxiliary_head=True,
+        batch_size=32,
+        stages=((25, 0.1),),
+        schedule="cosine",
+        warmup_steps=50,
+        optimizer="sgd",
+        weight_decay=1e-3,
+        label_smoothing=0.1,
+        batch_norm_momentum=0.9,
+        gradient_clip_norm=5.0,
+        area=(0.5, 1.0),
+        brightness=0.1,
+        contrast=0.2,
+        saturation=0.2,
+        hue=0.02,
+    )
+
+
+RECIPES = {
+    "small": small,
+    "paper-baseline": paper_baseline,
+    "paper-multiview": paper_multiview,
+    "paper-hierarchical": paper_hierarchical,
+    "specimens": specimens,
+}
+
+
+def get_recipe(name):
+    """The recipe called `name`. Raises RecipeError that lists the known ones."""
+    try:
+        return RECIPES[name]()
+    except KeyError:
+        raise RecipeError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}") from None

@@ -1,0 +1,307 @@
+"""Training a species model: from photos to a run folder with a calibrated answer and a report."""
+
+import dataclasses
+import functools
+import platform
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision import __version__
+from tfvision.apps.species.evaluation import calibrate_and_report
+from tfvision.apps.species.knowledge_transfer import classes_at_rank, parents_between, transfer_heads
+from tfvision.apps.species.network import (
+    PREDICTION_BATCH,
+    build_species_trunk,
+    make_predictor,
+    predict,
+    view_settings,
+)
+from tfvision.apps.species.recipes import get_recipe
+from tfvision.apps.species.run import APPLICATION, SpeciesRun, new_run_folder
+from tfvision.data.manifest import drop_small_classes, read_source, write_csv_text
+from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, evaluation_batches, training_batches
+from tfvision.data.specimens import write_specimens
+from tfvision.data.splits import split_validation
+from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.losses.classification import smoothed_cross_entropy
+from tfvision.models.multi_view import add_heads
+from tfvision.progress import progress_bar
+from tfvision.runs import atomic_path, read_json, remove_partial_files, write_json, write_text
+from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
+from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, resolve_precision, train
+from tfvision.training.recipes import from_json, with_settings
+from tfvision.training.schedules import phases_of, steps_in
+
+_VALIDATION_PHOTOS_WHILE_TRAINING = 256
+_NEW_LAYERS = ("merge", "auxiliary", "species_logits")
+
+
+def train_species(source=None, recipe=None, settings=None, run=None, resume=False, ranks=None, strategy=None, callbacks=()):
+    """Trains a species model and writes a run folder.
+
+    Args:
+      source: a folder of class folders, a manifest CSV, or None for the built-in specimens.
+      recipe: name of a recipe or a Recipe; None = "small", for the specimens "specimens".
+      settings: dict of texts that change the recipe, as `--set` does.
+      run: folder; None = runs/species, or the next free one.
+      resume: go on with the run where its last checkpoint left it; source and recipe are the run's.
+      ranks: label columns or folder levels, coarsest first.
+      strategy: tf.distribute.Strategy; None = workers of TF_CONFIG, all GPUs, or the one device.
+      callbacks: more keras.callbacks.Callback.
+
+    Returns:
+      dict with "run", "images", "classes", "accuracy" (finest rank, validation part), "seconds", and
+      what metrics.json holds besides.
+
+    Raises:
+      UserError: data, recipe, weights or storage, each with the way out.
+    """
+    started = time.monotonic()
+    strategy = strategy or choose_strategy()
+    run = _resumed_run(run) if resume else _started_run(run, source, recipe, settings, ranks)
+    if resume and run.metrics_path.exists():
+        print(f"{run.folder} is finished already", file=sys.stderr)
+        return read_json(run.metrics_path)
+    remove_partial_files(run.folder)
+    data = _prepare_data(run, resume)
+    model, loaded = _train_phases(run, data, strategy, callbacks)
+    with atomic_path(run.weights_path) as temporary:
+        model.save_weights(temporary)
+    metrics = calibrate_and_report(run, model, data.manifest, data.labels, data.splits, data.broken)
+    metrics = {
+        "run": str(run.folder),
+        "images": len(data.manifest),
+        "classes": len(run.taxonomy),
+        "accuracy": metrics["accuracy"],
+        "seconds": round(time.monotonic() - started, 1),
+        "weights": loaded,
+        "dropped": data.dropped,
+        "broken": dict(data.broken),
+        "validation": metrics,
+    }
+    write_json(run.metrics_path, metrics)
+    shutil.rmtree(run.checkpoint_path.parent, ignore_errors=True)
+    return metrics
+
+
+@dataclasses.dataclass
+class _Data:
+    """Photos of a run: those used, their classes and splits, and what was left out."""
+
+    manifest: object
+    labels: np.ndarray
+    splits: np.ndarray
+    dropped: dict
+    broken: BrokenPhotos
+
+    def part(self, split):
+        is_part = self.splits == split
+        return self.manifest.select(is_part), self.labels[is_part]
+
+
+def _started_run(folder, source, recipe, settings, ranks):
+    run = SpeciesRun(Path(folder) if folder else new_run_folder())
+    if run.recipe_path.exists():
+        raise RunError(f"{run.folder} holds a run already: go on with --resume, or choose another --run")
+    recipe = get_recipe(recipe or ("small" if source else "specimens")) if not hasattr(recipe, "stages") else recipe
+    recipe = with_settings(recipe, settings or {})
+    if source is not None and not Path(source).exists():
+        raise DataError(f"{source} does not exist: give a folder of class folders or a manifest CSV")
+    facts = {
+        "application": APPLICATION,
+        "source": str(Path(source).resolve()) if source else None,
+        "ranks": ranks,
+        "recipe": recipe,
+        "versions": {
+            "tfvision": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    write_json(run.recipe_path, facts)
+    return run
+
+
+def _resumed_run(folder):
+    if folder is None:
+        raise RunError("--resume needs --run DIR, the run to go on with")
+    run = SpeciesRun(Path(folder))
+    if run.facts.get("application") != APPLICATION:
+        raise RunError(f"{folder} is no species run")
+    return run
+
+
+def _prepare_data(run, resume):
+    recipe = run.recipe
+    source = run.facts["source"] or _draw_specimens(run, recipe)
+    manifest = read_source(source, run.facts["ranks"])
+    manifest, dropped = drop_small_classes(manifest, recipe.min_images)
+    if dropped:
+        names = ", ".join(f"{name} ({count})" for name, count in list(dropped.items())[:5])
+        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+        print(f"left out {len(dropped)} classes of fewer than {recipe.min_images} photos: {names}{more}", file=sys.stderr)
+    splits = split_validation(manifest, recipe.validation_fraction, recipe.seed)
+    manifest, splits = manifest.select(splits != ""), splits[splits != ""]
+    manifest = dataclasses.replace(
+        manifest,
+        records=tuple(dataclasses.replace(r, split=s) for r, s in zip(manifest.records, splits, strict=True)),
+    )
+    taxonomy = manifest.taxonomy()
+    labels = manifest.labels(taxonomy)
+    _check_classes(taxonomy, labels, splits, source, recipe, dropped)
+    photos = write_csv_text(manifest)
+    if resume and run.photos_path.exists() and run.photos_path.read_text(encoding="utf-8") != photos:
+        raise RunError(f"the photos in {source} are not those that {run.folder} started with: train anew with another --run")
+    taxonomy.save(run.taxonomy_path)
+    write_text(run.photos_path, photos)
+    return _Data(manifest, labels, splits, dropped, BrokenPhotos())
+
+
+def _draw_specimens(run, recipe):
+    folder = run.folder / "specimens"
+    bar = None
+
+    def progress(done, total):
+        nonlocal bar
+        bar = bar or progress_bar("drawing specimens", total)
+        bar.advance(1)
+
+    try:
+        write_specimens(folder, seed=recipe.seed, progress=progress)
+    finally:
+        if bar:
+            bar.close()
+    return str(folder)
+
+
+def _check_classes(taxonomy, labels, splits, source, recipe, dropped):
+    if len(taxonomy) < 2:
+        raise DataError(
+            f"{source} has {len(taxonomy)} class{'es' if len(taxonomy) != 1 else ''} with at least {recipe.min_images} photos: "
+            "at least two are needed" + (", or lower --set min_images=N" if dropped else "")
+        )
+    if "validation" not in splits:
+        raise DataError(f"{source} leaves no photo for validation: raise --set validation_fraction, or add photos")
+    trained, validated = set(labels[splits == "train"]), set(labels[splits == "validation"])
+    untrained = [taxonomy.class_names[index] for index in sorted(validated - trained)]
+    if untrained:
+        raise DataError(f"{untrained[0]} has photos for validation and none for training: correct the split column")
+    unseen = [taxonomy.class_names[index] for index in sorted(trained - validated)]
+    if unseen:
+        names = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
+        print(f"no validation photos, so no accuracy, for {names}: a class needs two groups for that", file=sys.stderr)
+    if recipe.start_rank and recipe.start_rank not in taxonomy.ranks[:-1]:
+        raise RecipeError(f"start_rank must be one of {', '.join(taxonomy.ranks[:-1])}, got {recipe.start_rank!r}")
+
+
+def _train_phases(run, data, strategy, callbacks):
+    """Every phase of the recipe in turn; the trunk goes from one to the next."""
+    recipe = dataclasses.replace(run.recipe, precision=resolve_precision(run.recipe.precision))
+    if recipe.batch_size % strategy.num_replicas_in_sync:
+        raise RecipeError(
+            f"batch_size {recipe.batch_size} must be a multiple of the {strategy.num_replicas_in_sync} replicas"
+        )
+    keras.utils.set_random_seed(recipe.seed)
+    with strategy.scope():
+        trunk, loaded = build_species_trunk(recipe, recipe.precision)
+    manifest, labels = data.part("train")
+    phases = phases_of(recipe, run.taxonomy.ranks)
+    lengths = [steps_in(phase.stages, len(manifest), recipe.batch_size)[-1] for phase in phases]
+    print(
+        f"training {recipe.network} ({loaded}) on {len(manifest)} photos of {len(run.taxonomy)} classes, "
+        f"{sum(lengths)} steps; watch: tensorboard --logdir {run.logs_path}",
+        file=sys.stderr,
+    )
+    bar = ProgressBar(sum(lengths), _steps_done(run, lengths))
+    model, coarser = None, None
+    try:
+        for number, phase in enumerate(phases):
+            classes = classes_at_rank(run.taxonomy, phase.rank)
+            with strategy.scope():
+                if model is None:
+                    model = add_heads(trunk, len(classes.nodes), recipe.seed)
+                else:
+                    parents = parents_between(coarser, classes)
+                    model = transfer_heads(model, trunk, parents, recipe.mixing, recipe.seed + 10 * number)
+            coarser = classes
+            first_step = sum(lengths[:number])
+            task = _task(recipe, phase, model, trunk, manifest, classes.of_class[labels], data.broken, first_step)
+            watchers = [_validation(recipe, model, data, classes), _tensorboard(run, data, recipe, first_step), bar, *callbacks]
+            train(task, recipe, strategy, run.checkpoint_path, number, watchers)
+    except TrainingDiverged:
+        if number == len(phases) - 1:
+            with atomic_path(run.weights_path) as temporary:
+                model.save_weights(temporary)
+        raise
+    finally:
+        bar.close()
+    return model, loaded
+
+
+def _task(recipe, phase, model, trunk, manifest, labels, broken, first_step):
+    settings, order = view_settings(recipe), TrainingOrder(labels, recipe.seed, recipe.class_balance)
+
+    def batches(begin, end, context):
+        replicas = context.num_replicas_in_sync // context.num_input_pipelines
+        return training_batches(
+            manifest,
+            labels,
+            settings,
+            lambda: order.positions(begin, end),
+            recipe.seed,
+            recipe.batch_size // context.num_replicas_in_sync,
+            broken,
+            share=(context.input_pipeline_id, context.num_input_pipelines, replicas),
+        )
+
+    loss = functools.partial(smoothed_cross_entropy, label_smoothing=recipe.label_smoothing)
+    return Task(
+        model=model,
+        losses=dict.fromkeys(model.output, loss),
+        loss_weights={"species": 1.0, "auxiliary": recipe.auxiliary_weight},
+        stages=phase.stages,
+        photos=len(manifest),
+        batches=batches,
+        first_position=first_step * recipe.batch_size,
+        new_layers=tuple(layer for layer in model.layers if layer.name.startswith(_NEW_LAYERS)),
+    )
+
+
+def _validation(recipe, model, data, classes):
+    manifest, labels = data.part("validation")
+    chosen = np.random.default_rng(recipe.seed).permutation(len(manifest))[:_VALIDATION_PHOTOS_WHILE_TRAINING]
+    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    manifest, labels = manifest.select(is_chosen), classes.of_class[labels[is_chosen]]
+    predictor = make_predictor(model)
+
+    def measure():
+        parts = [logits.argmax(1) == labels[numbers] for numbers, logits in predict(predictor, manifest, recipe, data.broken)]
+        return np.concatenate(parts).mean()
+
+    return Validation(measure)
+
+
+def _tensorboard(run, data, recipe, first_step):
+    log = TensorBoardLog(run.logs_path, first_step)
+    if first_step == 0:
+        manifest, labels = data.part("train")
+        order = TrainingOrder(labels, recipe.seed)
+        batches = training_batches(
+            manifest, labels, view_settings(recipe), lambda: order.positions(0, 8), recipe.seed, 8, BrokenPhotos()
+        )
+        log.write_images(next(iter(batches))["views"])
+    return log
+
+
+def _steps_done(run, lengths):
+    from tfvision.training.checkpoints import read_facts
+
+    facts = read_facts(run.checkpoint_path) or {"phase": 0, "step": 0}
+    return sum(lengths[: facts["phase"]]) + facts["step"]

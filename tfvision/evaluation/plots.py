@@ -1,0 +1,140 @@
+"""The figures of a species report: depth against target accuracy, class sizes, reliability, ranks.
+
+Each function takes the result of `Evaluation.result` and returns the bytes of an SVG or PNG picture. Figures are
+drawn without pyplot, so that nothing is left behind in the process. Colours are Okabe and Ito's, which people
+with any colour vision can tell apart; line style or marker always differs as well.
+"""
+
+import contextlib
+import io
+
+BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#a7adb5", "#24303c"
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "text.parse_math": False,  # rank names are the user's: "$" is no formula
+    "axes.edgecolor": "#8a939c",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e9ec",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "svg.hashsalt": "tfvision",  # the same result gives the same bytes
+}
+
+
+def draw_depth_curve(result, file_format="svg"):
+    """Figure 3: mean depth of the answers against the target accuracy, on both halves."""
+    curve = result["depth_curve"]
+    targets = [100 * point["target"] for point in curve]
+    with _axes(file_format) as (axes, picture):
+        axes.plot(targets, [point["depth"] for point in curve], "o-", color=BLUE, label="photos not used for fitting")
+        fitted = [point["fitted_depth"] for point in curve]
+        axes.plot(targets, fitted, "s--", color=ORANGE, markerfacecolor="white", label="photos used for fitting")
+        chosen = result["specificity"]
+        axes.plot(100 * chosen["target"], chosen["depth"], "o", color=BLUE, markersize=11, markerfacecolor="none")
+        _label_depths(axes, list(result["accuracy_by_rank"]), chosen["deepest"])
+        axes.set_xlabel("accuracy asked for (%)")
+        axes.legend(loc="lower left")
+    return picture.getvalue()
+
+
+def draw_class_sizes(result, file_format="svg"):
+    """Figure 4: accuracy by the number of training photos a species has, with 95 % intervals."""
+    rows = result["by_class_size"]
+    places = range(len(rows))
+    accuracy = [100 * row["accuracy"] for row in rows]
+    below = [max(0, 100 * (row["accuracy"] - row["interval"][0])) for row in rows]
+    above = [max(0, 100 * (row["interval"][1] - row["accuracy"])) for row in rows]
+    with _axes(file_format) as (axes, picture):
+        axes.errorbar(
+            places, accuracy, yerr=[below, above], fmt="o-", color=BLUE, ecolor=GREY, capsize=3, elinewidth=1.5
+        )
+        axes.axhline(100 * result["accuracy"], color=ORANGE, linestyle="--", linewidth=1.2)
+        axes.annotate(
+            "all photos", (0, 100 * result["accuracy"]), (4, 4), xycoords=("axes fraction", "data"),
+            textcoords="offset points", color=ORANGE,
+        )  # fmt: skip
+        turned = {"rotation": 35, "ha": "right"} if len(rows) > 7 else {}
+        axes.set_xticks(list(places), [size_label(row) for row in rows], **turned)
+        axes.set(xlabel="training photos of the species", ylabel="accuracy (%)", ylim=(0, 102))
+    return picture.getvalue()
+
+
+def draw_reliability(result, file_format="svg"):
+    """Reliability diagram: accuracy against confidence in 15 bins, above the histogram of confidences."""
+    rows = [row for row in result["reliability"] if row["count"]]
+    middles = [50 * (row["low"] + row["high"]) for row in rows]
+    width = 100 / len(result["reliability"])
+    with _axes(file_format, rows=(3, 1)) as (panels, picture):
+        upper, lower = panels
+        upper.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1.2, label="means what it says")
+        confidence, accuracy = ([100 * row[key] for row in rows] for key in ("confidence", "accuracy"))
+        upper.plot(confidence, accuracy, "o-", color=BLUE, label="this model")
+        upper.set(ylabel="accuracy (%)", ylim=(0, 102), xlim=(0, 100))
+        upper.tick_params(labelbottom=False)
+        upper.legend(loc="upper left")
+        lower.bar(middles, [100 * row["count"] / result["images"] for row in rows], 0.9 * width, color=GREY)
+        lower.set(xlabel="confidence in the species named (%)", ylabel="photos (%)", xlim=(0, 100))
+        lower.grid(axis="x", visible=False)
+    return picture.getvalue()
+
+
+def draw_ranks(result, file_format="svg"):
+    """Accuracy at each rank: of the species named, and of the most probable taxon of the rank."""
+    named, summed = result["accuracy_by_rank"], result["accuracy_by_rank_summed"]
+    places = range(len(named))
+    with _axes(file_format) as (axes, picture):
+        axes.plot(
+            [100 * value for value in named.values()],
+            places,
+            "o",
+            color=BLUE,
+            markersize=8,
+            label="of the species named",
+        )
+        axes.plot(
+            [100 * value for value in summed.values()], places, "D", color=ORANGE, markerfacecolor="none", markersize=8,
+            label="of the most probable taxon of the rank",
+        )  # fmt: skip
+        axes.set_yticks(list(places), list(named))
+        axes.set_ylim(len(named) - 0.5, -0.5)
+        axes.set(xlabel="accuracy (%)", xlim=(90 * min(*named.values(), *summed.values()), 101))
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
+    return picture.getvalue()
+
+
+def size_label(row):
+    """How many training photos a bin stands for: "5", "8-15"."""
+    return (
+        str(row["smallest"]) if row["smallest"] == row["largest"] else f"{row['smallest']}\N{EN DASH}{row['largest']}"
+    )
+
+
+def _label_depths(axes, ranks, deepest):
+    """Marks depths with their ranks where the tree has one level a rank, else with numbers."""
+    names = ["abstains", *ranks] if deepest == len(ranks) else ["abstains", *map(str, range(1, deepest + 1))]
+    axes.set_yticks(range(deepest + 1), [f"{name}  {depth}" for depth, name in enumerate(names)])
+    axes.set(ylabel="mean depth of the answers", ylim=(-0.2, deepest + 0.2))
+
+
+@contextlib.contextmanager
+def _axes(file_format, rows=(1,)):
+    """Yields axes (a list where there are several rows) and the buffer that holds the picture afterwards."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    picture = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.9 if len(rows) == 1 else 4.6), layout="constrained")
+        panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=rows)[:, 0]
+        yield (panels[0] if len(rows) == 1 else list(panels)), picture
+        metadata = {"Date": None} if file_format == "svg" else None
+        figure.savefig(picture, format=file_format, dpi=150, metadata=metadata)

@@ -1,0 +1,262 @@
+"""Writes an evaluation as two files: report.json, the result itself, and report.html, a page for people.
+
+The page is one file without scripts or outside resources; pictures are inside it. Names of species, photos and
+runs come from users' folders and are escaped wherever they are written; the page also forbids itself scripts.
+"""
+
+from html import escape
+from pathlib import Path
+
+from tfvision.evaluation import plots
+from tfvision.evaluation.page import bar, compose, figure, inline, paragraph, section, table
+from tfvision.runs import write_json, write_text
+
+THUMBNAIL_PX = 220
+LISTED = 20  # entries of a list among the facts before "and N more"
+
+
+def write_report(folder, result, title, facts, thumbnail=None, training_accuracy=None):
+    """Writes `report.json` and `report.html` into `folder`, each atomically.
+
+    Args:
+      result: what `Evaluation.result` returned.
+      title: the page's heading.
+      facts: dict of label -> value, shown as a table (run, recipe, seed, data, failed images); lists are shown
+        entry by entry.
+      thumbnail: a function (path, size_px) -> JPEG bytes, or None for a photo that cannot be read; without it
+        confused pairs are shown by file name.
+      training_accuracy: accuracy on the training photos, for the paper's table 1; a dash if None.
+    Returns:
+      the Path of report.html.
+    Raises:
+      StorageError: a file could not be written.
+    """
+    folder = Path(folder)
+    write_json(folder / "report.json", result)
+    sections = [
+        _headline(result),
+        _specificity(result),
+        _ranks(result),
+        _class_sizes(result),
+        _reliability(result),
+        _confusions(result, thumbnail or (lambda path, size_px: None)),
+        _table_1(result, title, training_accuracy),
+        _facts(facts),
+    ]
+    write_text(folder / "report.html", compose(title, sections))
+    return folder / "report.html"
+
+
+def headline(result):
+    """The result in one plain sentence."""
+    named = result["specificity"]
+    return (
+        f"Names the right species for {_round_percent(result['accuracy'])} of {result['images']:,} photos; asked to "
+        f"be right {_odds(named['target'])}, it answers at depth {named['depth']:.1f} of {named['deepest']}"
+        f"{_near(result)} and is right for {_round_percent(named['accuracy'])}."
+    )
+
+
+def _headline(result):
+    named = result["specificity"]
+    cards = [
+        ("Species", _percent(result["accuracy"]), f"of photos, 95 % interval {_range(result['accuracy_interval'])}"),
+        ("Among the first five", _percent(result["top5"]), "of photos have the right species in the list of five"),
+        (
+            "Mean over species",
+            _percent(result["macro_accuracy"]),
+            "each species counts alike, however many photos it has",
+        ),
+        (
+            "Depth",
+            f"{named['depth']:.2f}",
+            f"of {named['deepest']}, when asked for {_percent(named['target'])} accuracy",
+        ),
+    ]
+    tiles = "".join(
+        f'<div class="tile"><span>{name}</span><strong>{value}</strong><small>{note}</small></div>'
+        for name, value, note in cards
+    )
+    return f'<p class="headline">{escape(headline(result))}</p>\n<div class="tiles">{tiles}</div>'
+
+
+def _specificity(result):
+    named = result["specificity"]
+    rows = [
+        (
+            "no answer (root)" if rank == "root" else escape(rank),
+            bar(row["share"], _percent(row["share"])),
+            f"{row['images']:,}",
+            _percent(row["accuracy"]),
+        )
+        for rank, row in reversed(named["answers_by_rank"].items())
+    ]
+    halves = (
+        f"The threshold was fitted on {named['fitted_on']:,} photos and everything here is measured on "
+        f"{named['reported_on']:,} others."
+        if named["is_held_out"]
+        else f"There were too few photos to hold some out: the threshold was fitted and measured on the same "
+        f"{named['fitted_on']:,}, so these figures are too hopeful."
+    )
+    text = (
+        "A careful answer is better than a wrong one: where the model is unsure of the species, it names the genus "
+        f"or the family. At threshold {named['threshold']:.3f} it is right for {_percent(named['accuracy'])} of "
+        f"photos (95 % interval {_range(named['interval'])}; with 95 % confidence at least "
+        f"{_percent(named['lower_bound'])}) and gives no answer for {_percent(named['abstained'])}. {halves}"
+    )
+    caption = (
+        "How deep the answers go (upwards) for the accuracy you ask for (to the right). The ring is the setting of "
+        "this report. Where both lines lie together, the thresholds hold on photos they were not fitted on."
+    )
+    return section(
+        "Answers only as deep as it is sure",
+        paragraph(text)
+        + figure(plots.draw_depth_curve(result), caption, "depth against target accuracy")
+        + table(("answers with a", "share of photos", "photos", "of these right"), rows, numbers=(2, 3)),
+    )
+
+
+def _ranks(result):
+    summed = result["accuracy_by_rank_summed"]
+    rows = [
+        (escape(rank), _percent(value), _percent(summed[rank])) for rank, value in result["accuracy_by_rank"].items()
+    ]
+    caption = (
+        "Dots: the one species named, judged by the family, order and so on it belongs to. Diamonds: each rank "
+        "asked anew, the probabilities of all species below a taxon added up. The further a rank stands to the "
+        "right of the species, the more of the wrong names are near misses."
+    )
+    return section(
+        "Accuracy at each rank",
+        figure(plots.draw_ranks(result), caption, "accuracy by rank")
+        + table(("rank", "of the species named", "of the most probable taxon"), rows, numbers=(1, 2)),
+    )
+
+
+def _class_sizes(result):
+    rows = [
+        (
+            escape(plots.size_label(row)),
+            f"{row['classes']:,}",
+            f"{row['images']:,}",
+            _percent(row["accuracy"]),
+            _range(row["interval"]),
+        )
+        for row in result["by_class_size"]
+    ]
+    caption = (
+        "Are species with few training photos (left) named as well as those with many (right)? Bars are 95 % "
+        "intervals: where they are long, few photos were evaluated and the point may move. The dashed line is the "
+        "accuracy over all photos."
+    )
+    header = ("training photos", "species", "evaluated photos", "accuracy", "95 % interval")
+    return section(
+        "Rare and common species",
+        figure(plots.draw_class_sizes(result), caption, "accuracy by class size")
+        + table(header, rows, numbers=(0, 1, 2, 3, 4)),
+    )
+
+
+def _reliability(result):
+    caption = (
+        "When the model says 80 %, is it right for 80 % of photos? Points below the dashed line: it is too sure of "
+        "itself; above: too modest. Grey bars: how often each confidence occurs. Mean distance from the line "
+        f"(expected calibration error): {100 * result['calibration_error']:.1f} percentage points, at temperature "
+        f"{result['temperature']:.2f}."
+    )
+    return section(
+        "Can its confidence be believed?", figure(plots.draw_reliability(result), caption, "reliability diagram")
+    )
+
+
+def _confusions(result, thumbnail):
+    if not result["confusions"]:
+        return section("Most confused pairs", paragraph("No photo was given a wrong species."))
+    pairs = "".join(_confusion(pair, thumbnail) for pair in result["confusions"])
+    note = (
+        "Left, up to three photos that were named wrongly; framed in blue, a photo of the species they were taken for."
+    )
+    return section("Most confused pairs", paragraph(note) + f'<div class="pairs">{pairs}</div>')
+
+
+def _confusion(pair, thumbnail):
+    wrong = "".join(_photo(path, thumbnail) for path in pair["images"])
+    reference = (
+        _photo(pair["reference"], thumbnail) if pair["reference"] else '<div class="nophoto">no photo of it here</div>'
+    )
+    photos = f"{pair['count']:,} photo{'s' * (pair['count'] != 1)}"
+    return (
+        f'<div class="pair"><h3><em>{escape(pair["true"])}</em> taken for <em>{escape(pair["predicted"])}</em>'
+        f"<small>{photos}, {_percent(pair['share'])} of this species</small></h3>"
+        f'<div class="photos"><div class="wrong">{wrong}</div><div class="reference">{reference}</div></div></div>'
+    )
+
+
+def _photo(path, thumbnail):
+    jpeg = thumbnail(path, THUMBNAIL_PX)
+    name = escape(str(path))
+    if jpeg is None:
+        return f'<div class="nophoto" title="{name}">{escape(Path(str(path)).name)}</div>'
+    return f'<img src="{inline(jpeg, "image/jpeg")}" alt="{name}" title="{name}">'
+
+
+def _table_1(result, title, training_accuracy):
+    named = result["specificity"]
+    header = (
+        "network",
+        "accuracy (validation set)",
+        "accuracy (training set)",
+        "automatic specificity accuracy",
+        "automatic specificity depth",
+    )
+    training = "\N{EN DASH}" if training_accuracy is None else _percent(training_accuracy)
+    row = (escape(title), _percent(result["accuracy"]), training, _percent(named["accuracy"]), f"{named['depth']:.2f}")
+    note = (
+        "The columns of table 1 in Mo, Frank and Vetrova, Large-scale automatic species identification. Depth "
+        "counts the root as 0 and a full lineage's species as 7, as that paper's text does; its table counts the "
+        "root as 1, so add 1 to compare with it."
+    )
+    return section(
+        "For comparison with the paper", table(header, [row], numbers=(1, 2, 3, 4)) + paragraph(note, "note")
+    )
+
+
+def _facts(facts):
+    rows = [(escape(str(label)), _fact(value)) for label, value in facts.items()]
+    return section("How this was measured", table((), rows, kind="facts")) if rows else ""
+
+
+def _fact(value):
+    if not isinstance(value, (list, tuple)):
+        return escape(str(value))
+    entries = [escape(str(entry)) for entry in value[:LISTED]]
+    if len(value) > LISTED:
+        entries.append(f"and {len(value) - LISTED:,} more")
+    return "<br>".join(entries) or "none"
+
+
+def _near(result):
+    """The rank nearest to the mean depth, where the tree has one level a rank."""
+    ranks, named = list(result["accuracy_by_rank"]), result["specificity"]
+    place = round(named["depth"])
+    if named["deepest"] != len(ranks) or place == 0:
+        return ""
+    return f" (on average close to the {ranks[place - 1]})"
+
+
+def _odds(target):
+    tenths = 10 * target
+    return f"{round(tenths)} times in 10" if abs(tenths - round(tenths)) < 1e-9 else f"for {_percent(target)} of photos"
+
+
+def _percent(share):
+    return "\N{EN DASH}" if share is None else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+
+
+def _round_percent(share):
+    """Whole percents for a sentence, but never "100 %" of what is not all, nor "0 %" of what is some."""
+    return _percent(share) if round(100 * share) in (0, 100) else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _range(interval):
+    return f"{100 * interval[0]:.1f}\N{EN DASH}{100 * interval[1]:.1f}\N{NO-BREAK SPACE}%"

@@ -1,0 +1,51 @@
+"""A progress bar with the time left, on stderr; a line now and then where stderr is no terminal."""
+
+import sys
+import time
+
+_SECONDS_BETWEEN_LINES = 30
+
+
+def progress_bar(label, total, done=0):
+    """An object with `advance(count, text)` and `close()`, also a context manager."""
+    return _RichBar(label, total, done) if sys.stderr.isatty() else _Lines(label, total, done)
+
+
+class _RichBar:
+    def __init__(self, label, total, done):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=120)
+        self._progress.start()
+        self._task = self._progress.add_task(label, total=total, completed=done, text="")
+
+    def advance(self, count=1, text=""):
+        self._progress.update(self._task, advance=count, text=text)
+
+    def close(self):
+        self._progress.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+class _Lines(_RichBar):
+    def __init__(self, label, total, done):
+        self._label, self._total, self._done, self._first = label, total, done, done
+        self._started = self._printed = time.monotonic()
+
+    def advance(self, count=1, text=""):
+        self._done += count
+        now = time.monotonic()
+        if now - self._printed > _SECONDS_BETWEEN_LINES:
+            self._printed = now
+            left = (now - self._started) / (self._done - self._first) * (self._total - self._done)
+            print(f"{self._label}: {self._done} of {self._total}, {left:.0f} s left  {text}", file=sys.stderr, flush=True)
+
+    def close(self):
+        pass

@@ -1,0 +1,52 @@
+"""Checkpoints: all that a training needs to go on as if it had never stopped, in one file."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.errors import RunError
+from tfvision.runs import atomic_path
+
+_FACTS = "facts"
+
+
+def save_checkpoint(path, variables, facts):
+    """Writes variables and facts atomically.
+
+    Args:
+      variables: a list of tf.Variable or Keras variables, always in the same order.
+      facts: JSON-able dict, e.g. the phase and the step.
+    """
+    arrays = {f"{place:05d}": tf.convert_to_tensor(variable).numpy() for place, variable in enumerate(variables)}
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
+
+
+def read_facts(path):
+    """The facts of a checkpoint, or None where there is no checkpoint. Raises RunError."""
+    if not Path(path).exists():
+        return None
+    with _opened(path) as stored:
+        return json.loads(str(stored[_FACTS]))
+
+
+def restore_checkpoint(path, variables):
+    """Assigns what was saved to the same list of variables. Raises RunError where they do not fit."""
+    with _opened(path) as stored:
+        names = sorted(set(stored.files) - {_FACTS})
+        if len(names) != len(variables):
+            raise RunError(f"{path} holds {len(names)} variables, this training has {len(variables)}: start it anew")
+        for name, variable in zip(names, variables, strict=True):
+            if tuple(stored[name].shape) != tuple(variable.shape):
+                raise RunError(f"{path} does not fit this training (shape {stored[name].shape}, expected {variable.shape})")
+            variable.assign(stored[name])
+
+
+def _opened(path):
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is damaged ({error}): remove it and train again") from error

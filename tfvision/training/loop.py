@@ -1,0 +1,258 @@
+"""THE training loop: steps under a distribution strategy, callbacks, checkpoints, exact resumption.
+
+`keras.Model.fit` is not used: with several workers it is broken in Keras 3, it clips before the
+reduction under mirrored replicas, and it knows neither fractional epochs nor exact resumption.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision.errors import UserError
+from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
+from tfvision.training.loss_scale import LossScale
+from tfvision.training.schedules import learning_rate_at, steps_in
+
+_STEPS_BETWEEN_LOGS = 10
+
+
+class TrainingDiverged(UserError):
+    """The loss became NaN or infinite."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One phase of a training, as the loop sees it.
+
+    Attributes:
+      model: keras.Model: views -> dict of float32 logits.
+      losses: output name -> function of (labels, logits) -> [batch].
+      loss_weights: output name -> weight of its loss.
+      stages: (epochs, learning rate), in order.
+      photos: training photos in an epoch.
+      batches: (first position, last position, input context) -> tf.data.Dataset of this worker's batches.
+      first_position: of this phase in the run's order of photos.
+      main_output: whose accuracy is logged.
+      new_layers: layers that learn at the full rate; all others at recipe.backbone_rate times it.
+    """
+
+    model: keras.Model
+    losses: dict[str, Callable]
+    loss_weights: dict[str, float]
+    stages: tuple[tuple[float, float], ...]
+    photos: int
+    batches: Callable
+    first_position: int = 0
+    main_output: str = "species"
+    new_layers: tuple = ()
+
+
+def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
+    """Trains one phase, from its checkpoint where there is one.
+
+    Args:
+      task: Task.
+      recipe: Recipe.
+      strategy: tf.distribute.Strategy under whose scope the model was built.
+      checkpoint_path: one file, rewritten every recipe.checkpoint_seconds and at the end.
+      phase: number of this phase; a checkpoint of another phase is not read.
+      callbacks: keras.callbacks.Callback; on_train_batch_end gets "loss", "accuracy", "learning_rate".
+
+    Returns:
+      dict of the last logged values.
+
+    Raises:
+      TrainingDiverged: the loss is not finite; the model holds the last good weights.
+    """
+    ends = steps_in(task.stages, task.photos, recipe.batch_size)
+    with strategy.scope():
+        optimizer = _build_optimizer(recipe, task.model)
+        scale = LossScale(is_active=recipe.precision == "float16")
+    state = [*task.model.variables, *optimizer_variables(optimizer), *scale.variables]
+    facts = read_facts(checkpoint_path) or {}
+    start = 0
+    if facts.get("phase") == phase:
+        restore_checkpoint(checkpoint_path, state)
+        start = facts["step"]
+    elif facts.get("phase", 0) > phase:
+        return {}
+
+    def save(step):
+        if not _are_finite(task.model.trainable_variables):
+            stop("a weight became NaN or infinite", step)
+        if _is_chief(strategy):
+            save_checkpoint(checkpoint_path, state, {"phase": phase, "step": step})
+
+    if start == 0:
+        save(0)
+
+    def stop(reason, step):
+        restore_checkpoint(checkpoint_path, state)
+        kept = read_facts(checkpoint_path)["step"]
+        raise TrainingDiverged(
+            f"{reason} at step {step} of {ends[-1]}; the last good weights, of step {kept}, are kept. "
+            "Train again with lower rates in --set stages=..., or with --set gradient_clip_norm=1"
+        )
+    batches = _distributed_batches(task, recipe, strategy, start, ends[-1])
+    step_function = _compile_step(task, recipe, strategy, optimizer, scale)
+    watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
+    watchers.on_train_begin()
+    logs, meter, saved_at, epoch = {}, _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
+    watchers.on_epoch_begin(epoch)
+    for step, batch in zip(range(start, ends[-1]), batches):
+        rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
+        optimizer.learning_rate = rate
+        watchers.on_train_batch_begin(step)
+        meter.add(step_function(batch))
+        is_due = time.monotonic() - saved_at > recipe.checkpoint_seconds
+        is_epoch_end = (step + 1) * recipe.batch_size // task.photos > epoch
+        if step % _STEPS_BETWEEN_LOGS == 0 or is_due or is_epoch_end or step + 1 == ends[-1]:
+            if not np.isfinite(meter.last_loss()):
+                stop(f"the loss became {meter.last_loss()}", step + 1)
+            logs = {**meter.flush(), "learning_rate": rate}
+        watchers.on_train_batch_end(step, logs)
+        if is_due:
+            save(step + 1)
+            saved_at = time.monotonic()
+        if is_epoch_end:
+            watchers.on_epoch_end(epoch, logs)
+            epoch += 1
+            watchers.on_epoch_begin(epoch)
+    save(ends[-1])
+    watchers.on_train_end(logs)
+    return logs
+
+
+def choose_strategy():
+    """Workers from TF_CONFIG, else all GPUs of this machine, else one device."""
+    import os
+
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def precision_policy(precision):
+    """Builds layers under "float32", "bfloat16" or "float16" computation; "auto" = float16 on a GPU, else float32."""
+    policies = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+    keras.mixed_precision.set_global_policy(policies[precision])
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def resolve_precision(precision):
+    """ "auto" -> "float16" where there is a GPU, else "float32"."""
+    if precision == "auto":
+        return "float16" if tf.config.list_physical_devices("GPU") else "float32"
+    return precision
+
+
+def optimizer_variables(optimizer):
+    """The optimizer's variables as a list, on both Keras versions."""
+    variables = optimizer.variables
+    return list(variables() if callable(variables) and not isinstance(variables, list) else variables)
+
+
+class _Meter:
+    """Running means since the last flush, without waiting for the device at each step."""
+
+    def __init__(self):
+        self._sums = []
+
+    def add(self, values):
+        self._sums.append(values)
+
+    def last_loss(self):
+        return float(self._sums[-1][0])
+
+    def flush(self):
+        loss, correct, weight = np.sum([[float(value) for value in values] for values in self._sums], axis=0)
+        count, self._sums = len(self._sums), []
+        return {"loss": loss / count, "accuracy": correct / max(weight, 1.0)}
+
+
+def _build_optimizer(recipe, model):
+    if recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(0.0, beta_1=0.9, beta_2=0.999, epsilon=recipe.epsilon)
+    else:
+        optimizer = keras.optimizers.SGD(0.0, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _distributed_batches(task, recipe, strategy, start, stop):
+    first = task.first_position
+    begin, end = first + start * recipe.batch_size, first + stop * recipe.batch_size
+    return iter(strategy.distribute_datasets_from_function(lambda context: task.batches(begin, end, context)))
+
+
+def _compile_step(task, recipe, strategy, optimizer, scale):
+    """A tf.function: one distributed batch -> (loss, correct, weight), summed over replicas."""
+    model, replicas = task.model, strategy.num_replicas_in_sync
+    variables = model.trainable_variables
+    kernels = [v for v in variables if _is_kernel(v)]
+    new_variables = {id(v) for layer in task.new_layers for v in layer.trainable_variables}
+    factors = [1.0 if id(v) in new_variables else recipe.backbone_rate for v in variables]
+
+    def replica_step(batch):
+        with tf.GradientTape() as tape:
+            logits = model(batch["views"], training=True)
+            total = tf.zeros(())
+            for name, loss in task.losses.items():
+                per_photo = loss(batch["label"], logits[name]) * batch["weight"]
+                total += task.loss_weights[name] * tf.reduce_sum(per_photo) / recipe.batch_size
+            decay = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(k)) for k in kernels])
+            scaled = scale.up(total + decay / replicas)
+        gradients = tape.gradient(scaled, variables)
+        _apply(optimizer, scale, gradients, variables, factors, recipe, replicas)
+        answers = tf.argmax(logits[task.main_output], axis=1, output_type=tf.int32)
+        correct = tf.reduce_sum(tf.cast(answers == batch["label"], tf.float32) * batch["weight"])
+        return total, correct, tf.reduce_sum(batch["weight"])
+
+    @tf.function
+    def step(batch):
+        results = strategy.run(replica_step, args=(batch,))
+        return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in results)
+
+    return step
+
+
+def _apply(optimizer, scale, gradients, variables, factors, recipe, replicas):
+    """Sums gradients over replicas, then unscales, clips and applies them."""
+    context = tf.distribute.get_replica_context()
+    if replicas > 1:
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    gradients, is_finite = scale.down(gradients)
+    if recipe.gradient_clip_norm:
+        gradients, _ = tf.clip_by_global_norm(gradients, recipe.gradient_clip_norm)
+    # Both Keras versions sum over replicas once more when they apply: hence the division.
+    gradients = [g * factor / replicas for g, factor in zip(gradients, factors, strict=True)]
+    if not scale.is_active:
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return
+    # A step whose gradients overflowed is left out by zeroing it: no branch may hold a merge call.
+    gradients = [tf.where(is_finite, g, tf.zeros_like(g)) for g in gradients]
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+
+def _are_finite(variables):
+    return all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))) for variable in variables)
+
+
+def _is_kernel(variable):
+    return "kernel" in variable.name or "kernel" in getattr(variable, "path", "")
+
+
+def _is_chief(strategy):
+    context = strategy.extended
+    return not hasattr(context, "should_save_checkpoint") or context.should_save_checkpoint
