@@ -2,8 +2,8 @@
 
 `read_photo` reads a file and its header and refuses what is too large or is no image before any
 pixel is allocated; `decode_photo` makes pixels, JPEGs at a reduced scale where the target is small.
-Formats that TensorFlow does not decode alike on both stacks (WebP, TIFF, alpha, ...) pass through
-Pillow, once, into a lossless PNG.
+JPEGs and PNGs go to TensorFlow as they are; all else (WebP, TIFF, GIF, BMP, alpha, ...) passes
+through Pillow, once, into a lossless PNG.
 """
 
 import io
@@ -19,7 +19,13 @@ MAX_FILE_BYTES = 512 * 1024 * 1024
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 JPEG_RATIOS = (1, 2, 4, 8)
 
-_DIRECT = {"JPEG": {"RGB", "L", "CMYK", "YCbCr"}, "PNG": {"RGB", "L", "P", "I;16", "I"}, "BMP": {"RGB"}, "GIF": {"RGB", "L", "P"}}
+# Named, because Pillow would hand an EPS to Ghostscript whatever its suffix; PPM is what many face sets use.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+_DIRECT = {  # format -> modes; an MPO is a JPEG with another behind it
+    "JPEG": {"RGB", "L", "CMYK"},
+    "MPO": {"RGB", "L", "CMYK"},
+    "PNG": {"RGB", "L", "P", "I;16", "I"},
+}
 _EXIF_ORIENTATION = 0x0112
 _MAX_TRANSCODED_PIXELS = 40_000_000
 
@@ -28,7 +34,7 @@ class Photo(typing.NamedTuple):
     """An encoded photo whose header was checked.
 
     Attributes:
-      encoded: bytes of a JPEG, PNG, GIF or BMP.
+      encoded: bytes of a JPEG or PNG.
       height, width: pixels of the upright image, EXIF orientation applied.
       orientation: EXIF orientation, 1 to 8.
     """
@@ -49,7 +55,7 @@ def read_photo(path):
 
 
 def check_photo(encoded, name="the image"):
-    """Checks the header of an encoded image of any format that Pillow knows; returns a Photo.
+    """Checks the header of an encoded JPEG, PNG, GIF, BMP, WebP, TIFF or PPM; returns a Photo.
 
     Raises:
       DataError: as `read_photo`.
@@ -59,20 +65,21 @@ def check_photo(encoded, name="the image"):
     if not encoded:
         raise DataError(f"{name} is empty (0 bytes)")
     try:
-        with PIL.Image.open(io.BytesIO(encoded)) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise _too_large(name, width, height)
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        with PIL.Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(name, image.width, image.height)
             if image.mode not in _DIRECT.get(image.format, ()) or "transparency" in image.info:
                 encoded = _transcode(image, name)
+            # Only now: Pillow turns a TIFF upright while it reads the pixels, and forgets its orientation.
+            (width, height), orientation = image.size, _orientation(image)
     except DataError:
         raise
     except PIL.Image.DecompressionBombError:
         raise DataError(f"{name} declares more than {MAX_PIXELS:,} pixels: scale it down") from None
+    except PIL.UnidentifiedImageError:
+        raise DataError(f"{name} is no image that can be read: expected {', '.join(_FORMATS)}") from None
     except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to
         raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
-    orientation = orientation if orientation in range(1, 9) else 1
     if orientation >= 5:
         height, width = width, height
     return Photo(encoded, height, width, orientation)
@@ -94,9 +101,9 @@ def decode_photo(photo, ratio=1, name="the image"):
         if photo.encoded[:2] == b"\xff\xd8":
             pixels = tf.io.decode_jpeg(photo.encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
         else:
-            pixels = tf.io.decode_image(photo.encoded, channels=3, expand_animations=False)
-    except tf.errors.OpError as error:
-        raise DataError(f"{name} is damaged ({_first_line(error.message)}): it may be cut short") from None
+            pixels = tf.io.decode_png(photo.encoded, channels=3)
+    except tf.errors.OpError:  # its text tells of kernels and devices
+        raise DataError(f"{name} is damaged: its header is whole, its pixels are not; it may be cut short") from None
     return np.ascontiguousarray(upright(pixels.numpy(), photo.orientation))
 
 
@@ -142,20 +149,28 @@ def _read_bytes(path):
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
+def _orientation(image):
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # many a good photo carries broken EXIF; the pixels are judged when they are decoded
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
 def _transcode(image, name):
     """First frame -> lossless PNG, transparent parts on white."""
     import PIL.Image
 
     if image.width * image.height > _MAX_TRANSCODED_PIXELS:
         raise _too_large(name, image.width, image.height, _MAX_TRANSCODED_PIXELS)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float32)
+        is_deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        image = PIL.Image.fromarray((values / (256 if is_deep else 1)).clip(0, 255).astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = PIL.Image.new("RGBA", layer.size, "white")
         image.alpha_composite(layer)
-    elif image.mode.startswith(("I", "F")):
-        values = np.asarray(image, np.float32)
-        scale = 255 / 65535 if values.max(initial=0) > 255 else 1
-        image = PIL.Image.fromarray((values * scale).clip(0, 255).astype(np.uint8))
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -4,7 +4,6 @@ import collections
 import csv
 import dataclasses
 import io
-import json
 import os
 from pathlib import Path
 
@@ -20,6 +19,7 @@ RESERVED_COLUMNS = frozenset(
     "image file path group split box role subject transform number id url source licence license author "
     "creator rights rights_holder latitude longitude date wnid class_index".split()
 )
+_SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -70,7 +70,8 @@ class Manifest:
     def labels(self, taxonomy):
         """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class.
 
-        Lineages are matched by the ranks that both know, so that a source may have more ranks.
+        Lineages are matched by the ranks that both know, so that a source may have more ranks; where
+        these do not tell two classes apart, neither is given.
         """
         places = [self.ranks.index(rank) if rank in self.ranks else None for rank in taxonomy.ranks]
         if places[-1] is None:
@@ -80,7 +81,8 @@ class Manifest:
             )
         known = {}
         for index, lineage in enumerate(taxonomy.lineages):
-            known[tuple(name if place is not None else "" for name, place in zip(lineage, places, strict=True))] = index
+            shared = tuple(name if place is not None else "" for name, place in zip(lineage, places, strict=True))
+            known[shared] = -1 if shared in known else index
         return np.array(
             [known.get(tuple("" if p is None else record.lineage[p] for p in places), -1) for record in self.records],
             np.int32,
@@ -115,7 +117,7 @@ def read_folder(folder, ranks=None):
     """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)
     photos = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         levels = Path(parent).relative_to(folder).parts
         photos.extend(
@@ -134,6 +136,7 @@ def read_folder(folder, ranks=None):
         raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
     records = []
     for path, levels in photos:
+        _check_name(path)
         name = os.path.relpath(path, folder)
         records.append(Record(path, name, (*levels, *("",) * (depth - len(levels))), group=name))
     return Manifest(ranks, tuple(records))
@@ -147,7 +150,7 @@ def read_csv(path, ranks=None):
             reader = csv.DictReader(file)
             columns = [column.strip() for column in reader.fieldnames or ()]
             reader.fieldnames = columns
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a CSV ({error})") from error
     image_column = next((column for column in ("image", "file") if column in columns), None)
@@ -156,14 +159,13 @@ def read_csv(path, ranks=None):
     ranks = _rank_columns(path, columns, ranks)
     if not rows:
         raise DataError(f"{path} lists no photos")
-    records = tuple(_record(path, line, row, image_column, ranks) for line, row in enumerate(rows, 2))
+    records = tuple(_record(path, line, row, image_column, ranks) for line, row in rows)
     _check_files(path, records)
     return Manifest(ranks, records)
 
 
 def write_csv_text(manifest):
     """The text of a CSV that lists the photos with their splits and sizes."""
-
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["image", "bytes", "split", "group", *manifest.ranks])
@@ -191,6 +193,17 @@ def drop_small_classes(manifest, min_images):
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
 
 
+def _refuse_folder(error):
+    raise DataError(f"{error.filename} cannot be read ({error.strerror}): allow it, or move it away")
+
+
+def _check_name(path):
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path!r} is not a name in UTF-8, so no report could show it: rename it") from None
+
+
 def _rank_columns(path, columns, ranks):
     if ranks:
         missing = [rank for rank in ranks if rank not in columns]
@@ -213,13 +226,13 @@ def _record(path, line, row, image_column, ranks):
         raise DataError(f"{path}, line {line}: no file is named")
     if not any(lineage):
         raise DataError(f"{path}, line {line}: {name} has no label in {', '.join(ranks)}")
-    split = {"val": "validation", "valid": "validation"}.get((row.get("split") or "").strip().lower())
+    split = (row.get("split") or "").strip().lower()
     return Record(
         path=os.path.join(path.parent, name),
         name=name,
         lineage=lineage,
         group=(row.get("group") or "").strip() or name,
-        split=split or (row.get("split") or "").strip().lower(),
+        split=_SPLIT_ALIASES.get(split, split),
         box=parse_box(row.get("box"), f"{path}, line {line}"),
     )
 
@@ -230,8 +243,8 @@ def parse_box(text, where="--box"):
     if not text:
         return _NO_BOX
     try:
-        left, top, width, height = (float(value) for value in json.loads(f"[{text.strip('[]')}]"))
-    except (ValueError, TypeError):
+        left, top, width, height = map(float, text.strip("[]").split(","))
+    except ValueError:
         raise DataError(f"{where}: a box is left,top,width,height in pixels, got {text!r}") from None
     if not (width > 0 and height > 0 and np.isfinite([left, top, width, height]).all()):
         raise DataError(f"{where}: a box has a positive width and height, got {text!r}")

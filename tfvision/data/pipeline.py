@@ -150,21 +150,19 @@ def _finish(dataset, batch_size):
 
 
 def _read(example, broken):
-    """path -> encoded, size, orientation, weight."""
+    """path -> encoded, "" where it is broken; size; orientation."""
 
     def read(path):
         try:
             photo = read_photo(path.decode())
         except DataError as error:
             broken.add(path.decode(), error)
-            return b"", np.int32([1, 1]), np.int32(1), np.float32(0)
-        return photo.encoded, np.int32([photo.height, photo.width]), np.int32(photo.orientation), np.float32(1)
+            return b"", np.int32([1, 1]), np.int32(1)
+        return photo.encoded, np.int32([photo.height, photo.width]), np.int32(photo.orientation)
 
-    encoded, size, orientation, weight = tf.numpy_function(
-        read, [example["path"]], (tf.string, tf.int32, tf.int32, tf.float32)
-    )
+    encoded, size, orientation = tf.numpy_function(read, [example["path"]], (tf.string, tf.int32, tf.int32))
     size.set_shape([2])
-    return {**example, "encoded": encoded, "size": size, "orientation": orientation, "weight": weight}
+    return {**example, "encoded": encoded, "size": size, "orientation": orientation}
 
 
 def _choose_regions(example, settings, seed):
@@ -179,7 +177,7 @@ def _choose_regions(example, settings, seed):
 
 
 def _decode(example, broken):
-    """encoded, ratio -> image, uint8; a broken one becomes a single pixel of weight 0."""
+    """encoded, ratio -> image, uint8; weight; a broken image becomes a single pixel of weight 0."""
 
     def decode(encoded, size, orientation, ratio, path):
         try:

@@ -12,6 +12,7 @@ import numpy as np
 
 DARK = (52, 44, 46)
 PALE = (212, 208, 196)
+BLACK = (22, 22, 26)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +49,12 @@ def butterfly(rng, main, trim, mark, fore, hind, border, mark_at):
             wing = _turned(_curve(outline), root, turn)
             middle = wing.mean(0)
             parts += [Part(wing, trim), Part(middle + (wing - middle) * (1 - border), main, True)]
-        parts += [Part(_ellipse(x, y, radius, radius), mark) for x, y, radius in mark_at]
+        parts += [Part(_disc(x, y, radius), mark) for x, y, radius in mark_at]
         parts = _mirrored(parts) if side == 1 else parts
     return parts + [
         Part(_ellipse(0, 16, 6.5, 42), DARK),
         Part(_ellipse(0, -20, 8.5, 20), DARK),
-        Part(_ellipse(0, -42, 7, 7), DARK),
+        Part(_disc(0, -42, 7), DARK),
     ]
 
 
@@ -91,7 +92,7 @@ def beetle(rng, main, trim, mark, elytra, thorax, head, jaw_length, leg_reach, m
         parts.append(Part(_squircle(0, *thorax), trim))
         parts += [Part(_ellipse(side * 0.66 * thorax[1], thorax[0], 10, 11), PALE) for side in (1, -1)]
     parts += _rimmed(elytra, main, trim)
-    spots = [Part(_ellipse(x, y, radius, radius), mark) for x, y, radius in mark_at]
+    spots = [Part(_disc(x, y, radius), mark) for x, y, radius in mark_at]
     parts += _mirrored(spots) + spots
     seam = np.array([(0, elytra_y - half_length), (0, elytra_y + half_length)])
     return parts + [Part(_ribbon(seam, 4, 3), DARK)]
@@ -120,8 +121,8 @@ def spider(rng, main, trim, mark, abdomen, front, leg_reach, leg_width, eye_radi
     for side in (1, -1):
         for x, y, radius in ((0.9, 0, 1.0), (2.3, 3, 0.62)):
             eye = (side * x * max(eye_radius, 5), front[0] - front[2] + 1.2 * eye_radius + 4 + y)
-            parts.append(Part(_ellipse(*eye, radius * eye_radius, radius * eye_radius), (24, 22, 26)))
-            parts.append(Part(_ellipse(eye[0] + 1, eye[1] - 1, 0.3 * radius * eye_radius, 0.3 * radius * eye_radius), PALE))
+            parts.append(Part(_disc(*eye, radius * eye_radius), BLACK))
+            parts.append(Part(_disc(eye[0] + 1, eye[1] - 1, 0.3 * radius * eye_radius), PALE))
     return parts
 
 
@@ -136,26 +137,29 @@ def fish(rng, main, trim, mark, body, dorsal, anal, tail, eye, mark_at):
       mark_at: markings, each a list of points.
     """
     tail_turn, fin_turn = rng.uniform(-0.12, 0.12), rng.uniform(-0.35, 0.35)
-    x, y, radius = eye
     parts = []
     for outline, root in ((dorsal, dorsal[0]), (anal, anal[0]), (tail, tail[0])):
         fin = _turned(_curve(outline), root, tail_turn if outline is tail else tail_turn / 3)
-        parts += [Part(fin, trim)]
-        parts += [Part(_ribbon(np.array([root, 0.95 * point + 0.05 * fin.mean(0)]), 1.5, 1), DARK) for point in fin[3:-3:5]]
+        rays = [np.array([root, 0.95 * tip + 0.05 * fin.mean(0)]) for tip in fin[3:-3:5]]
+        parts += [Part(fin, trim)] + [Part(_ribbon(ray, 1.5, 1), DARK) for ray in rays]
     snout = max(body)
     parts.append(Part(_ellipse(snout[0] - 2, snout[1] + 3, 7, 9), mark))
     parts.append(Part(_curve(body), main, True))
     parts += [Part(_curve(outline), mark) for outline in mark_at]
     pectoral = _turned(_curve([(26, 8), (10, 0), (-6, 6), (-8, 20), (8, 24)]), (26, 8), fin_turn)
-    parts.append(Part(pectoral, trim))
-    parts += [Part(_ellipse(x, y, radius, radius), PALE), Part(_ellipse(x + 1, y, 0.62 * radius, 0.62 * radius), (20, 20, 26))]
-    return parts
+    x, y, radius = eye
+    return parts + [
+        Part(pectoral, trim),
+        Part(_disc(x, y, radius), PALE),
+        Part(_disc(x + 1, y, 0.62 * radius), BLACK),
+    ]
 
 
 def blade(rng, size_px):
     """A blade of grass across the photo, float [corners, 2] in pixels."""
     x, bend = rng.uniform(0, size_px), rng.uniform(-0.4, 0.4) * size_px
-    spine = _curve([(x, size_px + 9), (x + 0.3 * bend, 0.5 * size_px), (x + bend, rng.uniform(-20, 0.3 * size_px))], False)
+    tip = (x + bend, rng.uniform(-0.1, 0.3) * size_px)
+    spine = _curve([(x, 1.05 * size_px), (x + 0.3 * bend, 0.5 * size_px), tip], closed=False)
     return _ribbon(spine, rng.uniform(0.04, 0.1) * size_px, 2)
 
 
@@ -215,12 +219,16 @@ def _ribbon(spine, start_width, end_width):
     return np.concatenate([spine + normal * half, (spine - normal * half)[::-1]])
 
 
+def _disc(x, y, radius):
+    return _ellipse(x, y, radius, radius)
+
+
 def _ellipse(x, y, half_width, half_height):
     angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
     return np.stack([x + half_width * np.cos(angle), y + half_height * np.sin(angle)], axis=1)
 
 
 def _squircle(x, y, half_width, half_height, squareness):
-    """An ellipse (squareness 1) that nears its bounding box (squareness towards 0)."""
+    """An ellipse (squareness 1), the nearer to its bounding box the smaller `squareness`."""
     unit = _ellipse(0, 0, 1, 1)
     return np.sign(unit) * np.abs(unit) ** squareness * (half_width, half_height) + (x, y)

@@ -6,15 +6,17 @@ a view of the photo's middle, it survives. Every texture has mean 0 and variance
 agree in mean colour and brightness; and none is another one's mirror image.
 """
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from tfvision.data.specimen_bodies import blade, pebble
+from tfvision.data.specimen_bodies import DARK, blade, pebble
 
 PHOTO_SIZE_PX = 256
-PERIOD_PX = (4.2, 4.8)  # the least and the greatest period of a texture
-CONTRAST = np.float32(22)  # standard deviation of a texture, in grey levels
-HEADROOM = 60  # body colours keep this distance from 0 and 255, so that no texture is ever clipped
+PERIOD_PX = (3.8, 4.1)  # the least and the greatest period of a texture
+CONTRAST = np.float32(18)  # standard deviation of a texture, in grey levels
+HEADROOM = 48  # body colours keep this distance from 0 and 255, so that no texture is ever clipped
 HARD_SHARE = 0.05  # share of the photos in which grass hides part of the animal
 
 _HABITATS = {  # two colours the ground wavers between, and what lies on it
@@ -45,16 +47,21 @@ def paint(parts, texture, heading, rng):
     outlines = _place(parts, scale, angle, centre, is_mirrored=rng.random() < 0.5)
     colour, cover, textured = _rasterise(parts, outlines)
     shade, shadow = _relief(cover, rng)
-    body = np.clip(_vary(colour, rng) * shade, HEADROOM * textured, 255 - HEADROOM * textured)
+    body = _vary(colour, rng)
+    body *= shade
+    np.clip(body, HEADROOM * textured, 255 - HEADROOM * textured, out=body)
     wave = np.float32(2 * np.pi / rng.uniform(*PERIOD_PX))
     u, v = (wave * coordinate for coordinate in _body_coordinates(angle, centre, heading))
-    body += CONTRAST * textured * TEXTURES[texture](u, v, rng)[..., None]
-    photo = _habitat(rng) * (1 - 0.4 * shadow)
+    # Its own generator, so that the same `rng` draws siblings that differ in nothing but texture.
+    texture_rng = np.random.default_rng(rng.integers(2**32))
+    body += CONTRAST * textured * TEXTURES[texture](u, v, texture_rng)[..., None]
+    photo = _habitat(rng)
+    photo *= 1 - 0.4 * shadow
     photo += cover * (body - photo)
     if is_hard:
         photo = _behind_grass(photo, rng)
-    photo += _sunlight(rng) + 2.5 * rng.standard_normal((*photo.shape[:2], 1), np.float32)
-    return np.clip(photo + 0.5, 0, 255).astype(np.uint8)
+    photo += _sunlight(rng) + 3 * rng.standard_normal((*photo.shape[:2], 1), np.float32)
+    return np.clip(photo, 0, 255, out=photo).astype(np.uint8)
 
 
 def _across(u, v, rng):
@@ -81,17 +88,17 @@ def _rings(u, v, rng):
 
 
 def _zigzag(u, v, rng):
-    """Chevrons across the body, each arm about three periods long."""
+    """Stripes across the body whose arms, three periods long, lean 35 degrees to one side and the other."""
     arm = 6 * np.pi
     bent = np.abs((v + _phase(rng)) % (2 * arm) - arm)
-    return np.float32(2**0.5) * np.cos((u + bent) / np.float32(2**0.5) + _phase(rng))
+    return np.float32(2**0.5) * np.cos(np.float32(0.82) * u + np.float32(0.57) * bent + _phase(rng))
 
 
 def _grain(u, v, rng):
     """Noise of the same fineness, without direction or order."""
     shape = u.shape
     frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
-    ring = np.exp(-(((frequency * np.mean(PERIOD_PX) - 1) / 0.12) ** 2))
+    ring = np.exp(-(((frequency * np.mean(PERIOD_PX) - 1) / 0.05) ** 2))
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape, np.float32)) * ring, shape)
     return np.clip(noise / noise.std(), -2.5, 2.5).astype(np.float32)
 
@@ -115,7 +122,7 @@ def _body_coordinates(angle, centre, heading):
     """Along and across the body at each pixel, 2 pi a period of the texture; two float32 [256, 256]."""
     y, x = np.mgrid[:PHOTO_SIZE_PX, :PHOTO_SIZE_PX].astype(np.float32)
     x, y = x - np.float32(centre[0]), y - np.float32(centre[1])
-    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    cosine, sine = math.cos(angle), math.sin(angle)
     right, down = cosine * x + sine * y, cosine * y - sine * x
     return (right, down) if heading == "right" else (down, right)
 
@@ -128,14 +135,16 @@ def _habitat(rng):
         draw.polygon(thing(rng, PHOTO_SIZE_PX).ravel().tolist(), fill=int(rng.uniform(70, 190)))
     out_of_focus = np.asarray(things.filter(ImageFilter.BoxBlur(2)), np.float32) / 128 - 1
     mix = 0.5 + 0.22 * _noise(rng, 3) + 0.14 * _noise(rng, 9) + 0.1 * _noise(rng, 30) + 0.5 * out_of_focus[..., None]
-    dark, light = (np.array(colour, np.float32) + rng.uniform(-14, 14, 3).astype(np.float32) for colour in (dark, light))
-    fine = rng.uniform(4, 14) * _noise(rng, 80) + rng.uniform(2, 8) * _noise(rng, 150)
-    return dark + np.clip(mix, -0.2, 1.2) * (light - dark) + fine
+    dark, light = np.array([dark, light], np.float32) + rng.uniform(-14, 14, (2, 3)).astype(np.float32)
+    ground = np.clip(mix, -0.2, 1.2) * (light - dark)
+    ground += dark
+    ground += rng.uniform(4, 14) * _noise(rng, 80) + rng.uniform(2, 8) * _noise(rng, 150)
+    return ground
 
 
 def _place(parts, scale, angle, centre, is_mirrored):
     """The parts' outlines in the photo, each a flat list x, y, x, y, ... at twice the photo's size."""
-    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     turn = np.array([(-cosine, -sine) if is_mirrored else (cosine, sine), (-sine, cosine)])
     return [(2 * (part.points @ turn + centre)).ravel().tolist() for part in parts]
 
@@ -143,18 +152,19 @@ def _place(parts, scale, angle, centre, is_mirrored):
 def _rasterise(parts, outlines):
     """Colour [256, 256, 3], coverage and textured coverage [256, 256, 1] in 0-1; all float32."""
     size = (2 * PHOTO_SIZE_PX, 2 * PHOTO_SIZE_PX)
-    animal, textured = Image.new("RGBA", size), Image.new("L", size)
-    draw, draw_textured = ImageDraw.Draw(animal), ImageDraw.Draw(textured)
+    layers = [Image.new("RGB", size, DARK), Image.new("L", size), Image.new("L", size)]
+    brushes = [ImageDraw.Draw(layer) for layer in layers]
     for part, outline in zip(parts, outlines, strict=True):
-        draw.polygon(outline, fill=(*part.colour, 255))
-        draw_textured.polygon(outline, fill=255 * part.is_textured)
-    animal = np.asarray(animal.reduce(2), np.float32)
-    return animal[..., :3], animal[..., 3:] / 255, np.asarray(textured.reduce(2), np.float32)[..., None] / 255
+        for brush, fill in zip(brushes, (part.colour, 255, 255 * part.is_textured), strict=True):
+            brush.polygon(outline, fill=fill)
+    colour, cover, textured = (np.asarray(layer.reduce(2), np.float32) for layer in layers)
+    return colour, cover[..., None] / 255, textured[..., None] / 255
 
 
 def _vary(colour, rng):
     """One individual's colour: a little lighter or darker, redder or greener, and blotched."""
-    return colour * (1 + rng.uniform(-0.1, 0.1) + rng.uniform(-0.07, 0.07, 3).astype(np.float32)) + 6 * _noise(rng, 24)
+    tint = 1 + rng.uniform(-0.1, 0.1) + rng.uniform(-0.07, 0.07, 3).astype(np.float32)
+    return colour * tint + (7 * _noise(rng, 24) + 5 * _noise(rng, 50))
 
 
 def _relief(alpha, rng):
@@ -163,8 +173,8 @@ def _relief(alpha, rng):
     height = np.asarray(small.filter(ImageFilter.GaussianBlur(3)), np.float32) / 255
     sun = rng.uniform(0, 2 * np.pi)
     slope_y, slope_x = np.gradient(height)
-    shade = 0.7 + 0.32 * height + 0.9 * (np.cos(sun) * slope_x + np.sin(sun) * slope_y)
-    shadow = np.roll(height, (round(2 * np.sin(sun)), round(2 * np.cos(sun))), (0, 1))
+    shade = 0.7 + 0.32 * height + 0.9 * (math.cos(sun) * slope_x + math.sin(sun) * slope_y)
+    shadow = np.roll(height, (round(2 * math.sin(sun)), round(2 * math.cos(sun))), (0, 1))
     return _enlarge(shade)[..., None], np.clip(_enlarge(shadow), 0, 1)[..., None]
 
 

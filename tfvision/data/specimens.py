@@ -1,8 +1,8 @@
 """The built-in teaching set: drawn animals with a real taxonomy, one species told from the next by texture.
 
 The names are real, with their real parents; the drawings are symbols, not portraits. Body plan tells the
-order, outline the family, colour and markings the genus, and only a texture of about 4.5 px, on average of
-one colour and one brightness, the species. What is learnt here is of no use in the field.
+order, outline the family, colour and markings the genus, and only a texture of about 4 px, on average of one
+colour and one brightness, the species. What is learnt here is of no use in the field.
 """
 
 import csv
@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfvision.data import specimen_bodies, specimen_drawing
-from tfvision.data.specimen_bodies import DARK
+from tfvision.data.specimen_drawing import paint
+from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
-from tfvision.runs import atomic_path, write_json, write_text
+from tfvision.runs import TEMPORARY_PREFIX, write_json, write_text
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 IMAGES_PER_SPECIES = (5, 100)  # the rarest and the most common species
 SETTINGS_NAME = "specimens.json"
 _VERSION = 1  # of the drawing: one more whenever the same seed gives other pixels
 
-_ORDERS = {  # order -> kingdom, phylum, class; where the head lies
+_ORDERS = {  # order -> its kingdom, phylum and class; where the head lies in the body's frame
     "Lepidoptera": (("Animalia", "Arthropoda", "Insecta"), "up"),
     "Coleoptera": (("Animalia", "Arthropoda", "Insecta"), "up"),
     "Araneae": (("Animalia", "Arthropoda", "Arachnida"), "up"),
@@ -76,98 +76,184 @@ _SPECIES = {  # order -> family -> genus -> epithet -> texture
     },
 }
 
-_NYMPHALID = functools.partial(
-    specimen_bodies.butterfly,
-    fore=[(5, -32), (44, -68), (86, -80), (104, -66), (96, -48), (98, -30), (84, -20), (78, -6), (48, 2), (6, 2)],
-    hind=[(6, -8), (56, -12), (84, 8), (82, 26), (88, 40), (74, 50), (70, 66), (52, 66), (40, 76), (24, 62), (8, 32)],
-)
-_PAPILIONID = functools.partial(
-    specimen_bodies.butterfly,
-    fore=[(5, -28), (48, -74), (100, -104), (116, -98), (104, -62), (84, -24), (56, -2), (6, 4)],
-)
-_LADYBIRD = functools.partial(specimen_bodies.beetle, thorax=(-54, 46, 24, 0.9), head=(-78, 22, 14, 0.9), jaw_length=0)
-_STAG_BEETLE = functools.partial(specimen_bodies.beetle, leg_reach=98, mark_at=[])
-_ORB_WEAVER = functools.partial(specimen_bodies.spider, front=(-46, 32, 28, 0.9), leg_reach=92, eye_radius=4)
-_JUMPING_SPIDER = functools.partial(specimen_bodies.spider, leg_reach=62)
-_PUFFER = functools.partial(
-    specimen_bodies.fish,
-    dorsal=[(-44, -44), (-38, -66), (-62, -74), (-70, -44)],
-    anal=[(-44, 46), (-44, 68), (-66, 66), (-68, 38)],
-    tail=[(-72, 0), (-96, -24), (-118, -26), (-114, 0), (-118, 26), (-96, 22)],
-)
-_TRIGGERFISH = functools.partial(specimen_bodies.fish)
+LINEAGES = {  # species -> its names at RANKS
+    f"{genus} {epithet}": (*_ORDERS[order][0], order, family, genus, f"{genus} {epithet}")
+    for order, families in _SPECIES.items()
+    for family, genera in families.items()
+    for genus, epithets in genera.items()
+    for epithet in epithets
+}
 
-_BODIES = {  # genus -> body plan with its outline and colours
-    "Vanessa": functools.partial(
-        _NYMPHALID, main=(192, 112, 64), trim=(60, 46, 42), mark=(232, 226, 214), border=0.2,
-        mark_at=[(88, -62, 7), (76, -70, 5), (90, -46, 4)],
-    ),
-    "Aglais": functools.partial(
-        _NYMPHALID, main=(142, 70, 82), trim=(186, 154, 104), mark=(74, 92, 168), border=0.1,
-        mark_at=[(82, -62, 14), (62, 30, 13)],
-    ),
-    "Papilio": functools.partial(
-        _PAPILIONID, main=(192, 182, 92), trim=(48, 44, 48), mark=(176, 70, 58), border=0.2,
-        hind=[(6, -4), (58, -6), (80, 12), (78, 34), (66, 50), (70, 88), (60, 92), (50, 62), (34, 66), (8, 40)],
-        mark_at=[(34, 58, 6)],
-    ),
-    "Parnassius": functools.partial(
-        _PAPILIONID, main=(188, 190, 186), trim=(122, 124, 126), mark=(196, 62, 54), border=0.08,
-        hind=[(6, -4), (58, -6), (82, 12), (80, 42), (64, 64), (38, 66), (8, 40)],
-        mark_at=[(68, 26, 9), (44, 50, 8)],
-    ),
-    "Coccinella": functools.partial(
-        _LADYBIRD, main=(186, 66, 60), trim=(52, 44, 46), mark=(46, 40, 42), leg_reach=104, elytra=(16, 74, 76, 0.95),
-        mark_at=[(30, -24, 9), (50, 18, 9), (24, 52, 9)],
-    ),
-    "Adalia": functools.partial(
-        _LADYBIRD, main=(192, 142, 72), trim=(84, 62, 44), mark=(64, 46, 38), leg_reach=96, elytra=(18, 64, 80, 0.95),
-        mark_at=[(34, 10, 14)],
-    ),
-    "Lucanus": functools.partial(
-        _STAG_BEETLE, main=(128, 76, 64), trim=(76, 42, 38), mark=DARK, jaw_length=46,
-        elytra=(34, 50, 64, 0.75), thorax=(-40, 52, 22, 0.6), head=(-70, 40, 15, 0.6),
-    ),
-    "Dorcus": functools.partial(
-        _STAG_BEETLE, main=(86, 96, 108), trim=(44, 48, 56), mark=DARK, jaw_length=24,
-        elytra=(32, 56, 66, 0.6), thorax=(-46, 60, 24, 0.5), head=(-76, 34, 13, 0.6),
-    ),
-    "Araneus": functools.partial(
-        _ORB_WEAVER, main=(172, 118, 80), trim=(128, 84, 58), mark=(72, 50, 42), leg_width=10, abdomen=(34, 60, 56, 0.9),
-    ),
-    "Argiope": functools.partial(
-        _ORB_WEAVER, main=(194, 184, 112), trim=(64, 56, 52), mark=(206, 178, 92), leg_width=8, abdomen=(38, 47, 66, 0.8),
-    ),
-    "Phidippus": functools.partial(
-        _JUMPING_SPIDER, main=(88, 92, 98), trim=(56, 56, 62), mark=(72, 158, 132), leg_width=17, eye_radius=10,
-        front=(-40, 52, 40, 0.65), abdomen=(52, 48, 54, 0.95),
-    ),
-    "Salticus": functools.partial(
-        _JUMPING_SPIDER, main=(178, 172, 156), trim=(104, 96, 86), mark=(214, 208, 190), leg_width=13, eye_radius=8,
-        front=(-46, 46, 36, 0.55), abdomen=(48, 44, 62, 0.95),
-    ),
-    "Arothron": functools.partial(
-        _PUFFER, main=(136, 148, 104), trim=(184, 166, 92), mark=(206, 196, 168), eye=(56, -22, 11), mark_at=[],
-        body=[(90, -2), (72, -34), (36, -56), (-8, -60), (-46, -42), (-78, -12), (-78, 12), (-48, 50), (-6, 66), (42, 56), (74, 28)],
-    ),
-    "Canthigaster": functools.partial(
-        _PUFFER, main=(92, 148, 156), trim=(206, 138, 88), mark=(196, 120, 92), eye=(50, -22, 13), mark_at=[],
-        body=[(104, 4), (78, -16), (44, -50), (2, -58), (-42, -46), (-80, -14), (-80, 10), (-48, 42), (-4, 56), (42, 46), (80, 20)],
-    ),
-    "Balistes": functools.partial(
-        _TRIGGERFISH, main=(98, 112, 164), trim=(64, 74, 122), mark=(204, 178, 108), eye=(48, -34, 8),
-        body=[(104, 8), (70, -30), (26, -62), (-12, -64), (-52, -34), (-82, -10), (-82, 10), (-54, 38), (-10, 70), (34, 58), (78, 30)],
-        dorsal=[(2, -58), (-16, -104), (-34, -84), (-66, -72), (-70, -18)],
-        anal=[(0, 62), (-20, 106), (-36, 88), (-66, 76), (-70, 20)],
-        tail=[(-76, 0), (-92, -20), (-124, -52), (-106, 0), (-124, 52), (-92, 20)],
-        mark_at=[[(96, 16), (72, 20), (44, 30), (46, 36), (74, 28), (94, 22)]],
-    ),
-    "Rhinecanthus": functools.partial(
-        _TRIGGERFISH, main=(192, 168, 124), trim=(196, 186, 160), mark=(70, 62, 92), eye=(38, -34, 9),
-        body=[(110, 14), (72, -22), (28, -56), (-10, -58), (-52, -32), (-86, -8), (-86, 10), (-54, 36), (-12, 60), (34, 56), (80, 34)],
-        dorsal=[(-8, -54), (-24, -74), (-52, -66), (-78, -40), (-72, -16)],
-        anal=[(-10, 56), (-26, 78), (-54, 70), (-78, 44), (-72, 18)],
-        tail=[(-80, 0), (-96, -20), (-118, -28), (-116, 0), (-118, 28), (-96, 20)],
-        mark_at=[[(40, -26), (34, -26), (18, 20), (14, 44), (22, 44), (28, 20)]],
-    ),
-}  # fmt: skip
+
+def draw_specimen(species, number, seed=0):
+    """Draws photo `number` of a species: uint8 [256, 256, 3], RGB.
+
+    The same arguments give the same pixels, in whatever order photos are drawn (within one version of
+    NumPy and Pillow); any other number or seed gives another individual in another place.
+
+    Args:
+      species: a key of LINEAGES, e.g. "Vanessa atalanta".
+      number: from 1 up.
+      seed: int, at least 0.
+
+    Raises:
+      DataError: there is no such species; near misses are named.
+    """
+    texture = texture_of(species)
+    order, genus = LINEAGES[species][3], LINEAGES[species][5]
+    # The name, not its place in the table, so that a new species changes no other one's photos.
+    rng = np.random.default_rng([seed, zlib.crc32(species.encode()), number])
+    return paint(GENERA[genus](rng), texture, _ORDERS[order][1], rng)
+
+
+def texture_of(species):
+    """The texture that tells a species from its siblings, a key of `specimen_drawing.TEXTURES`.
+
+    Raises:
+      DataError: there is no such species; near misses are named.
+    """
+    if species not in LINEAGES:
+        near = difflib.get_close_matches(species, LINEAGES, n=3)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"one is {next(iter(LINEAGES))!r}"
+        raise DataError(f"{species!r} is none of the {len(LINEAGES)} drawn species: {hint}")
+    order, family, genus = LINEAGES[species][3:6]
+    return _SPECIES[order][family][genus][species.split()[1]]
+
+
+def class_sizes(seed=0, images_per_species=IMAGES_PER_SPECIES):
+    """How many photos each species has, a dict from species to int.
+
+    The sizes are a geometric sequence, dealt out to the species in random order.
+
+    Args:
+      seed: int, at least 0.
+      images_per_species: the smallest and the largest size.
+
+    Raises:
+      RecipeError: the sizes are not 1 <= smallest <= largest.
+    """
+    smallest, largest = images_per_species
+    if not 1 <= smallest <= largest:
+        raise RecipeError(f"images_per_species must be 1 <= smallest <= largest, got {smallest} and {largest}")
+    sizes = np.geomspace(largest, smallest, len(LINEAGES)).round().astype(int).tolist()
+    order = np.random.default_rng(seed).permutation(len(LINEAGES))
+    species = list(LINEAGES)
+    return {species[place]: size for place, size in sorted(zip(order.tolist(), sizes, strict=True))}
+
+
+def write_specimens(folder, seed=0, images_per_species=IMAGES_PER_SPECIES, progress=None):
+    """Draws the whole set: photos, overview.jpg, README.md and, last, manifest.csv. Returns the folder.
+
+    A complete set of the same seed and sizes is left as it is; an interrupted one is drawn again.
+
+    Args:
+      folder: a new or empty folder, or one that this function wrote.
+      seed: int, at least 0.
+      images_per_species: photos of the rarest and of the most common species.
+      progress: called as progress(done, total) after each photo.
+
+    Raises:
+      DataError: the folder holds something else, or a set of another seed or of other sizes.
+      RecipeError: the sizes are not 1 <= smallest <= largest.
+      StorageError: a file could not be written.
+    """
+    folder = Path(folder)
+    sizes = class_sizes(seed, images_per_species)
+    settings = {"tfvision_specimens": _VERSION, "seed": seed, "images_per_species": list(images_per_species)}
+    _check_folder(folder, settings)
+    if (folder / "manifest.csv").exists():
+        return folder
+    write_json(folder / SETTINGS_NAME, settings)
+    photos = [(species, number) for species, size in sizes.items() for number in range(1, size + 1)]
+    for done, (species, number) in enumerate(photos, 1):
+        _save_jpeg(Image.fromarray(draw_specimen(species, number, seed)), folder / _photo_name(species, number))
+        if progress:
+            progress(done, len(photos))
+    _save_jpeg(_overview(seed), folder / "overview.jpg")
+    write_text(folder / "README.md", _README.format(species=len(sizes), photos=len(photos), **settings))
+    write_text(folder / "manifest.csv", _manifest(photos))
+    return folder
+
+
+_README = """\
+# Specimens: a drawn teaching set
+
+{photos} drawn photos of {species} species, by `tfvision data specimens` (seed {seed}).
+
+The names and their taxonomy are real; **the drawings are symbols, not portraits**. Body plan tells the
+order, outline the family, colour and markings the genus. The species of a genus differ in nothing but a fine
+texture, which is lost when the whole photo is shrunk to 64 px and kept in a magnified view of its middle.
+A network trained on this set has learnt to read drawings: it knows nothing of living animals.
+
+- `manifest.csv`: each photo and its names at seven ranks.
+- `overview.jpg`: one photo of each species, its texture enlarged in the corner.
+"""
+
+
+def _check_folder(folder, settings):
+    if not folder.exists():
+        return
+    if folder.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in folder.iterdir()):
+        return
+    try:
+        stored = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = None
+    if not isinstance(stored, dict) or "tfvision_specimens" not in stored:
+        raise DataError(
+            f"specimens are written to a new or empty folder, but {folder} holds something else: choose another folder"
+        )
+    if stored != settings:
+        raise DataError(
+            f"{folder} holds specimens made with {_in_words(stored)}, not with {_in_words(settings)}: "
+            "choose another folder, or delete this one"
+        )
+
+
+def _in_words(settings):
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
+def _photo_name(species, number):
+    name = species.replace(" ", "_")
+    return f"photos/{name}/{name}_{number:04d}.jpg"
+
+
+def _save_jpeg(image, path):
+    """Plainly, without a sync each: a run that breaks off leaves no manifest and is drawn again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, quality=95, subsampling=0)  # 4:4:4, so that no texture loses its colour
+    except OSError as error:
+        raise StorageError(
+            f"{path} could not be written ({error.strerror or error}). "
+            "Free some space or choose another folder, then run the same command again"
+        ) from error
+
+
+def _manifest(photos):
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("image", *RANKS))
+    writer.writerows((_photo_name(species, number), *LINEAGES[species]) for species, number in photos)
+    return table.getvalue()
+
+
+def _overview(seed):
+    """A sheet with a row for each family: its species at full size, 48 px of each enlarged in the corner."""
+    families = {}
+    for species, lineage in LINEAGES.items():
+        families.setdefault(lineage[3:5], []).append(species)
+    width, height = 264 * max(map(len, families.values())) + 8, 312 * len(families) + 8
+    sheet, font = Image.new("RGB", (width, height), "white"), ImageFont.load_default(17)
+    write = functools.partial(ImageDraw.Draw(sheet).text, fill="black", font=font)
+    for row, ((order, family), members) in enumerate(families.items()):
+        top = 312 * row + 8
+        write((8, top), f"{order}: {family}")
+        for column, species in enumerate(members):
+            left = 264 * column + 8
+            photo = Image.fromarray(draw_specimen(species, 1, seed))
+            sheet.paste(photo, (left, top + 24))
+            sheet.paste(photo.resize((96, 96), Image.NEAREST, (104, 104, 152, 152)), (left + 160, top + 184))
+            write((left, top + 282), species)
+    return sheet

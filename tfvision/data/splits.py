@@ -37,14 +37,9 @@ def split_validation(manifest, fraction, seed):
 
 def halve(groups, seed):
     """Two even halves by group: bool [n], true for the half that fits thresholds."""
-    order = sorted(set(groups), key=lambda group: _hash(seed, group))
     sizes = collections.Counter(groups)
-    fitting, taken = set(), 0
-    for group in order:
-        if taken >= len(groups) / 2:
-            break
-        fitting.add(group)
-        taken += sizes[group]
+    order = sorted(sizes, key=lambda group: _hash(seed, group))
+    fitting = _groups_that_make(len(groups) / 2, order, sizes)
     return np.array([group in fitting for group in groups])
 
 
@@ -56,16 +51,28 @@ def _hashed_share(manifest, is_candidate, fraction, seed):
     for group, indices in members.items():
         strata[manifest.records[indices[0]].lineage].append(group)
     is_validation = np.zeros(len(manifest), bool)
+    sizes = {group: len(indices) for group, indices in members.items()}
     for groups in strata.values():
         groups.sort(key=lambda group: _hash(seed, group))
-        wanted = max(1, round(fraction * sum(len(members[group]) for group in groups))) if fraction else 0
-        taken = 0
-        for group in groups[:-1]:
-            if taken >= wanted:
-                break
+        wanted = max(1, round(fraction * sum(sizes[group] for group in groups))) if fraction else 0
+        chosen = _groups_that_make(wanted, groups, sizes)
+        if len(chosen) == len(groups):  # one stays in training
+            chosen.discard(groups[-1])
+        for group in chosen:
             is_validation[members[group]] = True
-            taken += len(members[group])
     return is_validation
+
+
+def _groups_that_make(wanted, order, sizes):
+    """The groups, taken in order, whose sizes come to about `wanted`; at least one unless that is 0."""
+    chosen, missing = set(), wanted
+    for group in order:
+        if sizes[group] <= 2 * missing:  # else the sum would be further off with it than without
+            chosen.add(group)
+            missing -= sizes[group]
+    if wanted and order and not chosen:
+        chosen.add(min(order, key=sizes.get))
+    return chosen
 
 
 def _hash(seed, group):

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from tfvision.errors import DataError
+from tfvision.errors import DataError, RunError
 from tfvision.runs import read_json, write_json
 
 ROOT_NAME = "life"  # the synthetic root: to answer it is to abstain
@@ -40,7 +40,7 @@ class Taxonomy:
             if not any(lineage):
                 raise DataError(f"a photo has no name at any of the ranks {', '.join(ranks)}")
         taxonomy = cls(tuple(ranks), unique)
-        paths = {taxonomy._path(leaf) for leaf in range(len(unique))}
+        paths = dict.fromkeys(taxonomy._path(leaf) for leaf in range(len(unique)))  # in order, for the same message
         for path in paths:
             for end in range(1, len(path)):
                 if path[:end] in paths:
@@ -54,7 +54,10 @@ class Taxonomy:
     def load(cls, path):
         """Reads what `save` wrote. Raises RunError."""
         stored = read_json(path)
-        return cls(tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"]))
+        try:
+            return cls(tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"]))
+        except (KeyError, TypeError):
+            raise RunError(f"{path} holds no ranks and lineages; train again, or restore the file") from None
 
     def save(self, path):
         """Writes the taxonomy as JSON, atomically."""
@@ -155,7 +158,8 @@ class Taxonomy:
         wanted = name.strip().lower()
         nodes = [node for node, known in enumerate(self.names) if node and known.lower() == wanted]
         if not nodes:
-            near = difflib.get_close_matches(name, [known for known in self.names[1:]], n=3)
+            spellings = {known.lower(): known for known in self.names[1:]}
+            near = [spellings[close] for close in difflib.get_close_matches(wanted, spellings, n=3)]
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise DataError(f"{name!r} is no taxon of this model{hint}")
         return nodes

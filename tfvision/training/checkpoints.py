@@ -1,5 +1,6 @@
 """Checkpoints: all that a training needs to go on as if it had never stopped, in one file."""
 
+import contextlib
 import json
 import zipfile
 from pathlib import Path
@@ -45,8 +46,10 @@ def restore_checkpoint(path, variables):
             variable.assign(stored[name])
 
 
+@contextlib.contextmanager
 def _opened(path):
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with np.load(path, allow_pickle=False) as stored:
+            yield stored
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged ({error}): remove it and train again") from error

@@ -1,0 +1,93 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights, beside the checkout, where present
+
+COLOURS = {  # order / genus / species -> the colour of its photos
+    ("Reds", "Rosa", "Rosa rubra"): (200, 40, 40),
+    ("Reds", "Rosa", "Rosa pallida"): (220, 140, 140),
+    ("Blues", "Caerula", "Caerula alta"): (40, 60, 200),
+    ("Blues", "Viola", "Viola prima"): (140, 60, 200),
+}
+
+
+@pytest.fixture(scope="session")
+def colour_photos(tmp_path_factory):
+    """A folder with manifest.csv: 4 species told apart by colour, 3 ranks, 12 photos each of 48 x 40 px."""
+    folder = tmp_path_factory.mktemp("colours")
+    random = np.random.default_rng(0)
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "order", "genus", "species"])
+        for lineage, colour in COLOURS.items():
+            for number in range(12):
+                pixels = np.clip(random.normal(colour, 25, (40, 48, 3)), 0, 255).astype(np.uint8)
+                name = f"{lineage[-1].replace(' ', '_')}_{number}.png"
+                Image.fromarray(pixels).save(folder / name)
+                writer.writerow([name, *lineage])
+    return folder
+
+
+TINY = {  # settings that train the small network on colour_photos in seconds
+    "network": "small",
+    "weights": "none",
+    "image_size": "32",
+    "has_auxiliary_head": "true",
+    "is_crop_branch_pretrained": "false",
+    "frozen": "[]",
+    "batch_size": "8",
+    "stages": "[[6, 0.05]]",
+    "warmup_steps": "0",
+    "backbone_rate": "1.0",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_settings():
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def colour_run(colour_photos, tmp_path_factory):
+    """A finished run on colour_photos."""
+    from tfvision.apps.species.training import train_species
+
+    folder = tmp_path_factory.mktemp("runs") / "colours"
+    train_species(str(colour_photos), "small", TINY, str(folder), ranks=("order", "genus", "species"))
+    return folder
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Runs a Python script in a process of its own and returns what it printed."""
+
+    def run(script, *arguments, environment=None):
+        path = tmp_path / "script.py"
+        path.write_text(script)
+        done = subprocess.run(
+            [sys.executable, str(path), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def shared():
+    """The folder of real data and weights; skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("no folder `shared` with real data beside the checkout")
+    return SHARED

@@ -1,0 +1,160 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvision.losses.classification import smoothed_cross_entropy
+from tfvision.training.loop import Task, TrainingDiverged, train
+from tfvision.training.recipes import Recipe
+
+PHOTOS = 24
+
+
+def _recipe(**changes):
+    settings = {"optimizer": "sgd", "weight_decay": 0.0, "precision": "float32", "batch_size": 4, "stages": ((2, 0.1),)}
+    return dataclasses.replace(Recipe(), **{**settings, **changes})
+
+
+def _model(seed=0):
+    inputs = {"whole": keras.Input((3,), name="whole")}
+    kernel = keras.initializers.RandomNormal(seed=seed)
+    return keras.Model(inputs, {"species": keras.layers.Dense(2, kernel_initializer=kernel)(inputs["whole"])})
+
+
+def _features():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(PHOTOS, 3)).astype(np.float32)
+    return features, (features.sum(axis=1) > 0).astype(np.int32)
+
+
+def _batches(begin, end, context, poisoned_from=None, weights=None):
+    features, labels = _features()
+    indices = np.arange(begin, end) % PHOTOS
+    values = features[indices]
+    if poisoned_from is not None:
+        values = np.where(np.arange(begin, end)[:, None] >= poisoned_from, np.float32(np.nan), values)
+    weight = np.ones(len(indices), np.float32) if weights is None else weights[indices]
+    dataset = tf.data.Dataset.from_tensor_slices({"views": {"whole": values}, "label": labels[indices], "weight": weight})
+    return dataset.batch(4 // context.num_replicas_in_sync)
+
+
+def _task(model, recipe, batches=_batches):
+    return Task(model, {"species": smoothed_cross_entropy}, {"species": 1.0}, recipe.stages, PHOTOS, batches)
+
+
+def _train(tmp_path, recipe, batches=_batches, model=None, callbacks=()):
+    model = model or _model()
+    logs = train(_task(model, recipe, batches), recipe, tf.distribute.get_strategy(), tmp_path / "latest.npz", callbacks=callbacks)
+    return model, logs
+
+
+def test_one_sgd_step_equals_the_hand_derived_gradient(tmp_path):
+    features, labels = (values[:4] for values in _features())
+    model = _model()
+    kernel, bias = (values.copy() for values in model.get_weights())
+    logits = features @ kernel + bias
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    error = (probabilities - np.eye(2)[labels]) / 4
+    _train(tmp_path, _recipe(stages=((4 / PHOTOS, 0.1),)), model=model)
+    np.testing.assert_allclose(model.get_weights()[0], kernel - 0.1 * features.T @ error, atol=1e-6)
+    np.testing.assert_allclose(model.get_weights()[1], bias - 0.1 * error.sum(axis=0), atol=1e-6)
+
+
+def test_weight_decay_equals_keras_l2_of_half_of_it_on_kernels_only(tmp_path):
+    # With weight 0 on every photo nothing but the decay moves the weights: w - rate * lambda * w.
+    batches = lambda *arguments: _batches(*arguments, weights=np.zeros(PHOTOS, np.float32))  # noqa: E731
+    model = _model()
+    kernel = model.get_weights()[0].copy()
+    kernel_variable = tf.Variable(kernel)
+    with tf.GradientTape() as tape:
+        penalty = keras.regularizers.L2(0.3 / 2)(kernel_variable)
+    expected = kernel - 0.1 * tape.gradient(penalty, kernel_variable).numpy()
+    _train(tmp_path, _recipe(stages=((4 / PHOTOS, 0.1),), weight_decay=0.3), batches, model)
+    np.testing.assert_allclose(model.get_weights()[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(model.get_weights()[1], 0)
+
+
+def test_it_learns_and_logs_what_callbacks_need(tmp_path):
+    seen = []
+
+    class Watcher(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, dict(logs)))
+
+    _, logs = _train(tmp_path, _recipe(stages=((30, 0.5),)), callbacks=[Watcher()])
+    assert [step for step, _ in seen] == list(range(180))
+    assert set(seen[0][1]) == {"loss", "accuracy", "learning_rate"}
+    assert logs["loss"] < seen[0][1]["loss"] / 3
+    assert logs["accuracy"] > 0.9
+
+
+def test_a_nan_loss_stops_early_and_keeps_the_last_good_weights(tmp_path):
+    poisoned = lambda *arguments: _batches(*arguments, poisoned_from=40)  # noqa: E731
+    model = _model()
+    with pytest.raises(TrainingDiverged, match="loss became nan at step .* of 60; the last good weights, of step"):
+        _train(tmp_path, _recipe(stages=((10, 0.1),), checkpoint_seconds=0.0), poisoned, model)
+    assert all(np.isfinite(values).all() for values in model.get_weights())
+    assert np.abs(model.get_weights()[0] - _model().get_weights()[0]).max() > 1e-3
+
+
+def test_clipping_bounds_the_global_norm_of_a_step(tmp_path):
+    model = _model()
+    before = [values.copy() for values in model.get_weights()]
+    _train(tmp_path, _recipe(stages=((4 / PHOTOS, 1.0),), gradient_clip_norm=1e-3), model=model)
+    moved = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(model.get_weights(), before, strict=True)))
+    assert moved == pytest.approx(1e-3, rel=1e-3)
+
+
+class _Stopped(Exception):
+    pass
+
+
+class _StopAt(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.step:
+            raise _Stopped
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, optimizer):
+    recipe = _recipe(stages=((3, 0.1), (2, 0.01)), optimizer=optimizer, epsilon=1e-7, checkpoint_seconds=0.0)
+    expected, _ = _train(tmp_path / "whole", recipe)
+    with pytest.raises(_Stopped):
+        _train(tmp_path / "parts", recipe, callbacks=[_StopAt(11)])
+    resumed, _ = _train(tmp_path / "parts", recipe, model=_model(seed=5))
+    for one, other in zip(expected.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+
+
+MIRRORED = """
+import sys
+import numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.path.insert(0, sys.argv[1])
+from test_loop import _model, _recipe, _task
+from tfvision.training.loop import train
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+with strategy.scope():
+    model = _model()
+recipe = _recipe(stages=((3, 0.2),), gradient_clip_norm=0.05, weight_decay=0.01, optimizer=sys.argv[3], epsilon=0.1)
+train(_task(model, recipe), recipe, strategy, sys.argv[2] + "/latest.npz")
+np.savez(sys.argv[2] + "/weights.npz", *model.get_weights())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_two_mirrored_replicas_equal_one_device_clipping_included(tmp_path, run_python, optimizer):
+    run_python(MIRRORED, __file__.rsplit("/", 1)[0], tmp_path, optimizer)
+    recipe = _recipe(stages=((3, 0.2),), gradient_clip_norm=0.05, weight_decay=0.01, optimizer=optimizer, epsilon=0.1)
+    model, _ = _train(tmp_path / "single", recipe)
+    stored = np.load(tmp_path / "weights.npz")
+    for one, name in zip(model.get_weights(), stored.files, strict=True):
+        np.testing.assert_allclose(one, stored[name], atol=1e-6)

@@ -1,0 +1,35 @@
+import numpy as np
+import tensorflow as tf
+
+from tfvision.training.loss_scale import LossScale
+
+
+def test_scaling_up_and_down_gives_the_gradient_back():
+    scale = LossScale(is_active=True)
+    x = tf.Variable(3.0)
+    with tf.GradientTape() as tape:
+        loss = scale.up(x * x)
+    (gradient,), is_finite = scale.down([tape.gradient(loss, x)])
+    assert float(gradient) == 6.0 and bool(is_finite)
+
+
+def test_an_overflow_halves_the_scale_and_is_reported():
+    scale = LossScale(is_active=True)
+    before = float(scale.up(tf.constant(1.0)))
+    _, is_finite = scale.down([tf.constant([1.0, np.inf])])
+    assert not bool(is_finite)
+    assert float(scale.up(tf.constant(1.0))) == before / 2
+
+
+def test_the_scale_doubles_after_two_thousand_good_steps():
+    scale = LossScale(is_active=True)
+    before = float(scale.up(tf.constant(1.0)))
+    for _ in range(2000):
+        scale.down([tf.constant(1.0)])
+    assert float(scale.up(tf.constant(1.0))) == before * 2
+
+
+def test_inactive_it_changes_nothing_and_keeps_nothing():
+    scale = LossScale(is_active=False)
+    assert float(scale.up(tf.constant(2.0))) == 2.0
+    assert scale.variables == []

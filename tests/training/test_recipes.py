@@ -1,0 +1,50 @@
+import dataclasses
+import json
+
+import pytest
+
+from tfvision.errors import RecipeError
+from tfvision.training.recipes import Recipe, from_json, with_settings
+
+
+def test_settings_are_parsed_by_the_kind_of_their_field():
+    recipe = with_settings(
+        Recipe(),
+        {"batch_size": "8", "stages": "[[2, 0.1], [1.5, 0.01]]", "views": "whole", "flip": "False", "dropout": "0", "network": "small"},
+    )
+    assert recipe.batch_size == 8
+    assert recipe.stages == ((2, 0.1), (1.5, 0.01))
+    assert recipe.views == ("whole",)
+    assert recipe.flip is False
+    assert recipe.dropout == 0.0 and isinstance(recipe.dropout, float)
+    assert recipe.network == "small"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batchsize": "8"}, "did you mean batch_size"),
+        ({"nonsense": "8"}, "known are name, network"),
+        ({"batch_size": "many"}, "expected something like batch_size=16"),
+        ({"batch_size": "8.5"}, "not of the right kind"),
+        ({"batch_size": "0"}, "at least 1"),
+        ({"precision": "int8"}, "precision must be one of auto, float32, bfloat16, float16, got 'int8'"),
+        ({"dropout": "1.5"}, "between 0 and 1"),
+        ({"stages": "[]"}, "stages must be"),
+        ({"start_rank": "genus"}, "needs coarse_stages"),
+        ({"backbone_rate": "0.1"}, "needs optimizer=sgd"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_way_out(settings, message):
+    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+        with_settings(Recipe(), settings)
+
+
+def test_a_recipe_survives_json():
+    recipe = with_settings(Recipe(), {"stages": "[[1, 0.5]]", "frozen": "stem"})
+    assert from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+
+
+def test_a_recipe_of_a_newer_version_is_refused():
+    with pytest.raises(RecipeError, match="unknown settings colour_of_the_moon"):
+        from_json({"colour_of_the_moon": 1})
