@@ -44,7 +44,7 @@ TINY = {  # settings that train the small network on colour_photos in seconds
     "is_crop_branch_pretrained": "false",
     "frozen": "[]",
     "batch_size": "8",
-    "stages": "[[6, 0.05]]",
+    "stages": "[[20, 0.05]]",
     "warmup_steps": "0",
     "backbone_rate": "1.0",
 }

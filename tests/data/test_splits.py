@@ -37,10 +37,15 @@ def test_a_photos_part_does_not_depend_on_the_other_photos_order():
 
 
 def test_each_class_gives_its_share_to_validation():
-    counts = {"a": 5, "b": 7, "c": 8, "d": 13, "e": 100}
+    counts = {"two": 2, "a": 5, "b": 7, "c": 8, "d": 13, "e": 100}
     manifest = singles(**counts)
     chosen = counts_by_species(manifest, split_validation(manifest, 0.2, 0) == "validation")
-    assert chosen == {"a": 1, "b": 1, "c": 2, "d": 3, "e": 20}  # 20 %: 1, 1.4, 1.6, 2.6, 20
+    assert chosen == {"two": 1, "a": 1, "b": 1, "c": 2, "d": 3, "e": 20}  # 20 %: 0.4 but at least 1, 1, 1.4, 1.6, 2.6, 20
+
+
+def test_the_groups_come_as_close_to_the_share_as_they_can():
+    manifest = manifest_of([("lion", f"walk {walk}", "") for walk in range(9) for _ in range(3)])
+    assert (split_validation(manifest, 0.2, 0) == "validation").sum() == 6  # of 27: 5.4 rounds to 5, nearer to 6 than to 3
 
 
 def test_each_class_gives_its_share_though_groups_differ_in_size():

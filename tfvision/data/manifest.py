@@ -167,7 +167,7 @@ def read_csv(path, ranks=None):
 def write_csv_text(manifest):
     """The text of a CSV that lists the photos with their splits and sizes."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["image", "bytes", "split", "group", *manifest.ranks])
     for record in manifest.records:
         writer.writerow([record.name, record.identity[1], record.split, record.group, *record.lineage])

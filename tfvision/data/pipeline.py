@@ -153,10 +153,11 @@ def _read(example, broken):
     """path -> encoded, "" where it is broken; size; orientation."""
 
     def read(path):
+        path = _bytes(path).decode()
         try:
-            photo = read_photo(path.decode())
+            photo = read_photo(path)
         except DataError as error:
-            broken.add(path.decode(), error)
+            broken.add(path, error)
             return b"", np.int32([1, 1]), np.int32(1)
         return photo.encoded, np.int32([photo.height, photo.width]), np.int32(photo.orientation)
 
@@ -180,12 +181,13 @@ def _decode(example, broken):
     """encoded, ratio -> image, uint8; weight; a broken image becomes a single pixel of weight 0."""
 
     def decode(encoded, size, orientation, ratio, path):
+        encoded, path = _bytes(encoded), _bytes(path).decode()
         try:
             if encoded:
                 photo = Photo(encoded, *map(int, size), int(orientation))
-                return decode_photo(photo, int(ratio), name=path.decode()), np.float32(1)
+                return decode_photo(photo, int(ratio), name=path), np.float32(1)
         except DataError as error:
-            broken.add(path.decode(), error)
+            broken.add(path, error)
         return np.zeros((1, 1, 3), np.uint8), np.float32(0)
 
     inputs = [example[name] for name in ("encoded", "size", "orientation", "ratio", "path")]
@@ -193,6 +195,11 @@ def _decode(example, broken):
     image.set_shape([None, None, 3])
     weight.set_shape([])
     return {**example, "image": image, "weight": weight}
+
+
+def _bytes(value):
+    # numpy_function gives bytes in a graph, an array of them eagerly.
+    return np.asarray(value, object).item()
 
 
 def _cut(example, settings):

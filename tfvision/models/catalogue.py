@@ -48,9 +48,10 @@ NETWORKS = {
     "inception_resnet_v2": Network(
         _application("InceptionResNetV2"), 299, _second_max_pool, "block17_20_ac", application="InceptionResNetV2"
     ),
-    # The same strides as above: the stem ends at 1/8, the branches at 1/16.
+    # The stem ends at 1/8 of the input, as above; branches reach to the last bottleneck, since views that meet
+    # earlier lose what ImageNet taught the layers behind.
     "mobilenet_v2": Network(
-        _application("MobileNetV2"), 224, lambda model: "block_5_add", "block_12_add", application="MobileNetV2"
+        _application("MobileNetV2"), 224, lambda model: "block_5_add", "block_16_project_BN", application="MobileNetV2"
     ),
     "small": Network(build_small, 64, lambda model: "stem_relu", "stage2_out"),
 }

@@ -5,6 +5,7 @@ READINGS, section 1. With one view it is the unmodified network.
 """
 
 import keras
+import numpy as np
 
 from tfvision.models.catalogue import get_network
 from tfvision.models.layers import CountedDropout
@@ -44,6 +45,19 @@ def build_trunk(network, views=("whole", "crop"), image_size=None, has_auxiliary
     if has_auxiliary_head:
         outputs["auxiliary"] = _auxiliary_features(maps[0])
     return keras.Model(inputs, outputs, name=f"{network}_trunk")
+
+
+def start_from_equal_views(trunk, views):
+    """Gives every branch the first one's weights and lets the merge begin as the mean of the branches.
+
+    Ours, for small data sets: the paper's random crop branch and random merge need many photos to learn.
+    """
+    weights = trunk.get_layer("whole_branch").get_weights()
+    for view in views[1:]:
+        trunk.get_layer(f"{view}_branch").set_weights(weights)
+    kernel, bias = trunk.get_layer("merge").get_weights()
+    mean = np.tile(np.eye(kernel.shape[-1], dtype=np.float32), (len(views), 1)) / len(views)
+    trunk.get_layer("merge").set_weights([mean[None, None], np.zeros_like(bias)])
 
 
 def add_heads(trunk, classes, kernel_seed=0):
@@ -89,12 +103,9 @@ def _random_copy(branch, name):
 
 
 def _merge(maps):
-    """Concatenation and a 1x1 convolution back to one branch's depth, normalised like the network's own."""
-    channels = maps[0].shape[-1]
+    """Concatenation and a 1x1 convolution back to one branch's depth (section 3.1)."""
     x = keras.layers.Concatenate(name="views")(maps)  # 17 x 17 x 2176
-    x = keras.layers.Conv2D(channels, 1, use_bias=False, name="merge")(x)
-    x = keras.layers.BatchNormalization(name="merge_bn")(x)
-    return keras.layers.Activation("relu", name="merge_ac")(x)
+    return keras.layers.Conv2D(maps[0].shape[-1], 1, name="merge")(x)
 
 
 def _auxiliary_features(x):

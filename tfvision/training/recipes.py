@@ -21,8 +21,8 @@ class Recipe:
       views: names from data.views.VIEWS; the first is the whole view.
       image_size: pixels a side; 0 = the network's own.
       has_auxiliary_head, auxiliary_weight: the extra classifier and the weight of its loss.
-      is_crop_branch_pretrained: whether further branches start from the same weights as the first
-        (the paper's start from random ones).
+      is_crop_branch_pretrained: whether further branches start from the same weights as the first and
+        are averaged (the paper's, and their merge, start from random ones).
       frozen: sub-models whose weights stay as they are, batch statistics included, e.g. ("stem",).
       dropout: probability of dropping a feature before the final layer.
       label_smoothing: share of each target spread evenly over all classes.

@@ -10,7 +10,7 @@ from tfvision.data.augmentation import Augmentation
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.errors import RunError
 from tfvision.models.catalogue import get_network
-from tfvision.models.multi_view import add_heads, build_trunk
+from tfvision.models.multi_view import add_heads, build_trunk, start_from_equal_views
 from tfvision.models.weights import load_pretrained
 from tfvision.training.loop import precision_policy
 
@@ -41,10 +41,8 @@ def build_species_trunk(recipe, precision="float32", weights=None):
             recipe.seed,
             base,
         )
-    if recipe.is_crop_branch_pretrained:
-        source = trunk.get_layer("whole_branch").get_weights()
-        for view in recipe.views[1:]:
-            trunk.get_layer(f"{view}_branch").set_weights(source)
+    if recipe.is_crop_branch_pretrained and len(recipe.views) > 1:
+        start_from_equal_views(trunk, recipe.views)
     for name in recipe.frozen:
         trunk.get_layer(name).trainable = False
     for layer in _all_layers(trunk):

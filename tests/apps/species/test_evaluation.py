@@ -1,0 +1,75 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tfvision.apps.species.evaluation import evaluate_species
+from tfvision.apps.species.identification import SpeciesIdentifier
+from tfvision.apps.species.run import SpeciesRun
+from tfvision.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def result(colour_run, colour_photos, tmp_path_factory):
+    return evaluate_species(str(colour_run), str(colour_photos), out=str(tmp_path_factory.mktemp("report")))
+
+
+def test_training_photos_are_left_out_and_counted(result, colour_run):
+    rows = list(csv.DictReader(SpeciesRun(colour_run).photos_path.open()))
+    trained = sum(row["split"] == "train" for row in rows)
+    assert result["images"] == len(rows) - trained
+    assert result["left_out"] == {"the run was trained on them": trained}
+
+
+def test_photos_are_recognised_in_another_folder(result, colour_run, colour_photos, tmp_path):
+    shutil.copytree(colour_photos, tmp_path / "elsewhere")
+    moved = evaluate_species(str(colour_run), str(tmp_path / "elsewhere"), out=str(tmp_path / "report"))
+    assert moved["images"] == result["images"]
+    assert moved["accuracy"] == result["accuracy"]
+
+
+def test_accuracy_equals_what_identification_names(result, colour_run, colour_photos):
+    rows = [row for row in csv.DictReader(SpeciesRun(colour_run).photos_path.open()) if row["split"] == "validation"]
+    identifier = SpeciesIdentifier.load(str(colour_run))
+    answers = identifier.identify([colour_photos / row["image"] for row in rows])
+    right = [answer["top"][0]["name"] == row["species"] for answer, row in zip(answers, rows, strict=True)]
+    assert result["accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_the_report_holds_the_result(result):
+    stored = json.loads(open(result["report"].replace(".html", ".json")).read())
+    assert stored["accuracy"] == result["accuracy"]
+    assert set(stored) >= {"images", "accuracy", "top5", "accuracy_by_rank", "specificity", "by_class_size", "calibration_error"}
+    assert set(stored["specificity"]) >= {"target", "threshold", "accuracy", "depth"}
+    assert list(stored["accuracy_by_rank"]) == ["order", "genus", "species"]
+
+
+def test_prior_taxa_condition_every_answer(colour_run, colour_photos, tmp_path):
+    with open(colour_photos / "manifest.csv") as file:
+        reds = [line for line in file.read().splitlines()[1:] if ",Reds," in line]
+    manifest = colour_photos / "reds.csv"
+    manifest.write_text("\n".join(["image,order,genus,species", *reds]))
+    result = evaluate_species(str(colour_run), str(manifest), out=str(tmp_path), within=["Reds"])
+    manifest.unlink()
+    assert result["accuracy_by_rank"]["order"] == 1.0
+
+
+def test_species_that_the_model_does_not_know_are_left_out_and_counted(colour_run, colour_photos, tmp_path):
+    manifest = colour_photos / "mixed.csv"
+    text = (colour_photos / "manifest.csv").read_text().replace("Viola prima", "Viola secunda")
+    manifest.write_text(text)
+    result = evaluate_species(str(colour_run), str(manifest), out=str(tmp_path))
+    manifest.unlink()
+    assert result["left_out"]["their species is not among the run's classes"] == 2
+
+
+def test_no_photo_left_is_one_clear_line(colour_run, colour_photos, tmp_path):
+    rows = [row for row in csv.DictReader(SpeciesRun(colour_run).photos_path.open()) if row["split"] == "train"]
+    manifest = colour_photos / "trained.csv"
+    lines = [",".join(row[key] for key in ("image", "order", "genus", "species")) for row in rows]
+    manifest.write_text("\n".join(["image,order,genus,species", *lines]))
+    with pytest.raises(DataError, match="no photo is left to evaluate on .* the run was trained on them"):
+        evaluate_species(str(colour_run), str(manifest), out=str(tmp_path))
+    manifest.unlink()
