@@ -15,7 +15,7 @@ from tfvision.data.specimen_bodies import DARK, blade, pebble
 
 PHOTO_SIZE_PX = 256
 PERIOD_PX = (3.8, 4.1)  # the least and the greatest period of a texture
-CONTRAST = np.float32(18)  # standard deviation of a texture, in grey levels
+CONTRAST = np.float32(26)  # standard deviation of a texture, in grey levels
 HEADROOM = 48  # body colours keep this distance from 0 and 255, so that no texture is ever clipped
 HARD_SHARE = 0.05  # share of the photos in which grass hides part of the animal
 

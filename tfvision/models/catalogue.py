@@ -53,7 +53,7 @@ NETWORKS = {
     "mobilenet_v2": Network(
         _application("MobileNetV2"), 224, lambda model: "block_5_add", "block_16_project_BN", application="MobileNetV2"
     ),
-    "small": Network(build_small, 64, lambda model: "stem_relu", "stage2_out"),
+    "small": Network(build_small, 80, lambda model: "stem2_relu", "stage2_out"),
 }
 
 

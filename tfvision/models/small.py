@@ -3,8 +3,8 @@
 import keras
 
 
-def build_small(image_size, width=32):
-    """Three stages of two residual blocks each, in the manner of ResNet, narrow and shallow.
+def build_small(image_size, width=24):
+    """Three stages of one residual block each, in the manner of ResNet, narrow and shallow.
 
     Args:
       image_size: pixels a side.
@@ -14,10 +14,12 @@ def build_small(image_size, width=32):
       keras.Model: float [batch, size, size, 3] in [-1, 1] -> [batch, size / 16, size / 16, 8 * width].
     """
     inputs = keras.Input((image_size, image_size, 3))
-    x = _convolution(inputs, width, strides=2, name="stem")  # 32 x 32 x 32, for 64 px
-    x = _block(x, 2 * width, strides=2, name="stage1")  # 16 x 16 x 64
-    x = _block(x, 4 * width, strides=2, name="stage2")  # 8 x 8 x 128
-    x = _block(x, 8 * width, strides=2, name="stage3")  # 4 x 4 x 256
+    # A first layer at full size: fine texture is rectified before it is pooled, else it would be aliased.
+    x = _convolution(inputs, width // 2, strides=1, name="stem1")  # 80 x 80 x 12, for 80 px
+    x = _convolution(x, width, strides=2, name="stem2")  # 40 x 40 x 24
+    x = _block(x, 2 * width, strides=2, name="stage1")  # 20 x 20 x 48
+    x = _block(x, 4 * width, strides=2, name="stage2")  # 10 x 10 x 96
+    x = _block(x, 8 * width, strides=2, name="stage3")  # 5 x 5 x 192
     return keras.Model(inputs, x, name="small")
 
 
