@@ -44,7 +44,7 @@ class _Lines(_RichBar):
         now = time.monotonic()
         if now - self._printed > _SECONDS_BETWEEN_LINES:
             self._printed = now
-            left = (now - self._started) / (self._done - self._first) * (self._total - self._done)
+            left = (now - self._started) / max(1, self._done - self._first) * (self._total - self._done)
             print(f"{self._label}: {self._done} of {self._total}, {left:.0f} s left  {text}", file=sys.stderr, flush=True)
 
     def close(self):

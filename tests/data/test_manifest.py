@@ -108,7 +108,7 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 def test_photos_without_class_folders_are_an_error(tmp_path):
     touch(tmp_path / "1.jpg", tmp_path / "2.jpg")
-    with pytest.raises(DataError, match="holds 2 photos but no class folders"):
+    with pytest.raises(DataError, match="holds no photos in class folders .but 2 other files."):
         read_source(tmp_path)
 
 
@@ -340,3 +340,12 @@ def test_a_photos_identity_is_its_file_name_and_size(tmp_path):
 def test_select_keeps_the_records_asked_for():
     manifest = manifest_of(("species",), [("a",), ("b",), ("c",)])
     assert [record.lineage for record in manifest.select([True, False, True]).records] == [("a",), ("c",)]
+
+
+def test_files_that_are_no_photos_of_a_class_are_listed(tmp_path):
+    (tmp_path / "robin").mkdir()
+    for name in ("robin/1.jpg", "robin/notes.txt", "robin/2.heic", "loose.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    manifest = read_source(tmp_path)
+    assert [record.name for record in manifest.records] == ["robin/1.jpg"]
+    assert sorted(manifest.ignored) == ["loose.jpg", "robin/2.heic", "robin/notes.txt"]

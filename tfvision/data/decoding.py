@@ -64,6 +64,7 @@ def check_photo(encoded, name="the image"):
 
     if not encoded:
         raise DataError(f"{name} is empty (0 bytes)")
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit warns on stderr about what is read here
     try:
         with PIL.Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

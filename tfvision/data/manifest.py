@@ -51,10 +51,15 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """Photos and the ranks of their lineages, coarsest first."""
+    """Photos and the ranks of their lineages, coarsest first.
+
+    Attributes:
+      ignored: files of a folder that are no photos, or lie outside its class folders.
+    """
 
     ranks: tuple[str, ...]
     records: tuple[Record, ...]
+    ignored: tuple[str, ...] = ()
 
     def __len__(self):
         return len(self.records)
@@ -116,19 +121,18 @@ def read_source(source, ranks=None):
 def read_folder(folder, ranks=None):
     """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)
-    photos = []
+    photos, ignored = [], []
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         levels = Path(parent).relative_to(folder).parts
-        photos.extend(
-            (os.path.join(parent, name), levels)
-            for name in sorted(files)
-            if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
-        )
-    loose = [path for path, levels in photos if not levels]
-    photos = [(path, levels) for path, levels in photos if levels]
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = os.path.join(parent, name)
+            if levels and Path(name).suffix.lower() in PHOTO_SUFFIXES:
+                photos.append((path, levels))
+            else:
+                ignored.append(os.path.relpath(path, folder))
     if not photos:
-        found = f"{len(loose)} photos but no class folders" if loose else "no photos"
+        found = "no photos" + (f" in class folders (but {len(ignored)} other files)" if ignored else "")
         raise DataError(f"{folder} holds {found}: expected {folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}")
     depth = max(len(levels) for _, levels in photos)
     ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {level}" for level in range(1, depth + 1))))
@@ -139,7 +143,7 @@ def read_folder(folder, ranks=None):
         _check_name(path)
         name = os.path.relpath(path, folder)
         records.append(Record(path, name, (*levels, *("",) * (depth - len(levels))), group=name))
-    return Manifest(ranks, tuple(records))
+    return Manifest(ranks, tuple(records), tuple(ignored))
 
 
 def read_csv(path, ranks=None):

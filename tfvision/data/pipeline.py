@@ -168,7 +168,7 @@ def _read(example, broken):
 
 def _choose_regions(example, settings, seed):
     """size, position -> regions, float32 [views, 4]; ratio; seed of the colours, int32 [2]."""
-    seeds = tf.random.experimental.stateless_split([seed, tf.cast(example["position"], tf.int32)], 2)
+    seeds = tf.random.experimental.stateless_split([seed % 2**31, tf.cast(example["position"], tf.int32)], 2)
     if settings.augmentation:
         region = random_region(example["size"], seeds[0], settings.augmentation)
     else:

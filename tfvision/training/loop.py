@@ -6,6 +6,7 @@ reduction under mirrored replicas, and it knows neither fractional epochs nor ex
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 
@@ -85,7 +86,7 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     def save(step):
         if not _are_finite(task.model.trainable_variables):
             stop("a weight became NaN or infinite", step)
-        if _is_chief(strategy):
+        if worker_number(strategy) == 0:
             save_checkpoint(checkpoint_path, state, {"phase": phase, "step": step})
 
     if start == 0:
@@ -128,10 +129,15 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     return logs
 
 
+def worker_number(strategy):
+    """0 for the chief, or where there is one worker only."""
+    resolver = strategy.cluster_resolver
+    is_cluster = resolver is not None and resolver.task_id is not None and strategy.num_replicas_in_sync > 1
+    return resolver.task_id if is_cluster else 0
+
+
 def choose_strategy():
     """Workers from TF_CONFIG, else all GPUs of this machine, else one device."""
-    import os
-
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.MultiWorkerMirroredStrategy()
     if len(tf.config.list_physical_devices("GPU")) > 1:
@@ -252,7 +258,3 @@ def _are_finite(variables):
 def _is_kernel(variable):
     return "kernel" in variable.name or "kernel" in getattr(variable, "path", "")
 
-
-def _is_chief(strategy):
-    context = strategy.extended
-    return not hasattr(context, "should_save_checkpoint") or context.should_save_checkpoint

@@ -192,7 +192,7 @@ train_species(sys.argv[1], "small", json.loads(sys.argv[3]), sys.argv[2], ranks=
 
 @pytest.mark.slow
 def test_two_workers_train_what_one_trains(colour_photos, tiny_settings, tmp_path):
-    settings = {**tiny_settings, "stages": "[[3, 0.02]]", "dropout": "0"}
+    settings = {**tiny_settings, "stages": "[[12, 0.05]]"}
     train_species(str(colour_photos), "small", settings, str(tmp_path / "one"), ranks=RANKS)
     (tmp_path / "worker.py").write_text(WORKER)
     ports = _free_ports(2)

@@ -19,9 +19,11 @@ class SpeciesRun:
 
     Attributes:
       folder: the run.
+      chief_folder: of the first of several workers, whose checkpoint all read; None = folder.
     """
 
     folder: Path
+    chief_folder: Path | None = None
 
     @classmethod
     def open(cls, folder):
@@ -79,11 +81,21 @@ class SpeciesRun:
 
     @property
     def checkpoint_path(self):
-        return self.folder / "checkpoints" / "latest.npz"
+        return (self.chief_folder or self.folder) / "checkpoints" / "latest.npz"
+
+    @property
+    def last_good_path(self):
+        return self.folder / "last_good.weights.h5"
 
     @property
     def logs_path(self):
         return self.folder / "logs"
+
+
+def worker_run(folder, worker):
+    """The run of a worker: the first writes the run itself, each other a folder of its own inside."""
+    folder = Path(folder)
+    return SpeciesRun(folder / "workers" / str(worker), chief_folder=folder) if worker else SpeciesRun(folder)
 
 
 def new_run_folder():

@@ -23,7 +23,7 @@ from tfvision.apps.species.network import (
     view_settings,
 )
 from tfvision.apps.species.recipes import get_recipe
-from tfvision.apps.species.run import APPLICATION, SpeciesRun, new_run_folder
+from tfvision.apps.species.run import APPLICATION, SpeciesRun, new_run_folder, worker_run
 from tfvision.data.manifest import drop_small_classes, read_source, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, evaluation_batches, training_batches
 from tfvision.data.specimens import write_specimens
@@ -34,7 +34,7 @@ from tfvision.models.multi_view import add_heads
 from tfvision.progress import progress_bar
 from tfvision.runs import atomic_path, read_json, remove_partial_files, write_json, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
-from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, resolve_precision, train
+from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, resolve_precision, train, worker_number
 from tfvision.training.recipes import from_json, with_settings
 from tfvision.training.schedules import phases_of, steps_in
 
@@ -64,10 +64,12 @@ def train_species(source=None, recipe=None, settings=None, run=None, resume=Fals
     """
     started = time.monotonic()
     strategy = strategy or choose_strategy()
-    run = _resumed_run(run) if resume else _started_run(run, source, recipe, settings, ranks)
-    if resume and run.metrics_path.exists():
-        print(f"{run.folder} is finished already", file=sys.stderr)
-        return read_json(run.metrics_path)
+    worker = worker_number(strategy)
+    run = _resumed_run(run, worker) if resume else _started_run(run, worker, source, recipe, settings, ranks)
+    finished = SpeciesRun(run.chief_folder or run.folder).metrics_path
+    if resume and finished.exists():
+        print(f"{finished.parent} is finished already", file=sys.stderr)
+        return read_json(finished)
     remove_partial_files(run.folder)
     data = _prepare_data(run, resume)
     model, loaded = _train_phases(run, data, strategy, callbacks)
@@ -86,7 +88,7 @@ def train_species(source=None, recipe=None, settings=None, run=None, resume=Fals
         "validation": metrics,
     }
     write_json(run.metrics_path, metrics)
-    shutil.rmtree(run.checkpoint_path.parent, ignore_errors=True)
+    shutil.rmtree(run.folder if worker else run.checkpoint_path.parent, ignore_errors=True)
     return metrics
 
 
@@ -105,8 +107,8 @@ class _Data:
         return self.manifest.select(is_part), self.labels[is_part]
 
 
-def _started_run(folder, source, recipe, settings, ranks):
-    run = SpeciesRun(Path(folder) if folder else new_run_folder())
+def _started_run(folder, worker, source, recipe, settings, ranks):
+    run = worker_run(folder or new_run_folder(), worker)
     if run.recipe_path.exists():
         raise RunError(f"{run.folder} holds a run already: go on with --resume, or choose another --run")
     recipe = get_recipe(recipe or ("small" if source else "specimens")) if not hasattr(recipe, "stages") else recipe
@@ -129,10 +131,12 @@ def _started_run(folder, source, recipe, settings, ranks):
     return run
 
 
-def _resumed_run(folder):
+def _resumed_run(folder, worker):
     if folder is None:
         raise RunError("--resume needs --run DIR, the run to go on with")
-    run = SpeciesRun(Path(folder))
+    run = worker_run(folder, worker)
+    if worker:
+        write_json(run.recipe_path, SpeciesRun(Path(folder)).facts)
     if run.facts.get("application") != APPLICATION:
         raise RunError(f"{folder} is no species run")
     return run
@@ -142,11 +146,12 @@ def _prepare_data(run, resume):
     recipe = run.recipe
     source = run.facts["source"] or _draw_specimens(run, recipe)
     manifest = read_source(source, run.facts["ranks"])
+    if manifest.ignored:
+        print(f"ignored {len(manifest.ignored)} files that are no photos in a class folder: {_listed(manifest.ignored)}", file=sys.stderr)
     manifest, dropped = drop_small_classes(manifest, recipe.min_images)
     if dropped:
-        names = ", ".join(f"{name} ({count})" for name, count in list(dropped.items())[:5])
-        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
-        print(f"left out {len(dropped)} classes of fewer than {recipe.min_images} photos: {names}{more}", file=sys.stderr)
+        names = _listed([f"{name} ({count})" for name, count in dropped.items()])
+        print(f"left out {len(dropped)} classes of fewer than {recipe.min_images} photos: {names}", file=sys.stderr)
     splits = split_validation(manifest, recipe.validation_fraction, recipe.seed)
     manifest, splits = manifest.select(splits != ""), splits[splits != ""]
     manifest = dataclasses.replace(
@@ -195,10 +200,13 @@ def _check_classes(taxonomy, labels, splits, source, recipe, dropped):
         raise DataError(f"{untrained[0]} has photos for validation and none for training: correct the split column")
     unseen = [taxonomy.class_names[index] for index in sorted(trained - validated)]
     if unseen:
-        names = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
-        print(f"no validation photos, so no accuracy, for {names}: a class needs two groups for that", file=sys.stderr)
+        print(f"no validation photos, so no accuracy, for {_listed(unseen)}: a class needs two groups for that", file=sys.stderr)
     if recipe.start_rank and recipe.start_rank not in taxonomy.ranks[:-1]:
         raise RecipeError(f"start_rank must be one of {', '.join(taxonomy.ranks[:-1])}, got {recipe.start_rank!r}")
+
+
+def _listed(names, shown=5):
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def _train_phases(run, data, strategy, callbacks):
@@ -236,9 +244,8 @@ def _train_phases(run, data, strategy, callbacks):
             watchers = [_validation(recipe, model, data, classes), _tensorboard(run, data, recipe, first_step), bar, *callbacks]
             train(task, recipe, strategy, run.checkpoint_path, number, watchers)
     except TrainingDiverged:
-        if number == len(phases) - 1:
-            with atomic_path(run.weights_path) as temporary:
-                model.save_weights(temporary)
+        with atomic_path(run.last_good_path) as temporary:
+            model.save_weights(temporary)
         raise
     finally:
         bar.close()
