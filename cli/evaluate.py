@@ -30,6 +30,9 @@ def evaluate(run, source, target_accuracy, out, ranks, within, method, confidenc
     if as_json:
         return print_json(result)
     click.echo(result["headline"])
+    named = result["specificity"]
+    low, high = named["interval"]
+    click.echo(f"threshold {named['threshold']:.4f}, right for {low:.1%} to {high:.1%} (95 % interval), depth {named['depth']:.2f}")
     for rank, accuracy in result["accuracy_by_rank"].items():
         click.echo(f"  {rank:<12} {accuracy:.3f}")
     for reason, count in result["left_out"].items():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tfvision.models.catalogue import NETWORKS
-from tfvision.models.multi_view import add_heads, build_trunk, split_network
+from tfvision.models.multi_view import add_heads, build_trunk, split_network, start_from_equal_views
 
 SIZES = {"inception_resnet_v2": 139, "mobilenet_v2": 96, "small": 32}  # the least that keeps every stage
 
@@ -90,3 +90,13 @@ def test_fresh_heads_share_the_trunk():
     coarse, fine = add_heads(trunk, 2), add_heads(trunk, 6)
     assert coarse.get_layer("stem") is fine.get_layer("stem")
     assert fine.output["species"].shape[1] == 6
+
+
+def test_equal_views_of_equal_pictures_start_as_the_unmodified_network():
+    base = NETWORKS["small"].build(32)
+    trunk = build_trunk("small", ("whole", "crop"), 32, has_auxiliary_head=False, base=base)
+    start_from_equal_views(trunk, ("whole", "crop"))
+    photos = _photos(32, ("whole",))
+    expected = base(photos["whole"].astype(np.float32) / 127.5 - 1, training=False).numpy().mean(axis=(1, 2))
+    features = trunk({"whole": photos["whole"], "crop": photos["whole"]}, training=False)["features"]
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-6)

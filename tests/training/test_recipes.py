@@ -20,6 +20,11 @@ def test_settings_are_parsed_by_the_kind_of_their_field():
     assert recipe.network == "small"
 
 
+def test_settings_may_be_plain_values():
+    recipe = with_settings(Recipe(), {"batch_size": 8, "flip": False, "stages": [[2, 0.1]], "views": ("whole",), "network": "small"})
+    assert (recipe.batch_size, recipe.flip, recipe.stages, recipe.views) == (8, False, ((2, 0.1),), ("whole",))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

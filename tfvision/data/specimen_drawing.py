@@ -1,7 +1,7 @@
 """Paints one specimen: habitat, light, animal, and the fine texture that alone tells its species.
 
-A texture has a period of `PERIOD_PX` in the photo, whatever the animal's size. Shrunk 3.5-fold, to a
-whole view of 64 px, it lies beyond the Nyquist limit (7 px) and is averaged away; shrunk 1.75-fold, to
+A texture has a period of `PERIOD_PX` in the photo, whatever the animal's size. Shrunk 2.8-fold, to a
+whole view of 80 px, it lies beyond the Nyquist limit (5.6 px) and is averaged away; shrunk 1.4-fold, to
 a view of the photo's middle, it survives. Every texture has mean 0 and variance 1, so that siblings
 agree in mean colour and brightness; and none is another one's mirror image.
 """

@@ -182,7 +182,7 @@ _README = """\
 
 The names and their taxonomy are real; **the drawings are symbols, not portraits**. Body plan tells the
 order, outline the family, colour and markings the genus. The species of a genus differ in nothing but a fine
-texture, which is lost when the whole photo is shrunk to 64 px and kept in a magnified view of its middle.
+texture, which is lost when the whole photo is shrunk to 80 px and kept in a magnified view of its middle.
 A network trained on this set has learnt to read drawings: it knows nothing of living animals.
 
 - `manifest.csv`: each photo and its names at seven ranks.

@@ -1,6 +1,8 @@
 """Pretrained weights: where they are looked for, and what to do when they are not there."""
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 
 import keras
@@ -50,7 +52,7 @@ def local_weights(network):
 
 def known_weights():
     """Where the ImageNet weights of each network lie, as a dict; None where they would be downloaded."""
-    cache = Path.home() / ".keras" / "models"
+    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
     found = {}
     for network in NETWORKS:
         if NETWORKS[network].application:
@@ -78,7 +80,8 @@ def _download(base, network):
         raise WeightsError(f"{network} has no ImageNet weights: use --weights none")
     build = getattr(keras.applications, application)
     try:
-        pretrained = build(weights="imagenet", include_top=False, input_shape=base.input_shape[1:])
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints what it downloads
+            pretrained = build(weights="imagenet", include_top=False, input_shape=base.input_shape[1:])
     except Exception as error:  # urllib, ssl and Keras raise many kinds
         raise WeightsError(
             f"the ImageNet weights of {network} could not be downloaded. Offline, put {network}.weights.h5 (no top) "

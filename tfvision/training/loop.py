@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfvision.errors import UserError
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
 from tfvision.training.loss_scale import LossScale
+from tfvision.training.mixup import blend, blend_loss, draw_share
 from tfvision.training.schedules import learning_rate_at, steps_in
 
 _STEPS_BETWEEN_LOGS = 10
@@ -211,11 +212,13 @@ def _compile_step(task, recipe, strategy, optimizer, scale):
     factors = [1.0 if id(v) in new_variables else recipe.backbone_rate for v in variables]
 
     def replica_step(batch):
+        share = draw_share(recipe.mixup, [recipe.seed % 2**31, tf.cast(optimizer.iterations, tf.int32)])
+        views = blend(batch["views"], share) if recipe.mixup else batch["views"]
         with tf.GradientTape() as tape:
-            logits = model(batch["views"], training=True)
+            logits = model(views, training=True)
             total = tf.zeros(())
             for name, loss in task.losses.items():
-                per_photo = loss(batch["label"], logits[name]) * batch["weight"]
+                per_photo = blend_loss(loss, batch["label"], logits[name], batch["weight"], share)
                 total += task.loss_weights[name] * tf.reduce_sum(per_photo) / recipe.batch_size
             decay = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(k)) for k in kernels])
             scaled = scale.up(total + decay / replicas)

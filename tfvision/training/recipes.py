@@ -26,6 +26,7 @@ class Recipe:
       frozen: sub-models whose weights stay as they are, batch statistics included, e.g. ("stem",).
       dropout: probability of dropping a feature before the final layer.
       label_smoothing: share of each target spread evenly over all classes.
+      mixup: alpha of mixup (training.mixup); 0 = none.
       class_balance: 0 = photos alike, 1 = classes alike (data.pipeline.TrainingOrder).
       batch_size: photos a step, over all replicas.
       stages: (epochs, learning rate) at the finest rank; epochs may be fractions.
@@ -43,6 +44,7 @@ class Recipe:
       batch_norm_momentum, batch_norm_epsilon: of every batch normalisation.
       precision: "float32", "bfloat16", "float16" or "auto" (float16 on a GPU, else float32).
       area, aspect, brightness, contrast, saturation, hue, flip: data.augmentation.Augmentation.
+      is_mirrored_at_prediction: whether logits are averaged over a photo and its mirror image.
       min_images: classes with fewer photos are left out.
       validation_fraction: share of each class's photos held out.
       checkpoint_seconds: at most so much work is lost by a kill.
@@ -60,6 +62,7 @@ class Recipe:
     frozen: tuple[str, ...] = ()
     dropout: float = 0.2
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     class_balance: float = 0.0
     batch_size: int = 16
     stages: Stages = ((1.0, 0.1),)
@@ -83,6 +86,7 @@ class Recipe:
     saturation: float = 0.5
     hue: float = 0.2
     flip: bool = True
+    is_mirrored_at_prediction: bool = False
     min_images: int = 5
     validation_fraction: float = 0.2
     checkpoint_seconds: float = 60.0
@@ -97,7 +101,7 @@ _CHOICES = {
 
 
 def with_settings(recipe, settings):
-    """A copy of the recipe with settings given as text, e.g. {"batch_size": "32", "stages": "[[2, 0.1]]"}.
+    """A copy of the recipe with settings given as values or as text, e.g. {"batch_size": 32, "stages": "[[2, 0.1]]"}.
 
     Raises:
       RecipeError: an unknown key (the known ones are listed) or a value of another kind.
@@ -109,7 +113,7 @@ def with_settings(recipe, settings):
             near = difflib.get_close_matches(key, kinds, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise RecipeError(f"{key!r} is no setting of a recipe; {hint}known are {', '.join(kinds)}")
-        values[key] = _parse(key, text, kinds[key])
+        values[key] = _parse(key, text if isinstance(text, str) else json.dumps(text), kinds[key])
     return checked(dataclasses.replace(recipe, **values))
 
 

@@ -46,14 +46,11 @@ def test_the_report_holds_the_result(result):
     assert list(stored["accuracy_by_rank"]) == ["order", "genus", "species"]
 
 
-def test_prior_taxa_condition_every_answer(colour_run, colour_photos, tmp_path):
-    with open(colour_photos / "manifest.csv") as file:
-        reds = [line for line in file.read().splitlines()[1:] if ",Reds," in line]
-    manifest = colour_photos / "reds.csv"
-    manifest.write_text("\n".join(["image,order,genus,species", *reds]))
-    result = evaluate_species(str(colour_run), str(manifest), out=str(tmp_path), within=["Reds"])
-    manifest.unlink()
-    assert result["accuracy_by_rank"]["order"] == 1.0
+def test_prior_taxa_condition_every_answer_and_leave_other_photos_out(colour_run, colour_photos, result, tmp_path):
+    reds = evaluate_species(str(colour_run), str(colour_photos), out=str(tmp_path), within=["Reds"])
+    assert reds["images"] == result["images"] / 2
+    assert reds["left_out"]["they lie outside the prior taxa"] == result["images"] / 2
+    assert reds["accuracy_by_rank"]["order"] == 1.0
 
 
 def test_species_that_the_model_does_not_know_are_left_out_and_counted(colour_run, colour_photos, tmp_path):

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfvision.apps.species.run import SpeciesRun
 from tfvision.apps.species.training import train_species
-from tfvision.errors import DataError, RecipeError, RunError, StorageError
+from tfvision.errors import DataError, RecipeError, RunError, StorageError, WeightsError
 from tfvision.training.checkpoints import read_facts
 
 RANKS = ("order", "genus", "species")
@@ -97,11 +98,32 @@ def test_a_run_folder_in_use_is_not_overwritten(colour_photos, colour_run):
         train_species(str(colour_photos), run=str(colour_run))
 
 
+class _Stopped(Exception):
+    pass
+
+
+class _StopAtOnce(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        raise _Stopped
+
+
+def test_resuming_takes_no_other_recipe(colour_run):
+    with pytest.raises(RecipeError, match="--resume goes on with the run's own photos and recipe"):
+        train_species(run=str(colour_run), resume=True, settings={"batch_size": 4})
+
+
+def test_what_fails_before_training_leaves_the_folder_free(colour_photos, tiny_settings, tmp_path):
+    settings = {**tiny_settings, "weights": str(tmp_path / "missing.weights.h5")}
+    with pytest.raises(WeightsError, match="missing.weights.h5 does not exist"):
+        train_species(str(colour_photos), "small", settings, str(tmp_path / "run"), ranks=RANKS)
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_with_other_photos_is_refused(colour_photos, tiny_settings, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(colour_photos, photos)
-    with pytest.raises(RecipeError):  # stops after the photos were listed
-        train_species(str(photos), "small", {**tiny_settings, "network": "none such"}, str(tmp_path / "run"), ranks=RANKS)
+    with pytest.raises(_Stopped):
+        train_species(str(photos), "small", tiny_settings, str(tmp_path / "run"), ranks=RANKS, callbacks=[_StopAtOnce()])
     lines = (photos / "manifest.csv").read_text().splitlines()
     (photos / "manifest.csv").write_text("\n".join(lines[:-2]) + "\n")
     with pytest.raises(RunError, match="are not those that"):

@@ -16,6 +16,7 @@ from tfvision.data.splits import halve
 from tfvision.errors import DataError
 from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
+from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import headline, write_report
 from tfvision.progress import progress_bar
 from tfvision.runs import write_json
@@ -52,9 +53,9 @@ def evaluate_species(
       DataError, RunError.
     """
     run = SpeciesRun.open(run)
-    manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]))
     nodes = [node for name in within for node in run.taxonomy.find(name)]
-    predictor = make_predictor(load_species_network(run))
+    manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
+    predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
     evaluate = functools.partial(_evaluate, run, predictor, target_accuracy=target_accuracy, within=nodes, method=method)
     broken = BrokenPhotos()
     labels = manifest.labels(run.taxonomy)
@@ -67,20 +68,20 @@ def evaluate_species(
         "Recipe": run.recipe.name,
         "Prior taxa": list(within),
         "Left out": [f"{count} photos: {reason}" for reason, count in left_out.items()],
-        "Broken photos": [f"{path}: {reason}" for path, reason in broken.items()],
+        "Broken photos": list(broken.values()),
     }
     folder = Path(out) if out else run.folder / "evaluation"
     report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, thumbnail_jpeg)
     return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), "headline": headline(result)}
 
 
-def calibrate_and_report(run, model, manifest, labels, splits, broken):
+def calibrate_and_report(run, model, manifest, labels, splits, broken, left_out):
     """Fits temperature and thresholds on the validation part of a run; writes calibration.json and the report.
 
     Returns:
       The result, as `Evaluation.result`.
     """
-    predictor = make_predictor(model)
+    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction)
     class_sizes = np.bincount(labels[splits == "train"], minlength=len(run.taxonomy))
     is_validation = splits == "validation"
     result = _evaluate(run, predictor, manifest.select(is_validation), labels[is_validation], broken, class_sizes=class_sizes)
@@ -104,7 +105,8 @@ def calibrate_and_report(run, model, manifest, labels, splits, broken):
         "Training photos": int((splits == "train").sum()),
         "Validation photos": int(is_validation.sum()),
         "Training accuracy": f"on {photos} training photos, without augmentation",
-        "Broken photos": [f"{path}: {reason}" for path, reason in broken.items()],
+        **left_out,
+        "Broken photos": list(broken.values()),
     }
     write_report(run.folder, result, run.folder.name, facts, thumbnail_jpeg, training_accuracy)
     return {**result, "training_accuracy": training_accuracy}
@@ -157,7 +159,7 @@ def _training_accuracy(run, predictor, manifest, labels, splits):
     return float(right.mean()), len(right)
 
 
-def _unseen_photos(run, manifest):
+def _unseen_photos(run, manifest, within):
     """The photos to evaluate on, and how many were left out for which reason."""
     splits = np.array([record.split for record in manifest.records], object)
     for wanted in ("test", "validation"):
@@ -177,7 +179,9 @@ def _unseen_photos(run, manifest):
     trained = _trained_photos(run)
     is_trained = np.array([record.identity in trained for record in manifest.records])
     leave_out(is_trained, "the run was trained on them")
-    leave_out(manifest.labels(run.taxonomy) < 0, "their species is not among the run's classes")
+    labels = manifest.labels(run.taxonomy)
+    leave_out(labels < 0, "their species is not among the run's classes")
+    leave_out(~classes_within(run.taxonomy, within)[labels], "they lie outside the prior taxa")
     if not is_kept.any():
         reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
         raise DataError(f"no photo is left to evaluate on ({reasons or 'none given'})")

@@ -37,7 +37,7 @@ class SpeciesIdentifier:
     def load(cls, run):
         """Loads a finished run. Raises RunError."""
         run = SpeciesRun.open(run)
-        return cls(run, make_predictor(load_species_network(run)))
+        return cls(run, make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction))
 
     def identify(self, photos, within=(), box=None, threshold=None, target_accuracy=None):
         """Names photos, in order, one at a time as they are ready.

@@ -74,14 +74,23 @@ def view_settings(recipe):
     return ViewSettings(recipe.views, image_size_of(recipe), augmentation)
 
 
-def make_predictor(model, output="species"):
-    """A compiled function: views -> float32 logits [batch, classes]."""
+def make_predictor(model, is_mirrored=False, output="species"):
+    """A compiled function: views -> float32 logits [batch, classes].
+
+    Args:
+      is_mirrored: whether logits are averaged over the photos and their mirror images.
+    """
     inference = keras.Model(model.input, model.output[output])
-    names = list(model.input)
-    return tf.function(
-        lambda views: tf.cast(inference(views, training=False), tf.float32),
-        input_signature=[{name: tf.TensorSpec([None, *model.input[name].shape[1:]], tf.uint8) for name in names}],
-    )
+
+    def predict_logits(views):
+        logits = tf.cast(inference(views, training=False), tf.float32)
+        if is_mirrored:
+            mirrored = {name: tf.reverse(images, [2]) for name, images in views.items()}
+            logits = (logits + tf.cast(inference(mirrored, training=False), tf.float32)) / 2
+        return logits
+
+    signature = {name: tf.TensorSpec([None, *tensor.shape[1:]], tf.uint8) for name, tensor in model.input.items()}
+    return tf.function(predict_logits, input_signature=[signature])
 
 
 def predict(predictor, manifest, recipe, broken=None, batch_size=PREDICTION_BATCH):

@@ -28,7 +28,7 @@ from tfvision.data.manifest import drop_small_classes, read_source, write_csv_te
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, evaluation_batches, training_batches
 from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
-from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.errors import DataError, RecipeError, RunError, UserError
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
 from tfvision.progress import progress_bar
@@ -65,17 +65,26 @@ def train_species(source=None, recipe=None, settings=None, run=None, resume=Fals
     started = time.monotonic()
     strategy = strategy or choose_strategy()
     worker = worker_number(strategy)
+    if resume and (source or recipe or settings):
+        raise RecipeError("--resume goes on with the run's own photos and recipe: leave SOURCE, --recipe and --set out")
     run = _resumed_run(run, worker) if resume else _started_run(run, worker, source, recipe, settings, ranks)
     finished = SpeciesRun(run.chief_folder or run.folder).metrics_path
     if resume and finished.exists():
         print(f"{finished.parent} is finished already", file=sys.stderr)
         return read_json(finished)
     remove_partial_files(run.folder)
-    data = _prepare_data(run, resume)
-    model, loaded = _train_phases(run, data, strategy, callbacks)
+    try:
+        data = _prepare_data(run, resume)
+        recipe, trunk, loaded = _build_trunk(run, strategy)
+    except UserError:
+        if not resume:
+            _give_up(run)
+        raise
+    model = _train_phases(run, recipe, trunk, loaded, data, strategy, callbacks)
     with atomic_path(run.weights_path) as temporary:
         model.save_weights(temporary)
-    metrics = calibrate_and_report(run, model, data.manifest, data.labels, data.splits, data.broken)
+    left_out = {"Ignored files": data.manifest.ignored, "Left out": [f"{name}: {n} photos" for name, n in data.dropped.items()]}
+    metrics = calibrate_and_report(run, model, data.manifest, data.labels, data.splits, data.broken, left_out)
     metrics = {
         "run": str(run.folder),
         "images": len(data.manifest),
@@ -131,6 +140,14 @@ def _started_run(folder, worker, source, recipe, settings, ranks):
     return run
 
 
+def _give_up(run):
+    """Nothing was trained: the folder is free for another try."""
+    for path in (run.recipe_path, run.taxonomy_path, run.photos_path):
+        path.unlink(missing_ok=True)
+    if not any(run.folder.iterdir()):
+        run.folder.rmdir()
+
+
 def _resumed_run(folder, worker):
     if folder is None:
         raise RunError("--resume needs --run DIR, the run to go on with")
@@ -147,12 +164,14 @@ def _prepare_data(run, resume):
     source = run.facts["source"] or _draw_specimens(run, recipe)
     manifest = read_source(source, run.facts["ranks"])
     if manifest.ignored:
-        print(f"ignored {len(manifest.ignored)} files that are no photos in a class folder: {_listed(manifest.ignored)}", file=sys.stderr)
+        print(f"ignored, no photos in a class folder: {_listed(manifest.ignored)}", file=sys.stderr)
     manifest, dropped = drop_small_classes(manifest, recipe.min_images)
     if dropped:
         names = _listed([f"{name} ({count})" for name, count in dropped.items()])
-        print(f"left out {len(dropped)} classes of fewer than {recipe.min_images} photos: {names}", file=sys.stderr)
+        print(f"left out, fewer than {recipe.min_images} photos or no name at the finest rank: {names}", file=sys.stderr)
     splits = split_validation(manifest, recipe.validation_fraction, recipe.seed)
+    if (splits == "").any():
+        print(f"not used: {(splits == '').sum()} photos whose split is neither train nor validation", file=sys.stderr)
     manifest, splits = manifest.select(splits != ""), splits[splits != ""]
     manifest = dataclasses.replace(
         manifest,
@@ -209,16 +228,21 @@ def _listed(names, shown=5):
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
-def _train_phases(run, data, strategy, callbacks):
-    """Every phase of the recipe in turn; the trunk goes from one to the next."""
+def _build_trunk(run, strategy):
+    """The recipe with its precision settled, the trunk, and a sentence on its weights."""
     recipe = dataclasses.replace(run.recipe, precision=resolve_precision(run.recipe.precision))
     if recipe.batch_size % strategy.num_replicas_in_sync:
         raise RecipeError(
             f"batch_size {recipe.batch_size} must be a multiple of the {strategy.num_replicas_in_sync} replicas"
         )
-    keras.utils.set_random_seed(recipe.seed)
+    keras.utils.set_random_seed(recipe.seed % 2**31)
     with strategy.scope():
         trunk, loaded = build_species_trunk(recipe, recipe.precision)
+    return recipe, trunk, loaded
+
+
+def _train_phases(run, recipe, trunk, loaded, data, strategy, callbacks):
+    """Every phase of the recipe in turn; the trunk goes from one to the next."""
     manifest, labels = data.part("train")
     phases = phases_of(recipe, run.taxonomy.ranks)
     lengths = [steps_in(phase.stages, len(manifest), recipe.batch_size)[-1] for phase in phases]
@@ -249,7 +273,7 @@ def _train_phases(run, data, strategy, callbacks):
         raise
     finally:
         bar.close()
-    return model, loaded
+    return model
 
 
 def _task(recipe, phase, model, trunk, manifest, labels, broken, first_step):
@@ -286,7 +310,7 @@ def _validation(recipe, model, data, classes):
     chosen = np.random.default_rng(recipe.seed).permutation(len(manifest))[:_VALIDATION_PHOTOS_WHILE_TRAINING]
     is_chosen = np.isin(np.arange(len(manifest)), chosen)
     manifest, labels = manifest.select(is_chosen), classes.of_class[labels[is_chosen]]
-    predictor = make_predictor(model)
+    predictor = make_predictor(model, recipe.is_mirrored_at_prediction)
 
     def measure():
         parts = [logits.argmax(1) == labels[numbers] for numbers, logits in predict(predictor, manifest, recipe, data.broken)]
