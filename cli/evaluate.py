@@ -13,7 +13,7 @@ from tfvision.cli.main import comma_separated, print_json
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
 @click.option("--method", default="exact", show_default=True, help="How the threshold is found: exact or climb (the paper's).")
-@click.option("--confidence", type=float, help="Reach the target with this one-sided confidence, e.g. 0.95.")
+@click.option("--confidence", type=float, help="Reach the target with this one-sided confidence; 0: by the fitting half alone, as the paper. [default: 0.95 where photos suffice]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(run, source, target_accuracy, out, ranks, within, method, confidence, as_json):
     """Measure RUN on the labelled photos of SOURCE, and write a report.

@@ -169,3 +169,12 @@ def test_clopper_pearson_equals_scipys_binomial_test(successes, trials, confiden
         expected = binomtest(successes, trials, alternative=alternative).proportion_ci(confidence, method="exact")
         interval = specificity.clopper_pearson(successes, trials, confidence, side)
         assert interval == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_with_confidence_the_curve_ends_where_images_run_out():
+    fitting = reporting = calibrated_paths(100)
+    curve = specificity.depth_curve(fitting, reporting, confidence=0.95)
+    # All of 100 right shows 0.05 ** (1 / 100) = 0.9705 with 95 % confidence, and no more.
+    assert [point["target"] for point in curve] == [target for target in specificity.TARGETS if target <= 0.97]
+    plain = specificity.depth_curve(fitting, reporting)
+    assert all(sure["threshold"] >= point["threshold"] for sure, point in zip(curve, plain, strict=False))

@@ -178,7 +178,7 @@ class Evaluation:
                 "reported_on": int(reporting.sum()),
                 "is_held_out": bool(is_held_out),
             },
-            "depth_curve": specificity.depth_curve(*halves),
+            "depth_curve": specificity.depth_curve(*halves, confidence=confidence),
         }
 
     def _answers_by_rank(self, answers, labels):

@@ -91,7 +91,12 @@ def _specificity(result):
         )
         for rank, row in reversed(named["answers_by_rank"].items())
     ]
-    halves = (
+    margin = (
+        f"The threshold was chosen so that the target is reached with {_round_percent(named['confidence'])} confidence. "
+        if named["confidence"]
+        else "The threshold meets the target on the photos it was fitted on, without a margin. "
+    )
+    halves = margin + (
         f"The threshold was fitted on {named['fitted_on']:,} photos and everything here is measured on "
         f"{named['reported_on']:,} others."
         if named["is_held_out"]

@@ -130,16 +130,24 @@ def share_of(chosen, is_right, **labels):
     return {**labels, "images": count, "share": count / len(chosen), "accuracy": accuracy}
 
 
-def depth_curve(fitting, reporting, targets=TARGETS):
+def depth_curve(fitting, reporting, targets=TARGETS, confidence=None):
     """Depth against target accuracy (figure 3): thresholds fitted on one half, reported on the other.
 
     Args:
       fitting, reporting: each (path_probabilities, is_correct) of at least one image.
+      confidence: as in `fit_threshold`; targets that need more images for it are left out.
     Returns:
       a list, one dict a target: "target", "threshold", then "fitted_accuracy", "fitted_depth" on the fitting
       half and "accuracy", "interval", "depth", "abstained" on the other; `threshold_for` looks a target up.
     """
-    return [_curve_point(fitting, reporting, target) for target in targets]
+    images = len(fitting[0])
+    reached = [target for target in targets if confidence is None or is_reachable(images, target, confidence)]
+    return [_curve_point(fitting, reporting, target, confidence) for target in reached]
+
+
+def is_reachable(images, target_accuracy, confidence):
+    """Whether so many images, all answered rightly, would show the target with this one-sided confidence."""
+    return clopper_pearson(images, images, confidence, "lower")[0] >= target_accuracy
 
 
 def threshold_for(curve, target_accuracy):
@@ -153,7 +161,7 @@ def threshold_for(curve, target_accuracy):
         highest = max((point["target"] for point in curve), default=0)
         raise RecipeError(
             f"--target-accuracy must be at most {highest} for this model, got {target_accuracy}; "
-            "run `tfvision evaluate --target-accuracy` with the value you need"
+            "a higher one needs more validation photos"
         )
     return min(points, key=lambda point: point["target"])["threshold"]
 
@@ -204,7 +212,7 @@ def _images_needed(images, target, confidence):
         return needed - 1 if needed > 1 and (needed - 1) / images >= target else needed
     if not 0 < confidence < 1:
         raise RecipeError(f"--confidence must lie between 0 and 1, got {confidence}")
-    if clopper_pearson(images, images, confidence, "lower")[0] < target:
+    if not is_reachable(images, target, confidence):
         if target == 1:
             raise RecipeError("--target-accuracy 1 can never be had with confidence: ask for 0.99 or less")
         enough = math.ceil(math.log(1 - confidence) / math.log(target))
@@ -245,8 +253,8 @@ def _fitted(probabilities, rejects_above, threshold, target):
     )
 
 
-def _curve_point(fitting, reporting, target):
-    fitted = fit_threshold(*fitting, target)
+def _curve_point(fitting, reporting, target, confidence):
+    fitted = fit_threshold(*fitting, target, confidence)
     measured = measure(*reporting, fitted.threshold)
     return {
         "target": float(target),

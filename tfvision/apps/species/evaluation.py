@@ -18,12 +18,14 @@ from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import headline, write_report
+from tfvision.evaluation.specificity import is_reachable
 from tfvision.progress import progress_bar
 from tfvision.runs import write_json
 
 CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their logits
 TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated
 DEFAULT_TARGET = 0.9
+DEFAULT_CONFIDENCE = 0.95
 
 
 def evaluate_species(
@@ -42,7 +44,8 @@ def evaluate_species(
       out: folder for the report; None = RUN/evaluation.
       within: names of taxa that are known to hold the answer.
       method: "exact" or "climb", the paper's hill climbing.
-      confidence: e.g. 0.95, to ask that the target be reached with this one-sided confidence.
+      confidence: the one-sided confidence with which the target is to be reached; 0 = by the fitting half
+        alone, as in the paper; None = 0.95 where there are photos enough for it, else 0.
 
     Returns:
       dict with "images", "accuracy", "top5", "accuracy_by_rank", "specificity", "by_class_size",
@@ -91,6 +94,7 @@ def calibrate_and_report(run, model, manifest, labels, splits, broken, left_out)
         {
             "temperature": result["temperature"],
             "target": specificity["target"],
+            "confidence": specificity["confidence"],
             "threshold": specificity["threshold"],
             "depth_curve": result["depth_curve"],
             "class_sizes": class_sizes,
@@ -136,7 +140,9 @@ def _evaluate(
         for numbers, logits in predict(predictor, manifest, run.recipe, broken):
             evaluation.update(logits, labels[numbers], list(paths[numbers]), is_fitting[numbers])
             bar.advance(len(numbers))
-    return evaluation.result(target_accuracy, confidence, method)
+    if confidence is None and method == "exact" and is_reachable(max(1, is_fitting.sum()), target_accuracy, DEFAULT_CONFIDENCE):
+        confidence = DEFAULT_CONFIDENCE
+    return evaluation.result(target_accuracy, confidence or None, method)
 
 
 def _fitted_temperature(run, predictor, manifest, labels, is_fitting, broken):
