@@ -29,7 +29,7 @@ def test_settings_may_be_plain_values():
     ("settings", "message"),
     [
         ({"batchsize": "8"}, "did you mean batch_size"),
-        ({"nonsense": "8"}, "known are name, network"),
+        ({"nonsense": "8"}, "known are area, aspect"),
         ({"batch_size": "many"}, "expected something like batch_size=16"),
         ({"batch_size": "8.5"}, "not of the right kind"),
         ({"batch_size": "0"}, "at least 1"),

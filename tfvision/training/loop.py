@@ -75,31 +75,10 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     with strategy.scope():
         optimizer = _build_optimizer(recipe, task.model)
         scale = LossScale(is_active=recipe.precision == "float16")
-    state = [*task.model.variables, *optimizer_variables(optimizer), *scale.variables]
-    facts = read_facts(checkpoint_path) or {}
-    start = 0
-    if facts.get("phase") == phase:
-        restore_checkpoint(checkpoint_path, state)
-        start = facts["step"]
-    elif facts.get("phase", 0) > phase:
+    keeper = _Keeper(checkpoint_path, task.model, [*optimizer_variables(optimizer), *scale.variables], phase, strategy)
+    start = keeper.restore()
+    if start is None:
         return {}
-
-    def save(step):
-        if not _are_finite(task.model.trainable_variables):
-            stop("a weight became NaN or infinite", step)
-        if worker_number(strategy) == 0:
-            save_checkpoint(checkpoint_path, state, {"phase": phase, "step": step})
-
-    if start == 0:
-        save(0)
-
-    def stop(reason, step):
-        restore_checkpoint(checkpoint_path, state)
-        kept = read_facts(checkpoint_path)["step"]
-        raise TrainingDiverged(
-            f"{reason} at step {step} of {ends[-1]}; the last good weights, of step {kept}, are kept. "
-            "Train again with lower rates in --set stages=..., or with --set gradient_clip_norm=1"
-        )
     batches = _distributed_batches(task, recipe, strategy, start, ends[-1])
     step_function = _compile_step(task, recipe, strategy, optimizer, scale)
     watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
@@ -115,17 +94,17 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
         is_epoch_end = (step + 1) * recipe.batch_size // task.photos > epoch
         if step % _STEPS_BETWEEN_LOGS == 0 or is_due or is_epoch_end or step + 1 == ends[-1]:
             if not np.isfinite(meter.last_loss()):
-                stop(f"the loss became {meter.last_loss()}", step + 1)
+                keeper.give_up(f"the loss became {meter.last_loss()} at step {step + 1} of {ends[-1]}")
             logs = {**meter.flush(), "learning_rate": rate}
         watchers.on_train_batch_end(step, logs)
         if is_due:
-            save(step + 1)
+            keeper.save(step + 1)
             saved_at = time.monotonic()
         if is_epoch_end:
             watchers.on_epoch_end(epoch, logs)
             epoch += 1
             watchers.on_epoch_begin(epoch)
-    save(ends[-1])
+    keeper.save(ends[-1])
     watchers.on_train_end(logs)
     return logs
 
@@ -168,6 +147,41 @@ def optimizer_variables(optimizer):
     """The optimizer's variables as a list, on both Keras versions."""
     variables = optimizer.variables
     return list(variables() if callable(variables) and not isinstance(variables, list) else variables)
+
+
+class _Keeper:
+    """Keeps the last good state of a phase in its checkpoint."""
+
+    def __init__(self, path, model, training_variables, phase, strategy):
+        self._path = path
+        self._model = model
+        self._state = [*model.variables, *training_variables]
+        self._phase = phase
+        self._writes = worker_number(strategy) == 0
+
+    def restore(self):
+        """The step to start from, with the state of that step; None where a later phase has begun."""
+        facts = read_facts(self._path) or {"phase": -1}
+        if facts["phase"] > self._phase:
+            return None
+        if facts["phase"] < self._phase:
+            self.save(0)
+            return 0
+        restore_checkpoint(self._path, self._state)
+        return facts["step"]
+
+    def save(self, step):
+        if not all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))) for v in self._model.trainable_variables):
+            self.give_up(f"a weight became NaN or infinite before step {step}")
+        if self._writes:
+            save_checkpoint(self._path, self._state, {"phase": self._phase, "step": step})
+
+    def give_up(self, reason):
+        restore_checkpoint(self._path, self._state)
+        raise TrainingDiverged(
+            f"{reason}; the last good weights, of step {read_facts(self._path)['step']}, are kept. "
+            "Train again with lower rates in --set stages=..., or with --set gradient_clip_norm=1"
+        )
 
 
 class _Meter:
@@ -254,10 +268,5 @@ def _apply(optimizer, scale, gradients, variables, factors, recipe, replicas):
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
-def _are_finite(variables):
-    return all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))) for variable in variables)
-
-
 def _is_kernel(variable):
     return "kernel" in variable.name or "kernel" in getattr(variable, "path", "")
-

@@ -5,14 +5,17 @@ import difflib
 import json
 import typing
 
+from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
 
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(Augmentation):
     """What a training does; the defaults are InceptionResNetV2's own settings (paper, section 5).
+
+    The random changes of photos (area, aspect, brightness, ...) are fields of Augmentation.
 
     Attributes:
       name: of the recipe, for people.
@@ -43,7 +46,6 @@ class Recipe:
         (keras.regularizers.L2 of half of it).
       batch_norm_momentum, batch_norm_epsilon: of every batch normalisation.
       precision: "float32", "bfloat16", "float16" or "auto" (float16 on a GPU, else float32).
-      area, aspect, brightness, contrast, saturation, hue, flip: data.augmentation.Augmentation.
       is_mirrored_at_prediction: whether logits are averaged over a photo and its mirror image.
       min_images: classes with fewer photos are left out.
       validation_fraction: share of each class's photos held out.
@@ -79,13 +81,6 @@ class Recipe:
     batch_norm_momentum: float = 0.9997
     batch_norm_epsilon: float = 1e-3
     precision: str = "auto"
-    area: tuple[float, float] = (0.05, 1.0)
-    aspect: tuple[float, float] = (3 / 4, 4 / 3)
-    brightness: float = 32 / 255
-    contrast: float = 0.5
-    saturation: float = 0.5
-    hue: float = 0.2
-    flip: bool = True
     is_mirrored_at_prediction: bool = False
     min_images: int = 5
     validation_fraction: float = 0.2

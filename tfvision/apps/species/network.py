@@ -1,12 +1,9 @@
 """The species network: built from a recipe, or loaded from a run, and asked for logits."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.data.augmentation import Augmentation
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.errors import RunError
 from tfvision.models.catalogue import get_network
@@ -68,10 +65,8 @@ def image_size_of(recipe):
 
 
 def view_settings(recipe):
-    """ViewSettings of a recipe, with its augmentation."""
-    names = [field.name for field in dataclasses.fields(Augmentation)]
-    augmentation = Augmentation(**{name: getattr(recipe, name) for name in names})
-    return ViewSettings(recipe.views, image_size_of(recipe), augmentation)
+    """ViewSettings of a recipe, which is its own augmentation."""
+    return ViewSettings(recipe.views, image_size_of(recipe), recipe)
 
 
 def make_predictor(model, is_mirrored=False, output="species"):

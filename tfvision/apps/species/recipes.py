@@ -56,7 +56,7 @@ def small():
         has_auxiliary_head=False,
         frozen=("stem",),
         batch_size=32,
-        stages=((50, 0.05),),
+        stages=((40, 0.05),),
         schedule="cosine",
         warmup_steps=50,
         optimizer="sgd",
