@@ -21,8 +21,11 @@ RANKS = ("order", "genus", "species")
 TRAIN = """
 import json, sys
 from tfvision.apps.species.training import train_species
-source, run, settings, resume = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4] == "resume"
-train_species(source, "small", settings, run, resume=resume, ranks=("order", "genus", "species"))
+source, run, settings, mode = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
+if mode == "resume":
+    train_species(run=run, resume=True)
+else:
+    train_species(source, "small", settings, run, ranks=("order", "genus", "species"))
 """
 
 
