@@ -20,6 +20,7 @@ from tfvision.apps.species.evaluation import evaluate_species
 from tfvision.apps.species.recipes import get_recipe
 from tfvision.apps.species.training import train_species
 from tfvision.data.specimens import write_specimens
+from tfvision.evaluation.specificity import clopper_pearson
 
 COLUMNS = ("accuracy", "training accuracy", "specificity accuracy", "depth", "seconds")
 
@@ -51,11 +52,12 @@ def measure(recipe, photos, folder):
         "specificity accuracy": named["accuracy"],
         "depth": named["depth"],
         "seconds": metrics["seconds"],
+        "photos": metrics["validation"]["images"],
     }
 
 
 def interval(values):
-    """Half the width of the 95 % interval of the mean (Student's t over seeds)."""
+    """Half the width of the 95 % interval of the mean (Student's t over seeds); nan for one seed."""
     values = np.asarray(values, float)
     if len(values) < 2:
         return float("nan")
@@ -72,6 +74,10 @@ def table(results):
             values = [figures[column] for figures in rows]
             digits = {"seconds": 0, "depth": 2}.get(column, 3)
             cells.append(f"{np.mean(values):.{digits}f} ± {interval(values):.{digits}f}")
+        photos = sum(figures["photos"] for figures in rows)
+        right = round(sum(figures["photos"] * figures["accuracy"] for figures in rows))
+        low, high = clopper_pearson(right, photos)
+        cells[0] += f" ({low:.3f} to {high:.3f} over {photos} photos)"
         difference = np.array([figures["accuracy"] for figures in rows]) - base
         cells.append("" if name == "baseline" else f"{100 * difference.mean():+.1f} ± {100 * interval(difference):.1f} points")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
