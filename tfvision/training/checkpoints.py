@@ -14,14 +14,18 @@ from tfvision.runs import atomic_path
 _FACTS = "facts"
 
 
-def save_checkpoint(path, variables, facts):
+def save_checkpoint(path, variables, facts, is_written=True):
     """Writes variables and facts atomically.
 
     Args:
       variables: a list of tf.Variable or Keras variables, always in the same order.
       facts: JSON-able dict, e.g. the phase and the step.
+      is_written: false for all workers but the first. They must call too: to read a batch statistic
+        is a collective operation, in which all workers take part.
     """
     arrays = {f"{place:05d}": tf.convert_to_tensor(variable).numpy() for place, variable in enumerate(variables)}
+    if not is_written:
+        return
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
 

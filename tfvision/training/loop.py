@@ -83,6 +83,7 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     step_function = _compile_step(task, recipe, strategy, optimizer, scale)
     watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
     watchers.on_train_begin()
+    has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     logs, meter, saved_at, epoch = {}, _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
     watchers.on_epoch_begin(epoch)
     for step, batch in zip(range(start, ends[-1]), batches):
@@ -90,8 +91,9 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
         optimizer.learning_rate = rate
         watchers.on_train_batch_begin(step)
         meter.add(step_function(batch))
-        is_due = time.monotonic() - saved_at > recipe.checkpoint_seconds
         is_epoch_end = (step + 1) * recipe.batch_size // task.photos > epoch
+        # Several workers must save at the same step, and their clocks differ: they save after each epoch.
+        is_due = is_epoch_end if has_workers else time.monotonic() - saved_at > recipe.checkpoint_seconds
         if step % _STEPS_BETWEEN_LOGS == 0 or is_due or is_epoch_end or step + 1 == ends[-1]:
             if not np.isfinite(meter.last_loss()):
                 keeper.give_up(f"the loss became {meter.last_loss()} at step {step + 1} of {ends[-1]}")
@@ -173,8 +175,7 @@ class _Keeper:
     def save(self, step):
         if not all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))) for v in self._model.trainable_variables):
             self.give_up(f"a weight became NaN or infinite before step {step}")
-        if self._writes:
-            save_checkpoint(self._path, self._state, {"phase": self._phase, "step": step})
+        save_checkpoint(self._path, self._state, {"phase": self._phase, "step": step}, self._writes)
 
     def give_up(self, reason):
         restore_checkpoint(self._path, self._state)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import tempfile
 from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
@@ -93,9 +94,11 @@ class SpeciesRun:
 
 
 def worker_run(folder, worker):
-    """The run of a worker: the first writes the run itself, each other a folder of its own inside."""
+    """The run of a worker: the first writes the run itself, each other a temporary folder that is thrown away."""
     folder = Path(folder)
-    return SpeciesRun(folder / "workers" / str(worker), chief_folder=folder) if worker else SpeciesRun(folder)
+    if worker == 0:
+        return SpeciesRun(folder)
+    return SpeciesRun(Path(tempfile.mkdtemp(prefix="tfvision-worker-")), chief_folder=folder)
 
 
 def new_run_folder():
