@@ -1,7 +1,6 @@
 """Evaluating a species model: calibration after training, and reports on any labelled photos."""
 
 import csv
-import functools
 import os
 from pathlib import Path
 
@@ -59,11 +58,18 @@ def evaluate_species(
     nodes = [node for name in within for node in run.taxonomy.find(name)]
     manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
-    evaluate = functools.partial(_evaluate, run, predictor, target_accuracy=target_accuracy, within=nodes, method=method)
     broken = BrokenPhotos()
-    labels = manifest.labels(run.taxonomy)
-    result = evaluate(
-        manifest, labels, broken=broken, temperature=run.calibration["temperature"], confidence=confidence
+    result = _evaluate(
+        run,
+        predictor,
+        manifest,
+        manifest.labels(run.taxonomy),
+        broken,
+        target_accuracy=target_accuracy,
+        temperature=run.calibration["temperature"],
+        within=nodes,
+        method=method,
+        confidence=confidence,
     )
     facts = {
         "Run": run.folder,

@@ -34,6 +34,7 @@ from tfvision.models.multi_view import add_heads
 from tfvision.progress import progress_bar
 from tfvision.runs import atomic_path, read_json, remove_partial_files, write_json, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
+from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, resolve_precision, train, worker_number
 from tfvision.training.recipes import from_json, with_settings
 from tfvision.training.schedules import phases_of, steps_in
@@ -332,7 +333,5 @@ def _tensorboard(run, data, recipe, first_step):
 
 
 def _steps_done(run, lengths):
-    from tfvision.training.checkpoints import read_facts
-
     facts = read_facts(run.checkpoint_path) or {"phase": 0, "step": 0}
     return sum(lengths[: facts["phase"]]) + facts["step"]
