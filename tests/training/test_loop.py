@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfvision.losses.classification import smoothed_cross_entropy
+from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task, TrainingDiverged, train
 from tfvision.training.recipes import Recipe
 
@@ -41,7 +42,8 @@ def _batches(begin, end, context, poisoned_from=None, weights=None):
 
 
 def _task(model, recipe, batches=_batches):
-    return Task(model, {"species": smoothed_cross_entropy}, {"species": 1.0}, recipe.stages, PHOTOS, batches)
+    loss = classification_loss(model, {"species": smoothed_cross_entropy}, {"species": 1.0}, recipe.mixup, recipe.seed)
+    return Task(model, loss, recipe.stages, PHOTOS, batches)
 
 
 def _train(tmp_path, recipe, batches=_batches, model=None, callbacks=()):
@@ -138,6 +140,7 @@ import numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path.insert(0, sys.argv[1])
 from test_loop import _model, _recipe, _task
+from tfvision.training.classification import classification_loss
 from tfvision.training.loop import train
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2

@@ -8,15 +8,15 @@ from tfvision.progress import progress_bar
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over all phases of a training, on stderr: loss, accuracy, rate and the time left."""
+    """One bar over all phases of a training, on stderr: the loss, what is measured and the time left."""
 
     def __init__(self, total_steps, done_steps=0, label="training"):
         super().__init__()
         self._bar = progress_bar(label, total_steps, done_steps)
 
     def on_train_batch_end(self, batch, logs=None):
-        text = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.3f}" if logs else ""
-        self._bar.advance(1, text)
+        shown = [f"{name} {value:.3f}" for name, value in (logs or {}).items() if name != "learning_rate"]
+        self._bar.advance(1, "  ".join(shown))
 
     def close(self):
         """Takes the bar away."""

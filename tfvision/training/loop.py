@@ -17,7 +17,6 @@ import tensorflow as tf
 from tfvision.errors import UserError
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
 from tfvision.training.loss_scale import LossScale
-from tfvision.training.mixup import blend, blend_loss, draw_share
 from tfvision.training.schedules import learning_rate_at, steps_in
 
 _STEPS_BETWEEN_LOGS = 10
@@ -32,25 +31,22 @@ class Task:
     """One phase of a training, as the loop sees it.
 
     Attributes:
-      model: keras.Model: views -> dict of float32 logits.
-      losses: output name -> function of (labels, logits) -> [batch].
-      loss_weights: output name -> weight of its loss.
+      model: keras.Model whose weights are learnt.
+      loss: (batch, step as int32 scalar) -> (float32 [batch] losses, {name: (sum, weight)} of what is logged
+        beside the loss, as sum / weight). A photo that cannot be read has a loss of 0.
       stages: (epochs, learning rate), in order.
       photos: training photos in an epoch.
       batches: (first position, last position, input context) -> tf.data.Dataset of this worker's batches.
       first_position: of this phase in the run's order of photos.
-      main_output: whose accuracy is logged.
       new_layers: layers that learn at the full rate; all others at recipe.backbone_rate times it.
     """
 
     model: keras.Model
-    losses: dict[str, Callable]
-    loss_weights: dict[str, float]
+    loss: Callable
     stages: tuple[tuple[float, float], ...]
     photos: int
     batches: Callable
     first_position: int = 0
-    main_output: str = "species"
     new_layers: tuple = ()
 
 
@@ -63,7 +59,7 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
       strategy: tf.distribute.Strategy under whose scope the model was built.
       checkpoint_path: one file, rewritten every recipe.checkpoint_seconds and at the end.
       phase: number of this phase; a checkpoint of another phase is not read.
-      callbacks: keras.callbacks.Callback; on_train_batch_end gets "loss", "accuracy", "learning_rate".
+      callbacks: keras.callbacks.Callback; on_train_batch_end gets "loss", "learning_rate" and what the task measures.
 
     Returns:
       dict of the last logged values.
@@ -195,12 +191,15 @@ class _Meter:
         self._sums.append(values)
 
     def last_loss(self):
-        return float(self._sums[-1][0])
+        return float(self._sums[-1]["loss"])
 
     def flush(self):
-        loss, correct, weight = np.sum([[float(value) for value in values] for values in self._sums], axis=0)
-        count, self._sums = len(self._sums), []
-        return {"loss": loss / count, "accuracy": correct / max(weight, 1.0)}
+        steps, self._sums = self._sums, []
+        means = {"loss": sum(float(step["loss"]) for step in steps) / len(steps)}
+        for name in steps[0]["measures"]:
+            total, weight = np.sum([[float(value) for value in step["measures"][name]] for step in steps], axis=0)
+            means[name] = total / max(weight, 1.0)
+        return means
 
 
 def _build_optimizer(recipe, model):
@@ -219,34 +218,27 @@ def _distributed_batches(task, recipe, strategy, start, stop):
 
 
 def _compile_step(task, recipe, strategy, optimizer, scale):
-    """A tf.function: one distributed batch -> (loss, correct, weight), summed over replicas."""
-    model, replicas = task.model, strategy.num_replicas_in_sync
-    variables = model.trainable_variables
+    """A tf.function: one distributed batch -> {"loss", "measures"}, summed over replicas."""
+    replicas = strategy.num_replicas_in_sync
+    variables = task.model.trainable_variables
     kernels = [v for v in variables if _is_kernel(v)]
     new_variables = {id(v) for layer in task.new_layers for v in layer.trainable_variables}
     factors = [1.0 if id(v) in new_variables else recipe.backbone_rate for v in variables]
 
     def replica_step(batch):
-        share = draw_share(recipe.mixup, [recipe.seed % 2**31, tf.cast(optimizer.iterations, tf.int32)])
-        views = blend(batch["views"], share) if recipe.mixup else batch["views"]
         with tf.GradientTape() as tape:
-            logits = model(views, training=True)
-            total = tf.zeros(())
-            for name, loss in task.losses.items():
-                per_photo = blend_loss(loss, batch["label"], logits[name], batch["weight"], share)
-                total += task.loss_weights[name] * tf.reduce_sum(per_photo) / recipe.batch_size
+            per_photo, measures = task.loss(batch, tf.cast(optimizer.iterations, tf.int32))
+            total = tf.reduce_sum(per_photo) / recipe.batch_size
             decay = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(k)) for k in kernels])
             scaled = scale.up(total + decay / replicas)
         gradients = tape.gradient(scaled, variables)
         _apply(optimizer, scale, gradients, variables, factors, recipe, replicas)
-        answers = tf.argmax(logits[task.main_output], axis=1, output_type=tf.int32)
-        correct = tf.reduce_sum(tf.cast(answers == batch["label"], tf.float32) * batch["weight"])
-        return total, correct, tf.reduce_sum(batch["weight"])
+        return {"loss": total, "measures": measures}
 
     @tf.function
     def step(batch):
         results = strategy.run(replica_step, args=(batch,))
-        return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in results)
+        return tf.nest.map_structure(lambda value: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None), results)
 
     return step
 

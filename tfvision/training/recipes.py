@@ -12,13 +12,60 @@ Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe(Augmentation):
-    """What a training does; the defaults are InceptionResNetV2's own settings (paper, section 5).
+class TrainingRecipe(Augmentation):
+    """What THE training loop needs to know; the defaults are InceptionResNetV2's own settings (paper, section 5).
 
     The random changes of photos (area, aspect, brightness, ...) are fields of Augmentation.
 
     Attributes:
       name: of the recipe, for people.
+      batch_size: photos a step, over all replicas.
+      stages: (epochs, learning rate); epochs may be fractions.
+      schedule: "staged" (rates as given) or "cosine" (each phase decays from its largest rate to 0).
+      warmup_steps: steps over which the rate rises linearly from 0, at the start of each phase.
+      optimizer: "adam" or "sgd" (momentum 0.9).
+      epsilon: Adam's.
+      backbone_rate: factor on the gradients of all but a task's new layers (sgd only).
+      gradient_clip_norm: largest global norm of the gradients after the reduction; 0 = no limit.
+      weight_decay: lambda of lambda * 1/2 * ||w||^2 over kernels, the original's convention
+        (keras.regularizers.L2 of half of it).
+      precision: "float32", "bfloat16", "float16" or "auto" (float16 on a GPU, else float32).
+      checkpoint_seconds: at most so much work is lost by a kill.
+      seed: of split, order, augmentation, initial weights and dropout.
+    """
+
+    name: str = ""
+    batch_size: int = 16
+    stages: Stages = ((1.0, 0.1),)
+    schedule: str = "staged"
+    warmup_steps: int = 0
+    optimizer: str = "adam"
+    epsilon: float = 1.0
+    backbone_rate: float = 1.0
+    gradient_clip_norm: float = 0.0
+    weight_decay: float = 4e-5
+    precision: str = "auto"
+    checkpoint_seconds: float = 60.0
+    seed: int = 0
+
+    def check(self):
+        """Raises RecipeError where values do not fit together."""
+        for key, choices in _CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise RecipeError(f"{key} must be one of {', '.join(choices)}, got {getattr(self, key)!r}")
+        if not self.stages or any(epochs < 0 or rate < 0 for epochs, rate in self.stages):
+            raise RecipeError(f"stages must be [[epochs, learning rate], ...] with nothing negative, got {self.stages}")
+        if self.batch_size < 1:
+            raise RecipeError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.backbone_rate != 1 and self.optimizer != "sgd":
+            raise RecipeError("backbone_rate needs optimizer=sgd: Adam divides such a factor out again")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(TrainingRecipe):
+    """The training of a classifier.
+
+    Attributes:
       network: a name of the catalogue.
       weights: "imagenet", "auto", "none" or a path (models.weights.load_pretrained).
       views: names from data.views.VIEWS; the first is the whole view.
@@ -31,29 +78,15 @@ class Recipe(Augmentation):
       label_smoothing: share of each target spread evenly over all classes.
       mixup: alpha of mixup (training.mixup); 0 = none.
       class_balance: 0 = photos alike, 1 = classes alike (data.pipeline.TrainingOrder).
-      batch_size: photos a step, over all replicas.
-      stages: (epochs, learning rate) at the finest rank; epochs may be fractions.
-      start_rank: the rank at which hierarchical transfer starts; "" = none.
+      start_rank: the rank at which hierarchical transfer starts; "" = none; `stages` are those of the finest rank.
       coarse_stages: the stages at each rank above the finest, from start_rank down.
       mixing: a of sqrt(a) * parent + sqrt(1 - a) * fresh.
-      schedule: "staged" (rates as given) or "cosine" (each phase decays from its largest rate to 0).
-      warmup_steps: steps over which the rate rises linearly from 0, at the start of each phase.
-      optimizer: "adam" or "sgd" (momentum 0.9).
-      epsilon: Adam's.
-      backbone_rate: factor on the gradients of all but the classifying and merging layers (sgd only).
-      gradient_clip_norm: largest global norm of the gradients after the reduction; 0 = no limit.
-      weight_decay: lambda of lambda * 1/2 * ||w||^2 over kernels, the original's convention
-        (keras.regularizers.L2 of half of it).
       batch_norm_momentum, batch_norm_epsilon: of every batch normalisation.
-      precision: "float32", "bfloat16", "float16" or "auto" (float16 on a GPU, else float32).
       is_mirrored_at_prediction: whether logits are averaged over a photo and its mirror image.
       min_images: classes with fewer photos are left out.
       validation_fraction: share of each class's photos held out.
-      checkpoint_seconds: at most so much work is lost by a kill.
-      seed: of split, order, augmentation, initial weights and dropout.
     """
 
-    name: str = ""
     network: str = "inception_resnet_v2"
     weights: str = "imagenet"
     views: tuple[str, ...] = ("whole", "crop")
@@ -66,26 +99,25 @@ class Recipe(Augmentation):
     label_smoothing: float = 0.0
     mixup: float = 0.0
     class_balance: float = 0.0
-    batch_size: int = 16
-    stages: Stages = ((1.0, 0.1),)
     start_rank: str = ""
     coarse_stages: Stages = ()
     mixing: float = 0.5
-    schedule: str = "staged"
-    warmup_steps: int = 0
-    optimizer: str = "adam"
-    epsilon: float = 1.0
-    backbone_rate: float = 1.0
-    gradient_clip_norm: float = 0.0
-    weight_decay: float = 4e-5
     batch_norm_momentum: float = 0.9997
     batch_norm_epsilon: float = 1e-3
-    precision: str = "auto"
     is_mirrored_at_prediction: bool = False
     min_images: int = 5
     validation_fraction: float = 0.2
-    checkpoint_seconds: float = 60.0
-    seed: int = 0
+
+    def check(self):
+        """Raises RecipeError where values do not fit together."""
+        super().check()
+        if any(epochs < 0 or rate < 0 for epochs, rate in self.coarse_stages):
+            raise RecipeError(f"coarse_stages must be [[epochs, learning rate], ...] with nothing negative, got {self.coarse_stages}")
+        for key in ("validation_fraction", "dropout", "label_smoothing", "mixing", "class_balance"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
+        if self.start_rank and not self.coarse_stages:
+            raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
 
 
 _CHOICES = {
@@ -101,45 +133,30 @@ def with_settings(recipe, settings):
     Raises:
       RecipeError: an unknown key (the known ones are listed) or a value of another kind.
     """
-    kinds = typing.get_type_hints(Recipe)
+    kinds = typing.get_type_hints(type(recipe))
     values = {}
     for key, text in settings.items():
         if key not in kinds:
             near = difflib.get_close_matches(key, kinds, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise RecipeError(f"{key!r} is no setting of a recipe; {hint}known are {', '.join(kinds)}")
-        values[key] = _parse(key, text if isinstance(text, str) else json.dumps(text), kinds[key])
-    return checked(dataclasses.replace(recipe, **values))
-
-
-def checked(recipe):
-    """The recipe itself. Raises RecipeError where values do not fit together."""
-    for key, choices in _CHOICES.items():
-        if getattr(recipe, key) not in choices:
-            raise RecipeError(f"{key} must be one of {', '.join(choices)}, got {getattr(recipe, key)!r}")
-    if not recipe.stages or any(epochs < 0 or rate < 0 for epochs, rate in recipe.stages + recipe.coarse_stages):
-        raise RecipeError(f"stages must be [[epochs, learning rate], ...] with nothing negative, got {recipe.stages}")
-    if recipe.batch_size < 1:
-        raise RecipeError(f"batch_size must be at least 1, got {recipe.batch_size}")
-    for key in ("validation_fraction", "dropout", "label_smoothing", "mixing", "class_balance"):
-        if not 0 <= getattr(recipe, key) <= 1:
-            raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(recipe, key)}")
-    if recipe.start_rank and not recipe.coarse_stages:
-        raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
-    if recipe.backbone_rate != 1 and recipe.optimizer != "sgd":
-        raise RecipeError("backbone_rate needs optimizer=sgd: Adam divides such a factor out again")
+        values[key] = _parse(recipe, key, text if isinstance(text, str) else json.dumps(text), kinds[key])
+    recipe = dataclasses.replace(recipe, **values)
+    recipe.check()
     return recipe
 
 
-def from_json(stored):
+def from_json(stored, kind=Recipe):
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
-    unknown = set(stored) - {field.name for field in dataclasses.fields(Recipe)}
+    unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise RecipeError(f"the run's recipe has unknown settings {', '.join(sorted(unknown))}: made by a newer tfvision?")
-    return checked(Recipe(**{key: _tuples(value) for key, value in stored.items()}))
+    recipe = kind(**{key: _tuples(value) for key, value in stored.items()})
+    recipe.check()
+    return recipe
 
 
-def _parse(key, text, kind):
+def _parse(recipe, key, text, kind):
     if kind is str:
         return text
     try:
@@ -152,7 +169,7 @@ def _parse(key, text, kind):
         value = tuple(part.strip() for part in text.split(",") if part.strip())
     expected = typing.get_origin(kind) or kind
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        example = json.dumps(getattr(Recipe(), key))
+        example = json.dumps(getattr(recipe, key))
         raise RecipeError(f"{key}={text} is not of the right kind: expected something like {key}={example}")
     return value
 

@@ -3,14 +3,14 @@ import pytest
 from tfvision.apps.species.recipes import RECIPES, get_recipe
 from tfvision.errors import RecipeError
 from tfvision.models.catalogue import NETWORKS
-from tfvision.training.recipes import checked
 
 PAPER = ["paper-baseline", "paper-multiview", "paper-hierarchical"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_fits_together_and_bears_its_name(name):
-    recipe = checked(get_recipe(name))
+    recipe = get_recipe(name)
+    recipe.check()
     assert recipe.name == name
     assert recipe.network in NETWORKS
     assert RECIPES[name].__doc__

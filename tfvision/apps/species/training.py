@@ -35,6 +35,7 @@ from tfvision.progress import progress_bar
 from tfvision.runs import atomic_path, read_json, remove_partial_files, write_json, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
 from tfvision.training.checkpoints import read_facts
+from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, resolve_precision, train, worker_number
 from tfvision.training.recipes import from_json, with_settings
 from tfvision.training.schedules import phases_of, steps_in
@@ -296,8 +297,13 @@ def _task(recipe, phase, model, trunk, manifest, labels, broken, first_step):
     loss = functools.partial(smoothed_cross_entropy, label_smoothing=recipe.label_smoothing)
     return Task(
         model=model,
-        losses=dict.fromkeys(model.output, loss),
-        loss_weights={"species": 1.0, "auxiliary": recipe.auxiliary_weight},
+        loss=classification_loss(
+            model,
+            dict.fromkeys(model.output, loss),
+            {"species": 1.0, "auxiliary": recipe.auxiliary_weight},
+            recipe.mixup,
+            recipe.seed,
+        ),
         stages=phase.stages,
         photos=len(manifest),
         batches=batches,
