@@ -21,7 +21,10 @@ import sys
 import time
 import zlib
 
-from serving_throughput import RestClient, Server, add_model_options, own_copy, print_header, print_table
+from serving.clients import RestClient
+from serving.model import add_model_options, own_copy
+from serving.server import Server
+from serving.tables import print_header, print_table
 
 CLIENTS, BLOCK = 8, 500
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")

@@ -25,21 +25,10 @@ import statistics
 import sys
 import time
 
-from serving_throughput import (
-    CLIENT_CLASSES,
-    REFUSED,
-    Outcomes,
-    Server,
-    add_model_options,
-    closed_loop,
-    counts,
-    own_copy,
-    own_cpu_seconds,
-    percentile,
-    print_header,
-    print_table,
-    sample_requests,
-)
+from serving.clients import CLIENT_CLASSES, REFUSED, Outcomes, closed_loop, own_cpu_seconds
+from serving.model import add_model_options, own_copy, sample_requests
+from serving.server import Server
+from serving.tables import counts, percentile, print_header, print_table
 
 MOST_IN_FLIGHT = 2000  # each has a connection; what goes beyond is not sent, and told
 OVERLOAD, NORMAL = 10, 0.9  # of the capacity

@@ -107,3 +107,43 @@ def colour_export(colour_exportable, tmp_path_factory):
     from tfvision.export.export import export_model
 
     return Path(export_model(colour_exportable, tmp_path_factory.mktemp("savedmodels"), verify=False)["path"])
+
+
+TINY_STYLIZER = {  # settings that train a stylizer in seconds
+    "network": "vgg19_slim",
+    "width": "2",
+    "blocks": "1",
+    "image_size": "32",
+    "painting_size": "48",
+    "batch_size": "4",
+    "stages": "[[4, 0.03]]",
+    "content_layer": "conv1_2",
+    "style_layers": "conv1_1,conv2_1",
+    "content_weight": "0",
+    "precision": "float32",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_stylizer():
+    return dict(TINY_STYLIZER)
+
+
+@pytest.fixture(scope="session")
+def striped_painting(tmp_path_factory):
+    """A file of 60 x 48 px: blue and yellow stripes."""
+    y, x = np.mgrid[:48, :60]
+    pixels = np.where(((x + y) // 6 % 2)[..., None], np.uint8([30, 60, 160]), np.uint8([230, 200, 60]))
+    path = tmp_path_factory.mktemp("painting") / "stripes.png"
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stylizer_run(colour_photos, striped_painting, tmp_path_factory):
+    """A finished stylizer run on colour_photos."""
+    from tfvision.apps.style.stylizer import train_stylizer
+
+    folder = tmp_path_factory.mktemp("runs") / "stripes"
+    train_stylizer(str(striped_painting), str(colour_photos), settings=TINY_STYLIZER, run=str(folder))
+    return folder

@@ -4,18 +4,7 @@ import sys
 
 import pytest
 
-from tfvision.cli.main import COMMANDS, main
-
-
-def _run(capsys, *arguments):
-    """Runs the command line in this process: (exit code, stdout, stderr)."""
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code or 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+from tfvision.cli.main import COMMANDS
 
 
 def test_help_imports_nothing_heavy():
@@ -27,39 +16,39 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     "command", [["train", "species"], ["evaluate"], ["identify"], ["data", "specimens"], ["weights", "list"]], ids=" ".join
 )
-def test_every_help_has_an_example(capsys, command):
-    code, out, _ = _run(capsys, *command, "--help")
+def test_every_help_has_an_example(run_command, command):
+    code, out, _ = run_command(*command, "--help")
     assert code == 0
     assert "tfvision " + command[0] in out.replace("Usage: tfvision " + " ".join(command), "", 1)
     assert command[0] in COMMANDS
 
 
-def test_identify_prints_a_line_of_json_a_photo_and_errors_in_place(capsys, colour_run, colour_photos, tmp_path):
+def test_identify_prints_a_line_of_json_a_photo_and_errors_in_place(run_command, colour_run, colour_photos, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     photo = colour_photos / "Rosa_rubra_1.png"
-    code, out, _ = _run(capsys, "identify", colour_run, photo, tmp_path / "empty.jpg", "--json")
+    code, out, _ = run_command("identify", colour_run, photo, tmp_path / "empty.jpg", "--json")
     answers = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert set(answers[0]) == {"image", "taxon", "rank", "probability", "lineage", "top"}
     assert set(answers[1]) == {"image", "error"}
 
 
-def test_identify_of_broken_photos_only_exits_with_one(capsys, colour_run, tmp_path):
+def test_identify_of_broken_photos_only_exits_with_one(run_command, colour_run, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
-    code, out, err = _run(capsys, "identify", colour_run, tmp_path / "empty.jpg")
+    code, out, err = run_command("identify", colour_run, tmp_path / "empty.jpg")
     assert (code, out) == (1, "")
     assert "empty.jpg is empty (0 bytes)" in err
 
 
-def test_identify_writes_csv(capsys, colour_run, colour_photos):
-    _, out, _ = _run(capsys, "identify", colour_run, colour_photos / "Rosa_rubra_1.png", "--csv", "--threshold", "0.3")
+def test_identify_writes_csv(run_command, colour_run, colour_photos):
+    _, out, _ = run_command("identify", colour_run, colour_photos / "Rosa_rubra_1.png", "--csv", "--threshold", "0.3")
     header, row = out.splitlines()
     assert header == "image,taxon,rank,probability,lineage,error"
     assert "Reds > Rosa" in row
 
 
-def test_evaluate_prints_the_fields_others_rely_on(capsys, colour_run, colour_photos, tmp_path):
-    code, out, _ = _run(capsys, "evaluate", colour_run, colour_photos, "--out", tmp_path, "--json")
+def test_evaluate_prints_the_fields_others_rely_on(run_command, colour_run, colour_photos, tmp_path):
+    code, out, _ = run_command("evaluate", colour_run, colour_photos, "--out", tmp_path, "--json")
     assert code == 0
     assert set(json.loads(out)) >= {"images", "accuracy", "top5", "accuracy_by_rank", "specificity", "by_class_size", "calibration_error"}
 
@@ -79,9 +68,9 @@ def test_evaluate_prints_the_fields_others_rely_on(capsys, colour_run, colour_ph
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_end_in_one_clear_line(capsys, tmp_path, monkeypatch, arguments, code, message):
+def test_mistakes_end_in_one_clear_line(run_command, tmp_path, monkeypatch, arguments, code, message):
     monkeypatch.chdir(tmp_path)
-    got, out, err = _run(capsys, *arguments)
+    got, out, err = run_command(*arguments)
     assert got == code
     assert message in err and "Traceback" not in err
     assert out == ""

@@ -13,19 +13,6 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from tfvision.cli.main import main
-
-
-def _run(capsys, *arguments):
-    """Runs the command line in this process: (exit code, stdout, stderr)."""
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code or 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
 
 def _png(colour):
     buffer = io.BytesIO()
@@ -111,25 +98,25 @@ def test_serve_says_what_it_serves_and_what_it_could_not_load(serving, urls):
 
 
 @pytest.mark.parametrize("kind", ["REST", "gRPC"])
-def test_predict_prints_a_line_of_json_a_photo_and_errors_by_name(capsys, urls, photos, kind):
+def test_predict_prints_a_line_of_json_a_photo_and_errors_by_name(run_command, urls, photos, kind):
     names = ["red.png", "notes.txt", "nowhere.png", "blue.png"]
-    code, out, _ = _run(capsys, "predict", "--server", urls[kind], "photos", *names, "--json")
+    code, out, _ = run_command("predict", "--server", urls[kind], "photos", *names, "--json")
     answers = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert answers[0] == {"image": "red.png", "mean": [255.0, 0.0, 0.0], "name": "red"}
-    assert answers[1]["image"] == "notes.txt" and answers[1]["error"].startswith("notes.txt: image_bytes, row 0: this is no image")
+    assert answers[1]["image"] == "notes.txt" and answers[1]["error"].startswith("notes.txt: image_bytes, row 0 is no image")
     assert answers[2] == {"image": "nowhere.png", "error": "nowhere.png cannot be read (No such file or directory)"}
     assert answers[3]["name"] == "blue"
 
 
-def test_predict_prints_for_people(capsys, urls, photos):
-    code, out, err = _run(capsys, "predict", "--server", urls["REST"], "photos", "red.png", "notes.txt")
+def test_predict_prints_for_people(run_command, urls, photos):
+    code, out, err = run_command("predict", "--server", urls["REST"], "photos", "red.png", "notes.txt")
     assert (code, out) == (0, "red.png: mean [255, 0, 0], name red\n")
     assert err.startswith("error: notes.txt: ")
 
 
-def test_predict_of_broken_photos_only_exits_with_one(capsys, urls, photos):
-    code, out, err = _run(capsys, "predict", "--server", urls["REST"], "photos", "notes.txt", "nowhere.png")
+def test_predict_of_broken_photos_only_exits_with_one(run_command, urls, photos):
+    code, out, err = run_command("predict", "--server", urls["REST"], "photos", "notes.txt", "nowhere.png")
     assert (code, out) == (1, "")
     assert len(err.splitlines()) == 2
 
@@ -144,8 +131,8 @@ def test_serve_stops_cleanly_and_warns_of_open_hosts(models, number):
     assert err.splitlines() == ["stopping: what has come in is answered first"]
 
 
-def test_serve_with_no_model_that_loads_exits_with_one(capsys, models):
-    code, out, err = _run(capsys, "serve", models / "broken", "--rest-port", 0, "--grpc-port", 0)
+def test_serve_with_no_model_that_loads_exits_with_one(run_command, models):
+    code, out, err = run_command("serve", models / "broken", "--rest-port", 0, "--grpc-port", 0)
     assert (code, out) == (1, "")
     assert "error: broken could not be loaded: version 1: " in err
     assert err.splitlines()[-1] == "error: no model could be loaded"
@@ -162,31 +149,31 @@ def test_serve_with_no_model_that_loads_exits_with_one(capsys, models):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_end_in_one_clear_line(capsys, tmp_path, monkeypatch, arguments, code, message):
+def test_mistakes_end_in_one_clear_line(run_command, tmp_path, monkeypatch, arguments, code, message):
     monkeypatch.chdir(tmp_path)
-    got, out, err = _run(capsys, *arguments)
+    got, out, err = run_command(*arguments)
     assert (got, out) == (code, "")
     assert message in err and "Traceback" not in err
 
 
-def test_port_that_is_taken_is_named(capsys, models):
+def test_port_that_is_taken_is_named(run_command, models):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, _, err = _run(capsys, "serve", models, "--rest-port", port, "--grpc-port", 0)
+        code, _, err = run_command("serve", models, "--rest-port", port, "--grpc-port", 0)
     assert code == 1
     assert f"error: port {port} of 127.0.0.1 is taken" in err and "--rest-port" in err
 
 
-def test_predict_without_a_server_is_one_line(capsys, photos):
+def test_predict_without_a_server_is_one_line(run_command, photos):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        code, out, err = _run(capsys, "predict", "--server", f"http://127.0.0.1:{closed.getsockname()[1]}", "species", "red.png", "blue.png")
+        code, out, err = run_command("predict", "--server", f"http://127.0.0.1:{closed.getsockname()[1]}", "species", "red.png", "blue.png")
     assert (code, out, len(err.splitlines())) == (1, "", 1)
     assert "no server answers at" in err
 
 
 @pytest.mark.parametrize("command", ["serve", "predict"])
-def test_help_has_an_example(capsys, command):
-    code, out, _ = _run(capsys, command, "--help")
+def test_help_has_an_example(run_command, command):
+    code, out, _ = run_command(command, "--help")
     assert code == 0
     assert f"\n  tfvision {command} " in out

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory):
     """A folder with double/1 (float [batch, 2] times two; the signature `rows` tells each row how many ran with it, `add` has two
-    inputs, the output of `total` has no batch), photos/1 (`image_bytes` -> `mean` [batch, 3] and `name`) and
+    inputs, `scale` multiplies `x` by `factor`, 3 where left out, the output of `total` has no batch), photos/1 (`image_bytes` -> `mean` [batch, 3] and `name`) and
     examples/1 (classify, regress and predict on tf.Example strings); photos and examples have warm-up requests."""
     folder = tmp_path_factory.mktemp("models")
     _save_double(folder / "double" / "1")
@@ -73,11 +73,13 @@ def _save_double(path, factor=2.0):
     module = tf.Module()
     module.factor = tf.Variable(factor)
     pair, matrix, vector = (tf.TensorSpec(shape, tf.float32) for shape in ([None, 2], [None, None], [None]))
+    scale = tf.function(lambda x, factor=tf.constant([3.0]): {"scaled": x * factor}, input_signature=[vector, vector])  # noqa: B008
     module.calls = {
         "serving_default": tf.function(lambda x: {"y": x * module.factor}).get_concrete_function(x=pair),
         "total": tf.function(lambda x: {"total": tf.reduce_sum(x)}).get_concrete_function(x=pair),
         "rows": tf.function(lambda x: {"rows": tf.fill(tf.shape(x)[:1], tf.shape(x)[0])}).get_concrete_function(x=matrix),
         "add": tf.function(lambda a, b: {"sum": a + b}).get_concrete_function(a=vector, b=vector),
+        "scale": scale,
     }
     tf.saved_model.save(module, str(path), signatures=module.calls)
 

@@ -90,6 +90,41 @@ def test_requests_of_different_shapes_do_not_join(batcher, load):
     assert wide.result()["rows"] == [1]
 
 
+def test_a_default_joins_no_values_that_another_request_gives(batcher, load):
+    batch = batcher(max_batch_size=4, batch_timeout_micros=LONG)
+    ones = np.ones(1, np.float32)
+    requests = [{"x": ones}, {"x": ones, "factor": 5 * ones}, {"x": 2 * ones.repeat(2)}, {"x": ones}]
+    first, given, longer, last = [batch.submit(load("double"), "scale", inputs) for inputs in requests]
+    assert [future.result()["scaled"].tolist() for future in (first, longer, last)] == [[3], [6, 6], [3]]
+    assert not given.done()  # the others were four rows, and ran as one batch
+    batch.close()
+    assert given.result()["scaled"].tolist() == [5]
+
+
+def test_a_request_whose_default_fits_its_own_rows_alone_does_not_join():
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    from tfvision.serving.batching import _make_request
+
+    def shapes(rows_of_default):
+        signature = meta_graph_pb2.SignatureDef()
+        for tensor in (signature.inputs["x"], signature.inputs["factor"], signature.outputs["y"]):
+            tensor.tensor_shape.dim.add(size=-1)
+        signature.defaults["factor"].tensor_shape.dim.add(size=rows_of_default)
+        return _make_request(signature, {"x": np.zeros(2)}, (), None).shapes
+
+    assert shapes(1) == (("x", ()),)
+    assert shapes(2) is None
+
+
+def test_inputs_may_all_be_left_out():
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    from tfvision.serving.batching import _make_request
+
+    assert _make_request(meta_graph_pb2.SignatureDef(), {}, (), None).rows == 1
+
+
 def test_a_batch_that_cannot_take_the_next_request_starts(batcher, load):
     batch = batcher(max_batch_size=4, batch_timeout_micros=LONG, max_enqueued_batches=2)
     first = batch.submit(load("double"), "rows", _x([1], [2], [3]))

@@ -73,7 +73,7 @@ def test_status_and_metadata_are_plain(client):
         (("double", {"x": [[1, 2]]}, "embed"), "double has no signature 'embed', only"),
         (("double", {"x": [[1, 2, 3]]}), "input 'x' must have the shape"),
         (("double", {"y": [[1, 2]]}), "x"),
-        (("photos", {"image_bytes": [b"no photo"]}), "image_bytes, row 0: this is no image that can be read"),
+        (("photos", {"image_bytes": [b"no photo"]}), "image_bytes, row 0 is no image that can be read"),
     ],
 )
 def test_refusals_carry_the_servers_words_in_one_line(client, arguments, message):

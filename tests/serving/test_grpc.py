@@ -1,6 +1,7 @@
 """The gRPC services, asked by the official stubs of tensorflow-serving-api."""
 
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -87,6 +88,13 @@ def test_predict_by_version_signature_and_output(predictions, png):
     assert response.outputs["name"].string_val == [b"red"]
 
 
+def test_inputs_with_a_default_may_be_left_out(predictions):
+    x = np.float32([1, 2])
+    for inputs, scaled in (({"x": x}, [3, 6]), ({"x": x, "factor": x}, [1, 4])):
+        response = predictions.Predict(_predict_request(signature="scale", **inputs), timeout=60)
+        assert tf.make_ndarray(response.outputs["scaled"]).tolist() == scaled
+
+
 def test_classify_and_regress(predictions):
     response = predictions.Classify(_examples(_request(classification_pb2.ClassificationRequest, "examples"), [0.0, 1.5]), timeout=60)
     rows = [[(item.label, item.score) for item in row.classes] for row in response.result.classifications]
@@ -151,7 +159,7 @@ ERRORS = [  # method, request, code, words
     ("Predict", lambda: _filtered("z"), StatusCode.INVALID_ARGUMENT, "output tensor alias not found in signature: z"),
     ("Predict", lambda: _filtered("y", "y"), StatusCode.INVALID_ARGUMENT, "duplicate output tensor alias: y"),
     ("Predict", _shapeless, StatusCode.INVALID_ARGUMENT, "tensor parsing error: x: its shape must be known"),
-    ("Predict", lambda: _predict_request("photos", image_bytes=[b"no photo"]), StatusCode.INVALID_ARGUMENT, "image_bytes, row 0: this is no image"),
+    ("Predict", lambda: _predict_request("photos", image_bytes=[b"no photo"]), StatusCode.INVALID_ARGUMENT, "image_bytes, row 0 is no image"),
     ("Predict", lambda: _predict_request(x=np.zeros((30_000, 2), np.float32)), StatusCode.RESOURCE_EXHAUSTED, "larger than max"),
     ("Classify", lambda: _request(classification_pb2.ClassificationRequest, "examples"), StatusCode.INVALID_ARGUMENT, "Input is empty."),
     (
@@ -180,6 +188,13 @@ def test_model_service_says_what_it_does_not_do(channel):
     with pytest.raises(grpc.RpcError) as caught:
         models.GetModelStatus(_request(get_model_status_pb2.GetModelStatusRequest, "nothing"), timeout=60)
     assert (caught.value.code(), caught.value.details()) == (StatusCode.NOT_FOUND, "Could not find any versions of model nothing")
+
+
+def test_calls_that_wait_to_be_accepted_are_not_cancelled(server, channel):
+    models = model_service_pb2_grpc.ModelServiceStub(channel)
+    server._loop.call_soon_threadsafe(time.sleep, 2)  # accepts none meanwhile; from 1,000 on gRPC would end some
+    calls = [models.GetModelStatus.future(_request(get_model_status_pb2.GetModelStatusRequest), timeout=60) for _ in range(2500)]
+    assert {call.code() for call in calls} <= {StatusCode.OK, StatusCode.RESOURCE_EXHAUSTED}
 
 
 def test_many_threads_get_their_own_answers(predictions):

@@ -62,6 +62,14 @@ def test_other_signatures_are_asked_by_name(server):
     assert (status, answer) == (400, {"error": "Tensor name: total has no shape information "})
 
 
+def test_inputs_with_a_default_may_be_left_out(server):
+    path = "/v1/models/double:predict"
+    for left_out, given in (({"instances": [{"x": 1}, {"x": 2}]}, {"instances": [{"x": 1, "factor": 5}]}), ({"inputs": {"x": [1, 2]}}, {"inputs": {"x": [1], "factor": [5]}})):
+        answer = "predictions" if "instances" in left_out else "outputs"
+        assert _ask(server, "POST", path, {"signature_name": "scale", **left_out}) == (200, {answer: [3.0, 6.0]})
+        assert _ask(server, "POST", path, {"signature_name": "scale", **given}) == (200, {answer: [5.0]})
+
+
 def test_classify_and_regress_answer_with_results(server):
     examples = {"examples": [{"x": 0.0}, {"x": [1.5]}]}
     status, answer = _ask(server, "POST", "/v1/models/examples:classify", examples)
@@ -186,10 +194,10 @@ def _png_that_declares(width, height):
 @pytest.mark.parametrize(
     ("encoded", "message"),
     [
-        (_png_that_declares(20_000, 10_000), "image_bytes, row 0: the image is 20000 x 10000: more than the 150,000,000 pixels"),
-        (_png_that_declares(60_000, 60_000), "image_bytes, row 0: the image declares more than 150,000,000 pixels"),
-        (b"", "image_bytes, row 0: the image is empty (0 bytes)"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0", "image_bytes, row 0: this is no image that can be read: expected JPEG, PNG"),
+        (_png_that_declares(20_000, 10_000), "image_bytes, row 0 declares more than 150,000,000 pixels"),
+        (_png_that_declares(60_000, 60_000), "image_bytes, row 0 declares more than 150,000,000 pixels"),
+        (b"", "image_bytes, row 0 is empty (0 bytes)"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "image_bytes, row 0 is no image that can be read: expected JPEG, PNG"),
     ],
 )
 def test_photos_are_judged_by_their_header_before_they_are_decoded(server, encoded, message):

@@ -5,7 +5,7 @@ import json
 import grpc
 import numpy as np
 import pytest
-from tensorflow.core.framework import types_pb2
+from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
@@ -25,20 +25,23 @@ SIGNATURES = {  # name -> {input: type}; "" stands for the default one
     "": {"x": "FLOAT"},
     "int": {"x": "INT32"},
     "two": {"a": "FLOAT", "b": "STRING"},
+    "default": {"a": "FLOAT", "b": "FLOAT"},
     "none": {},
 } | {name.lower(): {"x": name} for name in ("DOUBLE", "INT8", "UINT8", "INT64", "UINT32", "UINT64", "BOOL", "STRING", "HALF")}
 
 
-def _find_inputs(signature_name):
+def _find_signature(signature_name):
     types = SIGNATURES[signature_name]
-    return {name: meta_graph_pb2.TensorInfo(dtype=types_pb2.DataType.Value(f"DT_{kind}")) for name, kind in types.items()}
+    inputs = {name: meta_graph_pb2.TensorInfo(dtype=types_pb2.DataType.Value(f"DT_{kind}")) for name, kind in types.items()}
+    defaults = {"b": tensor_pb2.TensorProto()} if signature_name == "default" else {}
+    return meta_graph_pb2.SignatureDef(inputs=inputs, defaults=defaults)
 
 
 def _parse(body, signature_name=""):
     """`body`: the text after the signature's name, or bytes."""
     if isinstance(body, str):
         body = (f'{{"signature_name": "{signature_name}", ' + body + "}").encode()
-    return parse_predict_request(body, _find_inputs)
+    return parse_predict_request(body, _find_signature)
 
 
 ACCEPTED = [  # signature, request, input, values, dtype
@@ -86,6 +89,21 @@ def test_request_becomes_arrays(signature_name, request_text, name, values, dtyp
     expected = np.array(values, dtype)
     assert array.shape == expected.shape
     np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "names"),
+    [
+        ('"instances": [{"a": 1}, {"a": 2}]', {"a"}),
+        ('"instances": [{"a": 1, "b": 3}, {"a": 2, "b": 4}]', {"a", "b"}),
+        ('"inputs": {"a": [1, 2]}', {"a"}),
+        ('"inputs": {"a": [1, 2], "b": 3}', {"a", "b"}),
+    ],
+)
+def test_input_with_a_default_may_be_left_out(request_text, names):
+    inputs = _parse(request_text, "default").inputs
+    assert set(inputs) == names
+    assert inputs["a"].tolist() == [1, 2]
 
 
 ELEMENT = "Failed to process element: {} of 'instances' list. Error: INVALID_ARGUMENT: "
@@ -147,6 +165,11 @@ REFUSED = [  # signature, request, the error's words
         '"instances": [{"a": 1}]',
         "Failed to process element: 0 of 'instances' list. JSON object: {\n    \"a\": 1\n} keys must be equal to: a,b",
     ),
+    ("default", '"instances": [{"a": 1}, {"a": 1, "b": 2}]', "keys must be equal to: a"),
+    ("default", '"instances": [{"a": 1, "b": 2}, {"a": 1}]', "keys must be equal to: a,b"),
+    ("default", '"instances": [{"b": 1}]', "keys must be equal to: a,b"),
+    ("default", '"inputs": {"b": 1}', "Missing named input: a in 'inputs' object."),
+    ("default", '"instances": [1]', "instances is a plain list, but expecting list of objects"),
     ("two", '"instances": [{"a": 1, "b": 2}]', 'key: b of \'instances\' list. Error: INVALID_ARGUMENT: JSON Value: 2 Type: Number'),
     ("two", '"instances": [1, 2]', "instances is a plain list, but expecting list of objects as multiple input tensors required"),
     ("two", '"inputs": [1, 2]', "inputs is a plain value/list, but expecting an object as multiple input tensors required"),
@@ -168,12 +191,12 @@ def test_type_that_json_does_not_carry_is_unimplemented():
 
 
 def test_strings_that_are_no_utf8_pass_as_they_are():
-    request = parse_predict_request(b'{"signature_name": "string", "inputs": "\xff\xfe"}', _find_inputs)
+    request = parse_predict_request(b'{"signature_name": "string", "inputs": "\xff\xfe"}', _find_signature)
     assert request.inputs["x"].item() == b"\xff\xfe"
 
 
 def test_byte_order_mark_is_passed_over():
-    assert parse_predict_request(b'\xef\xbb\xbf{"inputs": 1}', _find_inputs).inputs["x"] == 1
+    assert parse_predict_request(b'\xef\xbb\xbf{"inputs": 1}', _find_signature).inputs["x"] == 1
 
 
 def test_error_quotes_a_long_value_in_part():

@@ -70,8 +70,34 @@ def test_only_the_outputs_asked_for_come_back(load, png):
     assert list(load("photos").run("", _images(png("red")), ["name"])) == ["name"]
 
 
+def test_an_input_with_a_default_may_be_left_out(load):
+    x = np.float32([1, 2, 4])
+    assert load("double").run("scale", {"x": x})["scaled"].tolist() == [3, 6, 12]
+    assert load("double").run("scale", {"x": x, "factor": x})["scaled"].tolist() == [1, 4, 16]
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (
+            ["factor"],
+            "Signature input alias: x(feed name: scale_x:0) not found in request and no default value provided. "
+            "Inputs expected to be in the request {factor}, or default input alias set: factor",
+        ),
+        (["x", "z"], "Inputs contains invalid name. Used request inputs: x, request input: x,z"),
+        (
+            ["factor", "x", "z"],
+            "input size does not match signature: 3!=2 len({factor,x,z}) != len({factor,x}). Sent extra: {z}. Missing but required: {}.",
+        ),
+    ],
+)
+def test_inputs_beside_a_default_are_judged_as_in_tensorflow_serving(load, names, message):
+    inputs = {name: np.zeros(1, np.float32) for name in names}
+    assert _refusal(load("double"), "scale", inputs) == (grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
 def test_signatures_leave_out_what_only_initialises(load):
-    assert sorted(load("double").signatures) == ["add", "rows", "serving_default", "total"]
+    assert sorted(load("double").signatures) == ["add", "rows", "scale", "serving_default", "total"]
 
 
 def test_an_unknown_signature_is_a_failed_precondition(load):
@@ -95,7 +121,8 @@ def test_an_unknown_signature_is_a_failed_precondition(load):
         (
             {"z": np.zeros((1, 2), np.float32)},
             (),
-            "input tensor alias not found in signature: z. Inputs expected to be in the set {x}.",
+            "Signature input alias: x(feed name: serving_default_x:0) not found in request and no default value provided. "
+            "Inputs expected to be in the request {z}, or default input alias set: ",
         ),
         (
             {"x": np.zeros((1, 2), np.float64)},

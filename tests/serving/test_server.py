@@ -61,6 +61,13 @@ def _send(server):
     return connection
 
 
+def _status(connection):
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
 def _wait_until(condition):
     end = time.monotonic() + 60
     while not condition():
@@ -109,6 +116,25 @@ def test_full_queue_is_429_and_a_client_that_left_is_not_run(waiting_model):
         assert first.recv(1000).startswith(b"HTTP/1.1 200")
         assert _send(server).recv(1000).startswith(b"HTTP/1.1 200")
     assert len(runs) == 2
+
+
+def test_full_server_refuses_before_it_has_the_body(waiting_model):
+    folder, release, runs = waiting_model
+    batching = BatchingSettings(max_batch_size=1, batch_timeout_micros=0, max_enqueued_batches=2, num_batch_threads=1)
+    with running_server(folder, **FREE_PORTS, batching=batching) as server:
+        held = [_send(server)]
+        _wait_until(lambda: runs)
+        while not _counted(server, "RESOURCE_EXHAUSTED"):
+            held.append(_send(server))
+        with socket.create_connection(_address(server), timeout=60) as connection:
+            connection.sendall(b"POST /v1/models/waiter:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n")
+            assert _status(connection) == 429
+            release.set()
+            _wait_until(lambda: _ask(server, "/v1/models/waiter:predict", '{"instances": [1]}')[0] == 200)
+            # The body that nobody waited for is passed over, and the connection goes on.
+            body = b'{"instances": [1]}'
+            connection.sendall(body + b"POST /v1/models/waiter:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n" + body)
+            assert _status(connection) == 200
 
 
 def test_stopping_answers_what_has_come_in(waiting_model):

@@ -1,14 +1,18 @@
 """A species export behind the server: REST = gRPC = Keras, by plain HTTP and by TensorFlow Serving's official stubs."""
 
+import io
+
 import grpc
 import httpx
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tfvision.export.rest_sample import rest_request
 from tfvision.export.verification import compare
+from tfvision.serving.client import Client
 from tfvision.serving.server import running_server
 
 SIGNATURES = ["serving_default", "identify", "boxes", "embed"]
@@ -46,6 +50,45 @@ def test_official_stubs_get_what_keras_gives(server, colour_exportable, signatur
         response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=60)
     outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
     assert compare(outputs, colour_exportable.reference(signature, inputs), signature, tolerance=1e-5) <= 1e-5
+
+
+@pytest.mark.parametrize("left_out", [["threshold"], ["within"], ["threshold", "within"]], ids=" ".join)
+def test_what_identify_has_defaults_for_may_be_left_out(server, colour_exportable, left_out):
+    inputs = colour_exportable.signatures["identify"].samples
+    some = {name: values for name, values in inputs.items() if name not in left_out}
+    body = {"signature_name": "identify", **rest_request(some)}
+    predictions = httpx.post(f"{server.rest_url}/v1/models/colours:predict", json=body, timeout=60).json()["predictions"]
+    rows = len(inputs["image_bytes"])
+    defaults = {"threshold": np.full(rows, -1, np.float32), "within": np.array([""] * rows, object)}
+    expected = colour_exportable.reference("identify", {name: defaults[name] if name in left_out else inputs[name] for name in inputs})
+    assert [row["taxon"].encode() for row in predictions] == expected["taxon"].tolist()
+    np.testing.assert_allclose([row["probability"] for row in predictions], expected["probability"], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["REST", "gRPC"])
+def test_a_webp_is_answered_as_the_png_of_its_pixels(server, kind):
+    image = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3)).astype(np.uint8))
+    turned = PIL.Image.Exif()
+    turned[0x0112] = 6  # what a viewer shows is this file turned clockwise
+    webp, webp_turned = _encoded(image, "WEBP", lossless=True), _encoded(image.rotate(90, expand=True), "WEBP", lossless=True, exif=turned)
+    photos = [_encoded(image, "PNG"), webp] + [webp_turned] * (not hasattr(tf.io, "decode_webp"))
+    with Client(server.rest_url if kind == "REST" else server.grpc_address) as client:
+        answers = [client.predict("colours", {"image_bytes": [photo]}, signature="embed")["embedding"] for photo in photos]
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], atol=1e-5)
+
+
+def _encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_a_damaged_webp_is_the_clients_error(server):
+    encoded = _encoded(PIL.Image.new("RGB", (64, 64)), "WEBP", lossless=True)
+    body = rest_request({"image_bytes": np.array([encoded[:-4]], object)})
+    answer = httpx.post(f"{server.rest_url}/v1/models/colours:predict", json=body, timeout=60)
+    assert answer.status_code == 400 and "\n" not in answer.json()["error"]
 
 
 def test_a_broken_photo_among_good_ones_fails_alone(server, colour_exportable):

@@ -6,9 +6,11 @@ JPEGs and PNGs go to TensorFlow as they are; all else (WebP, TIFF, GIF, BMP, alp
 through Pillow, once, into a lossless PNG.
 """
 
+import contextlib
 import io
 import os
 import typing
+import warnings
 
 import numpy as np
 
@@ -60,30 +62,45 @@ def check_photo(encoded, name="the image"):
     Raises:
       DataError: as `read_photo`.
     """
+    with opened_header(encoded, name) as image:
+        if image.mode not in _DIRECT.get(image.format, ()) or "transparency" in image.info:
+            encoded = _transcode(image, name)
+        # Only now: Pillow turns a TIFF upright while it reads the pixels, and forgets its orientation.
+        (width, height), orientation = image.size, _orientation(image)
+    if orientation >= 5:
+        height, width = width, height
+    return Photo(encoded, height, width, orientation)
+
+
+@contextlib.contextmanager
+def opened_header(encoded, name="the image", max_pixels=MAX_PIXELS):
+    """The Pillow image of which no pixel is read yet; whatever Pillow raises in the block becomes a DataError.
+
+    Raises:
+      DataError: as `read_photo`.
+    """
     import PIL.Image
 
     if not encoded:
         raise DataError(f"{name} is empty (0 bytes)")
-    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit warns on stderr about what is read here
+    # Pillow raises from twice its limit on and only warns below: the size is judged here, so the warning has nothing to tell.
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    silence = ("ignore", None, PIL.Image.DecompressionBombWarning, None, 0)
+    if silence not in warnings.filters:
+        warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
     try:
         with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(name, image.width, image.height)
-            if image.mode not in _DIRECT.get(image.format, ()) or "transparency" in image.info:
-                encoded = _transcode(image, name)
-            # Only now: Pillow turns a TIFF upright while it reads the pixels, and forgets its orientation.
-            (width, height), orientation = image.size, _orientation(image)
+            if image.width * image.height > max_pixels:
+                raise PIL.Image.DecompressionBombError
+            yield image
     except DataError:
         raise
     except PIL.Image.DecompressionBombError:
-        raise DataError(f"{name} declares more than {MAX_PIXELS:,} pixels: scale it down") from None
+        raise DataError(f"{name} declares more than {max_pixels:,} pixels: scale it down") from None
     except PIL.UnidentifiedImageError:
         raise DataError(f"{name} is no image that can be read: expected {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to
         raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
-    if orientation >= 5:
-        height, width = width, height
-    return Photo(encoded, height, width, orientation)
 
 
 def decode_photo(photo, ratio=1, name="the image"):
@@ -163,7 +180,8 @@ def _transcode(image, name):
     import PIL.Image
 
     if image.width * image.height > _MAX_TRANSCODED_PIXELS:
-        raise _too_large(name, image.width, image.height, _MAX_TRANSCODED_PIXELS)
+        size = f"{image.width} x {image.height}"
+        raise DataError(f"{name} is {size}: more than the {_MAX_TRANSCODED_PIXELS:,} pixels that are read; scale it down")
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, np.float32)
         is_deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
@@ -175,10 +193,6 @@ def _transcode(image, name):
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def _too_large(name, width, height, limit=MAX_PIXELS):
-    return DataError(f"{name} is {width} x {height}: more than the {limit:,} pixels that are read; scale it down")
 
 
 def _first_line(error):

@@ -20,6 +20,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfvision.errors import RunError
 from tfvision.export.model_card import model_card_json, model_card_markdown
 from tfvision.export.session import LoadedModel
+from tfvision.export.versions import version_folders
 from tfvision.export.warm_up import write_warm_up
 from tfvision.runs import atomic_folder, write_json, write_text
 
@@ -68,7 +69,7 @@ def checksums(folder):
 
 
 def _target(model, version):
-    versions = [int(path.name) for path in model.glob("*") if path.name.isdigit()]
+    versions = version_folders(model)
     version = max(versions, default=0) + 1 if version is None else version
     if version < 1:
         raise RunError(f"--version must be a whole number above 0, got {version}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfvision.errors import RunError
+from tfvision.export.versions import version_folders
 
 _INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")  # how loaders find their ops; nobody calls them
 
@@ -31,17 +32,20 @@ def load_session(path, config=None):
 def newest_version(folder):
     """The folder itself where it is a version's, else its highest version. Raises RunError where there is none."""
     folder = Path(folder)
-    versions = [path for path in folder.glob("*/saved_model.pb") if path.parent.name.isdigit()]
     if (folder / "saved_model.pb").is_file():
         return folder
-    if not versions:
+    if not (versions := _versions(folder)):
         raise RunError(f"{folder} holds no exported model: make one with `tfvision export RUN`")
-    return max((path.parent for path in versions), key=lambda path: int(path.name))
+    return versions[-1]
 
 
 def is_export(folder):
     """Whether a folder is a SavedModel, or a model's folder with versions."""
-    return any(Path(folder).glob("saved_model.pb")) or any(Path(folder).glob("[0-9]*/saved_model.pb"))
+    return (Path(folder) / "saved_model.pb").is_file() or bool(_versions(folder))
+
+
+def _versions(folder):
+    return [path for path in version_folders(folder).values() if (path / "saved_model.pb").is_file()]
 
 
 class LoadedModel:

@@ -12,6 +12,7 @@ from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, 
 
 from tfvision.data.decoding import MAX_PIXELS
 from tfvision.serving.errors import ServingError
+from tfvision.serving.images import as_decodable
 from tfvision.serving.models import DEFAULT_SIGNATURE
 from tfvision.serving.servable import serialized_examples
 
@@ -72,6 +73,7 @@ class Api:
 
     async def predict(self, spec, inputs, outputs=(), deadline=None):
         """(version, {name: array}) of the signature that a ModelSpec names; the deadline is one of time.monotonic()."""
+        inputs = await as_decodable(inputs)
         version, future = self.store.submit(spec.name, *_version(spec), spec.signature_name, inputs, tuple(outputs), deadline)
         try:
             left = None if deadline is None else deadline - time.monotonic()
@@ -102,13 +104,13 @@ class Api:
         version, outputs = await self.predict(spec, {_EXAMPLES: rows}, ("outputs",), deadline)
         return version, _regression(outputs["outputs"], len(rows))
 
-    def inputs(self, spec, signature_name):
-        """{input name: TensorInfo} of a signature, with the REST API's words where there is none."""
+    def signature(self, spec, signature_name):
+        """A SignatureDef, with the REST API's words where there is none."""
         _, signatures = self.store.signatures(spec.name, *_version(spec))
         name = signature_name or DEFAULT_SIGNATURE
         if name not in signatures:
             raise _invalid(f'Serving signature name: "{name}" not found in signature def')
-        return signatures[name].inputs
+        return signatures[name]
 
     def metadata(self, spec, fields=("signature_def",)):
         """GetModelMetadataResponse."""

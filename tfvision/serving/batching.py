@@ -235,7 +235,7 @@ class Batcher:
 
 
 def _make_request(signature, inputs, outputs, deadline):
-    if not _is_joinable(signature):
+    if not inputs or not _is_joinable(signature, inputs):
         return _Request(inputs, outputs, None, 1, deadline)
     sizes = {array.shape[0] for array in inputs.values()}
     if len(sizes) > 1:
@@ -245,11 +245,14 @@ def _make_request(signature, inputs, outputs, deadline):
     return _Request(inputs, outputs, shapes, sizes.pop(), deadline)
 
 
-def _is_joinable(signature):
-    """Whether every input and every output has an unknown first dimension, the batch."""
-    infos = [*signature.inputs.values(), *signature.outputs.values()]
+def _is_joinable(signature, inputs):
+    """Whether the inputs given and every output have an unknown first dimension, the batch, and a default fits batches of any size."""
+    infos = [*(signature.inputs[key] for key in inputs), *signature.outputs.values()]
     shapes = [info.tensor_shape for info in infos]
-    return bool(signature.inputs) and all(not shape.unknown_rank and shape.dim and shape.dim[0].size == -1 for shape in shapes)
+    defaults = [tensor.tensor_shape.dim for key, tensor in signature.defaults.items() if key not in inputs]
+    return all(not dim or dim[0].size == 1 for dim in defaults) and all(
+        not shape.unknown_rank and shape.dim and shape.dim[0].size == -1 for shape in shapes
+    )
 
 
 def _rows(requests):

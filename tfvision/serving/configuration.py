@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from tfvision.errors import UserError
+from tfvision.export.versions import version_folders
 from tfvision.runs import write_text
 
 METRICS_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's default
@@ -114,15 +115,16 @@ def find_exports(folder):
     """
     models, left_out = {}, []
     for model in _folders(folder):
+        numbers = {path: number for number, path in version_folders(model).items()}
         versions = []
         for version in _folders(model):
             place = f"{model.name}/{version.name}"
-            if not (version.name.isascii() and version.name.isdigit()):
+            if version not in numbers:
                 left_out.append(f"{place}: a version is a whole number")
             elif not (version / "saved_model.pb").is_file():
                 left_out.append(f"{place}: no saved_model.pb")
             else:
-                versions.append(int(version.name))
+                versions.append(numbers[version])
         if versions:
             models[model.name] = sorted(versions)
         else:

@@ -1,13 +1,19 @@
-"""A cap on pixels before any is decoded: a JPEG of 5 MB can unpack to gigabytes."""
+"""Encoded images among the inputs: judged by their headers before any is decoded, and WebP where TensorFlow decodes none.
 
-import io
+A JPEG of 5 MB can unpack to gigabytes.
+"""
+
+import asyncio
 
 import grpc
+import tensorflow as tf
 
-from tfvision.data.decoding import FORMATS, MAX_PIXELS
+from tfvision.data.decoding import MAX_PIXELS, check_photo, decode_photo, opened_header
+from tfvision.errors import DataError
 from tfvision.serving.errors import ServingError
 
 INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images
+_IS_WEBP_DECODED = hasattr(tf.io, "decode_webp")  # by graphs; TensorFlow 2.15 cannot
 
 
 def check_images(inputs, max_pixels=MAX_PIXELS):
@@ -20,27 +26,49 @@ def check_images(inputs, max_pixels=MAX_PIXELS):
     Raises:
       ServingError: INVALID_ARGUMENT, naming the first row that is no image or is too large.
     """
-    array = inputs.get(INPUT_NAME)
-    if array is None or array.dtype != object:
-        return
-    for row, encoded in enumerate(array.ravel().tolist()):
-        if problem := _problem(encoded, max_pixels):
-            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"{INPUT_NAME}, row {row}: {problem}")
+    for row, encoded in enumerate(_images(inputs)):
+        try:
+            with opened_header(encoded, f"{INPUT_NAME}, row {row}", max_pixels):
+                pass
+        except DataError as error:
+            raise _invalid(error) from None
 
 
-def _problem(encoded, max_pixels):
-    import PIL.Image
+async def as_decodable(inputs):
+    """The inputs with each WebP as a PNG, where graphs cannot decode it; in a thread, for a small file may hold many pixels.
 
-    if not encoded:
-        return "the image is empty (0 bytes)"
-    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit warns on stderr about what is allowed here
+    Raises:
+      ServingError: INVALID_ARGUMENT, naming the first row that is damaged.
+    """
+    if _IS_WEBP_DECODED or not any(map(_is_webp, _images(inputs))):
+        return inputs
+    return await asyncio.to_thread(_transcoded, inputs)
+
+
+def _transcoded(inputs):
+    array = inputs[INPUT_NAME].copy()
     try:
-        with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            width, height = image.size
-    except PIL.Image.DecompressionBombError:
-        return f"the image declares more than {max_pixels:,} pixels: scale it down"
-    except Exception:  # Pillow's plug-ins raise whatever a broken file leads them to
-        return f"this is no image that can be read: expected {', '.join(FORMATS)}"
-    if width * height > max_pixels:
-        return f"the image is {width} x {height}: more than the {max_pixels:,} pixels that are read; scale it down"
-    return None
+        for row, encoded in enumerate(_images(inputs)):
+            if _is_webp(encoded):
+                array.flat[row] = _as_png(encoded, f"{INPUT_NAME}, row {row}")
+    except DataError as error:
+        raise _invalid(error) from None
+    return inputs | {INPUT_NAME: array}
+
+
+def _as_png(encoded, name):
+    """Upright, for the PNG carries no EXIF."""
+    return tf.io.encode_png(decode_photo(check_photo(encoded, name), name=name), compression=1).numpy()
+
+
+def _images(inputs):
+    array = inputs.get(INPUT_NAME)
+    return () if array is None or array.dtype != object else array.ravel().tolist()
+
+
+def _is_webp(encoded):
+    return encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"
+
+
+def _invalid(error):
+    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, str(error))

@@ -1,6 +1,7 @@
 """TensorFlow Serving's REST documents: JSON requests to arrays and Examples, results to JSON.
 
-The rules and the words of its errors are those of its util/json_tensor.cc.
+The rules and the words of its errors are those of its util/json_tensor.cc. It leaves that source in this: an input with a default
+may be left out, of all rows alike, as in gRPC.
 """
 
 import json
@@ -50,18 +51,19 @@ class PredictJson(typing.NamedTuple):
     is_row: bool  # asked with `instances`, answered with `predictions`
 
 
-def parse_predict_request(body, find_inputs):
+def parse_predict_request(body, find_signature):
     """JSON bytes -> PredictJson.
 
     Args:
       body: `{"signature_name": ..., "instances": [...]}` or `{..., "inputs": ...}`.
-      find_inputs: signature name ("" is the default one) -> {input name: TensorInfo}.
+      find_signature: signature name ("" is the default one) -> SignatureDef.
 
     Raises:
       ServingError: INVALID_ARGUMENT; UNIMPLEMENTED for inputs of a type that JSON does not carry.
     """
     document, signature_name = _parse(body)
-    types = {name: info.dtype for name, info in find_inputs(signature_name).items()}
+    signature = find_signature(signature_name)
+    types, defaults = {name: info.dtype for name, info in signature.inputs.items()}, set(signature.defaults)
     if not types:
         raise invalid(f"Failed to get input map for signature: {signature_name or 'DEFAULT'}")
     if "instances" not in document and "inputs" not in document:
@@ -70,8 +72,8 @@ def parse_predict_request(body, find_inputs):
         raise _malformed(document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ")
     try:
         if "inputs" in document:
-            return PredictJson(signature_name, _column_inputs(document["inputs"], types), is_row=False)
-        return PredictJson(signature_name, _row_inputs(document, types), is_row=True)
+            return PredictJson(signature_name, _column_inputs(document["inputs"], types, defaults), is_row=False)
+        return PredictJson(signature_name, _row_inputs(document, types, defaults), is_row=True)
     except RecursionError:
         raise _too_deep() from None
 
@@ -160,7 +162,7 @@ def _parse(body):
     return document, name
 
 
-def _row_inputs(document, types):
+def _row_inputs(document, types, defaults):
     instances = document["instances"]
     if not isinstance(instances, list):
         raise _malformed(document, "Excepting 'instances' to be an list/array")  # spelt so there
@@ -170,43 +172,45 @@ def _row_inputs(document, types):
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
         )
+    left_out = defaults - instances[0].keys() if _is_named(instances[0]) else ()  # the first row decides for all
+    names = [name for name in types if name not in left_out]
     try:
-        return {name: to_array(values, types[name]) for name, values in _columns(instances, types).items()}
+        return {name: to_array(values, types[name]) for name, values in _columns(instances, names).items()}
     except Unfit:
-        _explain_rows(instances, types)
+        _explain_rows(instances, types, names)
         raise invalid("'instances' cannot be made into tensors: lists are nested too deeply") from None
 
 
-def _columns(instances, types):
+def _columns(instances, names):
     """Instances -> {input name: its value in each of them}."""
     if not _is_named(instances[0]):
-        return {next(iter(types)): instances}
+        return {names[0]: instances}
     for instance in instances:
-        if not isinstance(instance, dict) or instance.keys() != types.keys():
+        if not isinstance(instance, dict) or instance.keys() != set(names):
             raise Unfit
-    return {name: [instance[name] for instance in instances] for name in types}
+    return {name: [instance[name] for instance in instances] for name in names}
 
 
 def _is_named(value):
     return isinstance(value, dict) and not is_base64(value)
 
 
-def _explain_rows(instances, types):
+def _explain_rows(instances, types, names):
     """Walks the instances as TensorFlow Serving does and raises its error for the first that does not fit."""
     shapes, are_named = {}, _is_named(instances[0])
     for number, instance in enumerate(instances):
         if are_named != _is_named(instance):
             got = "Expecting object but got list" if are_named else "Expecting value/list but got object"
             raise invalid(f"{got} at item {number} of input list")
-        for name, value in instance.items() if are_named else [(next(iter(types)), instance)]:
+        for name, value in instance.items() if are_named else [(names[0], instance)]:
             try:
                 _walk_instance(name, value, types, shapes)
             except ServingError as error:
                 where = f"{number} key: {name}" if are_named else number
                 reason = f"{error.code.name}: {error.message}"
                 raise invalid(f"Failed to process element: {where} of 'instances' list. Error: {reason}") from None
-        if are_named and instance.keys() != types.keys():
-            rule = f"keys must be equal to: {','.join(sorted(types))}"
+        if are_named and instance.keys() != set(names):
+            rule = f"keys must be equal to: {','.join(sorted(names))}"
             raise invalid(f"Failed to process element: {number} of 'instances' list. JSON object: {quote(instance)} {rule}")
 
 
@@ -223,7 +227,7 @@ def _walk_instance(name, value, types, shapes):
         raise invalid(f"Expecting shape {shapes_text[0]} but got: {shapes_text[1]}")
 
 
-def _column_inputs(value, types):
+def _column_inputs(value, types, defaults):
     if not _is_named(value):
         if len(types) > 1:
             raise invalid(
@@ -232,6 +236,8 @@ def _column_inputs(value, types):
         value = {next(iter(types)): value}
     inputs = {}
     for name, dtype in types.items():
+        if name not in value and name in defaults:
+            continue
         if name not in value:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
         try:

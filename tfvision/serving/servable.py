@@ -29,6 +29,7 @@ class Servable:
         self.name, self.version, self.signatures = name, version, signatures
         self._path, self._session = path, session
         self._callables = {key: _make_callable(session, signature) for key, signature in signatures.items()}
+        self._defaults = {key: _defaults(signature) for key, signature in signatures.items()}
 
     @classmethod
     def load(cls, path, name, version):
@@ -49,7 +50,7 @@ class Servable:
 
         Args:
           signature_name: "" means serving_default.
-          inputs: {name: array}, strings as object arrays of bytes.
+          inputs: {name: array}, strings as object arrays of bytes; those with a default may be left out.
           outputs: names of the outputs wanted; empty means all of them.
 
         Returns:
@@ -71,11 +72,12 @@ class Servable:
             raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.')
         _check_names(signature, inputs, outputs)
         for position, key in enumerate(sorted(signature.inputs)):
-            _check_array(position, key, signature.inputs[key], inputs[key])
+            if key in inputs:
+                _check_array(position, key, signature.inputs[key], inputs[key])
 
     def run_checked(self, signature_name, inputs):
         """`run` for inputs that `check` has passed: {name: array} of every output."""
-        signature = self.signatures[signature_name]
+        signature, inputs = self.signatures[signature_name], self._defaults[signature_name] | inputs
         try:
             values = self._callables[signature_name](*(inputs[key] for key in sorted(signature.inputs)))
         except tf.errors.OpError as error:
@@ -158,6 +160,10 @@ def _make_callable(session, signature):
     return session._make_callable_from_options(options)
 
 
+def _defaults(signature):
+    return {key: tf.make_ndarray(tensor) for key, tensor in signature.defaults.items()}
+
+
 def _as_array(value):
     if isinstance(value, np.ndarray):
         return value
@@ -165,16 +171,22 @@ def _as_array(value):
 
 
 def _check_names(signature, inputs, outputs):
+    """predict_util.cc's VerifyRequestInputsSize and PreProcessPrediction, saved_model/util.cc's GetInputValues."""
     known, sent = sorted(signature.inputs), sorted(inputs)
-    if len(known) != len(sent):
+    if len(sent) > len(known) or len(sent) < len(known) and not signature.defaults:
         extra, missing = sorted(set(sent) - set(known)), sorted(set(known) - set(sent))
         _refuse(
             f"input size does not match signature: {len(sent)}!={len(known)} len({_braces(sent)}) != len({_braces(known)}). "
             f"Sent extra: {_braces(extra)}. Missing but required: {_braces(missing)}."
         )
-    for key in sent:
-        if key not in signature.inputs:
-            _refuse(f"input tensor alias not found in signature: {key}. Inputs expected to be in the set {_braces(known)}.")
+    for key in known:
+        if key not in inputs and key not in signature.defaults:
+            where = f"{key}(feed name: {signature.inputs[key].name}) not found in request and no default value provided"
+            sets = f"in the request {_braces(sent)}, or default input alias set: {','.join(sorted(signature.defaults))}"
+            _refuse(f"Signature input alias: {where}. Inputs expected to be {sets}")
+    used = [key for key in sent if key in signature.inputs]
+    if used != sent:
+        _refuse(f"Inputs contains invalid name. Used request inputs: {','.join(used)}, request input: {','.join(sent)}")
     for position, key in enumerate(outputs):
         if key not in signature.outputs:
             known = sorted(signature.outputs)

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from tfvision.errors import UserError
+from tfvision.export.versions import version_folders
 
 REST_PORT, GRPC_PORT = 8501, 8500  # TensorFlow Serving's
 DRAIN_SECONDS = 30
@@ -47,7 +48,7 @@ def find_models(source):
         raise ServerError(f"{source} does not exist: give a folder of exports, or make one with `tfvision export RUN`")
     if (source / "saved_model.pb").is_file():
         raise ServerError(f"{source} is one version of a model: give the folder that holds it, {source.absolute().parent}")
-    folders = [source] if _has_versions(source) else [path for path in sorted(source.iterdir()) if _has_versions(path)]
+    folders = [source] if version_folders(source) else [path for path in sorted(source.iterdir()) if version_folders(path)]
     if not folders:
         raise ServerError(f"{source} holds no model NAME/VERSION/saved_model.pb: make one with `tfvision export RUN --to {source}`")
     return [ModelSettings(folder.resolve().name, str(folder)) for folder in folders]
@@ -176,6 +177,7 @@ class RunningServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
@@ -237,13 +239,6 @@ def _batching(settings):
     values = read_batching_config(settings)
     known = {field.name for field in dataclasses.fields(BatchingSettings)}
     return BatchingSettings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known})
-
-
-def _has_versions(folder):
-    try:
-        return any(path.name.isascii() and path.name.isdecimal() and path.is_dir() for path in folder.iterdir())
-    except OSError:  # a file, or a folder that may not be read
-        return False
 
 
 def _listen(host, port, kind):

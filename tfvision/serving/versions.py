@@ -5,10 +5,10 @@ import dataclasses
 import os
 import threading
 import time
-from pathlib import Path
 
 import grpc
 
+from tfvision.export.versions import version_folders
 from tfvision.serving.errors import ServingError
 
 _KEPT_ENDED = 10  # versions no longer served that the status still shows
@@ -129,7 +129,7 @@ class WatchedModel:
 
     def _look(self):
         """Brings what is loaded in line with what lies on disk: first loads, then unloads."""
-        found = _version_folders(self._settings.base_path)
+        found = version_folders(self._settings.base_path)
         self._forget_repaired()
         while missing := [number for number in self._wanted(found) if number not in self._available()]:
             if self._stopping.is_set():
@@ -213,15 +213,6 @@ def not_found(name, number):
 
 def no_versions(name):
     return ServingError(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
-
-
-def _version_folders(base_path):
-    """{number: path} of the integer folders; other names, such as those of exports being written, are passed over."""
-    try:
-        folders = [path for path in Path(base_path).iterdir() if path.name.isdecimal() and path.name.isascii() and path.is_dir()]
-    except OSError:
-        return {}
-    return {int(path.name): path for path in folders}
 
 
 def _fingerprint(path):
