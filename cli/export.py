@@ -8,6 +8,7 @@ from tfvision.cli.main import print_json
 
 EXPORTABLES = {  # application of a run -> module and function that make an Exportable of it
     "species": ("tfvision.apps.species.export", "species_exportable"),
+    "stylizer": ("tfvision.apps.style.export", "stylizer_exportable"),
 }
 
 

@@ -14,6 +14,9 @@ COMMANDS = {  # verb -> module and command; imported when it is called or asked 
     "train": ("tfvision.cli.train", "train"),
     "evaluate": ("tfvision.cli.evaluate", "evaluate"),
     "identify": ("tfvision.cli.identify", "identify"),
+    "stylize": ("tfvision.cli.stylize", "stylize"),
+    "reconstruct": ("tfvision.cli.stylize", "reconstruct"),
+    "style-sheet": ("tfvision.cli.stylize", "style_sheet"),
     "export": ("tfvision.cli.export", "export"),
     "serve": ("tfvision.cli.serve", "serve"),
     "predict": ("tfvision.cli.predict", "predict"),
@@ -45,6 +48,7 @@ def tfvision():
     tfvision train species my-photos/       # a folder of class folders, or a manifest.csv
     tfvision evaluate runs/species test-photos/
     tfvision identify runs/species photo.jpg
+    tfvision stylize photo.jpg painting.jpg # the photo in the manner of the painting
     tfvision serve                          # what lies in savedmodels/, by TensorFlow Serving's protocol
     """
 
@@ -54,9 +58,9 @@ def main(arguments=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are no news to users
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AVX2: training takes twice as long without
     try:
-        tfvision.main(arguments, prog_name="tfvision", standalone_mode=False)
+        tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Abort:
-        click.echo("interrupted; a training goes on with --resume", err=True)
+        click.echo("interrupted; the same command goes on with --resume (a training: --run DIR --resume)", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -71,6 +75,17 @@ def main(arguments=None):
 def print_json(value):
     """One JSON object on one line of stdout."""
     click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def key_values(context, parameter, pairs):
+    """A click callback: ("a=1", "b=2") -> {"a": "1", "b": "2"}."""
+    settings = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise click.BadParameter(f"expected key=value, got {pair!r}")
+        settings[key.strip()] = value.strip()
+    return settings
 
 
 def comma_separated(context, parameter, text):

@@ -9,6 +9,7 @@ import click
 from tfvision.cli.main import print_json
 
 PHOTOS_AT_ONCE = 8  # so that the server can join them to batches
+_PICTURES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}  # how an encoded picture begins -> suffix
 
 
 @click.command()
@@ -18,15 +19,17 @@ PHOTOS_AT_ONCE = 8  # so that the server can join them to batches
 @click.option("--signature", default="serving_default", show_default=True, help="The signature to run.")
 @click.option("--version", help="A version's number or label. [default: the newest]")
 @click.option("--timeout-seconds", type=click.FloatRange(0.001), default=60, show_default=True, help="Longest wait for a photo.")
+@click.option("--out", default=".", show_default=True, help="Folder for the pictures that a model answers with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-def predict(server, model, photos, signature, version, timeout_seconds, as_json):
+def predict(server, model, photos, signature, version, timeout_seconds, out, as_json):
     """Send PHOTOS (files) to a served MODEL and print its answers.
 
-    The photos go as they are, as the input `image_bytes`.
+    The photos go as they are, as the input `image_bytes`. Pictures among the answers are saved as PHOTO-MODEL.jpg or .png.
 
     \b
     tfvision predict species photo.jpg
     tfvision predict --server grpc://localhost:8500 species *.jpg --json > answers.jsonl
+    tfvision predict stylizer photo.jpg --out painted/
     """
     from tfvision.serving.client import Client
 
@@ -34,6 +37,7 @@ def predict(server, model, photos, signature, version, timeout_seconds, as_json)
     with Client(server) as client, ThreadPoolExecutor(PHOTOS_AT_ONCE) as pool:
         failed = 0
         for answer in pool.map(lambda photo: _answer(client, model, photo, signature, version, timeout_seconds), photos):
+            answer = _with_pictures_saved(answer, model, Path(out))
             failed += "error" in answer
             print_json(answer) if as_json else _show(answer)
     if failed == len(photos):
@@ -54,12 +58,28 @@ def _answer(client, model, photo, signature, version, timeout_seconds):
     return {"image": photo, **{name: _plain(array[0] if array.ndim else array) for name, array in outputs.items()}}
 
 
+def _with_pictures_saved(answer, model, folder):
+    """The answer with the paths of its pictures in their place."""
+    names = [name for name, value in answer.items() if isinstance(value, bytes)]
+    for name in names:
+        from tfvision.runs import atomic_path
+
+        other = f"-{name}" if len(names) > 1 else ""
+        path = folder / f"{Path(answer['image']).stem}-{model}{other}{_PICTURES[answer[name][:3]]}"
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(answer[name])
+        answer = {**answer, name: str(path)}
+    return answer
+
+
 def _plain(value):
     """An output's row -> what json prints."""
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if isinstance(value, bytes) and value[:3] not in _PICTURES:
+        return value.decode("utf-8", "replace")
+    return value
 
 
 def _show(answer):

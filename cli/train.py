@@ -7,7 +7,7 @@ from tfvision.cli.main import comma_separated, print_json
 
 @click.group()
 def train():
-    """Train a model: species."""
+    """Train a model: species, a stylizer, vgg19-slim."""
 
 
 def _settings(context, parameter, pairs):
@@ -57,3 +57,66 @@ def species(source, recipe, settings, weights, ranks, run, resume, seed, as_json
     click.echo(f"run       {metrics['run']}  ({metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s)")
     click.echo(f"report    {metrics['run']}/report.html")
     click.echo(f"next      tfvision identify {metrics['run']} PHOTO...")
+
+
+@train.command()
+@click.argument("painting", required=False)
+@click.option("--photos", help="A folder of photos to learn on (some hundred; labels are not needed), or a manifest.csv.")
+@click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--network", help="The perceptual network: auto, vgg19, vgg19_slim or a file: the same as --set network=...")
+@click.option("--run", help="The run folder. [default: runs/stylizer, or the next free one]")
+@click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
+@click.option("--seed", type=int, help="Of the order and all random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def stylizer(painting, photos, settings, network, run, resume, seed, as_json):
+    """Train a feed-forward network that paints any photo in the manner of PAINTING, at once.
+
+    \b
+    tfvision train stylizer starry_night.jpg --photos my-photos/
+    tfvision train stylizer starry_night.jpg --photos my-photos/ --set painting_size=256   # finer strokes
+    tfvision stylize photo.jpg starry_night.jpg --preset fast --module runs/stylizer
+    tfvision export runs/stylizer
+    """
+    from tfvision.apps.style.stylizer import train_stylizer
+
+    settings.update({key: str(value) for key, value in (("network", network), ("seed", seed)) if value is not None})
+    metrics = train_stylizer(painting, photos, None, settings, run, resume)
+    if as_json:
+        return print_json({key: metrics[key] for key in ("run", "images", "seconds", "before", "after")})
+    for loss in ("content_loss", "style_loss"):
+        click.echo(f"{loss:<12}  {metrics['before'][loss]:.4g} -> {metrics['after'][loss]:.4g} on unseen photos, before -> after")
+    if metrics["broken"]:
+        click.echo(f"broken        {len(metrics['broken'])} photos could not be read; they are listed in the report")
+    click.echo(f"run           {metrics['run']}  ({metrics['images']} photos, {metrics['seconds']:.0f} s)")
+    click.echo(f"report        {metrics['run']}/report.html")
+    click.echo(f"next          tfvision stylize PHOTO PAINTING --preset fast --module {metrics['run']}")
+
+
+@train.command("vgg19-slim")
+@click.argument("photos", required=False)
+@click.option("--teacher", "teachers", multiple=True, help="Weights of a VGG19, or of a small one; repeatable.")
+@click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--run", default="runs/vgg19-slim", show_default=True, help="The run folder.")
+@click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
+@click.option("--seed", type=int, help="Of the split, the order and all random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def vgg19_slim(photos, teachers, settings, run, resume, seed, as_json):
+    """Train vgg19_slim, the perceptual network that tfvision ships, on PHOTOS (a folder, or a manifest.csv).
+
+    It learns to answer as its teachers do. Its result, normalised, is a network for `stylize --network FILE`.
+
+    \b
+    tfvision train vgg19-slim my-photos/ --teacher vgg19.weights.h5
+    tfvision train vgg19-slim my-photos/ --teacher vgg19_small.npz --teacher vgg19_block1-3.weights.h5
+    tfvision stylize photo.jpg painting.jpg --network runs/vgg19-slim/vgg19_slim.npz
+    """
+    from tfvision.apps.style.distillation import train_vgg19_slim
+
+    settings.update({"seed": str(seed)} if seed is not None else {})
+    metrics = train_vgg19_slim(photos, teachers, settings, run, resume)
+    if as_json:
+        return print_json(metrics)
+    for teacher, layers in metrics["correlation"].items():
+        shown = "  ".join(f"{layer} {value:.3f}" for layer, value in layers.items())
+        click.echo(f"correlation with {teacher} on unseen photos: {shown}")
+    click.echo(f"weights  {metrics['weights']}  ({metrics['images']} photos, {metrics['seconds']:.0f} s)")

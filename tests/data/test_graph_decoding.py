@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfvision.data.decoding import check_photo, decode_photo
-from tfvision.data.graph_decoding import views_of_encoded, views_of_pixels
+from tfvision.data.graph_decoding import image_of_encoded, views_of_encoded, views_of_pixels
 from tfvision.data.views import as_pixels, central_region, cut_views, decoding_ratio, view_regions
 
 VIEWS, SIZE_PX = ("whole", "crop"), 64
@@ -111,3 +111,15 @@ def test_too_many_pixels_are_refused_by_the_header(photo):
 def test_pixels_are_cut_like_a_lossless_file():
     image = np.asarray(drawing())
     np.testing.assert_array_equal(views_of_pixels(tf.constant(image), VIEWS, SIZE_PX), in_graph(PHOTOS["PNG"], NO_BOX))
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_whole_image_equals_what_decoding_gives(name):
+    expected = decode_photo(check_photo(PHOTOS[name]))
+    np.testing.assert_array_equal(image_of_encoded(tf.constant(PHOTOS[name])), expected)
+
+
+def test_a_limit_of_pixels_holds_before_decoding():
+    assert image_of_encoded(tf.constant(PHOTOS["PNG"]), max_pixels=300 * 520).shape == (300, 520, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too many pixels"):
+        image_of_encoded(tf.constant(PHOTOS["PNG"]), max_pixels=300 * 520 - 1)

@@ -5,7 +5,7 @@ import pytest
 from tfvision.models.catalogue import NETWORKS
 from tfvision.models.multi_view import add_heads, build_trunk, split_network, start_from_equal_views
 
-SIZES = {"inception_resnet_v2": 139, "mobilenet_v2": 96, "small": 32}  # the least that keeps every stage
+SIZES = {"inception_resnet_v2": 139, "mobilenet_v2": 96, "vgg19": 32, "vgg19_slim": 32, "small": 32}  # the least that keeps every stage
 
 
 def _photos(size, views, count=2):

@@ -3,7 +3,9 @@ import pytest
 
 from tfvision.errors import RecipeError, WeightsError
 from tfvision.models.catalogue import get_network
-from tfvision.models.weights import known_weights, load_pretrained
+from tfvision.models.convolutions import read_convolutions, save_convolutions
+from tfvision.models.vgg19 import LAYERS, build_vgg19, build_vgg19_base, convolutions_of
+from tfvision.models.weights import SHIPPED, known_weights, load_pretrained
 
 
 @pytest.fixture
@@ -53,8 +55,27 @@ def test_whole_models_are_never_loaded(name, tmp_path):
 
 
 def test_an_unknown_network_lists_the_known_ones():
-    with pytest.raises(RecipeError, match="inception_resnet_v2, mobilenet_v2, small, got 'alexnet'"):
+    with pytest.raises(RecipeError, match="inception_resnet_v2, mobilenet_v2, vgg19, vgg19_slim, small, got 'alexnet'"):
         get_network("alexnet")
+
+
+def test_vgg19_takes_what_keras_saves_and_what_was_imported(monkeypatch, tmp_path, offline):
+    donor = build_vgg19(2, taps=LAYERS)
+    donor.save_weights(tmp_path / "vgg19.weights.h5")
+    save_convolutions(tmp_path / "vgg19.npz", convolutions_of(donor), {}, dtype="float32")
+    for path in ("vgg19.weights.h5", "vgg19.npz"):
+        base = build_vgg19_base(32, 2)
+        load_pretrained(base, "vgg19", str(tmp_path / path))
+        for layer, pair in convolutions_of(donor).items():
+            np.testing.assert_array_equal(base.get_layer(layer).get_weights()[0], pair[0])
+
+
+def test_vgg19_slim_comes_with_tfvision(offline):
+    base = get_network("vgg19_slim").build(32)
+    assert "vgg19_slim.npz" in load_pretrained(base, "vgg19_slim", "imagenet")
+    kernel, means = (read_convolutions(SHIPPED["vgg19_slim"])[place] for place in (0, 1))
+    expected = kernel["conv1_1"][0] * means["means"]["conv1_1"]  # as it was before it was normalised
+    np.testing.assert_allclose(base.get_layer("conv1_1").get_weights()[0], expected, rtol=1e-5)
 
 
 def test_keras_weights_of_the_real_network_load(shared, monkeypatch):

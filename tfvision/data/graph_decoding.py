@@ -5,6 +5,8 @@ image of too many pixels is refused before they are allocated, and EXIF orientat
 cannot be decoded fails its whole batch, as TensorFlow's operations do: servers isolate it.
 """
 
+import typing
+
 import tensorflow as tf
 
 from tfvision.data.decoding import JPEG_RATIOS, MAX_PIXELS
@@ -27,19 +29,19 @@ def views_of_encoded(encoded, box, views, image_size):
     Returns:
       uint8 [views, image_size, image_size, 3].
     """
-    is_jpeg = tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
-    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD_BYTES), tf.uint8)
-    stored_size = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(encoded)[:2], lambda: _size_in_header(encoded, head))
-    pixels = tf.reduce_prod(tf.cast(stored_size, tf.int64))
-    is_small = tf.debugging.Assert(pixels <= MAX_PIXELS, ["the image has too many pixels, scale it down:", stored_size])
-    with tf.control_dependencies([is_small]):
-        encoded = tf.identity(encoded)  # nothing is decoded before
-    orientation = orientation_in(head, is_jpeg)
-    size = tf.where(orientation >= 5, tf.reverse(stored_size, [0]), stored_size)
-    regions = view_regions(central_region(size), box, views)
-    ratio = decoding_ratio(regions, image_size)
-    image = tf.cond(is_jpeg, lambda: _decode_jpeg(encoded, ratio), lambda: _decode_other(encoded, head))
-    return as_pixels(cut_views(upright(image, orientation), size, regions, image_size))
+    photo = _open(encoded)
+    regions = view_regions(central_region(photo.size), box, views)
+    image = _decode_upright(photo, decoding_ratio(regions, image_size))
+    return as_pixels(cut_views(image, photo.size, regions, image_size))
+
+
+def image_of_encoded(encoded, max_pixels=MAX_PIXELS):
+    """One encoded image, string scalar -> uint8 [height, width, 3], upright, as `decoding.decode_photo` gives it.
+
+    Args:
+      max_pixels: an image of more is refused before it is decoded.
+    """
+    return _decode_upright(_open(encoded, max_pixels), 1)
 
 
 def views_of_pixels(image, views, image_size):
@@ -47,6 +49,11 @@ def views_of_pixels(image, views, image_size):
     size = tf.shape(image)[:2]
     regions = view_regions(central_region(size), tf.zeros([4]), views)
     return as_pixels(cut_views(image, size, regions, image_size))
+
+
+def is_jpeg_encoded(encoded):
+    """Whether an encoded image is a JPEG: bool scalar."""
+    return tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
 
 
 def upright(image, orientation):
@@ -65,6 +72,33 @@ def orientation_in(head, is_jpeg):
     """
     start = tf.where(is_jpeg, _first_place(head, b"Exif\0\0") + 6, _first_place(head, b"eXIf") + 4)
     return tf.cond(start > 0, lambda: _orientation_at(head, start), lambda: 1)
+
+
+class _Encoded(typing.NamedTuple):
+    """An encoded image whose header was read: string, its first bytes, bool, int32 [2] (upright), int32."""
+
+    encoded: tf.Tensor
+    head: tf.Tensor
+    is_jpeg: tf.Tensor
+    size: tf.Tensor
+    orientation: tf.Tensor
+
+
+def _open(encoded, max_pixels=MAX_PIXELS):
+    is_jpeg = is_jpeg_encoded(encoded)
+    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD_BYTES), tf.uint8)
+    stored_size = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(encoded)[:2], lambda: _size_in_header(encoded, head))
+    pixels = tf.reduce_prod(tf.cast(stored_size, tf.int64))
+    is_small = tf.debugging.Assert(pixels <= max_pixels, ["the image has too many pixels, scale it down:", stored_size])
+    with tf.control_dependencies([is_small]):
+        encoded = tf.identity(encoded)  # nothing is decoded before
+    orientation = orientation_in(head, is_jpeg)
+    return _Encoded(encoded, head, is_jpeg, tf.where(orientation >= 5, tf.reverse(stored_size, [0]), stored_size), orientation)
+
+
+def _decode_upright(photo, ratio):
+    image = tf.cond(photo.is_jpeg, lambda: _decode_jpeg(photo.encoded, ratio), lambda: _decode_other(photo.encoded, photo.head))
+    return upright(image, photo.orientation)
 
 
 def _first_place(head, word):

@@ -118,6 +118,33 @@ def read_source(source, ranks=None):
     return read_folder(source, ranks)
 
 
+def read_photos(source):
+    """Reads photos whose labels are of no interest: all below a folder, or those of a manifest CSV.
+
+    Returns:
+      Manifest of one rank, "photo", and one class. Raises DataError where there are none.
+    """
+    source = Path(source)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return _without_labels(read_csv(source))
+    if not source.is_dir():
+        raise DataError(f"{source} is neither a folder of photos nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
+    names = []
+    for parent, folders, files in os.walk(source, onerror=_refuse_folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found = sorted(name for name in files if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES)
+        names += [os.path.relpath(os.path.join(parent, name), source) for name in found]
+    if not names:
+        raise DataError(f"{source} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
+    return _without_labels(Manifest(("photo",), tuple(Record(os.path.join(source, name), name, ("",), group=name) for name in names)))
+
+
+def _without_labels(manifest):
+    for record in manifest.records:
+        _check_name(record.path)
+    return Manifest(("photo",), tuple(dataclasses.replace(record, lineage=("photo",)) for record in manifest.records))
+
+
 def read_folder(folder, ranks=None):
     """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)

@@ -21,12 +21,16 @@ class Signature:
       samples: input -> array, a small batch that warms a server up, is verified and shown in the card.
       method: of TensorFlow Serving's, PREDICT, CLASSIFY or REGRESS.
       description: one sentence.
+      pictures: names of outputs that hold encoded images, which are compared by their pixels.
+      tolerance: largest difference of an output from the reference; None = the export's own.
     """
 
     function: Callable
     samples: dict[str, np.ndarray]
     method: str = PREDICT
     description: str = ""
+    pictures: tuple[str, ...] = ()
+    tolerance: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,3 +59,8 @@ class Exportable:
     facts: dict
     core: Callable
     core_samples: dict[str, np.ndarray]
+
+
+def tf_variables(model):
+    """A Keras model's variables as TensorFlow's: Keras 3 wraps them, Keras 2 uses them."""
+    return [variable if isinstance(variable, tf.Variable) else variable.value for variable in model.variables]

@@ -17,7 +17,7 @@ def rest_response(outputs):
 
 def rows_of(outputs):
     """Arrays by output -> a dict a row, of str, float and lists of them."""
-    return [{name: _decoded(values[row]) for name, values in outputs.items()} for row in _rows(outputs)]
+    return [{name: _decoded(values[row], name) for name, values in outputs.items()} for row in _rows(outputs)]
 
 
 def _rows(arrays):
@@ -28,7 +28,7 @@ def _encoded(value):
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else np.asarray(value).tolist()
 
 
-def _decoded(value):
-    if isinstance(value, bytes):
-        return value.decode()
-    return [_decoded(part) for part in value] if np.asarray(value).dtype == object else np.asarray(value).tolist()
+def _decoded(value, name=""):
+    if isinstance(value, bytes):  # as TensorFlow Serving does, which looks at the output's name
+        return _encoded(value) if name.endswith("_bytes") else value.decode()
+    return [_decoded(part, name) for part in value] if np.asarray(value).dtype == object else np.asarray(value).tolist()

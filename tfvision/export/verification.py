@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.errors import ExportError
+from tfvision.data.decoding import check_photo, decode_photo
+from tfvision.errors import DataError, ExportError
 from tfvision.export.session import LoadedModel
 
 TOLERANCE = 1e-5
@@ -20,7 +21,7 @@ def verify_export(folder, exportable, tolerance=TOLERANCE):
     Args:
       folder: a version's folder.
       exportable: Exportable.
-      tolerance: largest difference of a float output; text must be equal.
+      tolerance: largest difference of a float output, unless the signature has its own; text must be equal.
 
     Returns:
       dict of signature -> largest difference; "saved_model_cli" -> the same, as that tool computes it.
@@ -31,15 +32,45 @@ def verify_export(folder, exportable, tolerance=TOLERANCE):
     """
     with LoadedModel(folder) as model:
         differences = {
-            name: compare(model.run(name, signature.samples), exportable.reference(name, signature.samples), name, tolerance)
+            name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance)
             for name, signature in exportable.signatures.items()
         }
-    samples = exportable.signatures["serving_default"].samples
-    by_tool = run_saved_model_cli(folder, "serving_default", samples)
-    expected = exportable.reference("serving_default", samples)
-    numbers = {name: values for name, values in expected.items() if name in by_tool}
-    differences["saved_model_cli"] = compare(by_tool, numbers, "saved_model_cli", tolerance)
+    name = _first_with_numbers(exportable)
+    by_tool = run_saved_model_cli(folder, name, exportable.signatures[name].samples)
+    differences["saved_model_cli"] = _compare_signature(by_tool, exportable, name, tolerance, "saved_model_cli")
     return differences
+
+
+def _compare_signature(outputs, exportable, name, tolerance, label=None):
+    signature = exportable.signatures[name]
+    expected = exportable.reference(name, signature.samples)
+    if label:  # a tool that gives the numbers only
+        expected = {key: values for key, values in expected.items() if key in outputs}
+    outputs, expected = (_with_pixels(values, signature.pictures) for values in (outputs, expected))
+    return compare(outputs, expected, label or name, tolerance if signature.tolerance is None else signature.tolerance)
+
+
+def _first_with_numbers(exportable):
+    """The first signature with an output that is no text: saved_model_cli would print text, and cannot save it."""
+    for name, signature in exportable.signatures.items():
+        if any(spec.dtype.name != "string" for spec in signature.function.get_concrete_function().structured_outputs.values()):
+            return name
+    return "serving_default"
+
+
+def _with_pixels(outputs, pictures):
+    """Outputs with encoded pictures replaced by pixels, float32 "NAME, row N" [h, w, 3]."""
+    plain = {name: values for name, values in outputs.items() if name not in pictures}
+    for name in set(outputs) - set(plain):
+        plain |= {f"{name}, row {row}": _pixels(encoded, name) for row, encoded in enumerate(outputs[name])}
+    return plain
+
+
+def _pixels(encoded, name):
+    try:
+        return decode_photo(check_photo(encoded)).astype(np.float32)
+    except DataError as error:
+        raise ExportError(f"{name} is no picture: {error}") from error
 
 
 def compare(outputs, expected, name, tolerance):
@@ -51,6 +82,8 @@ def compare(outputs, expected, name, tolerance):
         got, wanted = np.asarray(outputs[key]), np.asarray(wanted)
         if got.shape != wanted.shape:
             raise ExportError(f"{name}: {key} has the shape {got.shape}, Keras gives {wanted.shape}")
+        if wanted.dtype.kind == "u":  # pixels
+            got, wanted = got.astype(np.float32), wanted.astype(np.float32)
         if wanted.dtype.kind != "f":
             if (got != wanted).any():
                 raise ExportError(f"{name}: {key} differs from what Keras gives: {got[got != wanted][0]!r}, {wanted[got != wanted][0]!r}")
@@ -70,7 +103,9 @@ def run_saved_model_cli(folder, signature, inputs):
     with tempfile.TemporaryDirectory() as scratch:
         arguments = ["run", "--dir", str(Path(folder).resolve()), "--tag_set", "serve", "--signature_def", signature]
         given = [f"{name}={_save(Path(scratch, f'{name}.npy'), values)}" for name, values in inputs.items()]
-        arguments += ["--inputs", ";".join(given), "--outdir", scratch]
+        answers = Path(scratch, "answers")  # an output may be called as an input is
+        answers.mkdir()
+        arguments += ["--inputs", ";".join(given), "--outdir", str(answers)]
         done = subprocess.run(
             [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", *arguments],
             capture_output=True,
@@ -79,8 +114,7 @@ def run_saved_model_cli(folder, signature, inputs):
         )
         if done.returncode:
             raise ExportError(f"saved_model_cli cannot run {signature}: {(done.stderr.strip() or 'no reason given').splitlines()[-1][:200]}")
-        outputs = [path for path in Path(scratch).glob("*.npy") if path.stem not in inputs]
-        return {path.stem: np.load(path) for path in outputs if not _is_text(path)}
+        return {path.stem: np.load(path) for path in answers.glob("*.npy") if not _is_text(path)}
 
 
 def _save(path, values):

@@ -1,12 +1,14 @@
 """The catalogue: name -> how to build a network, its input size, scaling, and where views split and merge."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
 
 from tfvision.errors import RecipeError
 from tfvision.models.small import build_small
+from tfvision.models.vgg19 import build_vgg19_base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,16 @@ NETWORKS = {
     # earlier lose what ImageNet taught the layers behind.
     "mobilenet_v2": Network(
         _application("MobileNetV2"), 224, lambda model: "block_5_add", "block_16_project_BN", application="MobileNetV2"
+    ),
+    # VGG's pixels are BGR minus a mean colour, which the network's first layer sees to.
+    "vgg19": Network(build_vgg19_base, 224, lambda model: "pool3", "pool4", scale=1.0, offset=0.0, application="VGG19"),
+    "vgg19_slim": Network(
+        functools.partial(build_vgg19_base, width=16, last="conv5_1", name="vgg19_slim"),
+        224,
+        lambda model: "pool3",
+        "pool4",
+        scale=1.0,
+        offset=0.0,
     ),
     "small": Network(build_small, 80, lambda model: "stem2_relu", "stage2_out"),
 }

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
+
 
 @keras.utils.register_keras_serializable("tfvision")
 class CountedDropout(keras.layers.Layer):
@@ -43,6 +45,130 @@ class CountedDropout(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class CaffePixels(keras.layers.Layer):
+    """RGB in 0-255 -> BGR minus ImageNet's mean colour, as the VGG networks were trained."""
+
+    def call(self, inputs):
+        return inputs[..., ::-1] - tf.constant(CAFFE_MEAN, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class InstanceNormalization(keras.layers.Layer):
+    """Each channel of each image: mean 0 and variance 1 over its positions, then a learnt scale and offset.
+
+    Keras has none of its own on either stack. Source: Ulyanov, Vedaldi and Lempitsky, "Instance normalization".
+
+    Args:
+      epsilon: added to the variance.
+    """
+
+    def __init__(self, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(input_shape[-1],), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        # The sums over a large image leave the range of 16 bits.
+        mean, variance = tf.nn.moments(tf.cast(inputs, tf.float32), axes=[1, 2], keepdims=True)
+        scale = tf.math.rsqrt(variance + self.epsilon) * tf.cast(self.gamma, tf.float32)
+        offset = tf.cast(self.beta, tf.float32) - mean * scale
+        return inputs * tf.cast(scale, inputs.dtype) + tf.cast(offset, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class ReflectionPadding(keras.layers.Layer):
+    """Mirrors `size` pixels over each edge, without the edge itself; images must be larger than that."""
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs):
+        return tf.pad(inputs, [[0, 0], [self.size, self.size], [self.size, self.size], [0, 0]], "REFLECT")
+
+    def compute_output_shape(self, input_shape):
+        height, width = (side and side + 2 * self.size for side in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class Doubled(keras.layers.Layer):
+    """Images at twice the size, each pixel as a square of four: Keras 3's own layer cannot become TFLite at any size."""
+
+    def call(self, inputs):
+        size = tf.shape(inputs)
+        larger = tf.image.resize(inputs, 2 * size[1:3], "nearest")
+        return tf.ensure_shape(larger, [None, None, None, inputs.shape[-1]])
+
+    def compute_output_shape(self, input_shape):
+        height, width = (side and 2 * side for side in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class GrowToMultiple(keras.layers.Layer):
+    """Mirrors images [batch, height, width, channels] to the right and below, as often as it takes.
+
+    Args:
+      multiple: of which both sides become the next one.
+      least: pixels that both sides have at least.
+    """
+
+    def __init__(self, multiple, least=1, **kwargs):
+        super().__init__(**kwargs)
+        self.multiple = multiple
+        self.least = least
+
+    def call(self, inputs):
+        for axis in (1, 2):
+            inputs = tf.gather(inputs, self._places(tf.shape(inputs)[axis]), axis=axis)
+        return inputs
+
+    def _places(self, size):
+        """0, 1, ..., size - 1, size - 2, ...: where each pixel of the grown side comes from."""
+        grown = -(-tf.maximum(size, self.least) // self.multiple) * self.multiple
+        period = tf.maximum(2 * (size - 1), 1)
+        place = tf.range(grown) % period
+        return tf.where(place < size, place, period - place)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], None, None, input_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "multiple": self.multiple, "least": self.least}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class CropLike(keras.layers.Layer):
+    """[images, other images of no larger size] -> the first, cut at the right and below to the size of the second."""
+
+    def call(self, inputs):
+        images, other = inputs
+        size = tf.shape(other)
+        return images[:, : size[1], : size[2]]
+
+    def compute_output_shape(self, input_shape):
+        images, other = input_shape
+        return (*other[:3], images[3])
 
 
 def _first_replica():

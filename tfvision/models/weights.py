@@ -9,8 +9,12 @@ import keras
 
 from tfvision.errors import WeightsError
 from tfvision.models.catalogue import NETWORKS, get_network
+from tfvision.models.convolutions import read_convolutions
+from tfvision.models.normalisation import unscale
+from tfvision.models.vgg19 import set_convolutions
 
 WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
+SHIPPED = {"vgg19_slim": Path(__file__).with_name("vgg19_slim.npz")}  # trained by this project: docs/style-network.md
 
 
 def load_pretrained(base, network, weights):
@@ -19,8 +23,9 @@ def load_pretrained(base, network, weights):
     Args:
       base: keras.Model of the catalogue's network, changed in place.
       network: its name.
-      weights: "none", "imagenet" (the folder in $TFVISION_WEIGHTS, then Keras's cache, then its
-        download), "auto" (as "imagenet" where it can be had, else none), or a path to a .weights.h5.
+      weights: "none", "imagenet" (what tfvision ships, the folder in $TFVISION_WEIGHTS, Keras's cache, then
+        its download), "auto" (as "imagenet" where it can be had, else none), or a path to a .weights.h5, or to
+        an npz of `tfvision weights import`.
 
     Returns:
       One sentence that says which weights were loaded.
@@ -32,7 +37,7 @@ def load_pretrained(base, network, weights):
         return "random weights"
     if weights not in ("imagenet", "auto"):
         return _load_file(base, network, Path(weights))
-    path = local_weights(network)
+    path = SHIPPED.get(network) or local_weights(network)
     if path:
         return _load_file(base, network, path)
     try:
@@ -44,33 +49,51 @@ def load_pretrained(base, network, weights):
 
 
 def local_weights(network):
-    """The path of $TFVISION_WEIGHTS/NETWORK.weights.h5, or None where there is none."""
+    """The path of $TFVISION_WEIGHTS/NETWORK.npz or .weights.h5, of an npz in Keras's cache, or None where there is none."""
     folder = os.environ.get(WEIGHTS_VARIABLE)
-    path = Path(folder) / f"{network}.weights.h5" if folder else None
-    return path if path and path.is_file() else None
+    paths = [Path(folder) / f"{network}{suffix}" for suffix in (".npz", ".weights.h5")] if folder else []
+    return next((path for path in [*paths, keras_cache() / f"{network}.npz"] if path.is_file()), None)
+
+
+def cached_weights(network):
+    """The path of what Keras downloaded for a network, or None."""
+    cache = keras_cache()
+    return next(cache.glob(f"{network}*no*top*.h5"), None) if cache.is_dir() else None
 
 
 def known_weights():
-    """Where the ImageNet weights of each network lie, as a dict; None where they would be downloaded."""
-    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
+    """Where the weights of each network lie, as a dict; None where they would be downloaded."""
     found = {}
     for network in NETWORKS:
-        if NETWORKS[network].application:
-            cached = next(cache.glob(f"{network}*no*top*.h5"), None) if cache.is_dir() else None
-            path = local_weights(network) or cached
+        if NETWORKS[network].application or network in SHIPPED:
+            path = SHIPPED.get(network) or local_weights(network) or cached_weights(network)
             found[network] = str(path) if path else None
     return found
+
+
+def keras_cache():
+    """The folder where Keras keeps the weights that it downloads."""
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
 
 
 def _load_file(base, network, path):
     if not path.is_file():
         raise WeightsError(f"{path} does not exist: give a .weights.h5 file of {network}, `imagenet` or `none`")
+    if path.suffix == ".npz":
+        return _load_convolutions(base, path)
     if not path.name.endswith(".weights.h5"):
         raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code)")
     try:
         base.load_weights(path)
     except Exception as error:  # Keras raises whatever h5py or the layout leads it to
         raise WeightsError(f"{path} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
+    return f"weights of {path}"
+
+
+def _load_convolutions(base, path):
+    """Of a VGG19, as they were before they were normalised."""
+    convolutions, facts = read_convolutions(path)
+    set_convolutions(base, unscale(convolutions, facts["means"]) if facts["is_normalised"] else convolutions, str(path))
     return f"weights of {path}"
 
 

@@ -36,11 +36,11 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._steps_between = steps_between
         self._step = first_step
 
-    def write_images(self, views):
-        """Writes {view: uint8 [batch, size, size, 3]} as example images."""
+    def write_images(self, images, group="views", step=0):
+        """Writes {name: uint8 [batch, size, size, 3]} as example images called GROUP/NAME."""
         with self._writer.as_default():
-            for name, images in views.items():
-                tf.summary.image(f"views/{name}", images, step=0, max_outputs=8)
+            for name, values in images.items():
+                tf.summary.image(f"{group}/{name}", values, step=step, max_outputs=8)
 
     def on_train_batch_end(self, batch, logs=None):
         self._step = self._first_step + batch + 1

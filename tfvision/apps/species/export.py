@@ -19,7 +19,7 @@ from tfvision.data.manifest import Manifest, Record
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
 from tfvision.evaluation import hierarchy
 from tfvision.evaluation.calibration import softmax
-from tfvision.export.exportable import CLASSIFY, Exportable, Signature
+from tfvision.export.exportable import CLASSIFY, Exportable, Signature, tf_variables
 from tfvision.export.half import with_half_weights
 from tfvision.export.samples import sample_images, sample_pixels
 from tfvision.runs import read_json
@@ -77,7 +77,7 @@ class _SpeciesGraph:
         self.decode = tf.function(self._decode, input_signature=[_IMAGES, _BOXES])
         self.cut = tf.function(self._cut, input_signature=[_PIXELS])
         self.network = tf.function(self._network, input_signature=[views])
-        self.variables = [] if half else [_tf_variable(variable) for variable in model.variables]
+        self.variables = [] if half else tf_variables(model)
         if half:
             self.network = with_half_weights(self.network)
         self.answer = tf.function(self._rule.answer_to, input_signature=answered)
@@ -319,8 +319,3 @@ def _facts(run):
         "Recipe": {"name": run.recipe.name, "seed": run.recipe.seed, "network": run.recipe.network},
         "Trained with": run.facts["versions"],
     }
-
-
-def _tf_variable(variable):
-    """Keras 3 wraps TensorFlow's variable; Keras 2 uses it."""
-    return variable if isinstance(variable, tf.Variable) else variable.value

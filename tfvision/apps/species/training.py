@@ -2,42 +2,38 @@
 
 import dataclasses
 import functools
-import platform
-import shutil
 import sys
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfvision import __version__
 from tfvision.apps.species.evaluation import calibrate_and_report
 from tfvision.apps.species.knowledge_transfer import classes_at_rank, parents_between, transfer_heads
 from tfvision.apps.species.network import (
-    PREDICTION_BATCH,
     build_species_trunk,
     make_predictor,
     predict,
     view_settings,
 )
 from tfvision.apps.species.recipes import get_recipe
-from tfvision.apps.species.run import APPLICATION, SpeciesRun, new_run_folder, worker_run
+from tfvision.apps.species.run import SpeciesRun
 from tfvision.data.manifest import drop_small_classes, read_source, write_csv_text
-from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, evaluation_batches, training_batches
+from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
 from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError, RecipeError, RunError, UserError
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
 from tfvision.progress import progress_bar
-from tfvision.runs import atomic_path, read_json, remove_partial_files, write_json, write_text
+from tfvision.runs import atomic_path, remove_partial_files, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.classification import classification_loss
-from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, resolve_precision, train, worker_number
-from tfvision.training.recipes import from_json, with_settings
+from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
+from tfvision.training.recipes import with_settings
+from tfvision.training.run import settle_recipe
 from tfvision.training.schedules import phases_of, steps_in
 
 _VALIDATION_PHOTOS_WHILE_TRAINING = 256
@@ -69,18 +65,17 @@ def train_species(source=None, recipe=None, settings=None, run=None, resume=Fals
     worker = worker_number(strategy)
     if resume and (source or recipe or settings):
         raise RecipeError("--resume goes on with the run's own photos and recipe: leave SOURCE, --recipe and --set out")
-    run = _resumed_run(run, worker) if resume else _started_run(run, worker, source, recipe, settings, ranks)
-    finished = SpeciesRun(run.chief_folder or run.folder).metrics_path
-    if resume and finished.exists():
-        print(f"{finished.parent} is finished already", file=sys.stderr)
-        return read_json(finished)
+    run = SpeciesRun.resume(run, worker) if resume else _started_run(run, worker, source, recipe, settings, ranks)
+    if resume and (metrics := run.finished_metrics()):
+        print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
+        return metrics
     remove_partial_files(run.folder)
     try:
         data = _prepare_data(run, resume)
         recipe, trunk, loaded = _build_trunk(run, strategy)
     except UserError:
         if not resume:
-            _give_up(run)
+            run.give_up()
         raise
     model = _train_phases(run, recipe, trunk, loaded, data, strategy, callbacks)
     with atomic_path(run.weights_path) as temporary:
@@ -98,8 +93,7 @@ def train_species(source=None, recipe=None, settings=None, run=None, resume=Fals
         "broken": dict(data.broken),
         "validation": metrics,
     }
-    write_json(run.metrics_path, metrics)
-    shutil.rmtree(run.folder if worker else run.checkpoint_path.parent, ignore_errors=True)
+    run.finish(metrics)
     return metrics
 
 
@@ -119,46 +113,12 @@ class _Data:
 
 
 def _started_run(folder, worker, source, recipe, settings, ranks):
-    run = worker_run(folder or new_run_folder(), worker)
-    if run.recipe_path.exists():
-        raise RunError(f"{run.folder} holds a run already: go on with --resume, or choose another --run")
     recipe = get_recipe(recipe or ("small" if source else "specimens")) if not hasattr(recipe, "stages") else recipe
     recipe = with_settings(recipe, settings or {})
     if source is not None and not Path(source).exists():
         raise DataError(f"{source} does not exist: give a folder of class folders or a manifest CSV")
-    facts = {
-        "application": APPLICATION,
-        "source": str(Path(source).resolve()) if source else None,
-        "ranks": ranks,
-        "recipe": recipe,
-        "versions": {
-            "tfvision": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    write_json(run.recipe_path, facts)
-    return run
-
-
-def _give_up(run):
-    """Nothing was trained: the folder is free for another try."""
-    for path in (run.recipe_path, run.taxonomy_path, run.photos_path):
-        path.unlink(missing_ok=True)
-    if not any(run.folder.iterdir()):
-        run.folder.rmdir()
-
-
-def _resumed_run(folder, worker):
-    if folder is None:
-        raise RunError("--resume needs --run DIR, the run to go on with")
-    run = worker_run(folder, worker)
-    if worker:
-        write_json(run.recipe_path, SpeciesRun(Path(folder)).facts)
-    if run.facts.get("application") != APPLICATION:
-        raise RunError(f"{folder} is no species run")
-    return run
+    facts = {"source": str(Path(source).resolve()) if source else None, "ranks": ranks}
+    return SpeciesRun.start(folder, worker, recipe, facts)
 
 
 def _prepare_data(run, resume):
@@ -232,11 +192,7 @@ def _listed(names, shown=5):
 
 def _build_trunk(run, strategy):
     """The recipe with its precision settled, the trunk, and a sentence on its weights."""
-    recipe = dataclasses.replace(run.recipe, precision=resolve_precision(run.recipe.precision))
-    if recipe.batch_size % strategy.num_replicas_in_sync:
-        raise RecipeError(
-            f"batch_size {recipe.batch_size} must be a multiple of the {strategy.num_replicas_in_sync} replicas"
-        )
+    recipe = settle_recipe(run.recipe, strategy)
     keras.utils.set_random_seed(recipe.seed % 2**31)
     with strategy.scope():
         trunk, loaded = build_species_trunk(recipe, recipe.precision)

@@ -1,0 +1,83 @@
+"""Seconds an iteration of the style losses beside the limit of the machine, with and without bf16.
+
+    python benchmarks/style_iteration.py [--size 512]
+
+The limit is the arithmetic of the convolutions, forward and backward to the pixels, at the rate of a large matrix
+product of TensorFlow's in the same run. VGG19 has random weights here: they do not change its time.
+"""
+
+import dataclasses
+import os
+import time
+
+import click
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def median_seconds(function, times=5):
+    """The median of some calls, after one that is not counted."""
+    function()
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - started)
+    return sorted(taken)[times // 2]
+
+
+def matmul_rate(is_half):
+    """Operations a second of a product of two 3072 x 3072 matrices."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": is_half})
+    matrix = tf.random.normal([3072, 3072])
+    product = tf.function(lambda a: tf.reduce_sum(tf.matmul(tf.nn.relu(tf.matmul(a, a)), a)))
+    return 2 * 2 * 3072**3 / median_seconds(lambda: product(matrix).numpy())
+
+
+def operations(width, height, breadth):
+    """Multiplications and additions of the convolutions to conv5_1, forward and backward to the pixels."""
+    from tfvision.models.vgg19 import CHANNELS, PERCEPTUAL_LAYERS, block_of
+
+    total, channels_in = 0, 3
+    for layer in PERCEPTUAL_LAYERS:
+        block = block_of(layer)
+        channels = width * CHANNELS[block - 1]
+        total += 2 * 9 * channels_in * channels * (height >> (block - 1)) * (breadth >> (block - 1))
+        channels_in = channels
+    return 2 * total
+
+
+@click.command()
+@click.option("--size", default=512, show_default=True)
+def main(size):
+    """Print a table: milliseconds of loss and gradient, their limit, and the ratio."""
+    import numpy as np
+
+    from tfvision.apps.style.objective import Objective
+    from tfvision.apps.style.presets import get_preset
+    from tfvision.models.vgg19 import CONTENT_LAYER, STYLE_LAYERS, build_vgg19
+
+    height, breadth = size * 3 // 4, size
+    random = np.random.default_rng(0)
+    image, photo, painting = (random.uniform(0, 255, (height, breadth, 3)).astype(np.float32) for _ in range(3))
+    preset = dataclasses.replace(get_preset("default"), tile=0)
+    print(f"{breadth} x {height} px\n{'network':<12}{'precision':<11}{'GFLOP':>7}{'ms':>8}{'GFLOP/s':>9}{'matmul GFLOP/s':>16}{'of the limit':>14}")
+    for name, width in {"vgg19": 64, "vgg19_slim": 16}.items():
+        for precision in ("float32", "bfloat16"):
+            rate = matmul_rate(precision == "bfloat16")
+            objective = Objective(build_vgg19(width, "avg", (CONTENT_LAYER, *STYLE_LAYERS)), preset)
+            targets = objective.targets(photo, [painting], [1.0])
+            seconds = median_seconds(lambda: objective.evaluate(image, targets))  # noqa: B023
+            work = operations(width, height, breadth)
+            print(
+                f"{name:<12}{precision:<11}{work / 1e9:>7.1f}{1000 * seconds:>8.0f}{work / seconds / 1e9:>9.0f}{rate / 1e9:>16.0f}{work / seconds / rate:>14.2f}",
+                flush=True,
+            )
+    print("\nthe processor has no bf16 unit where bfloat16's product is no faster than float32's")
+
+
+if __name__ == "__main__":
+    main()

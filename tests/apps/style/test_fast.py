@@ -1,0 +1,117 @@
+"""`--preset fast` with modules as users have them: the public one's interface, our exports and our runs."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvision.apps.style import fast
+from tfvision.apps.style.fast import DEFAULT_MODULE, load_module, losses_of, stylize_fast
+from tfvision.apps.style.pictures import resized
+from tfvision.apps.style.stylizer import paint
+from tfvision.apps.style.stylizer_run import StylizerRun, load_stylizer
+from tfvision.errors import RunError, WeightsError
+from tfvision.export.export import export_model
+
+
+class _PublicModule(tf.Module):
+    """The interface of the public arbitrary-style module; it tints the photo with the painting's mean colour."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 256, 256, 3])])
+    def __call__(self, placeholder, placeholder_1):
+        return (placeholder / 2 + tf.reduce_mean(placeholder_1, [1, 2], keepdims=True) / 2,)
+
+
+def _save(folder, as_called=True):
+    module = _PublicModule()
+    signature = tf.function(lambda placeholder, placeholder_1: {"output_0": module(placeholder, placeholder_1)[0]})
+    specs = {name: tf.TensorSpec(shape, name=name) for name, shape in (("placeholder", [None, None, None, 3]), ("placeholder_1", [None, 256, 256, 3]))}
+    saved = module if as_called else tf.Module()
+    tf.saved_model.save(saved, str(folder), signatures={"serving_default": signature.get_concrete_function(**specs)})
+
+
+@pytest.fixture(autouse=True)
+def no_module_is_kept(monkeypatch, tmp_path):
+    load_module.cache_clear()
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """A proxy that nobody answers at."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("as_called", [True, False], ids=["callable", "signature only"])
+def test_a_local_module_of_the_public_kind(tmp_path, photo, painting, as_called):
+    _save(tmp_path / "module", as_called)
+    made = stylize_fast(photo, painting, tmp_path / "module", size=96)
+    expected = photo / 2 + painting.mean((0, 1)) / 2
+    assert made.picture.dtype == np.uint8 and made.picture.shape == photo.shape
+    np.testing.assert_allclose(made.picture, expected, atol=1.5)
+    assert made.network == "module" and made.iterations == 1 and made.seconds > 0
+
+
+def test_the_public_module_is_found_in_tensorflow_hubs_cache(tmp_path, offline, photo, painting):
+    _save(tmp_path / "hub" / hashlib.sha1(DEFAULT_MODULE.encode()).hexdigest())
+    assert stylize_fast(photo, painting, size=96).network == DEFAULT_MODULE
+
+
+def test_the_picture_has_the_size_asked_for(tmp_path, photo, painting):
+    _save(tmp_path / "module")
+    assert stylize_fast(photo, painting, tmp_path / "module", size=40).picture.shape == (30, 40, 3)  # of 72 x 96
+
+
+def test_offline_without_a_module_the_error_names_every_way_out(offline, photo, painting):
+    with pytest.raises(WeightsError, match="TFHUB_CACHE_DIR|its cache") as raised:
+        stylize_fast(photo, painting)
+    message = str(raised.value)
+    assert "--module" in message and "tfvision train stylizer PAINTING" in message and "\n" not in message
+
+
+def test_without_a_cache_the_error_names_the_variable(offline, monkeypatch, photo, painting, tmp_path):
+    monkeypatch.delenv("TFHUB_CACHE_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # where TensorFlow Hub looks else
+    with pytest.raises(WeightsError, match="TFHUB_CACHE_DIR, a folder that keeps modules, is not set"):
+        stylize_fast(photo, painting)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path, photo, painting, colour_run):
+    with pytest.raises(RunError, match="neither a TensorFlow Hub handle nor a folder"):
+        stylize_fast(photo, painting, tmp_path)
+    with pytest.raises(RunError, match="is a run of 'species'"):
+        stylize_fast(photo, painting, colour_run)
+    module = tf.Module()
+    module.run = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], name="x")])
+    tf.saved_model.save(module, str(tmp_path / "other"), signatures=module.run)
+    with pytest.raises(RunError, match="is no style module: it should take a photo and a painting"):
+        stylize_fast(photo, painting, tmp_path / "other")
+
+
+def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_one_painting(tmp_path, stylizer_run, photo, painting, capsys):
+    from tfvision.apps.style.export import stylizer_exportable
+
+    export_model(stylizer_exportable(stylizer_run), tmp_path, verify=False)
+    expected = paint(load_stylizer(StylizerRun.open(stylizer_run)), photo[None])[0]
+    for module in (stylizer_run, tmp_path / "stripes"):
+        np.testing.assert_allclose(stylize_fast(photo, painting, module, size=96).picture, expected.astype(int), atol=1)
+        assert "paints in the one manner that it was trained for" in capsys.readouterr().err
+
+
+def test_losses_are_those_of_the_default_preset(photo, painting):
+    content, style = losses_of(photo, photo, painting)
+    assert content == 0 and style > 0
+    content, style = losses_of(painting, resized(photo, *painting.shape[:2]), painting)
+    assert content > 0 and style == 0
+
+
+def test_a_module_is_loaded_once(tmp_path, photo, painting, monkeypatch):
+    _save(tmp_path / "module")
+    loads = []
+    load = tf.saved_model.load
+    monkeypatch.setattr(fast.tf.saved_model, "load", lambda path: loads.append(path) or load(path))
+    for _ in range(3):
+        stylize_fast(photo, painting, tmp_path / "module", size=96)
+    assert len(loads) == 1

@@ -1,0 +1,124 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from tfvision.apps.style import memory, stylization
+from tfvision.apps.style.presets import get_preset
+from tfvision.apps.style.stylization import stylize
+from tfvision.errors import DataError, RecipeError, RunError
+
+
+def test_the_picture_comes_closer_to_the_painting(photo, painting, tiny_preset):
+    first = []
+    result = stylize(photo, [painting], tiny_preset, on_iteration=lambda progress: first.append(progress))
+    assert result.picture.dtype == np.uint8 and result.picture.shape == (48, 64, 3)
+    assert result.style_loss < first[0].style_loss
+    assert [progress.iteration for progress in first] == list(range(1, 7))
+    assert (first[-1].iterations, first[-1].scales) == (6, 1)
+    assert first[-1].picture().shape == (48, 64, 3)
+    assert (result.iterations, result.network) == (6, "vgg19_slim")
+
+
+def test_the_same_call_gives_the_same_bytes(photo, painting, tiny_preset):
+    preset = dataclasses.replace(tiny_preset, start="noise", seed=3)
+    one, same, other = (stylize(photo, [painting], dataclasses.replace(preset, seed=seed)).picture for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("stop_at", [5, 9])  # within the second leg of the first scale, within the second scale
+def test_an_interrupted_run_ends_in_the_same_picture(photo, painting, tiny_preset, tmp_path, monkeypatch, optimizer, stop_at):
+    monkeypatch.setattr(stylization, "LEG_ITERATIONS", 3)
+    preset = dataclasses.replace(tiny_preset, optimizer=optimizer, size=128, scales=((0.5, 7),), iterations=4)
+    whole = stylize(photo, [painting], preset)
+
+    def stop(progress):
+        if progress.iteration == stop_at:
+            raise KeyboardInterrupt
+
+    state = tmp_path / "state.npz"
+    with pytest.raises(KeyboardInterrupt):
+        stylize(photo, [painting], preset, on_iteration=stop, state_path=state)
+    seen = []
+    resumed = stylize(photo, [painting], preset, on_iteration=lambda p: seen.append(p.iteration), state_path=state)
+    assert seen[0] > 3
+    np.testing.assert_array_equal(resumed.picture, whole.picture)
+    assert (resumed.iterations, resumed.evaluations) == (whole.iterations, whole.evaluations)
+    assert not state.exists()
+
+
+def test_a_state_of_another_call_is_refused(photo, painting, tiny_preset, tmp_path, monkeypatch):
+    monkeypatch.setattr(stylization, "LEG_ITERATIONS", 2)
+
+    def stop(progress):
+        if progress.iteration == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize(photo, [painting], tiny_preset, on_iteration=stop, state_path=tmp_path / "state.npz")
+    with pytest.raises(RunError, match="belongs to other pictures or settings"):
+        stylize(painting, [photo], tiny_preset, state_path=tmp_path / "state.npz")
+
+
+def test_it_stops_where_the_loss_no_longer_falls(photo, painting, tiny_preset):
+    preset = dataclasses.replace(tiny_preset, iterations=500, tolerance=0.2)
+    assert 10 < stylize(photo, [painting], preset).iterations < 200
+
+
+def test_each_scale_starts_from_the_one_before_with_the_photos_detail(photo, painting, tiny_preset):
+    preset = dataclasses.replace(tiny_preset, size=128, scales=((0.5, 1),), iterations=0, style_layers=("conv1_1",), style_weight=0.0)
+    # Nothing but content, started from the photo: there is nothing to do, so the larger photo must come out.
+    preset = dataclasses.replace(preset, total_variation_weight=0.0, range_weight=0.0)
+    result = stylize(photo, [painting], preset)
+    assert result.picture.shape == (96, 128, 3)
+    assert result.content_loss < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda photo, art: (np.zeros((1, 1, 3), np.uint8), [art], {}), "the photo is 1 x 1 pixels: at least 16"),
+        (lambda photo, art: (np.zeros((16, 5000, 3), np.uint8), [art], {}), "the photo is 5000 x 16 pixels, too narrow: .* raise --size"),
+        (lambda photo, art: (photo, [art[:3]], {}), "the painting is 64 x 3 pixels"),
+        (lambda photo, art: (photo, [art], {"masks": [np.ones((3, 3))]}), "a mask must have the photo's size"),
+    ],
+)
+def test_pictures_that_cannot_be_used_are_named(photo, painting, tiny_preset, make, message):
+    photo, paintings, arguments = make(photo, painting)
+    with pytest.raises(DataError, match=message):
+        stylize(photo, paintings, tiny_preset, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "sgd"}, "optimizer must be one of lbfgs, adam, got 'sgd'"),
+        ({"size": 8}, "size must be at least 16 pixels, got 8"),
+        ({"style_layers": ("conv9_1",)}, "layers must be of conv1_1, .*, got conv9_1"),
+        ({"style_weight": -1.0}, "style_weight must not be negative"),
+    ],
+)
+def test_presets_that_cannot_be_are_refused(photo, painting, tiny_preset, change, message):
+    with pytest.raises(RecipeError, match=message):
+        stylize(photo, [painting], dataclasses.replace(tiny_preset, **change))
+
+
+@pytest.mark.parametrize(("paintings", "arguments"), [(0, {}), (2, {"weights": [1.0]}), (2, {"weights": [0.0, 0.0]}), (2, {"masks": []})])
+def test_paintings_weights_and_masks_must_belong_together(photo, painting, tiny_preset, paintings, arguments):
+    with pytest.raises(RecipeError, match="painting"):
+        stylize(photo, [painting] * paintings, tiny_preset, **arguments)
+
+
+def test_memory_is_foreseen_before_anything_is_computed(photo, painting, tiny_preset, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 4_000_000_000)
+    with pytest.raises(DataError, match=r"a picture of 9000 x 6750 pixels takes about \d+\.\d GB of memory, 4.0 GB are free: use --size \d+") as error:
+        stylize(photo, [painting], dataclasses.replace(tiny_preset, size=9000))
+    size = int(re.search(r"--size (\d+)", str(error.value))[1])
+    assert memory.memory_needed(tiny_preset, 16, size * 3 // 4, size) <= 4_000_000_000
+
+
+def test_3000_pixels_are_foreseen_to_fit_into_8_gb_with_vgg19():
+    assert memory.memory_needed(get_preset("default"), 64, 2250, 3000) < 8e9

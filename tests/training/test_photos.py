@@ -1,0 +1,49 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvision.errors import DataError
+from tfvision.training.photos import UnlabelledPhotos, images_of
+from tfvision.training.recipes import TrainingRecipe
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe(TrainingRecipe):
+    image_size: int = 16
+    batch_size: int = 4
+    validation_fraction: float = 0.25
+
+
+def _context(replicas=1):
+    return tf.distribute.InputContext(1, 0, replicas)
+
+
+def test_photos_are_parted_and_nothing_is_lost(colour_photos):
+    photos = UnlabelledPhotos(colour_photos, _Recipe())
+    names = [{record.name for record in part.records} for part in (photos.training, photos.validation)]
+    assert (len(names[0]), len(names[1])) == (36, 12) and not names[0] & names[1]
+
+
+def test_training_batches_are_the_same_again_and_go_on_anywhere(colour_photos):
+    photos = UnlabelledPhotos(colour_photos, _Recipe())
+    whole = np.concatenate([images_of(batch) for batch in photos.batches(0, 12, _context())])
+    assert whole.shape == (12, 16, 16, 3) and whole.dtype == np.uint8
+    np.testing.assert_array_equal(np.concatenate([images_of(batch) for batch in photos.batches(4, 12, _context())]), whole[4:])
+    assert [len(images_of(batch)) for batch in photos.batches(0, 4, _context(replicas=2))] == [2, 2]
+
+
+def test_unseen_photos_come_unchanged_and_in_order(colour_photos):
+    photos = UnlabelledPhotos(colour_photos, _Recipe())
+    first, second = (np.concatenate([images_of(batch) for batch in photos.unseen_batches(24, 5, count)]) for count in (None, 7))
+    assert first.shape == (12, 24, 24, 3)
+    np.testing.assert_array_equal(second, first[:7])
+
+
+def test_too_few_photos_are_one_line(tmp_path, colour_photos):
+    with pytest.raises(DataError, match="holds no photos"):
+        UnlabelledPhotos(tmp_path, _Recipe())
+    (tmp_path / "a.png").write_bytes(next(colour_photos.glob("*.png")).read_bytes())
+    with pytest.raises(DataError, match="holds 1 photo: at least two are needed, one of them unseen"):
+        UnlabelledPhotos(tmp_path, _Recipe())

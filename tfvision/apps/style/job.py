@@ -1,0 +1,319 @@
+"""Stylizing files: a photo, a folder of photos, an animation or a folder of frames in; pictures and their records out.
+
+Beside OUT lie OUT.json (its record), and for a while OUT.state.npz (an interrupted run's state) and OUT.frames/ (those of
+an animation). A frame starts from the last one, moved along with the photo, and is held to it where the photo stayed.
+"""
+
+import dataclasses
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.style.pictures import (
+    ANIMATION_FORMATS,
+    FORMATS,
+    check_suffix,
+    converted,
+    grey,
+    read_mask,
+    recoloured,
+    resized,
+    suffix_for,
+    with_colours_of,
+    write_animation,
+    write_picture,
+)
+from tfvision.apps.style.presets import SMALLEST_SIZE
+from tfvision.apps.style.sidecar import made_before, sha256_of, write_sidecar
+from tfvision.apps.style.watch import Watch
+from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_frames, read_picture_file
+from tfvision.errors import DataError, RecipeError
+
+COLOURS = ("", "luminance", "histogram")
+_LONGEST_NAME = 100
+
+
+def stylize_files(job, out=None, **options):
+    """Makes the pictures of a job, one at a time.
+
+    Args:
+      job: StyleJob.
+      out: path of the picture, or of a folder where the photo is one; None = named after photo and paintings.
+      options: as `Studio`.
+
+    Yields:
+      dict with "output", "iterations", "content_loss", "style_loss" and "seconds"; or "photo" and "error" of a photo
+      of a folder that cannot be made.
+
+    Raises:
+      DataError, RecipeError, WeightsError, RunError, StorageError: the job cannot be done at all.
+    """
+    studio = Studio(job, **options)
+    photo = Path(job.photo)
+    if photo.is_dir():
+        yield from studio.make_folder(photos_of_folder(photo), _output_folder(job, out))
+        return
+    if studio.is_frames:
+        raise DataError(f"--frames needs a folder of frames, got {photo}")
+    output = _output_file(job, out, *format_and_frames(photo))
+    yield studio.make_animation(output) if output.suffix.lower() in ANIMATION_FORMATS else studio.make(photo, output)
+
+
+class Studio:
+    """Makes the pictures of one job.
+
+    Args:
+      job: StyleJob.
+      is_frames: whether the photos of a folder follow each other in time.
+      save_every: iterations between the pictures kept on the way, in OUT.steps/; 0 = none.
+      is_resumed: whether to keep what an interrupted run of the same job has made, and go on.
+      command: as it was typed, for the record.
+      preview: preview.Preview, or None.
+
+    Raises:
+      DataError: a painting that cannot be read.
+      RecipeError: masks, blend or colours that do not fit.
+    """
+
+    def __init__(self, job, is_frames=False, save_every=0, is_resumed=False, command="", preview=None):
+        _check(job)
+        self._job, self.is_frames, self._save_every, self._is_resumed = job, is_frames, save_every, is_resumed
+        self._command, self._preview = command, preview
+        self._paintings = [_read_painting(path) for path in job.paintings]
+
+    def make(self, photo, output, label="", after=None):
+        """Makes the picture of one photo: a dict as `stylize_files` yields.
+
+        Args:
+          photo, output: paths.
+          label: of the progress bar; "" = the photo's name.
+          after: (photo, picture) of the frame before, paths, or None.
+        """
+        job = dataclasses.replace(self._job, photo=str(photo))
+        frame = {"after": sha256_of(after[1])} if after else None
+        before = made_before(output, job, frame) if self._is_resumed else None
+        if before:
+            return result_of(output, before)
+        _warn_of_twins(job)
+        source = read_picture_file(photo)
+        try:
+            made = self._paint(job, source, output, label or Path(photo).name, after)
+        except DataError as error:
+            raise DataError(f"{photo}: {error}") from error
+        write_picture(output, made.picture, source.alpha, source.profile)
+        facts = {name: getattr(made, name) for name in ("iterations", "evaluations", "content_loss", "style_loss", "seconds")}
+        write_sidecar(output, job, {**facts, "height": made.picture.shape[0], "width": made.picture.shape[1]}, self._command, frame)
+        if self._preview:
+            self._preview.finish(output, made.picture)
+        return result_of(output, facts)
+
+    def make_folder(self, photos, folder):
+        """Yields the dicts of a folder's photos; frames, in order, follow from each other."""
+        after, taken = None, set()
+        for number, photo in enumerate(photos, 1):
+            try:
+                output = _output_in(folder, photo, taken, self.is_frames)
+                if output.suffix in ANIMATION_FORMATS:
+                    yield Studio(dataclasses.replace(self._job, photo=str(photo)), **self._options()).make_animation(output)
+                    continue
+                yield self.make(photo, output, f"{number} of {len(photos)}, {photo.name}", after)
+            except DataError as error:
+                yield {"photo": str(photo), "error": str(error)}
+                continue
+            if self.is_frames:
+                after = photo, output
+
+    def make_animation(self, output):
+        """Makes the animation of an animation, by way of its frames as files: a dict as of one picture."""
+        folder = Path(f"{output}.frames")
+        if not self._is_resumed:
+            shutil.rmtree(folder, ignore_errors=True)
+        before = made_before(output, self._job) if self._is_resumed else None
+        if before:
+            return result_of(output, before)
+        photos, seconds = _extract(self._job.photo, folder / "photo")
+        studio = Studio(self._job, **{**self._options(), "is_frames": True, "is_resumed": True})
+        results = list(studio.make_folder(photos, folder / "picture"))
+        for result in results:
+            if "error" in result:
+                raise DataError(f"{self._job.photo}: a frame could not be made ({result['error']})")
+        write_animation(output, [read_picture_file(result["output"]).pixels for result in results], seconds)
+        facts = {name: sum(result[name] for result in results) for name in ("iterations", "seconds")}
+        facts |= {name: float(np.mean([result[name] for result in results])) for name in ("content_loss", "style_loss")}
+        write_sidecar(output, self._job, {**facts, "frames": len(results)}, self._command)
+        shutil.rmtree(folder, ignore_errors=True)
+        return result_of(output, facts)
+
+    def _options(self):
+        return {"save_every": self._save_every, "is_resumed": self._is_resumed, "command": self._command, "preview": self._preview}
+
+    def _paint(self, job, source, output, label, after):
+        """The Stylization of a photo in the job's colours."""
+        photo, paintings = source.pixels, [converted(p.pixels, p.profile, source.profile) for p in self._paintings]
+        masks = _masks(job, photo)
+        if job.colour == "luminance":
+            photo = grey(photo)
+            paintings = [grey(painting) for painting in paintings]
+        if job.colour:
+            paintings = [recoloured(painting, photo) for painting in paintings]
+        if self._preview:
+            self._preview.begin(Path(job.photo).name, [source.pixels, *(p.pixels for p in self._paintings)])
+        made = self._render(job, photo, paintings, masks, output, label, _last_frame(job, photo, after))
+        picture = made.picture
+        if job.colour == "luminance":
+            picture = with_colours_of(source.pixels, picture)
+        return dataclasses.replace(made, picture=_within(masks, picture, source.pixels))
+
+    def _render(self, job, photo, paintings, masks, output, label, previous):
+        if job.is_fast:
+            from tfvision.apps.style.fast import stylize_fast
+
+            return stylize_fast(photo, paintings[0], job.module, job.preset.size)
+        from tfvision.apps.style.stylization import stylize
+
+        initial, preset = None, job.preset
+        if previous:  # from where the last frame ended, no coarse scale is of use
+            initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
+        with Watch(label, preset, self._preview, f"{output}.steps", self._save_every) as watch:
+            return stylize(
+                photo,
+                paintings,
+                preset,
+                weights=job.blend or None,
+                masks=masks,
+                initial=initial,
+                previous=previous,
+                on_iteration=watch,
+                state_path=state_path(output, self._is_resumed),
+            )
+
+
+def result_of(output, facts):
+    """What is told of a picture: its path, iterations, losses and seconds."""
+    return {"output": str(output), **{name: facts[name] for name in ("iterations", "content_loss", "style_loss", "seconds")}}
+
+
+def state_path(output, is_resumed):
+    """Where the state of a picture in the making lies; unless it is gone on with, what is left of an earlier one goes."""
+    path = Path(f"{output}.state.npz")
+    if not is_resumed:
+        path.unlink(missing_ok=True)
+    return path
+
+
+def _check(job):
+    count = len(job.paintings)
+    if not count:
+        raise RecipeError("give a painting: tfvision stylize PHOTO PAINTING")
+    if job.colour not in COLOURS:
+        raise RecipeError(f"colour must be one of {', '.join(map(repr, COLOURS))}, got {job.colour!r}")
+    if job.masks and len(job.masks) != count:
+        raise RecipeError(f"give one --mask a painting: {count} paintings, {len(job.masks)} masks")
+    if job.blend and job.masks:
+        raise RecipeError("--blend and --mask cannot go together: masks say where each painting rules")
+    if job.blend and len(job.blend) != count:
+        raise RecipeError(f"--blend must be {count} numbers, one a painting, got {','.join(map(str, job.blend))}")
+    if job.is_fast and (count > 1 or job.masks):
+        raise RecipeError("--preset fast takes one painting and no masks: use another preset")
+    for path in (*job.paintings, *job.masks):
+        if Path(path).is_dir():
+            raise DataError(f"{path} is a folder: a painting or a mask is one file")
+
+
+def _read_painting(path):
+    painting = read_picture_file(path)
+    height, width = painting.pixels.shape[:2]
+    if min(height, width) < SMALLEST_SIZE:
+        raise DataError(f"{path} is {width} x {height} pixels: a painting needs {SMALLEST_SIZE} on each side")
+    return painting
+
+
+def _warn_of_twins(job):
+    twins = [path for path in job.paintings if sha256_of(path) == sha256_of(job.photo)]
+    if twins:
+        print(f"warning: {job.photo} is the painting as well: the picture will look like it", file=sys.stderr)
+
+
+def _masks(job, photo):
+    """float32 [height, width] of each painting, or None."""
+    return [read_mask(path, *photo.shape[:2]) for path in job.masks] if job.masks else None
+
+
+def _within(masks, picture, photo):
+    """The picture where any mask is white, the photo elsewhere."""
+    if masks is None:
+        return picture
+    share = np.clip(sum(masks), 0, 1)
+    share = resized((255 * share).round().astype(np.uint8), *picture.shape[:2])[..., None].astype(np.float32) / 255
+    outside = resized(photo, *picture.shape[:2]).astype(np.float32)
+    return (outside + share * (picture - outside)).round().clip(0, 255).astype(np.uint8)
+
+
+def _last_frame(job, photo, after):
+    """(picture, photo) of the frame before in the colours that are painted with, or ()."""
+    if not after:
+        return ()
+    last_photo, last_picture = (read_picture_file(path).pixels for path in after)
+    last_photo = resized(last_photo, *photo.shape[:2])
+    return (grey(last_picture), grey(last_photo)) if job.colour == "luminance" else (last_picture, last_photo)
+
+
+def _moved(photo, last_picture, last_photo):
+    """The last picture with what has changed in the photo since."""
+    height, width = last_picture.shape[:2]
+    change = resized(photo, height, width).astype(np.int16) - resized(last_photo, height, width)
+    return (last_picture + change).clip(0, 255).astype(np.uint8)
+
+
+def _extract(path, folder):
+    """The frames of an animation as PNG files: (paths, seconds that each is shown)."""
+    photos, durations = [], []
+    for number, (pixels, seconds) in enumerate(read_frames(path), 1):
+        photos.append(folder / f"{number:05d}.png")
+        durations.append(seconds)
+        write_picture(photos[-1], pixels)
+    return photos, durations
+
+
+def _paintings_name(job):
+    return "-".join(Path(painting).stem for painting in job.paintings)
+
+
+def _output_file(job, out, format, frames):
+    """Where the picture of a single photo goes. Raises DataError."""
+    name = f"{Path(job.photo).stem}-{_paintings_name(job)}"[:_LONGEST_NAME] + suffix_for(format, frames > 1)
+    output = Path(out or name)
+    output = output / name if output.is_dir() else output
+    check_suffix(output, is_animation=frames > 1)
+    if frames > 1 and output.suffix.lower() in FORMATS:
+        print(f"{job.photo} has {frames} frames, the first is taken: --out with .gif or .webp takes all", file=sys.stderr)
+    _refuse_inputs(job, output)
+    return output
+
+
+def _output_folder(job, out):
+    folder = Path(out or f"{Path(job.photo).resolve().name}-{_paintings_name(job)}"[:_LONGEST_NAME])
+    if folder.exists() and not folder.is_dir() or folder.suffix.lower() in (*FORMATS, *ANIMATION_FORMATS):
+        raise DataError(f"{job.photo} is a folder, so --out must be one too, got {folder}")
+    if folder.resolve() == Path(job.photo).resolve():
+        raise DataError(f"--out is the folder of the photos themselves, {folder}: give another one")
+    return folder
+
+
+def _output_in(folder, photo, taken, is_frame):
+    """Where the picture of one photo of a folder goes: its own name, and the whole of it where two would clash."""
+    format, frames = format_and_frames(photo)
+    suffix = suffix_for(format, frames > 1 and not is_frame)
+    name = photo.stem + suffix
+    name = photo.name + suffix if name in taken else name
+    taken.add(name)
+    return folder / name
+
+
+def _refuse_inputs(job, output):
+    for path in (job.photo, *job.paintings, *job.masks):
+        if output.exists() and os.path.samefile(path, output):
+            raise DataError(f"--out would overwrite {path}: give another name")

@@ -1,0 +1,59 @@
+"""Whether a picture fits into this machine's memory, foreseen before anything is computed."""
+
+import os
+
+import numpy as np
+
+from tfvision.apps.style.tiles import CONTEXT_PX
+from tfvision.errors import DataError
+
+_BYTES_A_CHANNEL = 60  # of responses, their gradients and scratch, for each pixel and channel of conv1: measured
+_BASE_BYTES = 700e6  # TensorFlow, SciPy and weights
+
+
+def lbfgs_pairs(values):
+    """How many pairs of vectors L-BFGS keeps: ten, as SciPy's default, until they take gigabytes."""
+    return int(np.clip(100_000_000 // values, 3, 10))
+
+
+def memory_needed(preset, channels, height, width):
+    """Bytes that a stylization takes at its largest, about.
+
+    Args:
+      channels: of the network's first layer: 64 for VGG19.
+      height, width: of the picture, in pixels.
+    """
+    tile_height, tile_width = (min(side, preset.tile + 2 * CONTEXT_PX) if preset.tile else side for side in (height, width))
+    network = tile_height * tile_width * channels * _BYTES_A_CHANNEL
+    content = 4 * 8 * channels * height * width / 64
+    values = 3 * height * width
+    vectors = 2 * lbfgs_pairs(values) + 9 if preset.optimizer == "lbfgs" else 4
+    return int(_BASE_BYTES + network + content + values * (8 * vectors + 24))
+
+
+def available_memory():
+    """Bytes that this machine can still give, or None where it does not tell."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            facts = dict(line.split(":", 1) for line in file)
+        return int(facts["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def check_memory(preset, channels, height, width):
+    """Raises DataError, before anything is computed, where a picture would not fit; arguments as `memory_needed`."""
+    available = available_memory()
+    needed = memory_needed(preset, channels, height, width)
+    if available is None or needed <= available:
+        return
+    scales = (tenths / 10 for tenths in range(9, 0, -1))
+    scale = next((s for s in scales if memory_needed(preset, channels, int(height * s), int(width * s)) <= available), 0.05)
+    raise DataError(
+        f"a picture of {width} x {height} pixels takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free: "
+        f"use --size {int(max(height, width) * scale)}" + ("" if preset.tile else ", or --tile 512")
+    )

@@ -1,0 +1,201 @@
+"""Pictures for style transfer: size, colours kept, and files written as the photo's was."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.picture_file import read_picture_file
+from tfvision.errors import DataError
+from tfvision.runs import atomic_path
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP"}
+_OPTIONS = {
+    "PNG": {"compress_level": 6},
+    "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: thin strokes of colour stay
+    "TIFF": {"compression": "tiff_lzw"},
+}
+_LUMINANCE = np.float32([0.299, 0.587, 0.114])
+_SHAPE_TOLERANCE = 0.03  # of a mask's width / height, as a share
+_LEAST_VARIANCE = 1.0  # in grey levels: a painting of one colour has none of its own
+
+
+def suffix_for(format, is_animation=False):
+    """The suffix of a picture made from a file of this format: its own, else .png (.gif of an animation)."""
+    if is_animation:
+        return ".webp" if format == "WEBP" else ".gif"
+    return {"JPEG": ".jpg", "TIFF": ".tif"}.get(format, ".png")
+
+
+def check_suffix(path, is_animation=False):
+    """Raises DataError where a picture, or an animation, cannot be written under that name."""
+    allowed = {**FORMATS, **(ANIMATION_FORMATS if is_animation else {})}
+    if Path(path).suffix.lower() not in allowed:
+        hint = ": only an animation becomes one" if Path(path).suffix.lower() in ANIMATION_FORMATS else ""
+        raise DataError(f"--out must end in {', '.join(allowed)}, got {path}{hint}")
+
+
+def fitted_size(height, width, longer):
+    """(height, width) of the same shape whose longer side is `longer` pixels."""
+    scale = longer / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resized(pixels, height, width):
+    """Resamples uint8 [h, w, 3] or [h, w] to [height, width, ...], with Lanczos's filter."""
+    import PIL.Image
+
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(PIL.Image.fromarray(pixels).resize((width, height), PIL.Image.Resampling.LANCZOS))
+
+
+def read_painting(path, profile):
+    """A painting's pixels, uint8 RGB [h, w, 3], in the colours of the photo's ICC profile (None = sRGB). Raises DataError."""
+    painting = read_picture_file(path)
+    return converted(painting.pixels, painting.profile, profile)
+
+
+def read_mask(path, height, width):
+    """A mask of a photo that is height x width: float32 [height, width] in [0, 1], white = 1.
+
+    Raises:
+      DataError: no image, or of another shape than the photo.
+    """
+    mask = luminance(read_picture_file(path).pixels)
+    if abs(np.log(mask.shape[1] / mask.shape[0] * height / width)) > _SHAPE_TOLERANCE:
+        raise DataError(f"{path} is {mask.shape[1]} x {mask.shape[0]}, the photo {width} x {height}: a mask has the photo's shape")
+    return resized(mask.round().astype(np.uint8), height, width).astype(np.float32) / 255
+
+
+def converted(pixels, source, target):
+    """Pixels of one ICC profile in the numbers of another; None = sRGB. A profile that is broken counts as sRGB."""
+    if source == target:
+        return pixels
+    import PIL.Image
+    from PIL import ImageCms
+
+    def opened(profile):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            if profile:
+                return ImageCms.getOpenProfile(io.BytesIO(profile))
+        return ImageCms.createProfile("sRGB")
+
+    try:
+        return np.asarray(ImageCms.profileToProfile(PIL.Image.fromarray(pixels), opened(source), opened(target), outputMode="RGB"))
+    except ImageCms.PyCMSError:
+        return pixels
+
+
+def write_picture(path, pixels, alpha=None, profile=None):
+    """Writes a picture as PNG, JPEG (quality 95, 4:4:4) or TIFF, by the path's suffix, whole or not at all.
+
+    Args:
+      path: the suffix decides the format.
+      pixels: uint8 RGB [height, width, 3], the picture on white.
+      alpha: uint8 of any size, kept by PNG and TIFF; a JPEG shows the picture on white.
+      profile: ICC profile, or None.
+
+    Raises:
+      DataError: another suffix.
+      StorageError: it could not be written.
+    """
+    import PIL.Image
+
+    check_suffix(path)
+    format = FORMATS[Path(path).suffix.lower()]
+    if alpha is not None:
+        pixels = _with_alpha(pixels, resized(alpha, *pixels.shape[:2]))
+        pixels = _on_white(pixels) if format == "JPEG" else pixels
+    with atomic_path(path) as temporary:
+        PIL.Image.fromarray(pixels).save(temporary, format, icc_profile=profile, **_OPTIONS[format])
+
+
+def write_animation(path, frames, seconds):
+    """Writes frames as an animated GIF or WebP, by the path's suffix, that repeats for ever.
+
+    Args:
+      frames: iterable of uint8 RGB [height, width, 3], all of one size.
+      seconds: how long each is shown.
+
+    Raises:
+      StorageError: it could not be written.
+    """
+    import PIL.Image
+
+    format = ANIMATION_FORMATS[Path(path).suffix.lower()]
+    images = [PIL.Image.fromarray(frame) for frame in frames]
+    if format == "GIF":
+        images = [image.quantize(256, PIL.Image.Quantize.MEDIANCUT, dither=PIL.Image.Dither.FLOYDSTEINBERG) for image in images]
+    durations = [round(1000 * duration) for duration in seconds]
+    options = {"optimize": False} if format == "GIF" else {"quality": 95}
+    with atomic_path(path) as temporary:
+        images[0].save(temporary, format, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
+
+
+def luminance(pixels):
+    """Rec. 601 luminance, float32 [...] on 0-255, of RGB [..., 3]."""
+    return np.asarray(pixels, np.float32) @ _LUMINANCE
+
+
+def with_colours_of(photo, picture):
+    """The picture in the colours of the photo: its luminance, the photo's chrominance.
+
+    Where a colour does not exist at that luminance it is paled, so that its hue and the luminance stay.
+
+    Args:
+      photo: uint8 RGB, resampled to the picture's size.
+      picture: uint8 RGB [h, w, 3].
+
+    Returns:
+      uint8 RGB [h, w, 3].
+    """
+    photo = resized(photo, *picture.shape[:2]).astype(np.float32)
+    light = luminance(picture)[..., None]
+    chroma = photo - luminance(photo)[..., None]
+    room = np.where(chroma > 0, 255 - light, light) / np.maximum(np.abs(chroma), 1e-3)
+    return (light + chroma * np.minimum(1, room.min(axis=-1, keepdims=True))).round().clip(0, 255).astype(np.uint8)
+
+
+def grey(pixels):
+    """Luminance as uint8 RGB [h, w, 3]."""
+    return np.repeat(luminance(pixels).round().astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def recoloured(painting, photo):
+    """The painting with the photo's mean and covariance of RGB, so that its style brings no colours.
+
+    Source: Gatys, Bethge, Hertzmann, Shechtman, "Preserving color in neural artistic style transfer", 2016, section 3:
+    x -> A x + b with A = S_photo^(1/2) S_painting^(-1/2). Of grey pictures it matches mean and variance of luminance.
+
+    Args:
+      painting, photo: uint8 RGB [h, w, 3].
+
+    Returns:
+      uint8 RGB of the painting's shape.
+    """
+    colours = painting.reshape(-1, 3).astype(np.float64)
+    wanted = photo.reshape(-1, 3).astype(np.float64)
+    change = _power(np.cov(wanted.T), 0.5) @ _power(np.cov(colours.T), -0.5)
+    moved = (colours - colours.mean(axis=0)) @ change.T + wanted.mean(axis=0)
+    return moved.round().clip(0, 255).astype(np.uint8).reshape(painting.shape)
+
+
+def _power(covariance, exponent):
+    """Symmetric power of a covariance; directions without variance get a little, so that none is blown up."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.maximum(values, _LEAST_VARIANCE) ** exponent) @ vectors.T
+
+
+def _with_alpha(pixels, alpha):
+    """uint8 RGBA that looks like `pixels` on white: half transparent edges lose the white that they were shown on."""
+    share = np.maximum(alpha, 1).astype(np.float32)[..., None] / 255
+    colours = 255 - (255 - pixels.astype(np.float32)) / share
+    return np.concatenate([colours.round().clip(0, 255).astype(np.uint8), alpha[..., None]], axis=-1)
+
+
+def _on_white(pixels):
+    share = pixels[..., 3:].astype(np.float32) / 255
+    return (255 + (pixels[..., :3] - np.float32(255)) * share).round().astype(np.uint8)

@@ -1,0 +1,210 @@
+"""The record beside a picture, `picture.png.json`: all that it takes to make the very same picture again.
+
+Paths are kept relative to the record, so that a folder moves as a whole; files are told apart by their SHA-256.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+from tfvision import __version__
+from tfvision.apps.style.presets import Preset
+from tfvision.errors import DataError, RunError
+from tfvision.models.perceptual import find_weights
+from tfvision.runs import read_json, write_json
+from tfvision.training.recipes import from_json
+
+_LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow")
+_NUMERIC_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_DEFAULT_FPMATH_MODE", "OMP_NUM_THREADS")  # they change last digits
+
+
+@dataclasses.dataclass(frozen=True)
+class StyleJob:
+    """What decides a picture: files and settings.
+
+    Attributes:
+      photo: path of a photo, an animation, or a folder of photos.
+      paintings: paths.
+      masks: paths, one a painting, white where it rules; () = everywhere.
+      preset: Preset; of the preset "fast" its size alone counts.
+      blend: how the paintings mix, a number each; () = alike.
+      colour: "" (the paintings'), "luminance" or "histogram" (the photo's: pictures.with_colours_of, pictures.recoloured).
+      is_fast: whether a feed-forward network makes the picture.
+      module: which: a TensorFlow Hub handle or a folder; "" = the default.
+    """
+
+    photo: str
+    paintings: tuple[str, ...]
+    masks: tuple[str, ...] = ()
+    preset: Preset = Preset()
+    blend: tuple[float, ...] = ()
+    colour: str = ""
+    is_fast: bool = False
+    module: str = ""
+
+    FILES = ("photo", "paintings", "masks")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructionJob:
+    """What decides a reconstruction (figure 1).
+
+    Attributes:
+      kind: "content" or "style".
+      image: path.
+      layers: names.
+      preset: Preset.
+    """
+
+    kind: str
+    image: str
+    layers: tuple[str, ...]
+    preset: Preset
+
+    FILES = ("image",)
+
+
+def sidecar_path(output):
+    """Where the record of a picture lies."""
+    return Path(f"{output}.json")
+
+
+def write_sidecar(output, job, made, command, frame=None):
+    """Writes the record of a picture.
+
+    Args:
+      output: path of the picture.
+      job: StyleJob of a single photo, or ReconstructionJob.
+      made: what came out: iterations, losses, seconds, ...
+      command: as it was typed.
+      frame: of a frame, what it followed from.
+    """
+    folder = Path(output).absolute().parent
+    record = {
+        "output": _file(output, folder),
+        **made,
+        "command": command,
+        "files": {name: [_file(path, folder) for path in paths] for name, paths in _files(job).items()},
+        "settings": _settings(job),
+        "network": _network(job, folder),
+        "versions": versions(),
+        "identity": identity(job),
+        "frame": frame,
+    }
+    write_json(sidecar_path(output), record)
+
+
+def made_before(output, job, frame=None):
+    """The record of a picture that is there and was made of this very job, else None."""
+    try:
+        _, record = read_sidecar(output)
+        is_same = record["output"]["sha256"] == sha256_of(output) and record["identity"] == identity(job)
+        return record if is_same and record["frame"] == frame else None
+    except (RunError, DataError, KeyError):
+        return None
+
+
+def read_sidecar(path):
+    """(path, record) of a picture or of its record. Raises RunError."""
+    path = Path(path)
+    path = path if path.suffix == ".json" else sidecar_path(path)
+    if not path.exists():
+        raise RunError(f"{path} does not exist: give the record that `tfvision stylize` left beside its picture")
+    record = read_json(path)
+    if not isinstance(record, dict) or not {"files", "settings", "network", "versions"} <= record.keys():
+        raise RunError(f"{path} is no record of `tfvision stylize`")
+    return path, record
+
+
+def job_like(path):
+    """The StyleJob that a record tells of. Raises RunError."""
+    path, record = read_sidecar(path)
+    if record.get("frame"):
+        raise RunError(f"{path} is the record of one frame, which followed from others: run the whole again: {record['command']}")
+    try:
+        files = {name: tuple(os.path.relpath(path.parent / file["path"]) for file in files) for name, files in record["files"].items()}
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()}
+        settings["preset"] = dataclasses.replace(from_json(settings["preset"], Preset), **_network_then(path, record))
+        return StyleJob(files["photo"][0], files["paintings"], files["masks"], **settings)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise RunError(f"{path} is no whole record of `tfvision stylize` ({type(error).__name__}: {error})") from error
+
+
+def differences(path, job):
+    """Why a job may not make the very picture of a record: a list of sentences. Raises RunError, DataError."""
+    path, record = read_sidecar(path)
+    found = []
+    for name, paths in _files(job).items():
+        if [file["sha256"] for file in record["files"].get(name, ())] != [sha256_of(file) for file in paths]:
+            found.append(f"{name}: not what it was then")
+    then, now = record["versions"], versions()
+    found += [f"{name}: {then.get(name)} then, {now.get(name)} now" for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    if record["network"].get("sha256") != _network(job).get("sha256"):
+        found.append("network: not the weights of then")
+    return found
+
+
+def identity(job):
+    """SHA-256 of all that decides a picture, versions apart: settings, files and weights."""
+    files = {name: [sha256_of(path) for path in paths] for name, paths in _files(job).items()}
+    settings = _settings(job)
+    del settings["preset"]["network"]  # its weights tell more
+    text = json.dumps([settings, files, _network(job).get("sha256")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_of(path):
+    """SHA-256 of a file, as hexadecimal digits. Raises DataError."""
+    try:
+        facts = os.stat(path)
+        return _digest(os.path.abspath(path), facts.st_mtime_ns, facts.st_size)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path, changed, size):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions():
+    """Of all that computes, and the variables that change its last digits."""
+    found = {"tfvision": __version__, "python": platform.python_version(), "processor": platform.machine()}
+    found |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return found | {name: os.environ[name] for name in _NUMERIC_VARIABLES if name in os.environ}
+
+
+def _file(path, folder):
+    return {"path": os.path.relpath(path, folder), "sha256": sha256_of(path)}
+
+
+def _files(job):
+    """name -> list of paths."""
+    values = {name: getattr(job, name) for name in job.FILES}
+    return {name: [value] if isinstance(value, str) else list(value) for name, value in values.items()}
+
+
+def _settings(job):
+    return {name: value for name, value in dataclasses.asdict(job).items() if name not in job.FILES}
+
+
+def _network(job, folder="."):
+    """The name and SHA-256 of the perceptual network's weights, and their path where they are the user's."""
+    if getattr(job, "is_fast", False):
+        return {}
+    path, name, _ = find_weights(job.preset.network)
+    known = {"name": name, "sha256": sha256_of(path)}
+    return known if name in ("vgg19", "vgg19_slim") else {**known, "path": os.path.relpath(path, folder)}
+
+
+def _network_then(path, record):
+    network = record["network"]
+    if "path" in network:
+        return {"network": os.path.relpath(path.parent / network["path"])}
+    return {"network": network["name"]} if network else {}

@@ -1,0 +1,116 @@
+"""Teachers of vgg19_slim, and what the student is told of their responses.
+
+A teacher as wide as the student and as deep is matched layer by layer; of any other, a few layers are matched
+through a learnt 1x1 map. Each filter of a teacher is first divided by the deviation of its responses, so that
+every filter counts alike and a mean square error is the unexplained share of the variance.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision.errors import WeightsError
+from tfvision.models.convolutions import read_convolutions
+from tfvision.models.layers import CAFFE_MEAN
+from tfvision.models.normalisation import scale
+from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, build_vgg19, set_convolutions
+
+_LEAST_SHARE = 1e-3  # of the layer's mean deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A frozen network and the student's outputs that are compared with it.
+
+    Attributes:
+      name: of its file, for people.
+      model: keras.Model: RGB 0-255 -> {layer: responses of deviation 1}.
+      compared: {layer of the teacher: output of the student}.
+    """
+
+    name: str
+    model: keras.Model
+    compared: dict
+
+
+def load_teacher(path, width, mapped, photos):
+    """Reads a teacher and scales it.
+
+    Args:
+      path: what `read_convolutions` reads, or an npz of the small VGG19 (`read_small`).
+      width: of the student.
+      mapped: layers to match through maps where the teacher has another width.
+      photos: iterable of uint8 [batch, size, size, 3], on which deviations are measured.
+
+    Raises:
+      WeightsError: it cannot be read, or has none of the layers.
+    """
+    path = Path(path)
+    convolutions = read_small(path) if _is_small(path) else read_convolutions(path)[0]
+    is_direct = convolutions["conv1_1"][0].shape[-1] == width
+    layers = [layer for layer in (PERCEPTUAL_LAYERS if is_direct else mapped) if layer in convolutions]
+    if not layers:
+        raise WeightsError(f"{path} has none of the layers {', '.join(mapped)}")
+    convolutions = {layer: convolutions[layer] for layer in PERCEPTUAL_LAYERS[: PERCEPTUAL_LAYERS.index(layers[-1]) + 1]}
+    model = _frozen(scale(convolutions, _deviations(convolutions, photos)), layers)
+    name = path.name.split(".")[0]
+    return Teacher(name, model, {layer: layer if is_direct else map_name(name, layer) for layer in layers})
+
+
+def map_name(teacher, layer):
+    """The student's output that is compared with a layer of a wider teacher."""
+    return f"{layer}_as_{teacher}"
+
+
+def read_small(path):
+    """Reads a small VGG19 in PyTorch's layout: conv0 (1x1, from RGB in [0, 1]), conv11 to conv51.
+
+    Its first two convolutions become one on BGR minus ImageNet's mean.
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        convolutions = {}
+        for layer in PERCEPTUAL_LAYERS:
+            name = layer.replace("_", "")
+            convolutions[layer] = (stored[f"{name}.weight"].transpose(2, 3, 1, 0), stored[f"{name}.bias"])
+        colour, shift = stored["conv0.weight"][:, :, 0, 0].T, stored["conv0.bias"]  # [rgb, out], [out]
+    kernel, bias = convolutions["conv1_1"]
+    colour, mean = colour[::-1] / 255, np.array(CAFFE_MEAN)
+    folded = np.einsum("pc,hwco->hwpo", colour, kernel)
+    bias = bias + np.einsum("c,hwco->o", mean @ colour + shift, kernel)
+    return {**convolutions, "conv1_1": (folded.astype(np.float32), bias.astype(np.float32))}
+
+
+def _is_small(path):
+    if path.suffix != ".npz" or not path.is_file():
+        return False
+    with np.load(path, allow_pickle=False) as stored:
+        return "conv0.weight" in stored.files
+
+
+def _deviations(convolutions, photos):
+    """{layer: float32 [channels]}: standard deviations of the responses, none near zero."""
+    layers = list(convolutions)
+    model = _frozen(convolutions, layers)
+    moments = tf.function(
+        lambda images: {
+            layer: (tf.reduce_mean(x, (0, 1, 2)), tf.reduce_mean(x * x, (0, 1, 2)))
+            for layer, x in model(tf.cast(images, tf.float32)).items()
+        }
+    )
+    batches = [moments(images) for images in photos]
+    deviations = {}
+    for layer in layers:
+        mean, square = np.mean([[part.numpy() for part in batch[layer]] for batch in batches], axis=0, dtype=np.float64)
+        deviation = np.sqrt(np.maximum(square - mean**2, 0))
+        deviations[layer] = np.maximum(deviation, _LEAST_SHARE * deviation.mean()).astype(np.float32)
+    return deviations
+
+
+def _frozen(convolutions, layers):
+    model = build_vgg19(convolutions["conv1_1"][0].shape[-1], "max", tuple(layers))
+    set_convolutions(model, convolutions)
+    model.trainable = False
+    return model

@@ -1,0 +1,184 @@
+"""The convolutions of a VGG19 in a file: read from any source into one form, {layer: (kernel, bias)}.
+
+Kernels are float32 [3, 3, in, out] and biases float32 [out], for pixels as BGR in 0-255 minus ImageNet's mean.
+Nothing is ever unpickled, and only tensors of the expected shapes are read.
+"""
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.errors import WeightsError
+from tfvision.models.layers import CAFFE_MEAN
+from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, block_of
+from tfvision.runs import atomic_path
+
+_FACTS = "facts"
+_MEAN_PREFIX = "mean/"
+_TORCHVISION_MEAN = np.array((0.485, 0.456, 0.406))  # red, green, blue, of a range of 1
+_TORCHVISION_DEVIATION = np.array((0.229, 0.224, 0.225))
+_SAFETENSORS_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+_MAX_HEADER_BYTES = 1 << 20
+
+
+def read_convolutions(path):
+    """Reads a VGG19 of any width.
+
+    Args:
+      path: an npz that `save_convolutions` wrote; Keras's weights of VGG19 (.weights.h5, or the .h5 that Keras
+        downloads), with or without top; or safetensors with torchvision's names (features.0.weight, ...) or
+        the paper's (conv1_1.weight, ..., for BGR minus mean as Caffe's).
+
+    Returns:
+      {layer: (kernel, bias)} in the network's order, perhaps not to its end, and a dict of facts:
+      "is_normalised", and where it is, "means" {layer: float32 [channels]} by which filters were divided.
+
+    Raises:
+      WeightsError: no such file, another kind, or not a VGG19.
+    """
+    path = Path(path)
+    readers = {".npz": _read_npz, ".h5": _read_keras, ".safetensors": _read_safetensors}
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist: give a file with the weights of VGG19 ({', '.join(readers)})")
+    if path.suffix not in readers:
+        raise WeightsError(f"{path} is not of a kind that is read: {', '.join(readers)} (pickles, .pth and .pt can run code: convert them)")
+    try:
+        convolutions, facts = readers[path.suffix](path)
+    except WeightsError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} is damaged or no {path.suffix} of a VGG19 ({str(error).splitlines()[0][:120]})") from error
+    _check(path, convolutions)
+    return convolutions, {"is_normalised": False, **facts}
+
+
+def save_convolutions(path, convolutions, facts, means=None, dtype="float16"):
+    """Writes an npz, atomically.
+
+    Args:
+      convolutions: {layer: (kernel, bias)}.
+      facts: JSON-able dict, e.g. what it was made from.
+      means: {layer: float32 [channels]} by which filters were divided, where they are normalised.
+      dtype: of the kernels.
+
+    Raises:
+      WeightsError: a value is too large for the dtype.
+    """
+    arrays = {}
+    for layer, (kernel, bias) in convolutions.items():
+        arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"] = np.asarray(kernel, dtype), np.asarray(bias, np.float32)
+        if not np.isfinite(arrays[f"{layer}/kernel"]).all():
+            raise WeightsError(f"{layer} has weights that {dtype} cannot hold: store float32")
+    arrays.update({_MEAN_PREFIX + layer: np.asarray(mean, np.float32) for layer, mean in (means or {}).items()})
+    facts = {**facts, "is_normalised": means is not None}
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
+
+
+def _read_npz(path):
+    with np.load(path, allow_pickle=False) as stored:
+        if _FACTS not in stored.files:
+            raise WeightsError(f"{path} was not written by `tfvision weights import`: give that command the original weights")
+        facts = json.loads(str(stored[_FACTS]))
+        layers = [layer for layer in LAYERS if f"{layer}/kernel" in stored.files]
+        convolutions = {layer: _pair(stored[f"{layer}/kernel"], stored[f"{layer}/bias"]) for layer in layers}
+        if facts["is_normalised"]:
+            facts["means"] = {layer: stored[_MEAN_PREFIX + layer] for layer in layers}
+    return convolutions, facts
+
+
+def _read_keras(path):
+    """Layers in the order of their names' numbers: conv2d, conv2d_1, ... or block1_conv1, block1_conv2, ..."""
+    import h5py
+
+    kernels = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and len(item.shape) == 4:
+            kernels[name] = item
+
+    convolutions = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+        for layer, name in zip(LAYERS, sorted(kernels, key=_by_numbers), strict=False):
+            kernel = kernels[name]
+            bias = next(item for item in kernel.parent.values() if isinstance(item, h5py.Dataset) and item.shape == kernel.shape[3:])
+            if max(kernel.shape) > 512:
+                raise WeightsError(f"{path} is no VGG19: {layer} has the shape {kernel.shape}")
+            convolutions[layer] = _pair(kernel[()], bias[()])
+    return convolutions, {}
+
+
+def _by_numbers(name):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _read_safetensors(path):
+    """A length of 8 bytes, a JSON header of that length {name: dtype, shape, offsets}, the values."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _MAX_HEADER_BYTES:
+            raise WeightsError(f"{path} is no safetensors file: its header claims {length} bytes")
+        header = json.loads(file.read(length))
+        is_torchvision = "features.0.weight" in header
+        names = _torchvision_names() if is_torchvision else LAYERS
+        convolutions = {}
+        for layer, name in zip(LAYERS, names, strict=True):
+            if f"{name}.weight" in header:
+                kernel, bias = (_tensor(file, 8 + length, header[f"{name}.{part}"]) for part in ("weight", "bias"))
+                convolutions[layer] = _pair(kernel.transpose(2, 3, 1, 0), bias)  # from out, in, height, width
+    if not convolutions:
+        raise WeightsError(f"{path} has neither torchvision's names (features.0.weight) nor the paper's (conv1_1.weight)")
+    if is_torchvision:
+        convolutions["conv1_1"] = _for_caffe_pixels(*convolutions["conv1_1"])
+    return convolutions, {}
+
+
+def _torchvision_names():
+    """features.0, 2, 5, 7, 10, ...: convolutions, ReLUs and pools are counted."""
+    place, names = 0, []
+    for count in BLOCKS:
+        names += [f"features.{place + 2 * number}" for number in range(count)]
+        place += 2 * count + 1
+    return names
+
+
+def _tensor(file, begin, entry):
+    low, high = entry["data_offsets"]
+    dtype = np.dtype(_SAFETENSORS_TYPES[entry["dtype"]])
+    if high - low != dtype.itemsize * np.prod(entry["shape"], dtype=object):
+        raise ValueError(f"a tensor of shape {entry['shape']} claims {high - low} bytes")
+    file.seek(begin + low)
+    values = np.frombuffer(file.read(high - low), dtype)
+    if entry["dtype"] == "BF16":  # the upper half of a float32
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.reshape(entry["shape"])
+
+
+def _for_caffe_pixels(kernel, bias):
+    """A first convolution on RGB in [0, 1], normalised as torchvision does -> one on BGR minus Caffe's mean."""
+    scaled = kernel / (255 * _TORCHVISION_DEVIATION)[:, None]
+    shift = np.array(CAFFE_MEAN)[::-1] - 255 * _TORCHVISION_MEAN
+    return _pair(scaled[:, :, ::-1], bias + np.einsum("hwio,i->o", scaled, shift))
+
+
+def _pair(kernel, bias):
+    return np.ascontiguousarray(kernel, np.float32), np.ascontiguousarray(bias, np.float32)
+
+
+def _check(path, convolutions):
+    if not convolutions:
+        raise WeightsError(f"{path} holds no convolutions: it is no VGG19")
+    width = convolutions["conv1_1"][0].shape[-1] if "conv1_1" in convolutions else 0
+    channels = 3
+    for layer, name in zip(convolutions, LAYERS, strict=False):
+        kernel, bias = convolutions[layer]
+        expected = (3, 3, channels, width * CHANNELS[block_of(name) - 1])
+        if layer != name or kernel.shape != expected or bias.shape != expected[3:]:
+            raise WeightsError(f"{path} is no VGG19: {name} should have the shape {expected}, {layer} has {kernel.shape}")
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise WeightsError(f"{path} is damaged: {layer} holds values that are not finite")
+        channels = expected[3]

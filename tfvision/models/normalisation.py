@@ -1,0 +1,88 @@
+"""The normalised network: every filter answers with 1 on average, over images and positions.
+
+Source: READINGS, section 3. Scaling a filter by a positive factor commutes with ReLU and with pooling, so the
+next layer's kernel undoes it, and all that lies downstream keeps its meaning.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.data.pipeline import ViewSettings, evaluation_batches
+from tfvision.errors import DataError
+from tfvision.models.vgg19 import block_of, build_vgg19, set_convolutions
+
+_LEAST_SHARE = 1e-3  # of its layer's mean response: a filter that answers less is scaled as if it answered so much
+
+
+def normalise(convolutions, images, pooling="avg", on_image=None):
+    """Scales each filter so that its mean post-ReLU response over images and positions is 1.
+
+    Args:
+      convolutions: {layer: (kernel [3, 3, in, out], bias [out])}.
+      images: iterable of uint8 or float RGB 0-255 [height, width, 3], of any sizes.
+      pooling: of the network that is measured, "avg" or "max".
+      on_image: called without arguments after each image.
+
+    Returns:
+      The scaled convolutions, and {layer: float32 [out]}, the means by which filters were divided: the
+      original's responses are the scaled network's times these.
+    """
+    means = mean_responses(convolutions, images, pooling, on_image)
+    return scale(convolutions, means), means
+
+
+def scale(convolutions, means):
+    """Divides each filter by its mean, and multiplies what the next layer takes from it."""
+    scaled, previous = {}, np.ones(3, np.float32)
+    for layer, (kernel, bias) in convolutions.items():
+        scaled[layer] = (kernel * previous[:, None] / means[layer], bias / means[layer])
+        previous = means[layer]
+    return scaled
+
+
+def unscale(convolutions, means):
+    """The convolutions before `scale`."""
+    return scale(convolutions, {layer: 1 / mean for layer, mean in means.items()})
+
+
+def mean_responses(convolutions, images, pooling="avg", on_image=None):
+    """{layer: float32 [channels]}, means of the responses over images and positions, none near zero.
+
+    Raises DataError where there is no image.
+    """
+    width = next(iter(convolutions.values()))[0].shape[-1]
+    model = build_vgg19(width, pooling, tuple(convolutions))
+    set_convolutions(model, convolutions)
+    run = tf.function(
+        lambda image: {layer: tf.reduce_sum(response, (0, 1, 2)) for layer, response in model(image).items()},
+        input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)],
+    )
+    sums, positions = dict.fromkeys(convolutions, 0.0), dict.fromkeys(convolutions, 0)
+    for image in images:
+        for layer, total in run(np.asarray(image, np.float32)[None]).items():
+            sums[layer] = sums[layer] + total.numpy().astype(np.float64)
+            positions[layer] += _positions(image.shape, layer)
+        if on_image:
+            on_image()
+    if not all(positions.values()):
+        raise DataError("no photo could be read, so no mean response is known: give photos that `tfvision stylize` reads")
+    return {layer: _guarded(sums[layer] / positions[layer]) for layer in convolutions}
+
+
+def whole_photos(manifest, size_px, broken):
+    """The centres of photos, for `normalise`: uint8 [size, size, 3] each; broken ones are left out and recorded."""
+    settings = ViewSettings(("whole",), size_px)
+    for batch in evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, 1, broken):
+        if batch["weight"][0] > 0:
+            yield batch["views"]["whole"][0].numpy()
+
+
+def _positions(shape, layer):
+    halvings = block_of(layer) - 1
+    return (shape[0] >> halvings) * (shape[1] >> halvings)
+
+
+def _guarded(mean):
+    """Filters that hardly ever answer keep their size, where dividing would blow up what they answer to other images."""
+    least = _LEAST_SHARE * mean.mean() if mean.any() else 1.0
+    return np.maximum(mean, least).astype(np.float32)

@@ -1,0 +1,102 @@
+"""The perceptual network by name: VGG19 where its weights can be had, else vgg19_slim, which tfvision ships."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+from tfvision.errors import RecipeError, WeightsError
+from tfvision.models.convolutions import read_convolutions
+from tfvision.models.normalisation import normalise, unscale
+from tfvision.models.vgg19 import CONTENT_LAYER, STYLE_LAYERS, build_vgg19, set_convolutions
+from tfvision.models.weights import SHIPPED, WEIGHTS_VARIABLE, cached_weights, keras_cache, local_weights
+
+_HOW_TO_GET_VGG19 = (
+    "with a connection, `--network vgg19` downloads it; offline, put vgg19.weights.h5 (no top) into a folder "
+    f"and set {WEIGHTS_VARIABLE} to it, or `tfvision weights import FILE --photos DIR`"
+)
+_SPECIMENS = 12  # drawings on which VGG19 is normalised where it was not imported with photos
+_SPECIMEN_SIZE_PX = 192
+
+
+def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling="avg", is_normalised=True):
+    """Loads a perceptual network.
+
+    Args:
+      network: "auto" (VGG19 where its weights are on this machine, else vgg19_slim), "vgg19" (downloaded by
+        Keras where needed), "vgg19_slim", or a path that `read_convolutions` reads.
+      taps: names from models.vgg19.LAYERS.
+      pooling: "avg" or "max".
+      is_normalised: whether filters are scaled to a mean response of 1; weights that are not are normalised
+        on a few of the built-in specimens, those that are have it undone.
+
+    Returns:
+      (model, name, sentence): keras.Model as of `build_vgg19`, frozen; "vgg19", "vgg19_slim" or the file's
+      name; one sentence for people on what was loaded and, for "auto", how to get VGG19.
+
+    Raises:
+      RecipeError: an unknown network, tap or pooling.
+      WeightsError: the weights cannot be had or do not fit.
+    """
+    path, name, sentence = find_weights(network)
+    convolutions, facts = read_convolutions(path)
+    if is_normalised and not facts["is_normalised"]:
+        convolutions, _ = normalise(convolutions, specimens(), pooling)
+        sentence += ", normalised on built-in drawings (`tfvision weights import` does it on photos)"
+    elif facts["is_normalised"] and not is_normalised:
+        convolutions = unscale(convolutions, facts["means"])
+    width = convolutions["conv1_1"][0].shape[-1]
+    model = build_vgg19(width, pooling, taps, name=name.split(".")[0])
+    set_convolutions(model, convolutions, str(path))
+    model.trainable = False
+    return model, name, sentence
+
+
+def find_weights(network):
+    """(path, name, sentence) of a network's weights, as `load_perceptual` chooses them. Raises as it does."""
+    if network == "vgg19_slim":
+        return SHIPPED["vgg19_slim"], network, "network vgg19_slim, shipped with tfvision"
+    if network in ("auto", "vgg19"):
+        path = _local_vgg19()
+        if path or network == "vgg19":
+            path = path or _download()
+            return path, "vgg19", f"network VGG19 ({path})"
+        return SHIPPED["vgg19_slim"], "vgg19_slim", f"network vgg19_slim, since VGG19's weights are not on this machine: {_HOW_TO_GET_VGG19}"
+    if Path(network).suffix:
+        return Path(network), Path(network).name, f"network of {network}"
+    raise RecipeError(f"network must be auto, vgg19, vgg19_slim or a file of weights, got {network!r}")
+
+
+def import_path():
+    """Where `weights import` puts a VGG19 so that it is found: $TFVISION_WEIGHTS, else Keras's cache."""
+    folder = os.environ.get(WEIGHTS_VARIABLE)
+    return (Path(folder) if folder else keras_cache()) / "vgg19.npz"
+
+
+def specimens(count=_SPECIMENS, size_px=_SPECIMEN_SIZE_PX):
+    """The centres of a few of the built-in drawings, always the same: uint8 [size, size, 3] each."""
+    from tfvision.data.specimens import LINEAGES, draw_specimen
+
+    names = list(LINEAGES)
+    for number, species in enumerate(names[:: len(names) // count][:count], 1):
+        drawn = draw_specimen(species, number)
+        top = (len(drawn) - size_px) // 2
+        yield drawn[top : top + size_px, top : top + size_px]
+
+
+def _local_vgg19():
+    return local_weights("vgg19") or cached_weights("vgg19")
+
+
+def _download():
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints what it downloads
+            keras.applications.VGG19(weights="imagenet", include_top=False)
+    except Exception as error:  # urllib, ssl and Keras raise many kinds
+        raise WeightsError(f"VGG19's weights could not be downloaded: {_HOW_TO_GET_VGG19}; or use vgg19_slim") from error
+    path = cached_weights("vgg19")
+    if path is None:
+        raise WeightsError(f"Keras did not put VGG19's weights into {keras_cache()}: give the file that it downloaded as the network")
+    return path

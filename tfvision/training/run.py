@@ -1,0 +1,165 @@
+"""A training's folder on disk, and its beginning, going on and giving up, whatever is trained."""
+
+import dataclasses
+import functools
+import platform
+import shutil
+import tempfile
+import typing
+from pathlib import Path
+
+from tfvision import __version__
+from tfvision.errors import RecipeError, RunError
+from tfvision.runs import read_json, write_json
+from tfvision.training.recipes import TrainingRecipe, from_json
+
+RUNS_FOLDER = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The files of a run, read when asked for. An application derives its own, with its name and its recipe's class.
+
+    Attributes:
+      folder: the run.
+      chief_folder: of the first of several workers, whose checkpoint all read; None = folder.
+    """
+
+    APPLICATION: typing.ClassVar[str] = ""
+    COMMAND: typing.ClassVar[str] = ""  # that trains it
+    RECIPE: typing.ClassVar[type] = TrainingRecipe
+
+    folder: Path
+    chief_folder: Path | None = None
+
+    @classmethod
+    def open(cls, folder):
+        """Opens a finished run. Raises RunError where there is none."""
+        run = cls(Path(folder))
+        run._check_application()
+        if not run.weights_path.is_file():
+            raise RunError(f"{folder} is not finished: go on with `{cls.COMMAND} --run {folder} --resume`")
+        return run
+
+    @classmethod
+    def start(cls, folder, worker, recipe, facts):
+        """Begins a run in a new folder; None = runs/APPLICATION, or the next free one.
+
+        Args:
+          worker: number of this worker; all but the first write to a folder that is thrown away.
+          recipe: cls.RECIPE.
+          facts: what recipe.json holds besides; JSON-able.
+
+        Raises:
+          RunError: the folder holds a run.
+        """
+        run = cls.of_worker(folder or new_run_folder(cls.APPLICATION), worker)
+        if run.recipe_path.exists():
+            raise RunError(f"{run.folder} holds a run already: go on with --resume, or choose another --run")
+        write_json(run.recipe_path, {"application": cls.APPLICATION, **facts, "recipe": recipe, "versions": versions()})
+        return run
+
+    @classmethod
+    def resume(cls, folder, worker):
+        """Opens a run to go on with. Raises RunError."""
+        if folder is None:
+            raise RunError("--resume needs --run DIR, the run to go on with")
+        run = cls.of_worker(folder, worker)
+        if worker:
+            write_json(run.recipe_path, cls(Path(folder)).facts)
+        run._check_application()
+        return run
+
+    @classmethod
+    def of_worker(cls, folder, worker):
+        """The run of a worker: the first writes the run itself, each other a temporary folder that is thrown away."""
+        folder = Path(folder)
+        if worker == 0:
+            return cls(folder)
+        return cls(Path(tempfile.mkdtemp(prefix="tfvision-worker-")), chief_folder=folder)
+
+    def give_up(self):
+        """Nothing was trained: frees the folder for another try."""
+        for path in self.first_files:
+            path.unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def finish(self, metrics):
+        """Writes the metrics, with which a run is finished, and removes what only a resumption needed."""
+        write_json(self.metrics_path, metrics)
+        shutil.rmtree(self.checkpoint_path.parent if self.chief_folder is None else self.folder, ignore_errors=True)
+
+    def finished_metrics(self):
+        """The metrics where the run (the chief's, for a worker) is finished, else None."""
+        path = type(self)(self.chief_folder or self.folder).metrics_path
+        return read_json(path) if path.exists() else None
+
+    @functools.cached_property
+    def facts(self):
+        """What recipe.json holds: application, source, recipe, versions."""
+        return read_json(self.recipe_path)
+
+    @property
+    def recipe(self):
+        """The recipe."""
+        return from_json(self.facts["recipe"], self.RECIPE) if self.facts else self.RECIPE()
+
+    @property
+    def first_files(self):
+        """What is written before anything is trained."""
+        return [self.recipe_path]
+
+    @property
+    def recipe_path(self):
+        return self.folder / "recipe.json"
+
+    @property
+    def weights_path(self):
+        return self.folder / "model.weights.h5"
+
+    @property
+    def metrics_path(self):
+        return self.folder / "metrics.json"
+
+    @property
+    def checkpoint_path(self):
+        return (self.chief_folder or self.folder) / "checkpoints" / "latest.npz"
+
+    @property
+    def last_good_path(self):
+        return self.folder / "last_good.weights.h5"
+
+    @property
+    def logs_path(self):
+        return self.folder / "logs"
+
+    def _check_application(self):
+        application = self.facts.get("application")
+        if application != self.APPLICATION:
+            raise RunError(f"{self.folder} is a run of {application!r}, not of {self.APPLICATION}")
+
+
+def new_run_folder(application):
+    """runs/APPLICATION, or the first free runs/APPLICATION-N."""
+    number = 1
+    while (folder := RUNS_FOLDER / (application if number == 1 else f"{application}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def settle_recipe(recipe, strategy):
+    """The recipe with its precision chosen for this machine. Raises RecipeError where the batch fits no replicas."""
+    from tfvision.training.loop import resolve_precision
+
+    if recipe.batch_size % strategy.num_replicas_in_sync:
+        raise RecipeError(f"batch_size {recipe.batch_size} must be a multiple of the {strategy.num_replicas_in_sync} replicas")
+    return dataclasses.replace(recipe, precision=resolve_precision(recipe.precision))
+
+
+def versions():
+    """Of what computes, for recipe.json."""
+    import keras
+    import tensorflow as tf
+
+    return {"tfvision": __version__, "tensorflow": tf.__version__, "keras": keras.__version__, "python": platform.python_version()}
