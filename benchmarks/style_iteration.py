@@ -8,33 +8,12 @@ product of TensorFlow's in the same run. VGG19 has random weights here: they do 
 
 import dataclasses
 import os
-import time
 
 import click
+from machine import matrix_product_rate, median_seconds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-
-def median_seconds(function, times=5):
-    """The median of some calls, after one that is not counted."""
-    function()
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        function()
-        taken.append(time.perf_counter() - started)
-    return sorted(taken)[times // 2]
-
-
-def matmul_rate(is_half):
-    """Operations a second of a product of two 3072 x 3072 matrices."""
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": is_half})
-    matrix = tf.random.normal([3072, 3072])
-    product = tf.function(lambda a: tf.reduce_sum(tf.matmul(tf.nn.relu(tf.matmul(a, a)), a)))
-    return 2 * 2 * 3072**3 / median_seconds(lambda: product(matrix).numpy())
 
 
 def operations(width, height, breadth):
@@ -55,6 +34,7 @@ def operations(width, height, breadth):
 def main(size):
     """Print a table: milliseconds of loss and gradient, their limit, and the ratio."""
     import numpy as np
+    import tensorflow as tf
 
     from tfvision.apps.style.objective import Objective
     from tfvision.apps.style.presets import get_preset
@@ -67,7 +47,8 @@ def main(size):
     print(f"{breadth} x {height} px\n{'network':<12}{'precision':<11}{'GFLOP':>7}{'ms':>8}{'GFLOP/s':>9}{'matmul GFLOP/s':>16}{'of the limit':>14}")
     for name, width in {"vgg19": 64, "vgg19_slim": 16}.items():
         for precision in ("float32", "bfloat16"):
-            rate = matmul_rate(precision == "bfloat16")
+            tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"})
+            rate = matrix_product_rate()
             objective = Objective(build_vgg19(width, "avg", (CONTENT_LAYER, *STYLE_LAYERS)), preset)
             targets = objective.targets(photo, [painting], [1.0])
             seconds = median_seconds(lambda: objective.evaluate(image, targets))  # noqa: B023

@@ -125,7 +125,7 @@ def stylize(context, files, out, preset, settings, blend, masks, colour, frames,
 def reconstruct(context, kind, image, layers, out, preset, settings, resume, preview, no_browser, as_json, **changes):
     """Show what layers know of IMAGE: its content, or its style (the paper's figure 1).
 
-    
+    \b
     tfvision reconstruct content photo.jpg --layer conv4_1
     tfvision reconstruct style painting.jpg --layer conv1_1,conv2_1,conv3_1
     tfvision reconstruct style painting.jpg --size 256     # all five, side by side
@@ -149,7 +149,7 @@ def reconstruct(context, kind, image, layers, out, preset, settings, resume, pre
 def style_sheet(context, photo, painting, out, preset, settings, resume, preview, no_browser, as_json, **changes):
     """Render PHOTO in twenty ways: five subsets of layers by four weights of its content (the paper's figure 3).
 
-    
+    \b
     tfvision style-sheet photo.jpg painting.jpg --size 256
     """
     from tfvision.apps.style.figures import style_sheet_file

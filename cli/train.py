@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.cli.main import comma_separated, print_json
+from tfvision.cli.main import comma_separated, key_values, print_json
 
 
 @click.group()
@@ -10,20 +10,10 @@ def train():
     """Train a model: species, a stylizer, vgg19-slim."""
 
 
-def _settings(context, parameter, pairs):
-    settings = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise click.BadParameter(f"expected key=value, got {pair!r}")
-        settings[key.strip()] = value.strip()
-    return settings
-
-
 @train.command()
 @click.argument("source", required=False)
 @click.option("--recipe", help="small (default), paper-baseline, paper-multiview, paper-hierarchical or specimens.")
-@click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--weights", help="imagenet, none, auto or a .weights.h5 file: the same as --set weights=...")
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first: department,coarse,fine.")
 @click.option("--run", help="The run folder. [default: runs/species, or the next free one]")
@@ -62,7 +52,7 @@ def species(source, recipe, settings, weights, ranks, run, resume, seed, as_json
 @train.command()
 @click.argument("painting", required=False)
 @click.option("--photos", help="A folder of photos to learn on (some hundred; labels are not needed), or a manifest.csv.")
-@click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--network", help="The perceptual network: auto, vgg19, vgg19_slim or a file: the same as --set network=...")
 @click.option("--run", help="The run folder. [default: runs/stylizer, or the next free one]")
 @click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
@@ -95,7 +85,7 @@ def stylizer(painting, photos, settings, network, run, resume, seed, as_json):
 @train.command("vgg19-slim")
 @click.argument("photos", required=False)
 @click.option("--teacher", "teachers", multiple=True, help="Weights of a VGG19, or of a small one; repeatable.")
-@click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--run", default="runs/vgg19-slim", show_default=True, help="The run folder.")
 @click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
 @click.option("--seed", type=int, help="Of the split, the order and all random numbers.")

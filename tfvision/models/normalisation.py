@@ -11,11 +11,13 @@ from tfvision.data.pipeline import ViewSettings, evaluation_batches
 from tfvision.errors import DataError
 from tfvision.models.vgg19 import block_of, build_vgg19, set_convolutions
 
-_LEAST_SHARE = 1e-3  # of its layer's mean response: a filter that answers less is scaled as if it answered so much
+# Of its layer's mean response: a filter that answers less is scaled as if it answered so much. Brought to 1, a filter
+# that fires at one position in a thousand would rule eq. 4, which grows with the fourth power.
+LEAST_SHARE = 0.1
 
 
 def normalise(convolutions, images, pooling="avg", on_image=None):
-    """Scales each filter so that its mean post-ReLU response over images and positions is 1.
+    """Scales each filter so that its mean post-ReLU response over images and positions is 1; less for one that hardly answers.
 
     Args:
       convolutions: {layer: (kernel [3, 3, in, out], bias [out])}.
@@ -66,7 +68,7 @@ def mean_responses(convolutions, images, pooling="avg", on_image=None):
             on_image()
     if not all(positions.values()):
         raise DataError("no photo could be read, so no mean response is known: give photos that `tfvision stylize` reads")
-    return {layer: _guarded(sums[layer] / positions[layer]) for layer in convolutions}
+    return {layer: guarded(sums[layer] / positions[layer]) for layer in convolutions}
 
 
 def whole_photos(manifest, size_px, broken):
@@ -82,7 +84,7 @@ def _positions(shape, layer):
     return (shape[0] >> halvings) * (shape[1] >> halvings)
 
 
-def _guarded(mean):
-    """Filters that hardly ever answer keep their size, where dividing would blow up what they answer to other images."""
-    least = _LEAST_SHARE * mean.mean() if mean.any() else 1.0
-    return np.maximum(mean, least).astype(np.float32)
+def guarded(size):
+    """Sizes of a layer's responses, float [channels], none below the least share of their mean -> float32."""
+    least = LEAST_SHARE * size.mean() if size.any() else 1.0
+    return np.maximum(size, least).astype(np.float32)

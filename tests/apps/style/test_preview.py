@@ -19,7 +19,7 @@ RED, BLUE = (np.full((30, 40, 3), colour, np.uint8) for colour in ((250, 0, 0), 
 
 def progress(iteration=1, picture=RED):
     losses = {"content_loss": 3.0 / iteration, "style_loss": 2.0 / iteration, "total_loss": 5.0 / iteration}
-    return Progress(scale=1, scales=2, iteration=iteration, iterations=20, **losses, picture=lambda: picture)
+    return Progress(scale=1, scales=2, iteration=iteration, iterations=20, evaluations=iteration, **losses, picture=lambda: picture)
 
 
 def ask(url, path, host=None):

@@ -13,7 +13,7 @@ PICTURE = np.full((4, 4, 3), 9, np.uint8)
 
 def progress(scale, iteration, scales=2, iterations=30):
     losses = {"content_loss": 1.0, "style_loss": 2.0, "total_loss": 41.0}
-    return Progress(scale=scale, scales=scales, iteration=iteration, iterations=iterations, **losses, picture=lambda: PICTURE)
+    return Progress(scale=scale, scales=scales, iteration=iteration, iterations=iterations, evaluations=iteration, **losses, picture=lambda: PICTURE)
 
 
 @pytest.fixture

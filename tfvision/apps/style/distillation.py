@@ -35,6 +35,7 @@ from tfvision.training.schedules import steps_in
 APPLICATION = "vgg19-slim"
 WEIGHTS_NAME = "vgg19_slim.npz"
 _CONTRAST = 1 / 32  # of the student's pixels while it learns
+_LEAST_DEVIATION = 0.5  # of a teacher's filter that counts for correlations: 1 by its scaling, less where it hardly answers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +102,8 @@ def train_vgg19_slim(photos=None, teachers=(), settings=None, run="runs/vgg19-sl
       callbacks: more keras.callbacks.Callback.
 
     Returns:
-      dict: "run", "weights" (path), "images", "seconds", "correlation" {teacher: {layer: mean over channels of
-      Pearson's correlation with the teacher's responses, on held-out photos}}.
+      dict: "run", "weights" (path), "images", "seconds", "correlation" {teacher: {layer: mean over the
+      teacher's filters that answer of Pearson's correlation with their responses, on held-out photos}}.
 
     Raises:
       UserError: photos, teachers, recipe or storage, each with the way out.
@@ -216,7 +217,7 @@ def distillation_loss(student, teachers):
 
 
 def correlations(student, teachers, batches):
-    """{teacher: {layer: mean over channels of Pearson's correlation over images and positions}}."""
+    """{teacher: {layer: mean over the teacher's filters that answer of Pearson's correlation over images and positions}}."""
     sums = {}
     for batch in batches:
         images = tf.boolean_mask(images_of(batch), batch["weight"] > 0)
@@ -291,7 +292,9 @@ def _moments(answers, wanted):
 
 
 def _correlation(moments):
-    count, x, y, xx, yy, xy = moments
+    count, _, y, _, yy, _ = moments
+    answers = count * yy - y * y >= (count * _LEAST_DEVIATION) ** 2
+    count, x, y, xx, yy, xy = moments[:, answers]
     spread = np.sqrt(np.maximum(count * xx - x * x, 0) * np.maximum(count * yy - y * y, 0))
     return np.divide(count * xy - x * y, spread, out=np.zeros_like(x), where=spread > 0)
 

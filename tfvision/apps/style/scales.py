@@ -7,6 +7,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
+from tfvision.apps.style.pictures import fitted_size
 from tfvision.apps.style.presets import SMALLEST_SIZE, START_NOISE
 
 _NOISE_LEVELS = 60.0  # standard deviation of white noise around mid-grey
@@ -32,13 +33,13 @@ class Scales:
 
     def shape(self, scale):
         """(height, width) of the picture at a scale."""
-        return fitted_shape(*self._template.shape[:2], self._scales[scale][0])
+        return fitted_size(*self._template.shape[:2], self._scales[scale][0])
 
     def targets(self, objective, scale):
         """Targets of the objective at a scale."""
         shape = self.shape(scale)
         size = max(SMALLEST_SIZE, self._scales[scale][0] * self._preset.painting_scale)
-        paintings = [resize(painting, fitted_shape(*painting.shape[:2], size)) for painting in self._paintings]
+        paintings = [resize(painting, fitted_size(*painting.shape[:2], size)) for painting in self._paintings]
         masks = None if self._masks is None else np.stack([resize(mask[..., None], shape)[..., 0] for mask in self._masks])
         previous = tuple(resize(frame, shape) for frame in self._previous)
         return objective.targets(resize(self._template, shape), paintings, self._weights, masks, previous)
@@ -71,12 +72,6 @@ class Scales:
         for array in (self._photo, *self._paintings, self._weights, self._masks, self._initial, *self._previous):
             digest.update(b"-" if array is None else str(np.shape(array)).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-def fitted_shape(height, width, size):
-    """(height, width) with the longer side `size` pixels."""
-    scale = size / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def resize(image, shape):

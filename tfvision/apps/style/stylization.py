@@ -13,8 +13,9 @@ import tensorflow as tf
 from tfvision.apps.style.memory import check_memory
 from tfvision.apps.style.objective import Objective
 from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent
+from tfvision.apps.style.pictures import fitted_size
 from tfvision.apps.style.presets import SMALLEST_SIZE
-from tfvision.apps.style.scales import Scales, fitted_shape
+from tfvision.apps.style.scales import Scales
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.models.perceptual import load_perceptual
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
@@ -27,6 +28,7 @@ class Progress:
     Attributes:
       scale, scales: number of this scale, from 1, and how many there are.
       iteration, iterations: done, and at most to be done, over all scales.
+      evaluations: of the objective, over all scales.
       content_loss, style_loss: eq. 1 (averaged where the preset says so) and eq. 5, not weighted.
       total_loss: what is minimised.
       picture: a function that returns the picture now, uint8 [height, width, 3].
@@ -36,6 +38,7 @@ class Progress:
     scales: int
     iteration: int
     iterations: int
+    evaluations: int
     content_loss: float
     style_loss: float
     total_loss: float
@@ -84,7 +87,7 @@ def stylize(photo, paintings, preset, *, weights=None, masks=None, initial=None,
     _check_pictures(photo, paintings, preset)
     objective, network = _open_objective(dataclasses.replace(preset, seed=0))
     template = photo if photo is not None else paintings[0]
-    check_memory(preset, objective.channels, *fitted_shape(*template.shape[:2], preset.size))
+    check_memory(preset, objective.channels, *fitted_size(*template.shape[:2], preset.size))
     scales = Scales(photo, paintings, preset, _shares(weights, paintings), _region_shares(masks, photo, paintings), initial, previous)
     descents = _Descents(scales, objective, preset, on_iteration, state_path and Path(state_path))
     picture = as_picture(descents.run())
@@ -172,6 +175,7 @@ class _Descents:
             len(planned),
             sum(planned[:scale]) + descent.iteration,
             sum(planned),
+            sum(self.evaluations),
             descent.last.content,
             descent.last.style,
             descent.last.total,
@@ -225,7 +229,7 @@ def _check_picture(what, picture, preset):
     if min(height, width) < SMALLEST_SIZE:
         raise DataError(f"the {what} is {width} x {height} pixels: at least {SMALLEST_SIZE} on each side are needed")
     scale = preset.painting_scale if what == "painting" else 1
-    smallest = min(fitted_shape(height, width, preset.size * scale))
+    smallest = min(fitted_size(height, width, preset.size * scale))
     if smallest < SMALLEST_SIZE:
         raise DataError(
             f"the {what} is {width} x {height} pixels, too narrow: at size {preset.size} its shorter side would have {smallest} pixels, "

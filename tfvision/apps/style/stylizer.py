@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.style.painting_loss import PaintingLoss
+from tfvision.apps.style.pictures import fitted_size, resized
+from tfvision.apps.style.presets import SMALLEST_SIZE
 from tfvision.apps.style.stylizer_run import StylizerRecipe, StylizerRun
 from tfvision.data.decoding import read_pixels
 from tfvision.data.manifest import write_csv_text
@@ -159,14 +161,11 @@ def _started_run(folder, worker, painting, photos, recipe, settings):
 
 def _read_painting(path, size):
     """uint8 [h, w, 3] whose longer side is `size`."""
-    import PIL.Image
-
-    image = PIL.Image.fromarray(read_pixels(path))
-    factor = size / max(image.size)
-    height, width = (max(1, round(side * factor)) for side in (image.height, image.width))
-    if min(height, width) < 16:
-        raise DataError(f"{path} is {image.width} x {image.height}: too narrow a painting, crop it")
-    return np.asarray(image.resize((width, height), PIL.Image.Resampling.LANCZOS))
+    pixels = read_pixels(path)
+    height, width = fitted_size(*pixels.shape[:2], size)
+    if min(height, width) < SMALLEST_SIZE:
+        raise DataError(f"{path} is {pixels.shape[1]} x {pixels.shape[0]}: too narrow a painting, crop it")
+    return resized(pixels, height, width)
 
 
 def _painting_of(run):

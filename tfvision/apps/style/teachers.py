@@ -15,10 +15,8 @@ import tensorflow as tf
 from tfvision.errors import WeightsError
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.layers import CAFFE_MEAN
-from tfvision.models.normalisation import scale
+from tfvision.models.normalisation import guarded, scale
 from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, build_vgg19, set_convolutions
-
-_LEAST_SHARE = 1e-3  # of the layer's mean deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +102,7 @@ def _deviations(convolutions, photos):
     deviations = {}
     for layer in layers:
         mean, square = np.mean([[part.numpy() for part in batch[layer]] for batch in batches], axis=0, dtype=np.float64)
-        deviation = np.sqrt(np.maximum(square - mean**2, 0))
-        deviations[layer] = np.maximum(deviation, _LEAST_SHARE * deviation.mean()).astype(np.float32)
+        deviations[layer] = guarded(np.sqrt(np.maximum(square - mean**2, 0)))
     return deviations
 
 
