@@ -49,7 +49,7 @@ def main(size):
         for precision in ("float32", "bfloat16"):
             tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"})
             rate = matrix_product_rate()
-            objective = Objective(build_vgg19(width, "avg", (CONTENT_LAYER, *STYLE_LAYERS)), preset)
+            objective = Objective(build_vgg19(width, "avg", (CONTENT_LAYER, *STYLE_LAYERS), edge=preset.edge), preset)
             targets = objective.targets(photo, [painting], [1.0])
             seconds = median_seconds(lambda: objective.evaluate(image, targets))  # noqa: B023
             work = operations(width, height, breadth)

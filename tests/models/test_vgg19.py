@@ -7,6 +7,7 @@ from scipy.signal import correlate
 from tfvision.errors import RecipeError, WeightsError
 from tfvision.models.vgg19 import (
     CONTENT_LAYER,
+    EDGES,
     LAYERS,
     PERCEPTUAL_LAYERS,
     STYLE_LAYERS,
@@ -80,6 +81,17 @@ def test_the_gradient_with_respect_to_the_picture_is_finite():
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
+def test_a_repeated_edge_shows_no_frame_where_zeros_do():
+    photo = tf.fill([1, 48, 64, 3], 200.0)  # one colour: every response should be alike
+    spread = {}
+    for edge in EDGES:
+        keras.utils.set_random_seed(0)
+        model = build_vgg19(2, "avg", STYLE_LAYERS, edge=edge)
+        spread[edge] = {layer: np.ptp(response, axis=(1, 2)).max() / np.max(response) for layer, response in model(photo).items()}
+    assert max(spread["repeat"].values()) < 1e-5
+    assert min(spread["zero"].values()) > 0.1
+
+
 def test_the_base_of_the_catalogue_has_the_same_convolutions():
     base, model = build_vgg19_base(64, 2), build_vgg19(2, taps=LAYERS)
     set_convolutions(model, convolutions_of(base))
@@ -94,6 +106,7 @@ def test_the_base_of_the_catalogue_has_the_same_convolutions():
         ({"pooling": "mean"}, "pooling must be one of max, avg, got 'mean'"),
         ({"taps": ("conv1_3",)}, "layers must be of conv1_1, .*, got 'conv1_3'"),
         ({"taps": ()}, "got none"),
+        ({"edge": "wrap"}, "edge must be one of zero, repeat, got 'wrap'"),
     ],
 )
 def test_mistakes_are_named(arguments, message):

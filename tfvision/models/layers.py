@@ -1,9 +1,13 @@
 """Layers that Keras lacks or has differently on the two stacks."""
 
+import sys
+
 import keras
 import tensorflow as tf
 
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
+TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # red, green, blue, of a range of 1
+TORCHVISION_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @keras.utils.register_keras_serializable("tfvision")
@@ -59,6 +63,90 @@ class CaffePixels(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("tfvision")
+class TorchvisionPixels(keras.layers.Layer):
+    """RGB in 0-255 -> each colour with ImageNet's mean 0 and deviation 1, as torchvision's networks were trained."""
+
+    def call(self, inputs):
+        deviation = tf.constant(TORCHVISION_DEVIATION, inputs.dtype)
+        return inputs / (255 * deviation) - tf.constant(TORCHVISION_MEAN, inputs.dtype) / deviation
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class ApplicationPixels(keras.layers.Layer):
+    """RGB in 0-255 -> what a network of keras.applications was trained on, by the preprocess_input beside it.
+
+    Args:
+      application: the network's function in keras.applications, e.g. "ResNet50V2".
+    """
+
+    def __init__(self, application, **kwargs):
+        super().__init__(**kwargs)
+        self.application = application
+
+    def call(self, inputs):
+        return sys.modules[getattr(keras.applications, self.application).__module__].preprocess_input(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "application": self.application}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class GroupedConvolution(keras.layers.Layer):
+    """A convolution whose channels are parted into groups that do not see each other, stride 1, padded to the same size.
+
+    Keras's own cannot be trained on a processor. Source: Krizhevsky and others, section 3.5.
+
+    Args:
+      filters: channels out, of all groups together.
+      kernel_size: pixels a side.
+      groups: 1 = an ordinary convolution.
+    """
+
+    def __init__(self, filters, kernel_size, groups, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.groups = groups
+
+    def build(self, input_shape):
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1] // self.groups, self.filters)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer="he_normal")
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        kernels = tf.split(tf.cast(self.kernel, inputs.dtype), self.groups, axis=-1)
+        parts = tf.split(inputs, self.groups, axis=-1)
+        seen = [tf.nn.conv2d(part, kernel, 1, "SAME") for part, kernel in zip(parts, kernels, strict=True)]
+        return tf.concat(seen, axis=-1) + tf.cast(self.bias, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:3], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size, "groups": self.groups}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Each response divided by (1 + 1e-4 / 5 * the squares of five neighbouring channels) ** 0.75, as Caffe's AlexNet does."""
+
+    def call(self, inputs):
+        # TensorFlow's own knows no bfloat16 on a processor.
+        normalised = tf.nn.local_response_normalization(tf.cast(inputs, tf.float32), depth_radius=2, bias=1.0, alpha=1e-4 / 5, beta=0.75)
+        return tf.cast(normalised, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.utils.register_keras_serializable("tfvision")
 class InstanceNormalization(keras.layers.Layer):
     """Each channel of each image: mean 0 and variance 1 over its positions, then a learnt scale and offset.
 
@@ -108,6 +196,17 @@ class ReflectionPadding(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class EdgePadding(keras.layers.Layer):
+    """Repeats the outermost pixels, one more on each side."""
+
+    def call(self, inputs):
+        return tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *(side and side + 2 for side in input_shape[1:3]), input_shape[3])
 
 
 @keras.utils.register_keras_serializable("tfvision")

@@ -1,7 +1,6 @@
 """The perceptual network by name: VGG19 where its weights can be had, else vgg19_slim, which tfvision ships."""
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tfvision.errors import RecipeError, WeightsError
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.normalisation import normalise, unscale
 from tfvision.models.vgg19 import CONTENT_LAYER, STYLE_LAYERS, build_vgg19, set_convolutions
-from tfvision.models.weights import SHIPPED, WEIGHTS_VARIABLE, cached_weights, keras_cache, local_weights
+from tfvision.models.weights import SHIPPED, WEIGHTS_VARIABLE, cached_weights, import_folder, keras_cache, local_weights
 
 _HOW_TO_GET_VGG19 = (
     "with a connection, `--network vgg19` downloads it; offline, put vgg19.weights.h5 (no top) into a folder "
@@ -21,7 +20,7 @@ _SPECIMENS = 12  # drawings on which VGG19 is normalised where it was not import
 _SPECIMEN_SIZE_PX = 192
 
 
-def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling="avg", is_normalised=True):
+def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling="avg", is_normalised=True, edge="zero"):
     """Loads a perceptual network.
 
     Args:
@@ -31,6 +30,7 @@ def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling
       pooling: "avg" or "max".
       is_normalised: whether filters are scaled to a mean response of 1; weights that are not are normalised
         on a few of the built-in specimens, those that are have it undone.
+      edge: "zero" or "repeat", as `build_vgg19`.
 
     Returns:
       (model, name, sentence): keras.Model as of `build_vgg19`, frozen; "vgg19", "vgg19_slim" or the file's
@@ -48,7 +48,7 @@ def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling
     elif facts["is_normalised"] and not is_normalised:
         convolutions = unscale(convolutions, facts["means"])
     width = convolutions["conv1_1"][0].shape[-1]
-    model = build_vgg19(width, pooling, taps, name=name.split(".")[0])
+    model = build_vgg19(width, pooling, taps, name=name.split(".")[0], edge=edge)
     set_convolutions(model, convolutions, str(path))
     model.trainable = False
     return model, name, sentence
@@ -71,8 +71,7 @@ def find_weights(network):
 
 def import_path():
     """Where `weights import` puts a VGG19 so that it is found: $TFVISION_WEIGHTS, else Keras's cache."""
-    folder = os.environ.get(WEIGHTS_VARIABLE)
-    return (Path(folder) if folder else keras_cache()) / "vgg19.npz"
+    return import_folder() / "vgg19.npz"
 
 
 def specimens(count=_SPECIMENS, size_px=_SPECIMEN_SIZE_PX):

@@ -7,7 +7,7 @@ Sources: Simonyan and Zisserman, "Very deep convolutional networks", configurati
 import keras
 
 from tfvision.errors import RecipeError, WeightsError
-from tfvision.models.layers import CaffePixels
+from tfvision.models.layers import CaffePixels, EdgePadding
 
 BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each pooling
 CHANNELS = (1, 2, 4, 8, 8)  # of each block, in units of the width
@@ -16,10 +16,12 @@ PERCEPTUAL_LAYERS = LAYERS[: LAYERS.index("conv5_1") + 1]
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTENT_LAYER = "conv4_2"
 
+EDGES = ("zero", "repeat")
+
 _POOLING = {"max": keras.layers.MaxPooling2D, "avg": keras.layers.AveragePooling2D}
 
 
-def build_vgg19(width=64, pooling="max", taps=("conv5_1",), name="vgg19"):
+def build_vgg19(width=64, pooling="max", taps=("conv5_1",), name="vgg19", edge="zero"):
     """Builds VGG19 up to its deepest tap, randomly initialised.
 
     Args:
@@ -27,17 +29,20 @@ def build_vgg19(width=64, pooling="max", taps=("conv5_1",), name="vgg19"):
       pooling: "max" (VGG19's own) or "avg" (the style paper's).
       taps: names from LAYERS.
       name: of the model.
+      edge: what convolutions see beyond the image: "zero" (VGG19's own) or "repeat", the outermost pixels.
 
     Returns:
       keras.Model: float32 RGB 0-255 [batch, height, width, 3] of any size -> {tap: float32 [batch, h, w, channels],
       after the ReLU}. Layers are named as in LAYERS, pools "pool1" to "pool4".
 
     Raises:
-      RecipeError: an unknown tap or pooling.
+      RecipeError: an unknown tap, pooling or edge.
     """
     deepest = _deepest(pooling, taps)
+    if edge not in EDGES:
+        raise RecipeError(f"edge must be one of {', '.join(EDGES)}, got {edge!r}")
     inputs = keras.Input((None, None, 3), name="image")
-    responses = _responses(inputs, width, pooling, deepest)
+    responses = _responses(inputs, width, pooling, deepest, edge)
     return keras.Model(inputs, {tap: responses[tap] for tap in taps}, name=name)
 
 
@@ -52,14 +57,16 @@ def build_vgg19_base(image_size, width=64, last="conv5_4", name="vgg19"):
     return keras.Model(inputs, _POOLING["max"](2, name="pool5")(x), name=name)  # 7 x 7 x 512
 
 
-def _responses(inputs, width, pooling, last):
+def _responses(inputs, width, pooling, last, edge="zero"):
     """{layer: its responses} up to the last."""
     x, responses = CaffePixels(name="pixels")(inputs), {}
     for before, layer in zip((None, *LAYERS), LAYERS[: LAYERS.index(last) + 1], strict=False):
         block = block_of(layer)  # h / 2 ** (block - 1)
         if before and block != block_of(before):
             x = _POOLING[pooling](2, name=f"pool{block - 1}")(x)  # odd rows and columns at the end are left out
-        x = responses[layer] = _convolution(width * CHANNELS[block - 1], layer)(x)
+        if edge == "repeat":
+            x = EdgePadding(name=f"{layer}_edge")(x)
+        x = responses[layer] = _convolution(width * CHANNELS[block - 1], layer, "valid" if edge == "repeat" else "same")(x)
     return responses
 
 
@@ -94,9 +101,9 @@ def block_of(layer):
     return int(layer[4])
 
 
-def _convolution(channels, name):
+def _convolution(channels, name, padding):
     # He's initial weights keep the size of responses through the depth: nothing here is normalised by batch.
-    return keras.layers.Conv2D(channels, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=name)
+    return keras.layers.Conv2D(channels, 3, padding=padding, activation="relu", kernel_initializer="he_normal", name=name)
 
 
 def _deepest(pooling, taps):

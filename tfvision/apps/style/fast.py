@@ -158,7 +158,7 @@ def _from_hub(handle):
 def _open_loss():
     preset = Preset()
     taps = (preset.content_layer, *preset.style_layers)
-    model, _, _ = load_perceptual(preset.network, taps, preset.pooling, preset.is_normalised)
+    model, _, _ = load_perceptual(preset.network, taps, preset.pooling, preset.is_normalised, preset.edge)
     return PaintingLoss(model, preset)
 
 

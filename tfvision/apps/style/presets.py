@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfvision.errors import RecipeError
-from tfvision.models.vgg19 import CONTENT_LAYER, PERCEPTUAL_LAYERS, STYLE_LAYERS
+from tfvision.models.vgg19 import CONTENT_LAYER, EDGES, PERCEPTUAL_LAYERS, STYLE_LAYERS
 
 SMALLEST_SIZE = 16  # pixels: four poolings leave one position of conv5_1
 # The geometric mean of VGG19's mean responses to photos at conv1_1, conv2_1, conv3_1 and conv3_4: 21, 94, 65 and 246.
@@ -22,6 +22,7 @@ class Preset:
       response_mean: that mean. Eq. 1 grows with its square and eq. 4 with its fourth power, so that alpha / beta means
         nothing without it; the paper's ratios give the paper's pictures at the size of VGG19's own responses (docs/style.md).
       pooling: "avg" (the paper's) or "max".
+      edge: what lies beyond a picture: "repeat" (its outermost pixels), or "zero" (VGG19's own), which leaves a thin frame.
       size: longer side of the picture, in pixels.
       painting_scale: longer side of a painting, as a share of `size`; smaller = finer strokes.
       content_layer: of eq. 1; "" = no content.
@@ -48,6 +49,7 @@ class Preset:
     is_normalised: bool = True
     response_mean: float = 1.0
     pooling: str = "avg"
+    edge: str = "repeat"
     size: int = 512
     painting_scale: float = 1.0
     content_layer: str = CONTENT_LAYER
@@ -100,6 +102,7 @@ _NOT_NEGATIVE = (
 )
 _CHOICES = {
     "pooling": ("avg", "max"),
+    "edge": EDGES,
     "start": (START_PHOTO, START_NOISE),
     "optimizer": ("lbfgs", "adam"),
     "precision": ("float32", "bfloat16"),
@@ -119,6 +122,7 @@ def paper():
     return Preset(
         name="paper",
         response_mean=VGG19_RESPONSE_MEAN,
+        edge="zero",
         content_weight=1e-3,
         style_weight=1.0,
         is_content_averaged=False,

@@ -113,7 +113,7 @@ def as_picture(image):
 def _open_objective(preset):
     """(Objective, name of its network); kept, because a folder of photos asks for the same again and again."""
     taps = tuple(layer for layer in (preset.content_layer, *preset.style_layers) if layer)
-    model, name, sentence = load_perceptual(preset.network, taps, preset.pooling, preset.is_normalised)
+    model, name, sentence = load_perceptual(preset.network, taps, preset.pooling, preset.is_normalised, preset.edge)
     if sentence:
         print(sentence, file=sys.stderr)
     is_half = preset.precision == "bfloat16"
