@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import os
 import sys
 
@@ -13,10 +14,13 @@ from tfvision.errors import UserError
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
     "train": ("tfvision.cli.train", "train"),
     "evaluate": ("tfvision.cli.evaluate", "evaluate"),
+    "grad-cam": ("tfvision.cli.grad_cam", "grad_cam"),
     "identify": ("tfvision.cli.identify", "identify"),
     "stylize": ("tfvision.cli.stylize", "stylize"),
     "reconstruct": ("tfvision.cli.stylize", "reconstruct"),
     "style-sheet": ("tfvision.cli.stylize", "style_sheet"),
+    "index": ("tfvision.cli.index", "index"),
+    "search": ("tfvision.cli.search", "search"),
     "export": ("tfvision.cli.export", "export"),
     "serve": ("tfvision.cli.serve", "serve"),
     "predict": ("tfvision.cli.predict", "predict"),
@@ -57,6 +61,7 @@ def main(arguments=None):
     """Runs the command line; exit code 0, 1 for a user's error, 2 for wrong usage, 130 when interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are no news to users
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AVX2: training takes twice as long without
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # nor are notes on retraced functions
     try:
         tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Abort:

@@ -7,7 +7,7 @@ from tfvision.cli.main import comma_separated, key_values, print_json
 
 @click.group()
 def train():
-    """Train a model: species, a stylizer, vgg19-slim."""
+    """Train a model: species, a retriever, a stylizer, vgg19-slim."""
 
 
 @train.command()
@@ -47,6 +47,50 @@ def species(source, recipe, settings, weights, ranks, run, resume, seed, as_json
     click.echo(f"run       {metrics['run']}  ({metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s)")
     click.echo(f"report    {metrics['run']}/report.html")
     click.echo(f"next      tfvision identify {metrics['run']} PHOTO...")
+
+
+@train.command()
+@click.argument("source", required=False)
+@click.option("--recipe", help="small (default) or paper.")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--weights", help="imagenet, none, auto or a file of weights: the same as --set weights=...")
+@click.option("--protocol-split", type=click.Choice(["held-out", "paper"]), help="paper: train on the queries too, as the paper does; stamped on every report. [default: held-out]")
+@click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first; the finest is learnt.")
+@click.option("--run", help="The run folder. [default: runs/retriever, or the next free one]")
+@click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
+@click.option("--seed", type=int, help="Of the split, the order and all random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def retriever(source, recipe, settings, weights, protocol_split, ranks, run, resume, seed, as_json):
+    """Train an index for image retrieval on SOURCE (Feature Tuning): a folder of class folders, or a manifest.csv
+    with a column `image`, labels or `group`, and perhaps `role` (query or gallery).
+
+    Stage 1 fine-tunes a network; stage 2 trains small networks on all its taps. Queries by `role`, rows whose `split`
+    is not train, or else a fifth of the classes are held out.
+
+    \b
+    tfvision train retriever my-photos/
+    tfvision train retriever my-photos/ --set loss=softmax --set network=resnet18
+    tfvision train retriever ukbench/ --recipe paper --protocol-split paper
+    tfvision evaluate runs/retriever my-photos/ --protocol labels
+    tfvision index build my-photos/ --model runs/retriever --out gallery
+    """
+    from tfvision.apps.retrieval.training import train_retriever
+
+    given = (("weights", weights), ("protocol_split", protocol_split), ("seed", seed))
+    settings.update({key: str(value) for key, value in given if value is not None})
+    metrics = train_retriever(source, recipe, settings, run, resume, ranks)
+    if as_json:
+        fields = ("run", "images", "held_out", "classes", "map", "by_layer", "protocol_split", "seconds")
+        return print_json({key: metrics[key] for key in fields if key in metrics})
+    for name, value in metrics.get("by_layer", {}).items():
+        click.echo(f"  {name:<22}{value:.3f}")
+    if "map" in metrics:
+        click.echo(f"MAP@R     {metrics['map']:.3f} by {metrics['index']}, {metrics['queries']} held-out photos against all {metrics['images'] + metrics['held_out']}")
+    if metrics["broken"]:
+        click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are listed in the report")
+    click.echo(f"run       {metrics['run']}  ({metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s)")
+    click.echo(f"report    {metrics['run']}/report.html")
+    click.echo(f"next      tfvision index build PHOTOS --model {metrics['run']} --out GALLERY")
 
 
 @train.command()

@@ -4,6 +4,8 @@ import click
 
 from tfvision.cli.main import print_json
 
+_WAYS = {True: "else downloaded when needed", False: "or `tfvision weights import FILE --network NAME`"}
+
 
 @click.group()
 def weights():
@@ -18,37 +20,46 @@ def list_weights(as_json):
     \b
     TFVISION_WEIGHTS=my-weights tfvision weights list
     """
-    from tfvision.models.weights import known_weights
+    from tfvision.models.weights import has_download, known_weights
 
     found = known_weights()
     if as_json:
         return print_json(found)
     for network, place in found.items():
-        click.echo(f"{network:<22} {place or 'not here: downloaded when needed, or put into $TFVISION_WEIGHTS'}")
+        click.echo(f"{network:<22} {place or 'not here: put into $TFVISION_WEIGHTS, ' + _WAYS[has_download(network)]}")
 
 
 @weights.command("import")
 @click.argument("file")
-@click.option("--photos", required=True, help="A folder of photos (a hundred will do; labels are not needed), or a manifest.csv.")
-@click.option("--network", default="vgg19", show_default=True, help="What FILE holds.")
-@click.option("--out", help="The .npz to write. [default: $TFVISION_WEIGHTS/vgg19.npz, else in Keras's cache: where `stylize` finds it]")
-@click.option("--size", type=int, default=256, show_default=True, help="Pixels a side to which photos are scaled.")
-@click.option("--count", type=click.IntRange(0), default=200, show_default=True, help="Photos to use at most; 0 is all.")
+@click.option("--network", default="vgg19", show_default=True, help="What FILE holds: a network of the catalogue or of keras.applications.")
+@click.option("--photos", help="For vgg19: a folder of photos (a hundred will do; labels are not needed), or a manifest.csv.")
+@click.option("--out", help="The file to write. [default: in $TFVISION_WEIGHTS, else in Keras's cache, where it is found again]")
+@click.option("--size", type=int, default=256, show_default=True, help="For vgg19: pixels a side to which photos are scaled.")
+@click.option("--count", type=click.IntRange(0), default=200, show_default=True, help="For vgg19: photos to use at most; 0 is all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def import_weights(file, photos, network, out, size, count, as_json):
-    """Make the normalised network of the style paper from FILE, the weights of a VGG19.
+def import_weights(file, network, photos, out, size, count, as_json):
+    """Convert FILE, the weights of a network, and check them.
 
-    Each filter is scaled so that its mean response over the photos is 1. FILE is Keras's .weights.h5 or .h5,
-    or safetensors with torchvision's names; pickles (.pth) are not read.
+    FILE is .safetensors with torchvision's or timm's names (resnet18, squeezenet, alexnet_torchvision, vgg19; alexnet with
+    Caffe's), or Keras's .weights.h5 or .h5. Pickles (.pth, .pt, .pkl) are not read.
+
+    VGG19 becomes the normalised network of the style paper: each filter is scaled so that its mean response over the
+    photos is 1.
 
     \b
+    tfvision weights import resnet18.safetensors --network resnet18
     tfvision weights import ~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 --photos my-photos/
     tfvision weights import vgg19.safetensors --photos my-photos/ --out vgg19.npz
-    tfvision stylize photo.jpg painting.jpg --preset paper
     """
-    from tfvision.models.weights_import import import_weights as run_import
+    from tfvision.models.weights_import import NORMALISED, convert_weights
+    from tfvision.models.weights_import import import_weights as normalise_weights
 
-    result = run_import(file, photos, network, out, size, count)
+    if photos is None and network != NORMALISED:
+        result = convert_weights(file, network, out)
+        return print_json(result) if as_json else click.echo(f"weights     {result['out']}: {network}, {result['seconds']:.0f} s")
+    if photos is None:
+        raise click.UsageError(f"Missing option '--photos': {NORMALISED} is normalised on them")
+    result = normalise_weights(file, photos, network, out, size, count)
     if as_json:
         return print_json(result)
     for reason in result["broken"].values():

@@ -29,3 +29,7 @@ class StorageError(UserError):
 
 class ExportError(UserError):
     """An export that cannot be made, or does not answer as its model does."""
+
+
+class GalleryError(UserError):
+    """A gallery that is missing, damaged, in use or made otherwise than asked for."""

@@ -1,3 +1,6 @@
+import shutil
+
+import PIL.Image
 import pytest
 
 
@@ -16,3 +19,31 @@ def run_command(capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def colour_gallery(colour_photos, colour_run, tmp_path_factory):
+    """A gallery of colour_photos, seen by colour_run."""
+    from tfvision.features.recipe import FeatureRecipe
+    from tfvision.index.making import build_gallery
+
+    folder = tmp_path_factory.mktemp("galleries") / "colours"
+    build_gallery(colour_photos, folder, FeatureRecipe(model=str(colour_run)))
+    return folder
+
+
+@pytest.fixture
+def gallery(colour_gallery, tmp_path):
+    """A copy of colour_gallery; its images are absent."""
+    return shutil.copytree(colour_gallery, tmp_path / "gallery")
+
+
+@pytest.fixture
+def more_photos(tmp_path):
+    """new/red.png, new/blue.png and new/broken.jpg."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for name, colour in {"red": (200, 40, 40), "blue": (40, 60, 200)}.items():
+        PIL.Image.new("RGB", (40, 48), colour).save(folder / f"{name}.png")
+    (folder / "broken.jpg").write_text("This is a text.")
+    return folder

@@ -45,6 +45,7 @@ def test_a_file_that_ends_early_is_noted(run_command, colour_photos, tmp_path):
     [
         (["vgg19.pth"], 2, "Missing option '--photos'"),
         (["vgg19.pth", "--photos", "."], 1, "error: vgg19.pth does not exist"),
+        (["resnet18.pth", "--network", "resnet18"], 1, "error: resnet18.pth is a pickle, which can run code"),
     ],
     ids=str,
 )
@@ -53,6 +54,20 @@ def test_mistakes_end_in_one_clear_line(run_command, tmp_path, monkeypatch, argu
     got, out, err = run_command("weights", "import", *arguments)
     assert (got, out) == (code, "")
     assert message in err and "Traceback" not in err
+
+
+def test_a_network_is_converted_and_listed(run_command, tmp_path, monkeypatch):
+    from tfvision.models.catalogue import get_network
+
+    monkeypatch.setenv("TFVISION_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    get_network("squeezenet").build(63).save_weights(tmp_path / "mine.weights.h5")
+    code, out, _ = run_command("weights", "import", tmp_path / "mine.weights.h5", "--network", "squeezenet")
+    assert code == 0 and out.startswith(f"weights     {tmp_path / 'weights' / 'squeezenet.weights.h5'}: squeezenet")
+    listed = run_command("weights", "list")[1]
+    assert f"squeezenet             {tmp_path / 'weights'}" in listed
+    assert "resnet18               not here: put into $TFVISION_WEIGHTS, or `tfvision weights import FILE --network NAME`" in listed
+    assert "mobilenet_v2           not here: put into $TFVISION_WEIGHTS, else downloaded when needed" in listed
 
 
 def test_help_has_an_example(run_command):

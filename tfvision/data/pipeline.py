@@ -28,11 +28,24 @@ _ORDER_CHUNK = 65536
 
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
-    """How photos become network inputs: names of the views, pixels a side, random changes or None."""
+    """How photos become network inputs.
+
+    Attributes:
+      views: their names.
+      image_size: pixels a side.
+      augmentation: random changes, or None.
+      is_uncropped: without augmentation, whether the whole photo is seen, or the user's box where there is one, instead of
+        the photo's centre.
+      is_aspect_kept: whether image_size is that of the longer side; views then differ in size: give one a batch.
+      least_size: pixels that the shorter side has at least, even so.
+    """
 
     views: tuple[str, ...]
     image_size: int
     augmentation: Augmentation | None = None
+    is_uncropped: bool = False
+    is_aspect_kept: bool = False
+    least_size: int = 1
 
 
 class BrokenPhotos(dict):
@@ -167,14 +180,17 @@ def _read(example, broken):
 
 
 def _choose_regions(example, settings, seed):
-    """size, position -> regions, float32 [views, 4]; ratio; seed of the colours, int32 [2]."""
+    """size, position -> regions, float32 [views, 4]; target, int32 [2]; ratio; seed of the colours, int32 [2]."""
     seeds = tf.random.experimental.stateless_split([seed % 2**31, tf.cast(example["position"], tf.int32)], 2)
     if settings.augmentation:
         region = random_region(example["size"], seeds[0], settings.augmentation)
+    elif settings.is_uncropped:
+        region = view_steps.whole_region(example["size"], example["box"])
     else:
         region = view_steps.central_region(example["size"])
     regions = view_steps.view_regions(region, example["box"], settings.views)
-    return {**example, "seed": seeds[1], "regions": regions, "ratio": view_steps.decoding_ratio(regions, settings.image_size)}
+    target = view_steps.target_size(region[2:], settings.image_size, settings.is_aspect_kept, settings.least_size)
+    return {**example, "seed": seeds[1], "regions": regions, "target": target, "ratio": view_steps.decoding_ratio(regions, target)}
 
 
 def _decode(example, broken):
@@ -204,7 +220,7 @@ def _bytes(value):
 
 def _cut(example, settings):
     """image, regions -> views: {name: uint8 [size, size, 3]}."""
-    images = view_steps.cut_views(example["image"], example["size"], example["regions"], settings.image_size)
+    images = view_steps.cut_views(example["image"], example["size"], example["regions"], example["target"])
     if settings.augmentation:
         images = 255.0 * distort(images / 255.0, example["seed"], settings.augmentation)
     images = view_steps.as_pixels(images)

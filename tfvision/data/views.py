@@ -34,20 +34,48 @@ def view_regions(region, box, views):
     return tf.stack(regions)
 
 
+def whole_region(size, box):
+    """All of an image, or the user's box where there is one: float32 [4], top, left, height, width.
+
+    Args:
+      size: int32 [2].
+      box: as `view_regions`.
+    """
+    return tf.where(box[2] > 0, tf.stack([box[1], box[0], box[3], box[2]]), central_region(size, 1.0))
+
+
+def target_size(size, image_size, is_aspect_kept=False, least=1):
+    """Height and width, int32 [2], to which an image or region is resized.
+
+    Args:
+      size: int32 or float32 [2].
+      image_size: pixels of both sides, or of the longer one where the aspect is kept.
+      is_aspect_kept: whether it is.
+      least: pixels that the shorter side gets at least, even so.
+    """
+    if not is_aspect_kept:
+        return tf.constant([image_size, image_size])
+    size = tf.cast(size, tf.float32)
+    fitted = tf.cast(tf.round(size * image_size / tf.reduce_max(size)), tf.int32)
+    return tf.maximum(fitted, least)
+
+
 def decoding_ratio(regions, image_size):
-    """The coarsest JPEG ratio at which every region still has image_size pixels a side: int32 scalar."""
-    smallest = tf.reduce_min(regions[:, 2:]) / image_size
+    """The coarsest JPEG ratio at which every region still has image_size pixels a side (or [height, width]): int32 scalar."""
+    smallest = tf.reduce_min(regions[:, 2:] / tf.cast(image_size, tf.float32))
     return tf.reduce_max([tf.where(smallest >= ratio, ratio, 1) for ratio in JPEG_RATIOS])
 
 
 def cut_views(image, size, regions, image_size):
-    """Cuts and resizes each region: float32 [views, image_size, image_size, 3] in [0, 255].
+    """Cuts and resizes each region: float32 [views, height, width, 3] in [0, 255].
 
     Args:
       image: uint8 [height, width, 3], perhaps decoded at a reduced scale.
       size: int32 [2], height and width of the photo at full scale, to which the regions refer.
       regions: float32 [views, 4].
+      image_size: pixels of both sides, or int32 [2], height and width.
     """
+    image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
     shape = tf.shape(image)[:2]
     scale = tf.cast(shape, tf.float32) / tf.cast(size, tf.float32)
     cut = []
@@ -56,7 +84,7 @@ def cut_views(image, size, regions, image_size):
         high = tf.cast(tf.round((region[:2] + region[2:]) * scale), tf.int32)
         high = tf.clip_by_value(high, low + 1, shape)
         part = image[low[0] : high[0], low[1] : high[1]]
-        cut.append(tf.image.resize(part, (image_size, image_size), antialias=True))
+        cut.append(tf.image.resize(part, image_size, antialias=True))
     return tf.stack(cut)
 
 

@@ -12,16 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.errors import WeightsError
-from tfvision.models.layers import CAFFE_MEAN
+from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
+from tfvision.models.tensor_file import open_tensors
 from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, block_of
 from tfvision.runs import atomic_path
 
 _FACTS = "facts"
 _MEAN_PREFIX = "mean/"
-_TORCHVISION_MEAN = np.array((0.485, 0.456, 0.406))  # red, green, blue, of a range of 1
-_TORCHVISION_DEVIATION = np.array((0.229, 0.224, 0.225))
-_SAFETENSORS_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
-_MAX_HEADER_BYTES = 1 << 20
 
 
 def read_convolutions(path):
@@ -117,23 +114,18 @@ def _by_numbers(name):
 
 
 def _read_safetensors(path):
-    """A length of 8 bytes, a JSON header of that length {name: dtype, shape, offsets}, the values."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > _MAX_HEADER_BYTES:
-            raise WeightsError(f"{path} is no safetensors file: its header claims {length} bytes")
-        header = json.loads(file.read(length))
-        is_torchvision = "features.0.weight" in header
-        names = _torchvision_names() if is_torchvision else LAYERS
-        convolutions = {}
-        for layer, name in zip(LAYERS, names, strict=True):
-            if f"{name}.weight" in header:
-                kernel, bias = (_tensor(file, 8 + length, header[f"{name}.{part}"]) for part in ("weight", "bias"))
-                convolutions[layer] = _pair(kernel.transpose(2, 3, 1, 0), bias)  # from out, in, height, width
+    tensors = open_tensors(path)
+    is_torchvision = "features.0.weight" in tensors
+    names = _torchvision_names() if is_torchvision else LAYERS
+    convolutions = {}
+    for layer, name in zip(LAYERS, names, strict=True):
+        if f"{name}.weight" in tensors:
+            kernel = tensors[f"{name}.weight"].transpose(2, 3, 1, 0)  # from out, in, height, width
+            convolutions[layer] = _pair(kernel, tensors[f"{name}.bias"])
     if not convolutions:
         raise WeightsError(f"{path} has neither torchvision's names (features.0.weight) nor the paper's (conv1_1.weight)")
     if is_torchvision:
-        convolutions["conv1_1"] = _for_caffe_pixels(*convolutions["conv1_1"])
+        convolutions["conv1_1"] = for_caffe_pixels(*convolutions["conv1_1"])
     return convolutions, {}
 
 
@@ -146,22 +138,10 @@ def _torchvision_names():
     return names
 
 
-def _tensor(file, begin, entry):
-    low, high = entry["data_offsets"]
-    dtype = np.dtype(_SAFETENSORS_TYPES[entry["dtype"]])
-    if high - low != dtype.itemsize * np.prod(entry["shape"], dtype=object):
-        raise ValueError(f"a tensor of shape {entry['shape']} claims {high - low} bytes")
-    file.seek(begin + low)
-    values = np.frombuffer(file.read(high - low), dtype)
-    if entry["dtype"] == "BF16":  # the upper half of a float32
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    return values.reshape(entry["shape"])
-
-
-def _for_caffe_pixels(kernel, bias):
+def for_caffe_pixels(kernel, bias):
     """A first convolution on RGB in [0, 1], normalised as torchvision does -> one on BGR minus Caffe's mean."""
-    scaled = kernel / (255 * _TORCHVISION_DEVIATION)[:, None]
-    shift = np.array(CAFFE_MEAN)[::-1] - 255 * _TORCHVISION_MEAN
+    scaled = kernel / (255 * np.array(TORCHVISION_DEVIATION))[:, None]
+    shift = np.array(CAFFE_MEAN)[::-1] - 255 * np.array(TORCHVISION_MEAN)
     return _pair(scaled[:, :, ::-1], bias + np.einsum("hwio,i->o", scaled, shift))
 
 

@@ -11,6 +11,8 @@ from tfvision.errors import WeightsError
 from tfvision.models.catalogue import NETWORKS, get_network
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.normalisation import unscale
+from tfvision.models.tensor_file import refuse_pickle
+from tfvision.models.torch_weights import TORCH_NAMES, load_torch_weights
 from tfvision.models.vgg19 import set_convolutions
 
 WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
@@ -24,8 +26,8 @@ def load_pretrained(base, network, weights):
       base: keras.Model of the catalogue's network, changed in place.
       network: its name.
       weights: "none", "imagenet" (what tfvision ships, the folder in $TFVISION_WEIGHTS, Keras's cache, then
-        its download), "auto" (as "imagenet" where it can be had, else none), or a path to a .weights.h5, or to
-        an npz of `tfvision weights import`.
+        its download), "auto" (as "imagenet" where it can be had, else none), or a path: to a .weights.h5, to an npz of
+        `tfvision weights import`, or to .safetensors or .npz with PyTorch's names (torch_weights), perhaps not of all layers.
 
     Returns:
       One sentence that says which weights were loaded.
@@ -49,10 +51,15 @@ def load_pretrained(base, network, weights):
 
 
 def local_weights(network):
-    """The path of $TFVISION_WEIGHTS/NETWORK.npz or .weights.h5, of an npz in Keras's cache, or None where there is none."""
+    """The path of NETWORK.npz or NETWORK.weights.h5 in $TFVISION_WEIGHTS or in Keras's cache, or None where there is none."""
+    paths = [folder / f"{network}{suffix}" for folder in (import_folder(), keras_cache()) for suffix in (".npz", ".weights.h5")]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def import_folder():
+    """Where `weights import` puts what it makes, so that it is found: $TFVISION_WEIGHTS, else Keras's cache."""
     folder = os.environ.get(WEIGHTS_VARIABLE)
-    paths = [Path(folder) / f"{network}{suffix}" for suffix in (".npz", ".weights.h5")] if folder else []
-    return next((path for path in [*paths, keras_cache() / f"{network}.npz"] if path.is_file()), None)
+    return Path(folder) if folder else keras_cache()
 
 
 def cached_weights(network):
@@ -62,13 +69,18 @@ def cached_weights(network):
 
 
 def known_weights():
-    """Where the weights of each network lie, as a dict; None where they would be downloaded."""
+    """Where the weights of each network lie, as a dict; None where they would be downloaded, or must be imported."""
     found = {}
     for network in NETWORKS:
-        if NETWORKS[network].application or network in SHIPPED:
+        if NETWORKS[network].application or network in SHIPPED or network in TORCH_NAMES:
             path = SHIPPED.get(network) or local_weights(network) or cached_weights(network)
             found[network] = str(path) if path else None
     return found
+
+
+def has_download(network):
+    """Whether Keras can download the weights of a network."""
+    return get_network(network).application is not None
 
 
 def keras_cache():
@@ -79,7 +91,10 @@ def keras_cache():
 def _load_file(base, network, path):
     if not path.is_file():
         raise WeightsError(f"{path} does not exist: give a .weights.h5 file of {network}, `imagenet` or `none`")
-    if path.suffix == ".npz":
+    refuse_pickle(path)
+    if network in TORCH_NAMES and path.suffix in (".npz", ".safetensors"):
+        return _with_gaps(path, load_torch_weights(base, network, path, is_partial_allowed=True))
+    if path.suffix in (".npz", ".safetensors") and network.startswith("vgg19"):
         return _load_convolutions(base, path)
     if not path.name.endswith(".weights.h5"):
         raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code)")
@@ -88,6 +103,12 @@ def _load_file(base, network, path):
     except Exception as error:  # Keras raises whatever h5py or the layout leads it to
         raise WeightsError(f"{path} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
     return f"weights of {path}"
+
+
+def _with_gaps(path, missing):
+    if not missing:
+        return f"weights of {path}"
+    return f"weights of {path}, which lacks {', '.join(missing)}: these stay random, and their block starts switched off"
 
 
 def _load_convolutions(base, path):
@@ -99,6 +120,8 @@ def _load_convolutions(base, path):
 
 def _download(base, network):
     application = get_network(network).application
+    if application is None and network in TORCH_NAMES:
+        raise WeightsError(f"{network} cannot be downloaded: `tfvision weights import FILE --network {network}`, or use --weights none")
     if application is None:
         raise WeightsError(f"{network} has no ImageNet weights: use --weights none")
     build = getattr(keras.applications, application)

@@ -1,29 +1,98 @@
-"""`tfvision weights import`: any VGG19 and a set of photos -> the normalised network, where it is found again."""
+"""`tfvision weights import`: a file of weights -> a network of the catalogue, where it is found again.
+
+VGG19 is normalised on photos on the way, as the style paper wants it; all others are converted as they are.
+"""
 
 import hashlib
 import time
 from pathlib import Path
 
+import keras
+import numpy as np
+
 from tfvision import __version__
 from tfvision.data.manifest import read_photos
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import RecipeError
+from tfvision.errors import RecipeError, WeightsError
+from tfvision.models.catalogue import get_network
 from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.normalisation import normalise, unscale, whole_photos
-from tfvision.models.perceptual import import_path
+from tfvision.models.perceptual import import_path, specimens
+from tfvision.models.tensor_file import refuse_pickle
+from tfvision.models.torch_weights import TORCH_NAMES, load_torch_weights
+from tfvision.models.weights import import_folder
 from tfvision.progress import progress_bar
+from tfvision.runs import atomic_path
 
-IMPORTABLE = ("vgg19",)
+NORMALISED = "vgg19"
 LEAST_SIZE_PX = 32  # conv5_1 sees a sixteenth of it
 
 
-def import_weights(file, photos, network="vgg19", out=None, size_px=256, count=200):
+def convert_weights(file, network, out=None):
+    """Writes a file of weights as the .weights.h5 of a network, which is built and run with them.
+
+    Args:
+      file: .safetensors or .npz with PyTorch's names (networks of TORCH_NAMES), or Keras's .weights.h5 or .h5 of weights.
+      network: a name that `get_network` takes.
+      out: path of the .weights.h5; None = where `load_pretrained` finds it.
+
+    Returns:
+      dict: "out", "network", "weights" (how many arrays), "seconds".
+
+    Raises:
+      UserError: another kind of file (pickles are refused unread), other shapes, or answers that are no numbers.
+    """
+    started = time.monotonic()
+    catalogued, file = get_network(network), Path(file)
+    if out and not str(out).endswith(".weights.h5"):
+        raise RecipeError(f"--out must end in .weights.h5, got {out}")
+    refuse_pickle(file)
+    if not file.is_file():
+        raise WeightsError(f"{file} does not exist: give a file with the weights of {network}")
+    base = catalogued.build(catalogued.image_size)
+    if file.suffix in (".safetensors", ".npz"):
+        _load_tensors(base, network, file)
+    else:
+        _load_keras(base, network, file)
+    _check_answers(base, catalogued, file)
+    out = Path(out or import_folder() / f"{network}.weights.h5")
+    with atomic_path(out) as temporary:
+        base.save_weights(temporary)
+    return {"out": str(out), "network": network, "weights": len(base.get_weights()), "seconds": round(time.monotonic() - started, 1)}
+
+
+def _load_tensors(base, network, file):
+    if network not in TORCH_NAMES:
+        known = ", ".join(TORCH_NAMES)
+        raise WeightsError(f"{network} is not read from {file.suffix}, but from Keras's .weights.h5; PyTorch's names are known of {known}")
+    load_torch_weights(base, network, file)
+
+
+def _load_keras(base, network, file):
+    """Only arrays are read, whatever else the file holds."""
+    if file.suffix != ".h5":
+        raise WeightsError(f"{file} is not of a kind that is read: .safetensors, .npz, .weights.h5, .h5")
+    try:
+        base.load_weights(file)
+    except Exception as error:  # Keras raises whatever h5py or the layout leads it to
+        raise WeightsError(f"{file} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
+
+
+def _check_answers(base, catalogued, file):
+    """Raises WeightsError where the network's answers to two drawings are no numbers, or the same."""
+    drawings = keras.layers.Resizing(catalogued.image_size, catalogued.image_size)(np.stack(list(specimens(2))).astype(np.float32))
+    answers = np.asarray(base(drawings * catalogued.scale + catalogued.offset, training=False), np.float32)
+    if not np.isfinite(answers).all() or np.ptp(answers, axis=0).max() == 0:
+        raise WeightsError(f"with {file} the network does not tell two pictures apart: the file is damaged, or of another network")
+
+
+def import_weights(file, photos, network=NORMALISED, out=None, size_px=256, count=200):
     """Normalises a VGG19 on photos and writes it as an npz.
 
     Args:
       file: what `read_convolutions` reads.
       photos: a folder of photos, or a manifest CSV; labels are not needed.
-      network: of IMPORTABLE.
+      network: NORMALISED.
       out: path of the npz; None = where `load_perceptual` finds it.
       size_px: pixels a side to which the centres of photos are scaled.
       count: photos to use at most, spread evenly over the set; 0 = all.
@@ -60,8 +129,8 @@ def import_weights(file, photos, network="vgg19", out=None, size_px=256, count=2
 
 
 def _check(network, size_px, out):
-    if network not in IMPORTABLE:
-        raise RecipeError(f"--network must be {' or '.join(IMPORTABLE)}, got {network!r}")
+    if network != NORMALISED:
+        raise RecipeError(f"photos are for --network {NORMALISED} alone, which is normalised on them, got {network!r}: leave --photos out")
     if size_px < LEAST_SIZE_PX:
         raise RecipeError(f"--size must be at least {LEAST_SIZE_PX}, got {size_px}: conv5_1 sees a sixteenth of it")
     if out and Path(out).suffix != ".npz":

@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from tfvision.losses.style import content_loss, gram_matrix, style_loss, total_variation
 
-_LEAST = 1e-6  # a picture without any response divides by it
-
 
 class PaintingLoss:
     """Alpha * content + beta * style (eq. 7), plus total variation.
@@ -17,13 +15,12 @@ class PaintingLoss:
     Args:
       model: perceptual network: float32 RGB 0-255 [batch, height, width, 3] -> {layer: responses}.
       recipe: with content_layer, style_layers, content_weight, style_weight, total_variation_weight.
-      is_relative: whether content and each layer's style are shares of what no response at all would cost, so that
-        all layers and networks count alike; else content is averaged over responses, as in the preset `default`.
+
+    Content is averaged over responses, as in the preset `default`.
     """
 
-    def __init__(self, model, recipe, is_relative=False):
-        self._recipe, self._is_relative = recipe, is_relative
-        self._model = model
+    def __init__(self, model, recipe):
+        self._recipe, self._model = recipe, model
         self._content = keras.Model(model.input, model.output[recipe.content_layer])
 
     def targets(self, paintings):
@@ -41,22 +38,14 @@ class PaintingLoss:
           dict of float32 [batch]: "total", and "content" and "style", which are not weighted.
         """
         recipe, responses = self._recipe, self._model(pictures)
-        content = self._content_of(responses[recipe.content_layer], tf.stop_gradient(self._content(photos)))
+        wanted = tf.stop_gradient(self._content(photos))
+        content = content_loss(responses[recipe.content_layer], wanted) / tf.cast(tf.reduce_prod(tf.shape(wanted)[1:]), tf.float32)
         grams = self._grams(responses)
-        style = tf.add_n([self._style_of(grams[layer], targets[layer]) for layer in recipe.style_layers]) / len(recipe.style_layers)
+        style = tf.add_n([style_loss(grams[layer], targets[layer]) for layer in recipe.style_layers]) / len(recipe.style_layers)
         total = recipe.content_weight * content + recipe.style_weight * style
         if recipe.total_variation_weight:
             total += recipe.total_variation_weight * total_variation(pictures)
         return {"total": total, "content": content, "style": style}
-
-    def _content_of(self, responses, wanted):
-        if self._is_relative:
-            return content_loss(responses, wanted) / (content_loss(tf.zeros_like(wanted), wanted) + _LEAST)
-        return content_loss(responses, wanted) / tf.cast(tf.reduce_prod(tf.shape(wanted)[1:]), tf.float32)
-
-    def _style_of(self, gram, target):
-        scale = style_loss(tf.zeros_like(target), target) + _LEAST if self._is_relative else 1.0
-        return style_loss(gram, target) / scale
 
     def _grams(self, responses):
         """Gram matrices, each divided by its number of positions."""

@@ -50,7 +50,7 @@ def train_stylizer(painting=None, photos=None, recipe=None, settings=None, run=N
 
     Returns:
       dict: "run", "images", "seconds", "network" (the perceptual one), "before" and "after": {"content_loss",
-      "style_loss"} of unseen photos and of what the network makes of them (relative, see PaintingLoss), "broken".
+      "style_loss"} of unseen photos and of what the network makes of them, "broken".
 
     Raises:
       UserError: painting, photos, recipe, weights or storage, each with the way out.
@@ -185,9 +185,9 @@ def _prepare_photos(run, recipe, resume):
 def _open_loss(run, recipe):
     """PaintingLoss and the name of its network, which must not change when a run is resumed."""
     taps = tuple(dict.fromkeys((recipe.content_layer, *recipe.style_layers)))
-    model, network, sentence = load_perceptual(recipe.network, taps, recipe.pooling)
+    model, network, sentence = load_perceptual(recipe.network, taps, recipe.pooling, edge="repeat")
     print(sentence, file=sys.stderr)
-    return PaintingLoss(model, recipe, is_relative=True), network
+    return PaintingLoss(model, recipe), network
 
 
 def _train(run, recipe, data, loss, network, strategy, callbacks):

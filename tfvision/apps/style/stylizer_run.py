@@ -5,7 +5,7 @@ import typing
 
 from tfvision.errors import RecipeError, RunError
 from tfvision.models.stylizer import build_stylizer
-from tfvision.models.vgg19 import LAYERS, STYLE_LAYERS
+from tfvision.models.vgg19 import CONTENT_LAYER, LAYERS, STYLE_LAYERS
 from tfvision.training.recipes import TrainingRecipe
 from tfvision.training.run import Run
 
@@ -20,7 +20,7 @@ class StylizerRecipe(TrainingRecipe):
       network: perceptual network: "auto", "vgg19", "vgg19_slim" or a path (models.perceptual.load_perceptual).
       pooling: of it, "max" or "avg".
       content_layer, style_layers: where content and style are compared.
-      content_weight, style_weight: alpha and beta of eq. 7, of losses that are relative (painting_loss.PaintingLoss).
+      content_weight, style_weight: alpha and beta of eq. 7 (painting_loss.PaintingLoss).
       total_variation_weight: of losses.style.total_variation.
       painting_size: longer side of the painting in pixels: smaller = finer strokes.
       image_size: pixels a side of the photos' crops.
@@ -36,7 +36,7 @@ class StylizerRecipe(TrainingRecipe):
     epsilon: float = 1e-7
     gradient_clip_norm: float = 1.0
     weight_decay: float = 0.0
-    area: tuple[float, float] = (0.3, 1.0)
+    area: tuple[float, float] = (0.05, 0.5)
     aspect: tuple[float, float] = (1.0, 1.0)
     brightness: float = 0.0
     contrast: float = 0.0
@@ -44,11 +44,11 @@ class StylizerRecipe(TrainingRecipe):
     hue: float = 0.0
     network: str = "auto"
     pooling: str = "avg"
-    content_layer: str = "conv3_1"
+    content_layer: str = CONTENT_LAYER
     style_layers: tuple[str, ...] = STYLE_LAYERS
     content_weight: float = 1.0
-    style_weight: float = 2.0
-    total_variation_weight: float = 0.1
+    style_weight: float = 100.0
+    total_variation_weight: float = 0.5
     painting_size: int = 384
     image_size: int = 128
     width: int = 16

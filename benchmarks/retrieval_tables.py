@@ -1,0 +1,128 @@
+"""Feature Tuning's tables 1 to 4 for a data set: every index by every tap, softmax and CosFace, norms of the taps.
+
+    python benchmarks/retrieval_tables.py SOURCE --protocol labels [--seeds 3] [--recipe small] [--set key=value]... [--out DIR]
+
+Each seed splits the photos anew, trains both losses on the same photos, and asks with the held-out ones; `--protocol-split
+paper` trains on the queries too, as the paper does, and says so. A run that is there already is gone on with. Figures are
+means over seeds with the half width of their 95 % interval (Student's t).
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+from scipy import stats
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+LOSSES = ("softmax", "cosface")
+UNTRAINED = "not fine-tuned"
+
+
+def measure(source, protocol, recipe, folder):
+    """Trains one run, or goes on with it, and evaluates it; returns what `evaluate_retriever` does."""
+    from tfvision.apps.retrieval.evaluation import evaluate_retriever
+    from tfvision.apps.retrieval.training import train_retriever
+
+    if (folder / "recipe.json").exists():
+        train_retriever(run=str(folder), resume=True)
+    else:
+        train_retriever(str(source), recipe, run=str(folder))
+    return evaluate_retriever(str(folder), str(source), protocol)
+
+
+def measure_untrained(source, protocol, recipe, questions_of):
+    """The taps and additions of the network as it came, on the queries of a trained run."""
+    from tfvision.apps.retrieval.evaluation import judge_indices, score_of
+    from tfvision.apps.retrieval.indices import read_taps, tap_extractor
+    from tfvision.features.retriever import build_retriever
+
+    recipe = dataclasses.replace(recipe, tuning=(), index="addition")
+    retriever = build_retriever(recipe, 2, recipe.size_px, recipe.weights)
+    taps = read_taps(questions_of.gallery, tap_extractor(retriever, recipe, UNTRAINED), label="features")
+    asked = taps if questions_of.queries is questions_of.gallery else read_taps(questions_of.queries, tap_extractor(retriever, recipe, UNTRAINED))
+    return {**score_of(judge_indices(questions_of, taps, asked, {}, recipe), recipe), "tap_norms": taps.norms()}
+
+
+def asked_of(folder, source, protocol):
+    """The Trial that a finished run was evaluated by."""
+    from tfvision.apps.retrieval.evaluation import asked_trial
+    from tfvision.features.retriever_run import RetrieverRun
+
+    return asked_trial(RetrieverRun.open(folder), source, protocol)[0]
+
+
+def mean_and_interval(values):
+    """"0.812 ± 0.010"; without an interval for one seed."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return f"{values.mean():.3f}"
+    return f"{values.mean():.3f} ± {stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)):.3f}"
+
+
+def table(title, columns, rows):
+    """A Markdown table; rows: name -> list of results, columns: heading -> function of a result."""
+    lines = [f"\n{title}\n", "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, results in rows.items():
+        cells = [mean_and_interval([read(result) for result in results]) if read(results[0]) is not None else "" for read in columns.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tables(results, taps, tuned, score):
+    """All four tables, and what tuning gains."""
+    def by_layer(name):
+        return lambda result: result["by_layer"].get(name)
+
+    trained = {loss: results[loss] for loss in LOSSES}
+    parts = [table(f"Table 1: {score} of single taps", {tap: by_layer(tap) for tap in taps}, results)]
+    for number, loss in enumerate(LOSSES, 2):
+        columns = {loss: by_layer(taps[-1]), **{name: by_layer(name) for name in ("addition", "normalised_addition", *tuned)}}
+        parts.append(table(f"Table {number}: {score}, trained with {loss}", columns, {loss: results[loss]}))
+    parts.append(table("Table 4: mean norms of the taps", {tap: lambda result, tap=tap: result["tap_norms"][tap] for tap in taps}, results))
+    gains = {}
+    for name in tuned:
+        gains[f"{name} - best single tap"] = lambda result, name=name: result["by_layer"][name] - max(result["by_layer"][tap] for tap in taps)
+        gains[f"{name} - better addition"] = lambda result, name=name: result["by_layer"][name] - max(result["by_layer"][a] for a in ("addition", "normalised_addition"))
+    parts.append(table("What tuning gains, paired by seed (the best tap and addition are chosen on the queries, to tuning's disadvantage)", gains, trained))
+    return "\n".join(parts)
+
+
+@click.command()
+@click.argument("source")
+@click.option("--protocol", type=click.Choice(["ukbench", "holidays", "oxford", "labels"]), required=True)
+@click.option("--protocol-split", type=click.Choice(["held-out", "paper"]), default="held-out", show_default=True)
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--recipe", default="small", show_default=True)
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--out", help="Keep the runs and the figures, tables.json, in this folder.")
+def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
+    """Print the four tables."""
+    from tfvision.apps.retrieval.recipes import get_recipe
+    from tfvision.apps.retrieval.report import SCORES, stamp
+    from tfvision.training.recipes import with_settings
+
+    settings = {**dict(pair.split("=", 1) for pair in pairs), "protocol_split": protocol_split}
+    recipe = with_settings(get_recipe(recipe), settings)
+    folder = Path(out or tempfile.mkdtemp(prefix="retrieval-tables-"))
+    results = {}
+    for seed in range(seeds):
+        for loss in LOSSES:
+            run = folder / f"{loss}-{seed}"
+            results.setdefault(loss, []).append(measure(source, protocol, dataclasses.replace(recipe, loss=loss, seed=seed), run))
+            print(f"{loss}, seed {seed}: {results[loss][-1]['by_layer']}", flush=True)
+        trial = asked_of(folder / f"{LOSSES[0]}-{seed}", source, protocol)
+        results.setdefault(UNTRAINED, []).append(measure_untrained(source, protocol, recipe, trial))
+    (folder / "tables.json").write_text(json.dumps(results, indent=2))
+    first = results[LOSSES[0]][0]
+    print(f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; {first['queries']} queries in {first['images']} photos. {stamp(first)}")
+    print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[protocol][0]))
+
+
+if __name__ == "__main__":
+    main()

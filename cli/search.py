@@ -1,0 +1,68 @@
+"""`tfvision search`."""
+
+import sys
+
+import click
+
+from tfvision.cli.main import print_json
+
+
+@click.command()
+@click.argument("gallery")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.option("-k", "--k", type=click.IntRange(1), default=10, show_default=True, help="Answers a photo.")
+@click.option("--where", multiple=True, metavar="CONDITION", help="Only pictures that fulfil it, such as species=Vanessa atalanta or year>=2015; repeatable.")
+@click.option("--expand", type=click.IntRange(0), default=0, metavar="N", help="Search again with the mean of the photo and its N best answers.")
+@click.option("--rerank", is_flag=True, help="Order the best hundred anew by the neighbours that they share.")
+@click.option("--method", type=click.Choice(["auto", "exact", "hnsw", "ivfpq"]), default="auto", show_default=True, help="How to search; auto: by the gallery's size.")
+@click.option("--model", help="Where the gallery's network is now, if it was moved.")
+@click.option("--html", metavar="FILE", help="Write a page with the pictures that were found.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
+def search(gallery, photos, k, where, expand, rerank, method, model, html, as_json):
+    """Find the pictures of GALLERY that are most like each PHOTO (files or folders).
+
+    Several conditions must all be fulfilled; of several `=` on one name, one is enough.
+
+    \b
+    tfvision search my-gallery photo.jpg
+    tfvision search my-gallery photo.jpg -k 20 --where "species=Vanessa atalanta" --where "year>=2015"
+    tfvision search my-gallery holiday/ --expand 5 --rerank --html answers.html
+    """
+    from tfvision.index.gallery import Gallery
+    from tfvision.index.querying import search_photos
+    from tfvision.index.sources import find_queries
+    from tfvision.progress import progress_bar
+
+    photos = find_queries(photos)
+    answers = []
+    with Gallery.open(gallery) as opened, progress_bar("searching", len(photos)) as bar:
+        _note(opened, where, k)
+        for answer in search_photos(opened, photos, k, where, expand, rerank, method, model):
+            print_json(answer) if as_json else _show(answer)
+            answers.append(answer)
+            bar.advance(1)
+    if html:
+        from tfvision.index.hits_page import write_hits_page
+
+        write_hits_page(html, answers, f"Search in {gallery}", f"{len(photos)} photos, {k} answers each{''.join(f', {condition}' for condition in where)}.")
+        click.echo(f"page      {html}", err=True)
+    if all("error" in answer for answer in answers):
+        sys.exit(1)
+
+
+def _note(gallery, where, k):
+    if not gallery.facts.get("is_complete", True):
+        click.echo(f"note: {gallery.folder} is unfinished: go on with `tfvision index build ... --resume`", err=True)
+    available = int(gallery.rows_where(where).sum())
+    if 0 < available < k or (where and not available):
+        what = "pictures that fulfil the conditions" if where else "pictures"
+        click.echo(f"note: {gallery.folder} has {available} {what}, fewer than the {k} asked for", err=True)
+
+
+def _show(answer):
+    if "error" in answer:
+        return click.echo(f"error: {answer['error']}", err=True)
+    click.echo(answer["query"])
+    for place, hit in enumerate(answer["hits"], 1):
+        metadata = ", ".join(f"{name} {value}" for name, value in hit.items() if name not in ("id", "image", "score"))
+        click.echo(f"{place:>4}. {hit['score']:.3f}  {hit['image']}  {metadata}".rstrip())

@@ -1,0 +1,187 @@
+import csv
+import dataclasses
+import json
+import os
+import shutil
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvision.apps.retrieval.evaluation import evaluate_retriever
+from tfvision.apps.retrieval.recipes import get_recipe
+from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever
+from tfvision.data.pipeline import TrainingOrder
+from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.features.retriever_run import RetrieverRun
+from tfvision.training.checkpoints import read_facts
+
+
+def _weights(run):
+    values = {}
+    with h5py.File(RetrieverRun(run).weights_path) as file:
+        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return values
+
+
+def test_the_papers_numbers():
+    recipe = get_recipe("paper")
+    assert (recipe.network, recipe.size_px, recipe.batch_size, recipe.optimizer) == ("resnet18", 224, 64, "sgd")
+    assert (recipe.margin, recipe.scale, recipe.weight_decay, recipe.is_augmented) == (0.45, 60.0, 5e-4, False)
+    assert sum(epochs for epochs, _ in recipe.stages) == 120
+    ends = np.cumsum([epochs for epochs, _ in recipe.stages])[:-1]
+    assert ends.tolist() == [60, 90, 110]
+    assert [rate for _, rate in recipe.stages] == pytest.approx([0.01, 0.01 * 0.2, 0.01 * 0.2**2, 0.01 * 0.2**3])
+    assert (recipe.tuning, recipe.tuning_stages, recipe.tuning_input) == ((3, 6), (), "addition")
+    assert recipe.tap_names == ("conv2", "conv3", "conv4", "conv5", "gap")
+
+
+def test_a_run_folder_holds_all_that_was_promised(retriever_run):
+    run = RetrieverRun.open(retriever_run)
+    metrics = json.loads(run.metrics_path.read_text())
+    assert (metrics["images"], metrics["held_out"], metrics["classes"]) == (24, 8, 6)
+    assert list(metrics["by_layer"]) == ["stage1", "stage2", "stage3", "addition", "normalised_addition", "tuned3", "tuned6"]
+    assert metrics["queries"] == 8 and metrics["map"] == metrics["by_layer"]["tuned3"]
+    assert len(run.classes) == 6
+    assert (retriever_run / "report.html").stat().st_size > 1000
+    assert "No query was trained on" in (retriever_run / "report.html").read_text()
+    assert not (retriever_run / "checkpoints").exists()
+    assert list((retriever_run / "logs").glob("events*"))
+
+
+def test_classes_are_held_out_whole(retriever_run):
+    with open(retriever_run / "photos.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    split = {}
+    for row in rows:
+        split.setdefault(row["label"], set()).add(row["split"])
+    assert sorted(len(splits) for splits in split.values()) == [1] * 8
+    assert sum(splits == {"held-out"} for splits in split.values()) == 2
+    classes = set(RetrieverRun.open(retriever_run).classes)
+    assert classes == {label for label, splits in split.items() if splits == {"train"}}
+
+
+def test_all_stages_learn_with_softmax_and_random_changes(hue_photos, tiny_retriever, tmp_path):
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            seen.append(logs)
+
+    settings = {**tiny_retriever, "loss": "softmax", "is_augmented": "true", "tuning": "[3]", "stages": "[[10, 0.02]]", "tuning_stages": "[[10, 0.01]]"}
+    train_retriever(str(hue_photos), "small", settings, str(tmp_path / "run"), callbacks=[Watch()])
+    assert len(seen) == 2  # the network, tuned3
+    assert all(logs["accuracy"] > 0.5 for logs in seen)  # a guess is right for 1 in 6
+
+
+class _Stopped(Exception):
+    pass
+
+
+class _StopAfter(keras.callbacks.Callback):
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise _Stopped
+
+
+def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(hue_photos, tiny_retriever, retriever_run, tmp_path):
+    run, settings = str(tmp_path / "run"), {**tiny_retriever, "checkpoint_seconds": "0"}
+    with pytest.raises(_Stopped):
+        train_retriever(str(hue_photos), "small", settings, run, callbacks=[_StopAfter(5)])
+    assert read_facts(RetrieverRun(tmp_path / "run").checkpoint_path) == {"phase": 0, "step": 4}
+    with pytest.raises(RunError, match="is not finished: go on with"):
+        RetrieverRun.open(run)
+    with pytest.raises(_Stopped):
+        train_retriever(run=run, resume=True, callbacks=[_StopAfter(8 + 5)])  # of 12 steps a stage, 4 were done
+    assert read_facts(RetrieverRun(tmp_path / "run").checkpoint_path) == {"phase": 1, "step": 4}
+    train_retriever(run=run, resume=True)
+    expected, got = _weights(retriever_run), _weights(tmp_path / "run")
+    assert expected.keys() == got.keys()
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)
+
+
+def test_batches_of_rows_cover_an_epoch_once_whatever_the_workers():
+    table, labels = np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12, dtype=np.int32)
+    order, weights = TrainingOrder(labels, 0), np.ones(12, np.float32)
+    seen = []
+    for worker in range(2):
+        context = tf.distribute.InputContext(num_input_pipelines=2, input_pipeline_id=worker, num_replicas_in_sync=4)
+        for batch in row_batches(table, labels, weights, order, 0, 12, 4, context):
+            assert batch["taps"].shape == (1, 2)
+            np.testing.assert_array_equal(batch["taps"][0], table[batch["label"][0]])
+            seen += batch["label"].numpy().tolist()
+    assert sorted(seen) == list(range(12))
+
+
+def test_a_photo_that_could_not_be_read_has_no_loss():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    loss = stage_loss(model, get_recipe("paper"), lambda batch: batch["taps"])
+    batch = {"taps": tf.ones((2, 3)), "label": tf.constant([0, 1]), "weight": tf.constant([1.0, 0.0])}
+    per_photo, measures = loss(batch, 0)
+    assert per_photo[0] > 0 and per_photo[1] == 0
+    assert measures["accuracy"][1] == 1
+
+
+def test_the_papers_split_trains_on_queries_and_broken_photos_are_named(hue_photos, tiny_retriever, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(hue_photos, folder)
+    (folder / "hue1_0.png").write_bytes(b"no image")
+    with open(folder / "manifest.csv", newline="") as file:
+        rows = [(row["image"], row["label"], "query" if row["image"].endswith("_3.png") else "gallery") for row in csv.DictReader(file)]
+    (folder / "manifest.csv").write_text("image,label,role\n" + "".join(",".join(row) + "\n" for row in rows))
+    settings = {**tiny_retriever, "stages": "[[1, 0.02]]", "tuning_stages": "[[1, 0.01]]", "tuning": "[3]"}
+    metrics = train_retriever(str(folder), "small", {**settings, "protocol_split": "paper"}, str(tmp_path / "run"))
+    assert (metrics["images"], metrics["held_out"], metrics["classes"]) == (32, 0, 8)
+    assert [os.path.basename(path) for path in metrics["broken"]] == ["hue1_0.png"]
+    assert "map" not in metrics
+    assert "Trained on the queries" in (tmp_path / "run" / "report.html").read_text()
+    result = evaluate_retriever(str(tmp_path / "run"), str(folder), "labels")
+    assert (result["queries"], result["trained_queries"], result["left_out"]) == (8, 8, 0)
+    assert "Trained on the queries" in (tmp_path / "run" / "evaluation-labels" / "report.html").read_text()
+
+
+def test_a_finished_run_is_not_trained_again(retriever_run, capsys):
+    assert train_retriever(run=str(retriever_run), resume=True)["images"] == 24
+    assert "finished already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "triplet"}, "loss must be one of softmax, cosface, got 'triplet'"),
+        ({"tuning": "[4]"}, r"tuning must be numbers of layers, of \[3, 6\], got \[4\]"),
+        ({"tuning": "[6]"}, "index must be one of .*tuned6, got 'tuned3'"),
+        ({"image_size": "16"}, "image_size of mobilenet_v2 must be at least 96, got 16"),
+        ({"held_out": "groups"}, "held_out must be one of classes, photos"),
+        ({"network": "resnet"}, "network must be one of"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings, message):
+    from tfvision.training.recipes import with_settings
+
+    with pytest.raises(RecipeError, match=message):
+        with_settings(get_recipe("small"), settings)
+
+
+def test_what_cannot_be_trained_on_leaves_the_folder_free(tmp_path, hue_photos, tiny_retriever):
+    with open(hue_photos / "manifest.csv", newline="") as file:
+        few = [row for row in csv.DictReader(file) if row["label"] in ("hue 0", "hue 1")]
+    source = hue_photos / "few.csv"
+    source.write_text("image,label\n" + "".join(f"{row['image']},{row['label']}\n" for row in few))
+    with pytest.raises(DataError, match="leaves 1 class to train on.*held_out=photos"):
+        train_retriever(str(source), "small", tiny_retriever, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_survives_json(retriever_run):
+    recipe = RetrieverRun.open(retriever_run).recipe
+    assert dataclasses.asdict(recipe)["tuning"] == (3, 6)
+    assert recipe.name == "small" and recipe.network == "small"

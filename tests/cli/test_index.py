@@ -1,0 +1,144 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tfvision.index.gallery import Gallery
+
+
+def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colour_run, tmp_path):
+    code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run, "--json")
+    result = json.loads(out)
+    assert code == 0 and set(result) == {"gallery", "images", "failed", "dimension", "seconds"}
+    assert (result["gallery"], result["images"], result["failed"]) == (str(tmp_path / "g"), 48, 0)
+    gallery = Gallery.open(tmp_path / "g")
+    assert gallery.dimension == result["dimension"]
+    place = list(gallery.ids).index("Rosa_rubra_3.png")
+    assert gallery.metadata[place] == {"order": "Reds", "genus": "Rosa", "species": "Rosa rubra"}
+    np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-5)
+
+
+def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, gallery, more_photos):
+    code, out, err = run_command("index", "add", gallery, more_photos, "--json")
+    result = json.loads(out)
+    assert (code, result["images"], result["added"], result["failed"]) == (0, 50, 2, 1)
+    assert "broken.jpg is no image" in err
+    assert json.loads(run_command("index", "add", gallery, more_photos / "red.png", "--json")[1])["added"] == 0
+    assert json.loads(run_command("index", "add", gallery, more_photos / "red.png", "--replace", "--json")[1])["added"] == 1
+    assert json.loads(run_command("index", "info", gallery, "--json")[1])["images"] == 50
+
+
+def test_an_id_of_another_picture_is_no_pass(run_command, gallery, more_photos):
+    run_command("index", "add", gallery, more_photos)
+    (more_photos / "other").mkdir()
+    PIL.Image.new("RGB", (40, 48)).save(more_photos / "other" / "red.png")
+    code, _, err = run_command("index", "add", gallery, more_photos / "other" / "red.png")
+    assert code == 1 and "has the id 'red.png' for another picture" in err
+
+
+def test_pictures_are_removed_by_id_and_by_condition(run_command, gallery):
+    code, out, _ = run_command("index", "remove", gallery, "Rosa_rubra_0.png", "--where", "species=Viola prima", "--json")
+    assert code == 0 and json.loads(out) == {"gallery": str(gallery), "images": 35, "removed": 13}
+    code, _, err = run_command("index", "remove", gallery, "Rosa_rubra_0.png")
+    assert code == 1 and "has no picture with the id 'Rosa_rubra_0.png': nothing was removed" in err
+    assert run_command("index", "remove", gallery)[0] == 2
+
+
+def test_info_tells_what_is_there(run_command, gallery, colour_run):
+    _, out, _ = run_command("index", "info", gallery)
+    assert "48 pictures of" in out and "metadata  species: 4 different values" in out
+    assert f"model={colour_run}" in out and "index     none: every search is exact" in out and "files     whole" in out
+    assert len(run_command("index", "info", gallery, "--ids")[1].splitlines()) == 48
+
+
+def test_info_shows_the_measured_recall(run_command, gallery):
+    from tfvision.index.search import open_index
+
+    facts = open_index(Gallery.open(gallery), "hnsw").facts
+    assert f"index     hnsw over 48 rows: recall@10 {facts['recall']:.3f} (measured)" in run_command("index", "info", gallery)[1]
+
+
+def test_whitened_vectors_are_of_the_dimension_asked_for(run_command, colour_photos, colour_run, tmp_path, more_photos):
+    code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run, "--whiten", "4", "--json")
+    assert code == 0 and json.loads(out)["dimension"] == 4
+    assert json.loads(run_command("index", "add", tmp_path / "g", more_photos, "--json")[1])["images"] == 50
+    _, out, _ = run_command("search", tmp_path / "g", colour_photos / "Rosa_rubra_1.png", "-k", "1", "--json")
+    (hit,) = json.loads(out)["hits"]
+    assert hit["id"] == "Rosa_rubra_1.png" and hit["score"] == pytest.approx(1, abs=1e-3)
+
+
+KILLED = """
+import sys
+from tfvision.features.recipe import FeatureRecipe
+from tfvision.index import gallery, making
+
+making._PHOTOS_BETWEEN_COMMITS = 1
+add, commits = gallery.Gallery.add, []
+
+def add_and_die(*arguments):
+    add(*arguments)
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+
+gallery.Gallery.add = add_and_die
+making.build_gallery(sys.argv[1], sys.argv[2], FeatureRecipe(model=sys.argv[3]))
+"""
+
+
+def test_a_killed_build_goes_on(run_command, colour_photos, colour_run, tmp_path):
+    arguments = (str(colour_photos), str(tmp_path / "g"), str(colour_run))
+    assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True).returncode == -9
+    begun = len(Gallery.open(tmp_path / "g"))
+    assert 0 < begun < 48
+    command = ("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run)
+    code, _, err = run_command(*command)
+    assert code == 1 and "is an unfinished gallery: go on with --resume" in err
+    assert "is unfinished" in run_command("search", tmp_path / "g", colour_photos / "Rosa_rubra_1.png")[2]
+    code, _, err = run_command(*command, "--resume", "--set", "is_flipped=true")
+    assert code == 1 and "was begun with another model or other settings" in err
+    code, out, _ = run_command(*command, "--resume", "--json")
+    assert code == 0 and json.loads(out)["images"] == 48
+    assert sorted(Gallery.open(tmp_path / "g").ids) == sorted(name for name in os.listdir(colour_photos) if name.endswith(".png"))
+    code, _, err = run_command(*command)
+    assert code == 1 and "is a gallery already: add to it with `tfvision index add`" in err
+
+
+def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos, colour_run, tmp_path):
+    import shutil
+
+    import h5py
+
+    other = shutil.copytree(colour_run, tmp_path / "other")
+    with h5py.File(other / "model.weights.h5", "r+") as file:
+        datasets = []
+        file.visititems(lambda name, item: datasets.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 4 else None)
+        datasets[0][...] = datasets[0][...] * 1.5
+    for command in (("index", "add", gallery, more_photos), ("search", gallery, more_photos / "red.png")):
+        code, _, err = run_command(*command, "--model", other)
+        assert code == 1 and "was made by another model than" in err and "--model" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["index", "build", "nowhere", "--out", "g"], 1, "error: nowhere is neither a folder of photos nor a manifest CSV"),
+        (["index", "build", "new", "--out", "g", "--set", "poling=gem"], 1, "did you mean pooling"),
+        (["index", "build", "new", "--out", "new", "--model", "{run}"], 1, "new holds other files"),
+        (["index", "build", "new/broken.jpg", "--out", "g", "--model", "{run}"], 1, "none of the 1 photos of new/broken.jpg could be read: new/broken.jpg is no image"),
+        (["index", "build", "new"], 2, "Missing option '--out'"),
+        (["index", "add", "nowhere", "new"], 1, "nowhere is no gallery"),
+        (["index", "info", "new"], 1, "new is no gallery: it has no gallery.json"),
+        (["search", "nowhere", "new/red.png"], 1, "nowhere is no gallery"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_end_in_one_clear_line(run_command, more_photos, colour_run, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(more_photos.parent)
+    got, out, err = run_command(*(argument.format(run=colour_run) for argument in arguments))
+    assert got == code
+    assert message in err and "Traceback" not in err
+    assert out == ""

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from tfvision.errors import DataError
+from tfvision.index.gallery import Gallery
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, "abcd"),
+        ("species=Vanessa atalanta", "a"),
+        (["species=Vanessa atalanta", "species=Apis"], "ac"),  # one of several equalities on one name is enough
+        (["species=Vanessa atalanta", "year=2014"], ""),  # on several names all must hold
+        ("species!=Apis", "abd"),
+        ("species=", "d"),
+        ("year>=2014", "ab"),
+        ("year<2015", "b"),
+        ("year>2014.5", "a"),
+        ("year = 2015.0", "a"),
+        (["year>=2014", "year<2015", "species!=Apis"], "b"),
+        ("species<B", "c"),  # a bound that is no number: by text
+        ("species=Nobody", ""),
+    ],
+)
+def test_conditions_choose_rows(insects, where, expected):
+    gallery = Gallery.open(insects)
+    assert "".join(gallery.ids[row] for row in np.flatnonzero(gallery.rows_where(where))) == expected
+
+
+def test_truths_and_dates_are_compared(tmp_path):
+    with Gallery.create(tmp_path / "g", 1) as gallery:
+        gallery.add(["a", "b"], np.zeros((2, 1)), ["a", "b"], [{"wild": True, "date": "2015-03-01"}, {"wild": False, "date": "2014-12-31"}])
+        assert gallery.rows_where("wild=true").tolist() == [True, False]
+        assert gallery.rows_where("date>=2015-01-01").tolist() == [True, False]
+        gallery.remove(["a"])
+        assert gallery.rows_where("wild=true").tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("genus=Vanessa", "the gallery has no metadata 'genus'; it has species, year"),
+        ("species", "--where must be like species=Vanessa atalanta or year>=2015, got 'species'"),
+        ("=x", "--where must be like"),
+    ],
+)
+def test_mistakes_are_told(insects, where, message):
+    with pytest.raises(DataError, match=message):
+        Gallery.open(insects).rows_where(where)

@@ -1,0 +1,127 @@
+"""Evaluating a retriever: a protocol's score of every index, on photos that it was not trained on."""
+
+import csv
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.retrieval.indices import index_vectors, read_taps, tap_extractor
+from tfvision.apps.retrieval.report import write_report
+from tfvision.apps.retrieval.sources import read_trial
+from tfvision.data.pipeline import BrokenPhotos
+from tfvision.errors import DataError
+from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
+from tfvision.features.retriever import load_retriever
+from tfvision.features.retriever_run import RetrieverRun
+from tfvision.runs import write_json
+
+
+def evaluate_retriever(run, source, protocol="labels", queries="boxes", ranks=None, out=None):
+    """Evaluates every index of a run by a protocol, and writes report.html and report.json.
+
+    Photos on which the run was trained stay in the gallery but do not ask, unless it was trained with the split "paper".
+
+    Args:
+      run: folder of a finished run.
+      source, protocol, queries: as `read_trial`.
+      ranks: as `read_trial`; None = the run's.
+      out: folder for the report; None = RUN/evaluation-PROTOCOL.
+
+    Returns:
+      dict: "protocol", "queries" (number), "ns_score" or "map" (of the recipe's index), "index", "interval", "by_layer" and
+      "intervals" {index: ...}, "recall" {index: {k: share}} (labels), "tap_norms", "protocol_split", "trained_queries" (of
+      those asked), "left_out" (trained queries that were not asked), "images", "broken", "report".
+
+    Raises:
+      DataError, RunError.
+    """
+    run = RetrieverRun.open(run)
+    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks)
+    retriever = load_retriever(run.folder, run.recipe.size_px)
+    extractor = tap_extractor(retriever, run.recipe, str(run.folder))
+    broken = BrokenPhotos()
+    gallery = read_taps(trial.gallery, extractor, broken=broken, label="features")
+    asked = gallery if trial.queries is trial.gallery else read_taps(trial.queries, extractor, broken=broken, label="queries")
+    judged = judge_indices(_readable(trial, gallery, asked), gallery, asked, retriever.tuned, run.recipe)
+    result = {
+        "protocol": protocol,
+        **score_of(judged, run.recipe),
+        "tap_norms": gallery.norms(),
+        "protocol_split": run.recipe.protocol_split,
+        "trained_queries": trained,
+        "left_out": left_out,
+        "images": len(trial.gallery),
+        "broken": dict(broken),
+    }
+    folder = Path(out) if out else run.folder / f"evaluation-{protocol}"
+    write_json(folder / "report.json", result)
+    result["report"] = str(write_report(folder / "report.html", run, result, source))
+    return result
+
+
+def asked_trial(run, source, protocol, queries="boxes", ranks=None):
+    """The Trial that a run is evaluated by, how many of its queries the run was trained on, and how many were left out for that.
+
+    Raises:
+      DataError: no query is left.
+    """
+    trial, trained = read_trial(source, protocol, ranks or run.facts["ranks"], queries), _trained_photos(run)
+    is_trained = [trial.queries.records[question.query].identity in trained for question in trial.questions]
+    if run.recipe.protocol_split == "paper":
+        return trial, sum(is_trained), 0
+    kept = [question for question, was in zip(trial.questions, is_trained, strict=True) if not was]
+    if not kept:
+        raise DataError(
+            f"{run.folder} was trained on every query of {source}: evaluate on other photos, or train a run that is stamped for it, with --protocol-split paper"
+        )
+    return dataclasses.replace(trial, questions=kept), 0, sum(is_trained)
+
+
+def judge_indices(trial, gallery, queries, tuned, recipe):
+    """{index: what `evaluation.retrieval.judge` says of it}.
+
+    Args:
+      trial: Trial.
+      gallery, queries: Taps; the same object where the gallery asks itself.
+      tuned: name -> keras.Model.
+      recipe: RetrieverRecipe.
+    """
+    judged = {}
+    for name in recipe.indices:
+        with index_vectors(gallery, name, tuned) as vectors:
+            if queries is gallery:
+                judged[name] = judge(trial.protocol, vectors, vectors, trial.questions, recipe.seed)
+                continue
+            with index_vectors(queries, name, tuned) as asked:
+                judged[name] = judge(trial.protocol, asked, vectors, trial.questions, recipe.seed)
+    return judged
+
+
+def score_of(judged, recipe):
+    """The judgement of the recipe's index, and those of all by name."""
+    score = next(key for key, _ in PROTOCOLS.values() if key in judged[recipe.index])
+    return {
+        "queries": judged[recipe.index]["queries"],
+        score: judged[recipe.index][score],
+        "index": recipe.index,
+        "interval": judged[recipe.index]["interval"],
+        "by_layer": {name: one[score] for name, one in judged.items()},
+        "intervals": {name: one["interval"] for name, one in judged.items()},
+        **({"recall": {name: one["recall"] for name, one in judged.items()}} if "recall" in judged[recipe.index] else {}),
+    }
+
+
+def _trained_photos(run):
+    with open(run.photos_path, newline="", encoding="utf-8") as file:
+        return {(os.path.basename(row["image"]), int(row["bytes"])) for row in csv.DictReader(file) if row["split"] == "train"}
+
+
+def _readable(trial, gallery, queries):
+    """The Trial without the photos that could not be read."""
+    if queries is gallery:
+        return dataclasses.replace(trial, questions=without(trial.questions, ~gallery.is_read))
+    lost = np.flatnonzero(~gallery.is_read)
+    asked = [question for question in trial.questions if queries.is_read[question.query]]
+    return dataclasses.replace(trial, questions=[dataclasses.replace(q, ignored=np.union1d(q.ignored, lost)) for q in asked])

@@ -1,0 +1,76 @@
+"""Grad-CAM of a retriever's layers: which parts of a photo each looks at for the class that the run sees (figure 7)."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision.data.decoding import read_pixels
+from tfvision.data.views import as_pixels
+from tfvision.errors import DataError, RecipeError
+from tfvision.evaluation.grad_cam import grad_cam, overlay
+from tfvision.features.retriever import LOGITS, load_retriever
+from tfvision.features.retriever_run import RetrieverRun
+from tfvision.models.catalogue import get_network
+from tfvision.runs import atomic_path
+
+
+def draw_grad_cams(run, photo, layers=(), label=None, out="."):
+    """Writes a picture a layer: the photo with the layer's Grad-CAM over it.
+
+    Args:
+      run: folder of a finished retriever run.
+      photo: file.
+      layers: taps, or names of any layers with positions; () = the first and the last tap (the paper's conv2, conv5).
+      label: of the run's classes; None = the one the run sees.
+      out: folder.
+
+    Returns:
+      dict: "image", "label", "probability" (of the classifier of stage 1), "pictures" {layer: path}.
+
+    Raises:
+      RunError, DataError, RecipeError.
+    """
+    run = RetrieverRun.open(run)
+    pixels = read_pixels(photo)
+    retriever = load_retriever(run.folder, run.recipe.size_px)
+    images = tf.cast(as_pixels(tf.image.resize(pixels[None], [run.recipe.size_px] * 2, antialias=True)), tf.float32)
+    probabilities = tf.nn.softmax(retriever.classifier(images, training=False))[0].numpy()
+    number = _class_number(run.classes, label) if label else int(np.argmax(probabilities))
+    taps = run.recipe.tap_names
+    pictures = {}
+    for layer in layers or dict.fromkeys((taps[0], taps[-1])):
+        heat = grad_cam(layer_and_logits(retriever, run.recipe, layer), lambda logits: logits[:, number], images)[0]
+        pictures[layer] = str(Path(out) / f"{Path(photo).stem}-{layer.replace('/', '-')}.png")
+        with atomic_path(pictures[layer]) as temporary:
+            keras.utils.save_img(temporary, overlay(pixels, heat), file_format="png", scale=False)
+    return {"image": str(photo), "label": run.classes[number], "probability": float(probabilities[number]), "pictures": pictures}
+
+
+def layer_and_logits(retriever, recipe, layer):
+    """A function: pixels -> (the layer's responses, the classifier's logits), the latter computed from the former.
+
+    Raises:
+      RecipeError: there is no such layer; the taps are listed.
+    """
+    network = get_network(recipe.network)
+    name = network.taps.get(layer, layer)
+    if name not in {known.name for known in retriever.base.layers}:
+        raise RecipeError(f"--layer must be one of {', '.join(recipe.tap_names)}, or any layer of {recipe.network} by Keras's name, got {layer!r}")
+    last = network.taps.get(recipe.tap_names[-1], recipe.tap_names[-1])
+    model = keras.Model(retriever.base.input, [retriever.base.get_layer(name).output, retriever.base.get_layer(last).output])
+    logits = retriever.classifier.get_layer(LOGITS)
+
+    def responses_and_logits(images):
+        responses, features = model(network.scale * images + network.offset, training=False)
+        pooled = features if len(features.shape) == 2 else tf.reduce_mean(features, (1, 2))
+        return responses, logits(pooled)
+
+    return responses_and_logits
+
+
+def _class_number(classes, label):
+    if label not in classes:
+        raise DataError(f"--label must be one of the run's {len(classes)} classes ({', '.join(classes[:5])}, ...), got {label!r}")
+    return classes.index(label)

@@ -1,0 +1,60 @@
+"""A retriever's report: every index with its score, the norms of the taps, and whether the queries were trained on."""
+
+from html import escape
+
+from tfvision.evaluation.page import bar, compose, paragraph, section, table
+from tfvision.runs import write_text
+
+SCORES = {
+    "ukbench": ("NS-score", 4.0, "how many of a group's four photos are among the first four, the query included"),
+    "holidays": ("mAP", 1.0, "mean average precision by the trapezoid rule; each query is dropped from its own ranking"),
+    "oxford": ("mAP", 1.0, "mean average precision by the trapezoid rule; good and ok photos count, junk is taken out of the ranking"),
+    "labels": ("MAP@R", 1.0, "mean average precision among the first R, R being the number of photos with the query's label"),
+}
+TRAINED = "Trained on the queries (--protocol-split paper, as the paper does): these scores say how well the photos were learnt, not how well unseen ones are found."
+HELD_OUT = "No query was trained on."
+
+
+def write_report(path, run, result, source=None):
+    """Writes a page on what `evaluate_retriever` or `train_retriever` returned; returns its path. Raises StorageError."""
+    sections = [_stamp(result), *([_scores(result)] if "by_layer" in result else []), _norms(result), _facts(run, result, source)]
+    write_text(path, compose(run.folder.name, sections))
+    return path
+
+
+def stamp(result):
+    """One sentence: whether the queries were trained on."""
+    return TRAINED if result["protocol_split"] == "paper" else HELD_OUT
+
+
+def _stamp(result):
+    return f'<p class="headline">{escape(stamp(result))}</p>'
+
+
+def _scores(result):
+    name, most, explained = SCORES[result.get("protocol", "labels")]
+    rows = []
+    for index, value in result["by_layer"].items():
+        low, high = result["intervals"][index]
+        label = f"<em>{escape(index)}</em>, the run's own" if index == result["index"] else escape(index)
+        rows.append([label, bar(value / most, f"{value:.3f}"), f"{low:.3f} to {high:.3f}"])
+    text = f"{name} of {result['queries']:,} queries: {explained}. Intervals: 95 %, bootstrap over queries."
+    return section(f"{name} by index", paragraph(text) + table(("index", name, "interval"), rows, numbers=(2,)))
+
+
+def _norms(result):
+    rows = [[escape(tap), f"{norm:.3g}"] for tap, norm in result["tap_norms"].items()]
+    text = "Mean L2 norm of each tap, averaged over positions. In the addition a tap counts by its norm; in the normalised addition all count alike."
+    return section("Norms of the taps", paragraph(text) + table(("tap", "norm"), rows, numbers=(1,)))
+
+
+def _facts(run, result, source):
+    recipe = run.recipe
+    facts = {
+        "Run": run.folder,
+        "Photos": source or run.facts["source"],
+        "Recipe": f"{recipe.name}: {recipe.network} at {recipe.size_px} px, {recipe.loss}, seed {recipe.seed}",
+        "Queries left out": f"{result['left_out']}, since they were trained on" if result.get("left_out") else "none",
+        "Broken photos": "; ".join(result["broken"].values()) or "none",
+    }
+    return section("Facts", table((), [[escape(key), escape(str(value))] for key, value in facts.items()], kind="facts"))

@@ -1,0 +1,56 @@
+"""Grad-CAM: where in an image a layer holds what a score rests on, as a map and laid over the image (figure 7).
+
+Source: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based localization", Eqs. 1 and 2.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.errors import RecipeError
+
+_OPACITY = 0.5
+_SHADES = ((0.0, (0, 0, 143)), (0.25, (0, 80, 255)), (0.5, (60, 255, 150)), (0.75, (255, 200, 0)), (1.0, (190, 0, 0)))
+
+
+def grad_cam(model, score, images):
+    """Where a layer's responses raise a score.
+
+    Args:
+      model: keras.Model or function: images -> (responses [batch, height, width, channels], whatever the score is of), the
+        second being computed from the first.
+      score: function of that second output -> float [batch].
+      images: float32 [batch, height, width, 3], as the model takes them.
+
+    Returns:
+      float32 [batch, height, width] in [0, 1]: ReLU of the sum over channels of responses weighted by the mean gradient
+      (Eqs. 1 and 2), divided by its maximum; all 0 where nothing speaks for the score.
+
+    Raises:
+      RecipeError: the layer has no positions, or the score does not rest on it.
+    """
+    images = tf.convert_to_tensor(images)
+    with tf.GradientTape() as tape:
+        tape.watch(images)  # else a frozen network would leave no trace
+        responses, outputs = model(images)
+        total = tf.reduce_sum(score(outputs))
+    if len(responses.shape) != 4:
+        raise RecipeError(f"Grad-CAM needs a layer with positions, got one of shape {tuple(responses.shape)}: choose an earlier one")
+    gradients = tape.gradient(total, responses)
+    if gradients is None:
+        raise RecipeError("Grad-CAM needs a layer that the score is computed from: choose an earlier one")
+    weights = tf.reduce_mean(gradients, (1, 2), keepdims=True)  # Eq. 1
+    maps = tf.nn.relu(tf.reduce_sum(weights * responses, axis=3))  # Eq. 2
+    return tf.math.divide_no_nan(maps, tf.reduce_max(maps, (1, 2), keepdims=True)).numpy()
+
+
+def overlay(image, heat):
+    """The image with its map laid over it, blue (0) over green to red (1): uint8 [height, width, 3].
+
+    Args:
+      image: uint8 RGB [height, width, 3].
+      heat: float [h, w] in [0, 1], of any size.
+    """
+    heat = tf.image.resize(np.asarray(heat, np.float32)[..., None], image.shape[:2], "bicubic").numpy()[..., 0].clip(0, 1)
+    places, colours = zip(*_SHADES, strict=True)
+    shades = np.stack([np.interp(heat, places, channel) for channel in np.array(colours).T], axis=-1)
+    return np.round((1 - _OPACITY) * image + _OPACITY * shades).astype(np.uint8)

@@ -1,0 +1,203 @@
+"""Judging rankings: NS-score, average precision, MAP@R, recall@k, and the protocols that ask for them.
+
+A question is a query, what its ranking should begin with, and what is taken out of the ranking before it is judged.
+Rankings are judged by the places of the relevant images, counted from 0. Of equally similar images the irrelevant
+come first: vectors that have collapsed to one point score worst, not best.
+
+Memory is bounded by SIMILARITIES values (a ranking's where the gallery is larger), whatever the number of queries.
+"""
+
+import collections
+import dataclasses
+
+import numpy as np
+
+from tfvision.errors import DataError, RunError
+
+SIMILARITIES = 1 << 22  # computed at a time: 16 MB
+GALLERY_ROWS = 1 << 14  # read at a time
+RECALL_AT = (1, 5, 10)
+GROUP_SIZE = 4  # of UKBench
+_RESAMPLES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What one query asks of a gallery.
+
+    Attributes:
+      query: row of the query's vector.
+      relevant: int [relevant], rows of the gallery.
+      ignored: int [ignored], rows that are taken out of the ranking, also where they are among the relevant.
+    """
+
+    query: int
+    relevant: np.ndarray
+    ignored: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def judge(protocol, queries, gallery, questions, seed=0):
+    """Ranks the gallery for each question and judges the rankings by a protocol's measures.
+
+    Args:
+      protocol: of PROTOCOLS.
+      queries, gallery: float32 [n, dimension], L2-normalised; may be memory-mapped.
+      questions: of Question; those to which nothing is relevant are left out.
+      seed: of the bootstrap.
+
+    Returns:
+      dict: "queries", the protocol's score, "interval" (95 %, bootstrap over queries) and, for labels, "recall" {k: share}.
+
+    Raises:
+      DataError: nothing is left to ask.
+      RunError: vectors are not finite.
+    """
+    score, measure = PROTOCOLS[protocol]
+    values, recalls = [], []
+    for places in hit_places(queries, gallery, questions):
+        if len(places):
+            values.append(measure(places))
+            recalls.append([recall_at_k(places, k) for k in RECALL_AT])
+    if not values:
+        raise DataError(f"--protocol {protocol} has no query that anything else is relevant to: check the labels or groups")
+    recall = {"recall": dict(zip(map(str, RECALL_AT), np.mean(recalls, axis=0).tolist(), strict=True))}
+    return {
+        "queries": len(values),
+        score: float(np.mean(values)),
+        "interval": bootstrap_interval(values, seed),
+        **(recall if protocol == "labels" else {}),
+    }
+
+
+def hit_places(queries, gallery, questions):
+    """Yields, for each question, the places of its relevant images: int [relevant], rising. Raises RunError."""
+    questions, rows = list(questions), max(1, SIMILARITIES // max(1, len(gallery)))
+    for start in range(0, len(questions), rows):
+        asked = questions[start : start + rows]
+        similarities = _similarities(queries[[question.query for question in asked]], gallery)
+        for question, row in zip(asked, similarities, strict=True):
+            yield places_of(row, question)
+
+
+def places_of(similarities, question):
+    """The places of a question's relevant images in one ranking: int [relevant], rising.
+
+    Args:
+      similarities: float [gallery], larger = nearer.
+    """
+    relevant = question.relevant[~np.isin(question.relevant, question.ignored)]
+    is_other = np.full(len(similarities), True)
+    is_other[question.ignored] = is_other[relevant] = False
+    wanted = np.sort(similarities[relevant])
+    # How many of the wanted each other image is at least as near as; summed from above, what stands before each of them.
+    beaten = np.searchsorted(wanted, similarities[is_other], side="right")
+    before = np.cumsum(np.bincount(beaten, minlength=len(wanted) + 1)[::-1])[: len(wanted)]
+    return before + np.arange(len(wanted))
+
+
+def average_precision(places):
+    """The mean of the precision at each hit."""
+    return float(np.mean(np.arange(1, len(places) + 1) / (places + 1)))
+
+
+def trapezoid_average_precision(places):
+    """The area below the precision-recall curve by the trapezoid rule: the mean of precision before and after each hit.
+
+    Before the first image precision is 1. Source: compute_ap of the Oxford Buildings benchmark (Philbin et al. 2007).
+    """
+    hits = np.arange(len(places))
+    before = np.where(places > 0, hits / np.maximum(places, 1), 1.0)
+    return float(np.mean((before + (hits + 1) / (places + 1)) / 2))
+
+
+def map_at_r(places):
+    """The precision at each hit among the first R, summed and divided by R, the number of relevant images.
+
+    Source: Musgrave, Belongie and Lim, "A metric learning reality check", section 3.2.
+    """
+    hits = np.arange(1, len(places) + 1) / (places + 1)
+    return float(hits[places < len(places)].sum() / len(places))
+
+
+def recall_at_k(places, k):
+    """1 where a relevant image is among the first k, else 0, as papers on metric learning count it."""
+    return float(places[0] < k)
+
+
+def ns_score(places):
+    """How many of the group's four are among the first four, the query itself included (Nister and Stewenius 2006)."""
+    return float(np.count_nonzero(places < GROUP_SIZE))
+
+
+PROTOCOLS = {  # name -> its score in the result, and the measure of one ranking
+    "ukbench": ("ns_score", ns_score),
+    "holidays": ("map", trapezoid_average_precision),
+    "oxford": ("map", trapezoid_average_precision),
+    "labels": ("map", map_at_r),
+}
+
+
+def ukbench_questions(groups):
+    """Every image asks for its group of four, itself included. Raises DataError where a group has another size."""
+    members = _members(groups)
+    for group, rows in members.items():
+        if len(rows) != GROUP_SIZE:
+            raise DataError(f"--protocol ukbench needs groups of {GROUP_SIZE}: group {group!r} has {len(rows)} photos (a CSV names groups in a column `group`)")
+    return [Question(row, members[group]) for row, group in enumerate(groups)]
+
+
+def holidays_questions(groups, is_query=None):
+    """One image of each group asks for the others and is dropped from its own ranking.
+
+    Args:
+      groups: a name for each image.
+      is_query: bool [images]; None = the first of each group.
+    """
+    members = _members(groups)
+    rows = [rows[0] for rows in members.values()] if is_query is None else np.flatnonzero(is_query)
+    return [Question(int(row), members[groups[row]], np.array([row])) for row in rows]
+
+
+def labels_questions(labels, is_query=None):
+    """Each query asks for all images of its label.
+
+    Args:
+      labels: a name for each image.
+      is_query: bool [images], of queries, which are then not part of the gallery; None = every image asks the others.
+    """
+    members = _members(labels)
+    if is_query is None:
+        return [Question(row, members[label], np.array([row])) for row, label in enumerate(labels)]
+    asked = np.flatnonzero(is_query)
+    return [Question(int(row), members[labels[row]], asked) for row in asked]
+
+
+def without(questions, lost):
+    """The questions of which neither query nor gallery image is among the lost rows, of one table of vectors."""
+    lost = np.flatnonzero(lost)
+    gone = set(lost.tolist())
+    return [dataclasses.replace(q, ignored=np.union1d(q.ignored, lost)) for q in questions if q.query not in gone]
+
+
+def bootstrap_interval(values, seed=0, confidence=0.95):
+    """[low, high] of the mean, by drawing as many values with replacement a thousand times."""
+    values, random = np.asarray(values, float), np.random.default_rng(seed)
+    means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(_RESAMPLES)]
+    return np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+
+
+def _similarities(queries, gallery):
+    similarities = np.empty((len(queries), len(gallery)), np.float32)
+    for start in range(0, len(gallery), GALLERY_ROWS):
+        rows = slice(start, start + GALLERY_ROWS)
+        similarities[:, rows] = queries @ np.asarray(gallery[rows]).T
+    if not np.isfinite(similarities).all():
+        raise RunError("the vectors are not all finite, so nothing can be ranked by them: the network's weights are damaged or its training diverged")
+    return similarities
+
+
+def _members(groups):
+    members = collections.defaultdict(list)
+    for row, group in enumerate(groups):
+        members[group].append(row)
+    return {group: np.array(rows) for group, rows in members.items()}

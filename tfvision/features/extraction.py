@@ -1,0 +1,61 @@
+"""Photos of a manifest -> their vectors, as a stream."""
+
+import itertools
+
+import numpy as np
+
+from tfvision.data.pipeline import BrokenPhotos, evaluation_batches
+
+_VIEW = "whole"
+_WINDOW = 8  # batches' worth of photos among which those of one shape are looked for
+
+
+def extract(manifest, extractor, batch_size=32, start=0, broken=None):
+    """Streams the vectors of photos.
+
+    Args:
+      manifest: Manifest; where a photo has a box, only the box is seen.
+      extractor: Extractor.
+      batch_size: photos at once.
+      start: place of the first photo.
+      broken: BrokenPhotos that collects what could not be read; these are left out.
+
+    Yields:
+      (indices int64 [n], vectors float32 [n, dimension]), in the manifest's order; n may be 0.
+    """
+    broken = BrokenPhotos() if broken is None else broken
+    if start >= len(manifest):
+        return
+    settings = extractor.view_settings
+    rest = manifest.select(np.arange(len(manifest)) >= start)
+    read = _windows if settings.is_aspect_kept else _batches
+    for indices, same_shape in read(rest, settings, batch_size, broken):
+        vectors = np.zeros((len(indices), extractor.dimension), np.float32)
+        for places, images in same_shape:
+            vectors[places] = extractor.features(images)
+        yield indices + start, vectors
+
+
+def _batches(manifest, settings, batch_size, broken):
+    """Yields (indices of good photos, [(their places among these, images)]), images of one size."""
+    for batch in _read(manifest, settings, batch_size, broken):
+        is_good = batch["weight"] > 0
+        images = batch["views"][_VIEW] if is_good.all() else batch["views"][_VIEW][is_good]
+        yield batch["index"][is_good], [(np.arange(len(images)), images)] if len(images) else []
+
+
+def _windows(manifest, settings, batch_size, broken):
+    """As `_batches`, for images of many sizes: those of one shape within a window make batches."""
+    photos = _read(manifest, settings, 1, broken)
+    while window := list(itertools.islice(photos, _WINDOW * batch_size)):
+        good = [photo for photo in window if photo["weight"][0] > 0]
+        by_shape = {}
+        for place, photo in enumerate(good):
+            by_shape.setdefault(photo["views"][_VIEW].shape, []).append(place)
+        batches = [places[low : low + batch_size] for places in by_shape.values() for low in range(0, len(places), batch_size)]
+        same_shape = ((places, np.concatenate([good[place]["views"][_VIEW] for place in places])) for places in batches)
+        yield np.array([photo["index"][0] for photo in good], np.int64), same_shape
+
+
+def _read(manifest, settings, batch_size, broken):
+    return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, batch_size, broken).as_numpy_iterator()

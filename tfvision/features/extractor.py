@@ -1,0 +1,108 @@
+"""Images -> vectors, as a recipe says: resized, seen at several scales and mirrored, pooled, joined, normalised."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.data.pipeline import ViewSettings
+from tfvision.data.views import as_pixels, target_size
+from tfvision.features.networks import open_network
+from tfvision.features.pooling import concatenate, normalise, pool
+
+_ELSEWHERE = ("model", "weights", "layers", "image_size")  # of a recipe: the network and its weights stand for them
+
+
+def open_extractor(recipe):
+    """Opens the network of a FeatureRecipe.
+
+    Raises:
+      RecipeError: the recipe does not fit the network, or names none that is known.
+      WeightsError: its weights cannot be had.
+      RunError: a run or an export that is damaged or has no features.
+    """
+    recipe.check()
+    return Extractor(recipe, open_network(recipe))
+
+
+class Extractor:
+    """A network and how it is used.
+
+    Attributes:
+      recipe: FeatureRecipe.
+      network: features.networks.FeatureNetwork.
+      image_size: pixels of the largest scale: the size at which photos are best given.
+      widths: {layer: channels}, in the order of the recipe's layers.
+      dimension: their sum.
+      identity: 64 hex digits of all that decides the vectors, weights included: two sets of vectors can be compared
+        where these are equal.
+    """
+
+    def __init__(self, recipe, network):
+        self.recipe = recipe
+        self.network = network
+        self._sizes = [max(1, round(scale * network.image_size)) for scale in recipe.scales]
+        self.image_size = max(self._sizes)
+        images = tf.TensorSpec([None, None, None, 3], tf.uint8)
+        self._features = tf.function(self._features_of, input_signature=[images])
+        self._by_layer = tf.function(self._by_layer_of, input_signature=[images])
+        blank = np.zeros((1, self.image_size, self.image_size, 3), np.uint8)
+        self.widths = {layer: vectors.shape[1] for layer, vectors in self.by_layer(blank).items()}
+        self.dimension = sum(self.widths.values())
+
+    @functools.cached_property
+    def identity(self):
+        settings = {key: value for key, value in dataclasses.asdict(self.recipe).items() if key not in _ELSEWHERE}
+        facts = {**settings, "layers": list(self.widths), "image_size": self.network.image_size, "network": self.network.identity}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def view_settings(self):
+        """ViewSettings with which the pipeline gives photos at the size of the largest scale."""
+        is_aspect_kept = self.recipe.resize == "aspect"
+        return ViewSettings(("whole",), self.image_size, None, True, is_aspect_kept, self.network.least_image_size)
+
+    def features(self, images):
+        """The vectors of images.
+
+        Args:
+          images: uint8 RGB [batch, height, width, 3] of any size.
+
+        Returns:
+          float32 [batch, dimension], L2-normalised where the recipe says so.
+        """
+        return self._features(images).numpy()
+
+    def by_layer(self, images):
+        """The pooled taps: {layer: float32 [batch, channels]}, neither concatenated nor normalised."""
+        return {layer: vectors.numpy() for layer, vectors in self._by_layer(images).items()}
+
+    def _features_of(self, images):
+        recipe = self.recipe
+        vectors = [concatenate(pooled, recipe.is_tap_normalised, recipe.is_normalised) for pooled in self._pooled(images)]
+        mean = tf.add_n(vectors) / len(vectors)
+        return normalise(mean) if recipe.is_normalised else mean
+
+    def _by_layer_of(self, images):
+        pooled = self._pooled(images)
+        return {layer: tf.add_n([view[layer] for view in pooled]) / len(pooled) for layer in pooled[0]}
+
+    def _pooled(self, images):
+        """[{layer: float32 [batch, channels]}], one a scale and mirror image."""
+        views = [self._resized(images, size) for size in self._sizes]
+        if self.recipe.is_flipped:
+            views += [tf.reverse(view, [2]) for view in views]
+        pooling, power = self.recipe.pooling, self.recipe.gem_power
+        return [{layer: pool(maps, pooling, power) for layer, maps in self.network.responses(view).items()} for view in views]
+
+    def _resized(self, images, size):
+        target = target_size(tf.shape(images)[1:3], size, self.recipe.resize == "aspect", self.network.least_image_size)
+
+        def resize():
+            return as_pixels(tf.image.resize(images, target, antialias=True))
+
+        resized = tf.cond(tf.reduce_all(tf.shape(images)[1:3] == target), lambda: images, resize)
+        return tf.ensure_shape(resized, self.network.input_shape)

@@ -1,0 +1,243 @@
+"""The network that a FeatureRecipe names: of the catalogue, of TensorFlow Hub, of a run, or of an export."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision.data.graph_decoding import views_of_pixels
+from tfvision.data.taxonomy import Taxonomy
+from tfvision.data.views import CENTRAL_FRACTION, VIEWS
+from tfvision.errors import RecipeError, RunError, WeightsError
+from tfvision.features.retriever import index_responses, load_retriever
+from tfvision.features.retriever_run import RetrieverRun
+from tfvision.models.catalogue import get_network
+from tfvision.models.multi_view import add_heads, build_trunk
+from tfvision.models.taps import build_taps
+from tfvision.runs import application_of, read_json
+from tfvision.training.recipes import Recipe, from_json
+
+HUB_PREFIX = "hub:"
+EMBEDDING = "embedding"  # the one tap of what is not of the catalogue
+_EMBED = "embed"
+_EXPORT_SIZE_PX = 512  # exports cut their own views from an image of any size
+_HUB_SIZE_PX = 224
+_HUB_SIGNATURES = ("image_feature_vector", "serving_default", "default")
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNetwork:
+    """A network that answers with features.
+
+    Attributes:
+      responses: uint8 [batch, height, width, 3] -> {tap: float [batch, h, w, channels] or [batch, channels]}.
+      image_size: pixels, without the factors of scales.
+      input_shape: [None, height or None, width or None, 3].
+      identity: what tells it from other networks and other weights.
+      least_image_size: pixels that both sides have at least.
+      loaded: one sentence on the weights.
+    """
+
+    responses: Callable
+    image_size: int
+    input_shape: tuple
+    identity: str
+    least_image_size: int = 1
+    loaded: str = ""
+
+
+def open_network(recipe):
+    """Opens what `recipe.model` names. Raises RecipeError, WeightsError, RunError."""
+    if recipe.model.startswith(HUB_PREFIX):
+        network = _open_hub(recipe)
+    elif (Path(recipe.model) / "recipe.json").is_file():
+        network = _open_run(recipe)
+    elif folder := _export_folder(recipe.model):
+        network = _open_export(recipe, folder)
+    elif any(mark in recipe.model for mark in "/\\"):
+        raise RunError(f"{recipe.model} is neither a run (recipe.json) nor an export (saved_model.pb, or folders of versions)")
+    else:
+        network = _open_catalogued(recipe)
+    least = min(round(scale * network.image_size) for scale in recipe.scales)
+    if least < network.least_image_size:
+        raise RecipeError(f"{recipe.model} needs images of {network.least_image_size} px at least, the smallest scale has {least}")
+    return network
+
+
+def _open_catalogued(recipe):
+    catalogued = get_network(recipe.model)
+    size = recipe.image_size or catalogued.image_size
+    fixed = size if recipe.resize == "squash" and recipe.scales == (1.0,) else None
+    model, loaded = build_taps(recipe.model, recipe.layers, fixed, recipe.weights)
+    return FeatureNetwork(
+        lambda images: model(tf.cast(images, tf.float32), training=False),
+        size,
+        (None, fixed, fixed, 3),
+        f"{recipe.model} {_hash_arrays(model.get_weights())}",
+        catalogued.least_image_size,
+        loaded,
+    )
+
+
+def _open_hub(recipe):
+    """A module of TensorFlow Hub, which by convention takes RGB in [0, 1]."""
+    import tensorflow_hub as hub
+
+    _refuse_layers(recipe)
+    handle = recipe.model[len(HUB_PREFIX) :]
+    try:
+        folder = hub.resolve(handle)
+        module = hub.load(handle)
+    except Exception as error:  # urllib, ssl, tarfile and TensorFlow raise many kinds
+        raise WeightsError(
+            f"{handle} could not be loaded from TensorFlow Hub ({_first_line(error)}). "
+            "Offline, download the module elsewhere, unpack it and give hub:FOLDER"
+        ) from error
+    signature = next((module.signatures[name] for name in _HUB_SIGNATURES if name in getattr(module, "signatures", ())), None)
+    if signature is None and not callable(module):
+        raise WeightsError(f"{handle} is no module for images: it has none of the signatures {', '.join(_HUB_SIGNATURES)}")
+    sides = _input_sides(signature)
+    size = recipe.image_size or sides[0] or _HUB_SIZE_PX
+
+    def responses(images):
+        pixels = tf.image.convert_image_dtype(images, tf.float32)
+        return {EMBEDDING: _only_output(signature(**{_input_name(signature): pixels}) if signature else module(pixels), handle)}
+
+    return FeatureNetwork(responses, size, (None, *sides, 3), f"hub {_hash_folder(folder)}", loaded=f"module {handle}")
+
+
+def _open_export(recipe, folder):
+    """An export's own signature: it decodes and cuts its views itself."""
+    _refuse_layers(recipe)
+    try:
+        module = tf.saved_model.load(str(folder))
+    except Exception as error:  # TensorFlow raises many kinds
+        raise RunError(f"{folder} cannot be loaded ({_first_line(error)}): export again") from error
+    if _EMBED not in module.signatures:
+        raise RunError(f"{folder} has no signature `{_EMBED}` (but {', '.join(module.signatures)}): its model makes no features")
+    embed = module.signatures[_EMBED]
+
+    def responses(images):
+        encoded = tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)
+        return {EMBEDDING: embed(image_bytes=encoded)["embedding"]}
+
+    responses.module = module  # whose variables the signature holds by weak references alone
+    size = recipe.image_size or _EXPORT_SIZE_PX
+    return FeatureNetwork(responses, size, (None, None, None, 3), f"export {_hash_folder(folder)}", loaded=f"export {folder}")
+
+
+def _open_run(recipe):
+    folder = Path(recipe.model)
+    return _RUNS[application_of(folder, _RUNS)](recipe, folder)
+
+
+def _open_retriever(recipe, folder):
+    """Feature Tuning: taps, additions of them, or what was trained on them; the run's own index where none is named."""
+    run = RetrieverRun.open(folder)
+    names = recipe.layers or (run.recipe.index,)
+    if unknown := [name for name in names if name not in run.recipe.indices]:
+        raise RecipeError(f"layers of {folder} are {', '.join(run.recipe.indices)}, got {', '.join(unknown)}")
+    retriever = load_retriever(folder)
+    identity = f"retriever {run.recipe.network} {_hash_arrays(retriever.whole.get_weights())}"
+    responses = index_responses(retriever, run.recipe, names)
+    least = get_network(run.recipe.network).least_image_size
+    return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
+
+
+def _open_species(recipe, folder):
+    """The features before the last layer of a species run, of the views it was trained on."""
+    _refuse_layers(recipe)
+    trained = from_json(read_json(folder / "recipe.json")["recipe"], Recipe)
+    size = trained.image_size or get_network(trained.network).image_size
+    trunk = _trained_trunk(folder, trained, size)
+    model = keras.Model(trunk.input, trunk.output["features"])
+
+    def embed(views):
+        return model({view: views[:, place] for place, view in enumerate(trained.views)}, training=False)
+
+    def responses(images):
+        views = tf.map_fn(lambda image: views_of_pixels(image, trained.views, size), images)
+        embedding = embed(views)
+        return {EMBEDDING: (embedding + embed(tf.reverse(views, [3]))) / 2 if trained.is_mirrored_at_prediction else embedding}
+
+    # Large enough that no view has to be magnified.
+    whole = recipe.image_size or -int(-size // (CENTRAL_FRACTION * min(VIEWS[view] for view in trained.views)))
+    identity = f"run {trained.network} {trained.views} {trained.is_mirrored_at_prediction} {_hash_arrays(model.get_weights())}"
+    return FeatureNetwork(responses, whole, (None, None, None, 3), identity, loaded=f"weights of {folder}")
+
+
+_RUNS = {"species": _open_species, "retriever": _open_retriever}  # application -> how its runs are opened
+
+
+def _trained_trunk(folder, recipe, size):
+    weights = folder / "model.weights.h5"
+    if not weights.is_file():
+        raise RunError(f"{folder} is not finished: go on with its training, with --resume")
+    trunk = build_trunk(recipe.network, recipe.views, size, recipe.has_auxiliary_head, recipe.dropout, recipe.seed)
+    for part in trunk.layers:
+        for layer in getattr(part, "layers", [part]):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.epsilon = recipe.batch_norm_epsilon
+    try:
+        add_heads(trunk, len(Taxonomy.load(folder / "taxonomy.json"))).load_weights(weights)
+    except Exception as error:  # h5py and Keras raise many kinds
+        raise RunError(f"{weights} cannot be loaded ({_first_line(error)}): train again") from error
+    return trunk
+
+
+def _export_folder(path):
+    """The folder of a SavedModel: `path` itself, or its highest version; None where it is neither."""
+    path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = [child for child in path.iterdir() if child.name.isdecimal() and (child / "saved_model.pb").is_file()] if path.is_dir() else []
+    return max(versions, key=lambda child: int(child.name), default=None)
+
+
+def _refuse_layers(recipe):
+    if recipe.layers not in ((), (EMBEDDING,)):
+        raise RecipeError(f"{recipe.model} has one layer to choose, {EMBEDDING}, got {', '.join(recipe.layers)}")
+
+
+def _input_name(signature):
+    return next(iter(signature.structured_input_signature[1]))
+
+
+def _input_sides(signature):
+    """Height and width that a signature insists on, None where it takes any."""
+    if signature is None:
+        return None, None
+    shape = signature.structured_input_signature[1][_input_name(signature)].shape
+    return tuple(shape[1:3]) if shape.rank == 4 else (None, None)
+
+
+def _only_output(outputs, handle):
+    if not isinstance(outputs, dict):
+        return outputs
+    if len(outputs) == 1 or "default" in outputs:
+        return outputs.get("default", next(iter(outputs.values())))
+    raise WeightsError(f"{handle} answers with {', '.join(outputs)}: expected one tensor, or one called `default`")
+
+
+def _hash_arrays(arrays):
+    digest = hashlib.sha256()
+    for values in arrays:
+        digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _hash_folder(folder):
+    """Of the graph and its variables."""
+    digest = hashlib.sha256()
+    for path in sorted([Path(folder, "saved_model.pb"), *Path(folder).glob("variables/*")]):
+        with open(path, "rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,0 +1,102 @@
+"""The vectors of a manifest's photos, kept in a file while they are made, so that a stopped extraction goes on."""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.pipeline import BrokenPhotos
+from tfvision.errors import RunError, StorageError
+from tfvision.features.extraction import extract
+from tfvision.runs import read_json, write_json
+
+_PHOTOS_BETWEEN_SAVES = 512
+
+
+def feature_table(manifest, extractor, cache=None, batch_size=32, broken=None, on_photos=None):
+    """The vectors of all photos.
+
+    Args:
+      manifest, extractor, batch_size, broken: as `extract`.
+      cache: path of an .npy file that keeps the vectors, float32 [photos, dimension], with a .json beside it. What it holds
+        of the same photos, seen by an equal extractor, is not made again.
+      on_photos: called with a number of photos whenever so many more are done.
+
+    Returns:
+      (vectors float32 [photos, dimension], is_read bool [photos]); the rows of broken photos are zeros.
+
+    Raises:
+      StorageError: the cache cannot be written; what was written before is still good.
+    """
+    broken = BrokenPhotos() if broken is None else broken
+    advance = on_photos or (lambda count: None)
+    vectors = np.zeros((len(manifest), extractor.dimension), np.float32)
+    stored = _Cache(cache, _identity(manifest, extractor)) if cache else None
+    saved = done = stored.load(vectors, broken) if stored else 0
+    advance(done)
+    for indices, part in extract(manifest, extractor, batch_size, done, broken):
+        if not len(indices):
+            continue
+        vectors[indices] = part
+        advance(int(indices[-1]) + 1 - done)
+        done = int(indices[-1]) + 1
+        if stored and done - saved >= _PHOTOS_BETWEEN_SAVES:
+            stored.save(vectors, saved, done, broken)
+            saved = done
+    advance(len(manifest) - done)
+    if stored and saved < len(manifest):
+        stored.save(vectors, saved, len(manifest), broken)
+    return vectors, np.array([record.path not in broken for record in manifest.records], bool)
+
+
+class _Cache:
+    """The rows of a table in an .npy file, which grows, and beside it, in a .json, how many of them count."""
+
+    def __init__(self, path, identity):
+        self._path = Path(path)
+        self._facts_path = self._path.with_suffix(".json")
+        self._identity = identity
+
+    def load(self, vectors, broken):
+        """Reads the rows that are there into `vectors`; returns how many."""
+        try:
+            facts = read_json(self._facts_path)
+            done = facts["done"] if facts["identity"] == self._identity else 0
+            with open(self._path, "rb") as file:
+                file.seek(len(_header(vectors)))
+                rows = np.fromfile(file, np.float32, done * vectors.shape[1]).reshape(done, -1) if done else vectors[:0]
+            vectors[:done] = rows
+        except (RunError, OSError, KeyError, TypeError, ValueError):  # none, or none that can be used: it is made anew
+            return 0
+        broken.update(facts["broken"] if done else {})
+        return done
+
+    def save(self, vectors, start, stop, broken):
+        """Writes rows start to stop, then that they count."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "r+b" if start else "wb") as file:
+                file.write(_header(vectors))
+                file.seek(len(_header(vectors)) + vectors[:start].nbytes)
+                file.write(vectors[start:stop].tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"{self._path} could not be written ({error.strerror}): free some space and run the same command again") from error
+        write_json(self._facts_path, {"identity": self._identity, "done": stop, "broken": dict(broken)})
+
+
+def _header(vectors):
+    """The first bytes of an .npy file of `vectors`."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(vectors))
+    return buffer.getvalue()
+
+
+def _identity(manifest, extractor):
+    """Of the extractor and of the photos: their names, sizes in bytes, and boxes."""
+    photos = [(record.name, os.path.getsize(record.path), record.box) for record in manifest.records]
+    return hashlib.sha256(json.dumps([extractor.identity, photos]).encode()).hexdigest()

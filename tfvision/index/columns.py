@@ -1,0 +1,130 @@
+"""Texts and metadata of a gallery's rows on disk: JSON lines, and columns of codes into a list of distinct values.
+
+A gallery of a million rows opens without a Python object a row: a line is parsed when it is asked for, and a filter
+judges each distinct value once.
+"""
+
+import collections.abc
+import json
+import math
+
+import numpy as np
+
+from tfvision.errors import DataError
+
+NO_VALUE = -1  # the code of a row without a value
+
+
+class TextLines:
+    """A JSON value a line, read where asked for."""
+
+    def __init__(self, data):
+        """`data`: uint8 [bytes], each line ended by a newline."""
+        self._data = data
+        self._ends = np.flatnonzero(data == ord("\n"))
+
+    def __len__(self):
+        return len(self._ends)
+
+    def __getitem__(self, row):
+        start = self._ends[row - 1] + 1 if row else 0
+        return json.loads(self._data[start : self._ends[row]].tobytes())
+
+    def all(self):
+        """A list of all values."""
+        return json.loads(b"[" + self._data.tobytes().replace(b"\n", b",")[:-1] + b"]")
+
+
+class Column:
+    """A metadata column.
+
+    Attributes:
+      values: the distinct values, a list.
+      codes: int32 [rows], places in `values`; NO_VALUE where a row has none.
+    """
+
+    def __init__(self, values, codes):
+        self._values, self.codes = TextLines(values), codes
+
+    @property
+    def values(self):
+        return self._values.all()
+
+    def __getitem__(self, row):
+        """The value of a row, or None."""
+        code = self.codes[row]
+        return None if code == NO_VALUE else self._values[code]
+
+
+class RowEncoder:
+    """Turns rows into the bytes to append to a gallery's files; it remembers rows and distinct values so far.
+
+    Args:
+      rows: how many there are.
+      columns: {name: its distinct values, in order}.
+    """
+
+    def __init__(self, rows=0, columns=None):
+        self._rows = rows
+        self._codes = {name: {_json(value): code for code, value in enumerate(values)} for name, values in (columns or {}).items()}
+
+    @property
+    def names(self):
+        """Names of the columns, in the order of their files."""
+        return list(self._codes)
+
+    def encode(self, ids, vectors, images, metadata):
+        """{file name: bytes} of new rows. Raises DataError for a value that is no text, number or truth."""
+        pieces = {"vectors.f32": np.ascontiguousarray(vectors, "<f4"), "ids.jsonl": _lines(ids), "images.jsonl": _lines(images)}
+        for name in dict.fromkeys(name for row in metadata for name in row if row[name] is not None):
+            if name not in self._codes:  # the rows before have no value
+                self._codes[name] = {}
+                pieces[codes_file(len(self._codes) - 1)] = np.full(self._rows, NO_VALUE, "<i4").tobytes()
+        for number, (name, codes) in enumerate(self._codes.items()):
+            known = len(codes)
+            rows = np.array([_code(codes, name, row.get(name)) for row in metadata], "<i4")
+            pieces[codes_file(number)] = pieces.get(codes_file(number), b"") + rows.tobytes()
+            pieces[values_file(number)] = "".join(f"{value}\n" for value in list(codes)[known:]).encode("utf-8", "surrogatepass")
+        self._rows += len(ids)
+        return pieces
+
+
+class LiveRows(collections.abc.Sequence):
+    """A sequence over live rows that reads an item when it is asked for."""
+
+    def __init__(self, rows, read):
+        self._rows, self._read = rows, read
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, place):
+        if isinstance(place, slice):
+            return [self._read(row) for row in self._rows[place]]
+        return self._read(self._rows[place])
+
+
+def values_file(number):
+    """Name of the file with the distinct values of the column with this number."""
+    return f"column-{number}.jsonl"
+
+
+def codes_file(number):
+    """Name of the file with the code of each row."""
+    return f"column-{number}.i32"
+
+
+def _code(codes, name, value):
+    if value is None:
+        return NO_VALUE
+    if not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
+        raise DataError(f"metadata {name!r} must be a text, a finite number or a truth, got {value!r}")
+    return codes.setdefault(_json(value), len(codes))
+
+
+def _lines(values):
+    return "".join(f"{_json(value)}\n" for value in values).encode("utf-8", "surrogatepass")  # names of files may not be UTF-8
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,78 @@
+"""Filters by metadata: `species=Vanessa atalanta`, `year>=2015`, `licence!=none`."""
+
+import json
+import operator
+import re
+
+import numpy as np
+
+from tfvision.errors import DataError
+from tfvision.index.columns import NO_VALUE
+
+_FORM = re.compile(r"(?s)(.+?)(<=|>=|!=|<|>|=)(.*)")
+_COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def parse_where(where):
+    """Conditions as texts (one, several or None) -> list of (column, comparison, wanted). Raises DataError."""
+    conditions = []
+    for text in [where] if isinstance(where, str) else where or ():
+        match = _FORM.fullmatch(text)
+        if not match:
+            raise DataError(f"--where must be like species=Vanessa atalanta or year>=2015, got {text!r}")
+        column, comparison, wanted = match.groups()
+        conditions.append((column.strip(), comparison, wanted.strip()))
+    return conditions
+
+
+def matching(columns, rows, where):
+    """Which rows fulfil all conditions; of several `=` on one column, one is enough.
+
+    Args:
+      columns: {name: Column}.
+      rows: how many there are.
+      where: as of `parse_where`. `=` and `!=` compare texts, or numbers where both are; `<` and its kind compare
+        numbers where the bound is one, else texts (dates like 2015-03-01 are in order). A row without a value is "".
+
+    Returns:
+      bool [rows]. Raises DataError for a column that the gallery does not have.
+    """
+    fulfilled, chosen = np.ones(rows, bool), {}
+    for name, comparison, wanted in parse_where(where):
+        if name not in columns:
+            raise DataError(f"the gallery has no metadata {name!r}; it has {', '.join(columns) or 'none'}")
+        rows_of = _rows_that(columns[name], comparison, wanted)
+        if comparison == "=":
+            chosen[name] = chosen.get(name, False) | rows_of
+        else:
+            fulfilled &= rows_of
+    return np.logical_and.reduce([fulfilled, *chosen.values()])
+
+
+def _rows_that(column, comparison, wanted):
+    fulfils = [_fulfils(value, comparison, wanted) for value in column.values]
+    of_none = comparison in ("=", "!=") and _fulfils("", comparison, wanted)
+    table = np.array([*fulfils, of_none], bool)  # code NO_VALUE reads the last entry
+    assert NO_VALUE == -1
+    return table[column.codes]
+
+
+def _fulfils(value, comparison, wanted):
+    number, bound = _number(value), _number(wanted)
+    if comparison in ("=", "!="):
+        is_equal = _text(value) == wanted or (number is not None and number == bound)
+        return is_equal == (comparison == "=")
+    if bound is None:
+        return _COMPARISONS[comparison](_text(value), wanted)
+    return number is not None and _COMPARISONS[comparison](number, bound)
+
+
+def _text(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number(value):
+    try:
+        return float(value)
+    except ValueError:
+        return None

@@ -1,0 +1,48 @@
+"""The answers of a search as one page: every query with the pictures that were found, their scores and metadata."""
+
+from html import escape
+
+from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.evaluation.page import compose, inline, paragraph, section
+from tfvision.runs import write_text
+
+THUMBNAIL_PX = 200
+_COLUMNS = 5
+_NO_METADATA = ("id", "image", "score")
+
+
+def write_hits_page(path, answers, title, facts):
+    """Writes a self-contained HTML page.
+
+    Args:
+      answers: what querying.search_photos yields.
+      title: the page's heading.
+      facts: a sentence on the gallery and the search.
+
+    Raises:
+      StorageError: it could not be written.
+    """
+    write_text(path, compose(title, [paragraph(facts), *map(_answer, answers)]))
+
+
+def _answer(answer):
+    query = _picture(answer["query"], escape(answer["query"]), is_query=True)
+    if "error" in answer:
+        return section("Query", f'<div class="photos" style="{_GRID}">{query}</div>{paragraph(answer["error"], "note")}')
+    hits = "".join(_picture(hit["image"], _caption(place, hit)) for place, hit in enumerate(answer["hits"], 1))
+    return section("Query", f'<div class="photos" style="{_GRID}">{query}{hits}</div>')
+
+
+_GRID = f"grid-template-columns: repeat({_COLUMNS}, 1fr); gap: 16px 12px; align-items: start"
+
+
+def _caption(place, hit):
+    metadata = ", ".join(str(value) for name, value in hit.items() if name not in _NO_METADATA)
+    return f"{place}. <b>{hit['score']:.3f}</b> {escape(hit['id'])}" + (f"<br>{escape(metadata)}" if metadata else "")
+
+
+def _picture(path, caption, is_query=False):
+    jpeg = thumbnail_jpeg(path, THUMBNAIL_PX)
+    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="">' if jpeg else '<div class="nophoto">cannot be read</div>'
+    kind = ' class="reference" style="grid-column: 1; margin: 0"' if is_query else ""
+    return f'<div{kind}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'

@@ -1,0 +1,242 @@
+"""Galleries made of photos: built, added to, whitened; what is finished is kept when a command is stopped."""
+
+import dataclasses
+import os
+import time
+
+import numpy as np
+
+import tfvision
+from tfvision.errors import DataError, GalleryError
+from tfvision.features.recipe import FeatureRecipe
+from tfvision.index.gallery import Gallery
+from tfvision.index.search import chosen_method, open_index
+from tfvision.index.sources import read_gallery_photos
+from tfvision.index.storage import MANIFEST
+
+_PHOTOS_BETWEEN_COMMITS = 1024
+_SECONDS_BETWEEN_COMMITS = 30
+_FITTED_VECTORS = 100_000  # at most, of a whitening
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What a caller is told while photos are seen.
+
+    Attributes:
+      start: called with the number of photos.
+      advance: called with a number of photos whenever so many more are done.
+      say: called with a line on what follows and takes its time.
+    """
+
+    start: callable = lambda total: None
+    advance: callable = lambda count: None
+    say: callable = lambda line: None
+
+
+def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_resumed=False, broken=None, progress=None):
+    """Builds a gallery of the photos of `source`.
+
+    Args:
+      source, ranks: as sources.read_gallery_photos.
+      out: the gallery's folder; new, or with `is_resumed` the same command's unfinished one.
+      recipe: FeatureRecipe.
+      whitened_dimension: values a vector after a PCA whitening fitted on all of them; 0 = as many as before, None = no whitening.
+      broken: BrokenPhotos that collects what could not be read.
+      progress: Progress.
+
+    Returns:
+      {"gallery", "images", "failed", "dimension", "seconds"}.
+
+    Raises:
+      DataError, RecipeError, WeightsError, RunError: as reading and opening do; none of the photos can be read.
+      GalleryError: there is a gallery already, or it was begun otherwise.
+      StorageError: a full disk; what was finished is kept.
+    """
+    started = time.monotonic()
+    broken = _broken_photos() if broken is None else broken
+    photos = read_gallery_photos(source, ranks)
+    _check_place(out, is_resumed)
+    if os.path.exists(recipe.model):
+        recipe = dataclasses.replace(recipe, model=os.path.abspath(recipe.model))  # found from any folder later
+    extractor = _open_extractor(recipe)
+    with _begun(out, extractor, is_resumed) as gallery:
+        if not gallery.facts.get("is_complete", True):
+            _add(gallery, extractor, _missing(gallery, photos), broken, progress)
+            if not len(gallery):
+                raise DataError(f"none of the {len(photos.ids)} photos of {source} could be read: {next(iter(broken.values()))}")
+            _finish(gallery, whitened_dimension)
+        refresh_index(gallery, progress)
+        return _result(gallery, broken, started)
+
+
+def add_photos(folder, source, ranks=None, model=None, is_replaced=False, broken=None, progress=None):
+    """Adds the photos of `source` to a gallery, seen as its own were.
+
+    Photos that are there already (the id and the path are equal) are passed over.
+
+    Args:
+      model: where the gallery's network is now, if it was moved.
+      is_replaced: whether photos with ids that are there already are seen anew and take their place.
+
+    Returns:
+      As `build_gallery`, and "added".
+
+    Raises:
+      As `build_gallery`; GalleryError where the network is not the one that made the gallery, or an id is that of
+      another picture.
+    """
+    started = time.monotonic()
+    broken = _broken_photos() if broken is None else broken
+    photos = read_gallery_photos(source, ranks)
+    with Gallery.open(folder, writable=True) as gallery:
+        if not gallery.facts.get("is_complete", True):
+            raise GalleryError(f"{folder} is unfinished: go on with `tfvision index build ... --out {folder} --resume` first")
+        photos = photos if is_replaced else _missing(gallery, photos)
+        added = _add(gallery, gallery_extractor(gallery, model), photos, broken, progress, is_replaced)
+        refresh_index(gallery, progress)
+        return {**_result(gallery, broken, started), "added": added}
+
+
+def remove_pictures(folder, ids=(), where=None):
+    """Removes pictures by id, or those that fulfil conditions; returns {"gallery", "images", "removed"}. Raises GalleryError."""
+    with Gallery.open(folder, writable=True) as gallery:
+        rows = np.flatnonzero(gallery.rows_where(where)) if where else ()
+        ids = [*ids, *(gallery.id_of_row(row) for row in rows)]
+        gallery.remove(ids)
+        refresh_index(gallery)
+        return {"gallery": str(folder), "images": len(gallery), "removed": len(set(ids))}
+
+
+def gallery_extractor(gallery, model=None):
+    """The Extractor that made a gallery.
+
+    Args:
+      model: where its network is now, if it was moved.
+
+    Raises:
+      GalleryError: what is found makes other vectors, or the gallery tells of no recipe.
+    """
+    from tfvision.training.recipes import from_json  # TensorFlow, when it is needed
+
+    if "recipe" not in gallery.facts:
+        raise GalleryError(f"{gallery.folder} tells of no recipe, so photos cannot be seen as its own were: its vectors were made elsewhere")
+    recipe = from_json(gallery.facts["recipe"], FeatureRecipe)
+    if model:
+        recipe = dataclasses.replace(recipe, model=model)
+    extractor = _open_extractor(recipe)
+    if extractor.identity != gallery.facts["identity"]:
+        raise GalleryError(
+            f"{gallery.folder} was made by another model than {recipe.model} is now, so their vectors cannot be compared: "
+            "give the one that made it with --model, or build the gallery again"
+        )
+    return extractor
+
+
+def refresh_index(gallery, progress=None):
+    """Builds the approximate index where the gallery is large enough for one and has none that is fresh."""
+    method = chosen_method(len(gallery.row_vectors))
+    if method != "exact":
+        (progress or Progress()).say(f"the {method} index of {len(gallery)} vectors is built where it is not fresh; this can take minutes")
+        open_index(gallery, method)
+
+
+def whitened(gallery, vectors):
+    """An extractor's vectors as the gallery holds them."""
+    return gallery.whitening.apply(vectors) if gallery.whitening and len(vectors) else vectors
+
+
+def _broken_photos():
+    from tfvision.data.pipeline import BrokenPhotos
+
+    return BrokenPhotos()
+
+
+def _open_extractor(recipe):
+    from tfvision.features.extractor import open_extractor
+
+    return open_extractor(recipe)
+
+
+def _check_place(out, is_resumed):
+    if is_resumed or not os.path.exists(os.path.join(out, MANIFEST)):
+        return
+    with Gallery.open(out) as gallery:
+        if gallery.facts.get("is_complete", True):
+            raise GalleryError(f"{out} is a gallery already: add to it with `tfvision index add`, or choose another folder")
+        raise GalleryError(f"{out} is an unfinished gallery: go on with --resume, or remove the folder")
+
+
+def _begun(out, extractor, is_resumed):
+    """The gallery opened for writing, new or as it was left."""
+    if not (is_resumed and os.path.exists(os.path.join(out, MANIFEST))):
+        facts = {"recipe": dataclasses.asdict(extractor.recipe), "identity": extractor.identity, "is_complete": False}
+        return Gallery.create(out, extractor.dimension, {**facts, "tfvision": tfvision.__version__})
+    gallery = Gallery.open(out, writable=True)
+    if gallery.facts.get("identity") != extractor.identity:
+        gallery.close()
+        raise GalleryError(f"{out} was begun with another model or other settings: give the same ones, or choose another folder")
+    return gallery
+
+
+def _missing(gallery, photos):
+    """The photos that the gallery does not have. Raises GalleryError where an id is that of another picture."""
+    rows = [gallery.row_of(id) for id in photos.ids]
+    for id, row, record in zip(photos.ids, rows, photos.manifest.records, strict=True):
+        if row is not None and not gallery.is_of(row, record.path):
+            raise GalleryError(
+                f"{gallery.folder} has the id {id!r} for another picture, {gallery.image_of_row(row)}: "
+                "give ids in a manifest's column `id`, or --replace that picture"
+            )
+    return photos.select([row is None for row in rows])
+
+
+def _add(gallery, extractor, photos, broken, progress, is_replaced=False):
+    """Sees the photos and adds them, a commit now and then; returns how many."""
+    progress, added = progress or Progress(), 0
+    progress.start(len(photos.ids))
+    change = gallery.replace if is_replaced else gallery.add
+    for indices, vectors in _commits(photos, extractor, broken, progress):
+        ids, metadata = ([items[index] for index in indices] for items in (photos.ids, photos.metadata))
+        change(ids, whitened(gallery, vectors), [photos.manifest.records[index].path for index in indices], metadata)
+        added += len(ids)
+    return added
+
+
+def _commits(photos, extractor, broken, progress):
+    """Yields (indices, vectors) of so many photos that their loss would hurt."""
+    from tfvision.features.extraction import extract
+
+    waiting, done, last = [], 0, time.monotonic()
+    for indices, vectors in extract(photos.manifest, extractor, broken=broken):
+        if not len(indices):
+            continue
+        waiting.append((indices, vectors))
+        progress.advance(int(indices[-1]) + 1 - done)
+        done = int(indices[-1]) + 1
+        if sum(len(part) for part, _ in waiting) >= _PHOTOS_BETWEEN_COMMITS or time.monotonic() - last > _SECONDS_BETWEEN_COMMITS:
+            yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
+            waiting, last = [], time.monotonic()
+    progress.advance(len(photos.ids) - done)
+    if waiting:
+        yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
+
+
+def _finish(gallery, whitened_dimension):
+    """Whitens all vectors where asked for, and marks the gallery as complete in the same moment."""
+    if whitened_dimension is None:
+        return gallery.set_facts(is_complete=True)
+    from tfvision.features.whitening import fit_whitening
+
+    rows = np.random.default_rng(0).choice(len(gallery), min(len(gallery), _FITTED_VECTORS), replace=False)
+    gallery.rewrite(fit_whitening(gallery.vectors[np.sort(rows)], whitened_dimension or None), is_complete=True)
+
+
+def _result(gallery, broken, started):
+    return {
+        "gallery": str(gallery.folder),
+        "images": len(gallery),
+        "failed": len(broken),
+        "dimension": gallery.dimension,
+        "seconds": round(time.monotonic() - started, 1),
+    }

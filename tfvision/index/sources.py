@@ -1,0 +1,100 @@
+"""Photos for a gallery: their ids and metadata, from a folder, a manifest CSV or a single photo."""
+
+import csv
+import dataclasses
+import os
+import typing
+from pathlib import Path
+
+from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.manifest import MANIFEST_NAMES, Manifest, Record, read_csv, read_photos
+from tfvision.errors import DataError
+
+_IMAGE_COLUMNS = ("image", "file")
+_NO_METADATA = {*_IMAGE_COLUMNS, "id", "box"}
+
+
+class GalleryPhotos(typing.NamedTuple):
+    """What is to be indexed.
+
+    Attributes:
+      manifest: Manifest; its lineages mean nothing.
+      ids: a text for each, all different: the column `id`, else the name relative to the source.
+      metadata: a dict for each: the other columns of a CSV, or the names of the folders that a photo lies in.
+    """
+
+    manifest: Manifest
+    ids: list[str]
+    metadata: list[dict]
+
+    def select(self, is_kept):
+        """Those where `is_kept` (a sequence of bool) is true."""
+        kept = [[item for item, keep in zip(items, is_kept, strict=True) if keep] for items in (self.ids, self.metadata)]
+        return GalleryPhotos(self.manifest.select(is_kept), *kept)
+
+
+def read_gallery_photos(source, ranks=None):
+    """Reads a folder (of any depth, or with a manifest), a manifest CSV or one photo.
+
+    Args:
+      ranks: names for the levels of folders, coarsest first; None = "species" for one level, else "level 1", ...
+
+    Raises:
+      DataError: nothing there, no photos, an id twice, or ranks that do not fit.
+    """
+    source = Path(source)
+    if source.is_file() and source.suffix.lower() in PHOTO_SUFFIXES:
+        return GalleryPhotos(photo_manifest([str(source)]), [source.name], [{}])
+    listed = next((source / name for name in MANIFEST_NAMES if (source / name).is_file()), None)
+    if source.suffix.lower() == ".csv" and source.is_file():
+        listed = source
+    return _from_csv(listed) if listed else _from_folder(source, ranks)
+
+
+def photo_manifest(paths):
+    """A Manifest of photos given by path, without labels."""
+    return Manifest(("photo",), tuple(Record(path, path, ("photo",), path) for path in paths))
+
+
+def find_queries(paths):
+    """Files as they are, folders and manifests as the photos that they hold. Raises DataError where one does not exist."""
+    found = []
+    for path in paths:
+        if not os.path.exists(path):
+            raise DataError(f"{path} does not exist")
+        is_list = os.path.isdir(path) or path.lower().endswith(".csv")
+        found += [record.path for record in read_gallery_photos(path).manifest.records] if is_list else [path]
+    return found
+
+
+def _from_csv(path):
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        rows = [{(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str)} for row in reader]
+    image = next((name for name in _IMAGE_COLUMNS if name in columns), None)
+    manifest = read_csv(path, (image,) if image else None)  # tells what is wrong with a CSV
+    manifest = dataclasses.replace(manifest, ranks=("photo",))
+    ids = [row.get("id") or row[image] for row in rows]
+    metadata = [{name: value for name, value in row.items() if value and name and name not in _NO_METADATA} for row in rows]
+    return GalleryPhotos(manifest, _all_different(ids, path), metadata)
+
+
+def _from_folder(folder, ranks):
+    manifest = read_photos(folder)
+    names = [record.name for record in manifest.records]
+    levels = [Path(name).parent.parts for name in names]
+    depth = max(map(len, levels))
+    ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {level}" for level in range(1, depth + 1))))
+    if len(ranks) != depth:
+        raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
+    return GalleryPhotos(manifest, names, [dict(zip(ranks, parts, strict=False)) for parts in levels])
+
+
+def _all_different(ids, path):
+    seen = set()
+    for id in ids:
+        if id in seen:
+            raise DataError(f"{path} has the id {id!r} twice: give each row its own in a column `id`")
+        seen.add(id)
+    return ids

@@ -1,0 +1,210 @@
+"""A folder of files that only grow, and the one small manifest that says how much of them counts.
+
+Bytes are appended and synced first, then the manifest is replaced atomically: killed at any moment, the folder
+opens as before or after. What lies beyond the lengths of the manifest is of a writer that was killed, and is cut off
+by the next one. Readers keep what they opened: bytes that count are never changed in place.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.errors import GalleryError, RunError, StorageError
+from tfvision.runs import TEMPORARY_PREFIX, read_json, write_json
+
+MANIFEST = "gallery.json"
+LOCK = "lock"
+FORMAT = "tfvision gallery 1"
+_CHECKED_BYTES = 256 * 2**20  # as much is checked in a fraction of a second whenever a gallery is opened
+_BLOCK = 16 * 2**20
+
+
+class Storage:
+    """The files of a gallery; `state` is the manifest as a dict.
+
+    Raises:
+      GalleryError: no gallery, a newer format, files that are missing, cut short or damaged, or a second writer.
+    """
+
+    def __init__(self, folder, writable=False):
+        self.folder = Path(folder)
+        if not (self.folder / MANIFEST).is_file():
+            raise GalleryError(f"{folder} is no gallery: it has no {MANIFEST}; make one with `tfvision index build IMAGES --out {folder}`")
+        self._lock = _lock(self.folder) if writable else None
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def create(cls, folder, state):
+        """A new folder with an empty manifest, opened for writing. Raises GalleryError, StorageError."""
+        folder = Path(folder)
+        if (folder / MANIFEST).exists():
+            raise GalleryError(f"{folder} is a gallery already: add to it with `tfvision index add`, or choose another folder")
+        if folder.is_dir() and any(not path.name.startswith(TEMPORARY_PREFIX) for path in folder.iterdir()):
+            raise GalleryError(f"{folder} holds other files: choose a folder that is empty or does not exist")
+        write_json(folder / MANIFEST, {"format": FORMAT, "data": _data_name(1), "files": {}, **state})
+        return cls(folder, writable=True)
+
+    @property
+    def data(self):
+        """The folder of the files that count now."""
+        return self.folder / self.state["data"]
+
+    def bytes_of(self, name):
+        """What counts of a file: uint8 [bytes], memory-mapped."""
+        return self._maps.get(name, np.zeros(0, np.uint8))
+
+    def append(self, pieces, **changes):
+        """Appends {file name: bytes} and changes entries of the manifest, all or nothing.
+
+        Raises:
+          StorageError: the disk is full, say; the gallery is as it was.
+        """
+        self._check_writable()
+        files = _append_all(self.data, self.state["files"], pieces)
+        self._commit({**self.state, **changes, "files": files})
+
+    def rewrite(self, pieces, changes):
+        """Replaces all files by an iterable of {file name: bytes}, appended in turn, all or nothing.
+
+        Args:
+          changes: a function without arguments, asked at the end for entries of the manifest.
+
+        Raises:
+          StorageError: as `append`.
+        """
+        self._check_writable()
+        old, new = self.data, self.folder / _data_name(1 + int(self.state["data"].rpartition("-")[2]))
+        shutil.rmtree(new, ignore_errors=True)  # of a writer that was killed
+        try:
+            files = {}
+            for piece in pieces:
+                files = _append_all(new, files, piece)
+            self._commit({**self.state, **changes(), "data": new.name, "files": files})
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+    def check(self):
+        """Reads every file and compares its checksum. Raises GalleryError that names the damaged one."""
+        for name, extent in self.state["files"].items():
+            if _checksum(self.bytes_of(name)) != extent["crc32"]:
+                raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; restore it from a copy, or build the gallery again")
+
+    def close(self):
+        """Gives the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _open(self):
+        for attempt in range(3):
+            self.state = _read_manifest(self.folder)
+            try:
+                self._map()
+                break
+            except FileNotFoundError as error:  # a writer may just have replaced the files: the manifest tells
+                if attempt == 2:
+                    raise GalleryError(f"{error.filename} is missing: restore it from a copy, or build the gallery again") from None
+        if sum(extent["bytes"] for extent in self.state["files"].values()) <= _CHECKED_BYTES:
+            self.check()
+
+    def _check_writable(self):
+        if self._lock is None:
+            raise GalleryError(f"{self.folder} is open for reading only: open it with writable=True")
+
+    def _commit(self, state):
+        write_json(self.folder / MANIFEST, state)
+        self.state = state
+        self._map()
+
+    def _map(self):
+        """Maps all files at once: what is mapped stays, also when a writer removes it."""
+        _check_lengths(self.data, self.state["files"])
+        lengths = {name: extent["bytes"] for name, extent in self.state["files"].items()}
+        self._maps = {name: np.memmap(self.data / name, np.uint8, "r", shape=(length,)) for name, length in lengths.items() if length}
+
+
+def _data_name(number):
+    return f"data-{number:04}"
+
+
+def _lock(folder):
+    """The descriptor of the lock file; the kernel gives the lock back when the process ends, however it ends."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written to ({error.strerror}): allow it, or copy the gallery elsewhere") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(descriptor, 20).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise GalleryError(f"{folder} is being written to by process {owner or 'unknown'}: only one may write; wait for it, then run the same command again") from None
+    with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+    return descriptor
+
+
+def _read_manifest(folder):
+    try:
+        state = read_json(folder / MANIFEST)
+    except RunError as error:
+        raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): restore it from a copy, or build the gallery again") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise GalleryError(f"{folder / MANIFEST} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")
+    return state
+
+
+def _check_lengths(folder, files):
+    for name, extent in files.items():
+        length = os.path.getsize(folder / name)
+        if length < extent["bytes"]:
+            raise GalleryError(f"{folder / name} is cut short: {length} bytes of {extent['bytes']}; restore it from a copy, or build the gallery again")
+
+
+def _append_all(folder, files, pieces):
+    """The extents after all pieces were written and synced; `files` itself is left alone."""
+    files = dict(files)
+    for name, data in pieces.items():
+        files[name] = _append(folder / name, files.get(name, {"bytes": 0, "crc32": 0}), memoryview(data).cast("B"))
+    return files
+
+
+def _append(path, extent, data):
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "r+b" if path.exists() else "w+b") as file:
+            try:
+                file.truncate(extent["bytes"])
+                file.seek(extent["bytes"])
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.truncate(path, extent["bytes"])
+                raise
+    except OSError as error:
+        raise StorageError(
+            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. "
+            "Free some space, then run the same command again"
+        ) from error
+    return {"bytes": extent["bytes"] + data.nbytes, "crc32": zlib.crc32(data, extent["crc32"])}
+
+
+def _checksum(data):
+    total = 0
+    for start in range(0, len(data), _BLOCK):
+        total = zlib.crc32(data[start : start + _BLOCK], total)
+    return total
