@@ -24,3 +24,9 @@ def matrix_product_rate():
     # A chain with a ReLU, as in a network: only such a graph is rewritten where bfloat16 is asked for.
     product = tf.function(lambda a: tf.reduce_sum(tf.matmul(tf.nn.relu(tf.matmul(a, a)), a)))
     return 2 * 2 * _MATRIX**3 / median_seconds(lambda: product(matrix).numpy())
+
+
+def has_bfloat16():
+    """Whether the processor computes in bfloat16 (AVX512-BF16 or AMX); emulated, it takes many times as long."""
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        return bool({"avx512_bf16", "amx_bf16"} & set(file.read().split()))

@@ -114,9 +114,10 @@ def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos
 
     other = shutil.copytree(colour_run, tmp_path / "other")
     with h5py.File(other / "model.weights.h5", "r+") as file:
-        datasets = []
-        file.visititems(lambda name, item: datasets.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 4 else None)
-        datasets[0][...] = datasets[0][...] * 1.5
+        kernels = []
+        file.visititems(lambda name, item: kernels.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 4 else None)
+        for kernel in kernels:
+            kernel[...] = kernel[...] * 1.5
     for command in (("index", "add", gallery, more_photos), ("search", gallery, more_photos / "red.png")):
         code, _, err = run_command(*command, "--model", other)
         assert code == 1 and "was made by another model than" in err and "--model" in err

@@ -20,6 +20,7 @@ from tfvision.models.multi_view import add_heads, build_trunk
 from tfvision.models.taps import build_taps
 from tfvision.runs import application_of, read_json
 from tfvision.training.recipes import Recipe, from_json
+from tfvision.training.run import load_run_weights
 
 HUB_PREFIX = "hub:"
 EMBEDDING = "embedding"  # the one tap of what is not of the catalogue
@@ -182,10 +183,7 @@ def _trained_trunk(folder, recipe, size):
         for layer in getattr(part, "layers", [part]):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.epsilon = recipe.batch_norm_epsilon
-    try:
-        add_heads(trunk, len(Taxonomy.load(folder / "taxonomy.json"))).load_weights(weights)
-    except Exception as error:  # h5py and Keras raise many kinds
-        raise RunError(f"{weights} cannot be loaded ({_first_line(error)}): train again") from error
+    load_run_weights(add_heads(trunk, len(Taxonomy.load(folder / "taxonomy.json"))), weights)
     return trunk
 
 

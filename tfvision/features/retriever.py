@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.errors import RunError
 from tfvision.features.pooling import concatenate, pool
 from tfvision.features.retriever_run import ADDITIONS, RetrieverRun
 from tfvision.losses.cosface import CosineLogits
@@ -17,6 +16,7 @@ from tfvision.models.catalogue import get_network
 from tfvision.models.taps import tap_outputs
 from tfvision.models.weights import load_pretrained
 from tfvision.training.loop import precision_policy
+from tfvision.training.run import load_run_weights
 
 INDEX, LOGITS = "index", "logits"
 _HIDDEN = {3: (1024, 512), 6: (None, 1280, 1024, 768, 512)}  # widths; None = that of the input
@@ -114,10 +114,7 @@ def load_retriever(folder, image_size=None):
     """The networks of a finished run, with its weights. Raises RunError."""
     run = RetrieverRun.open(folder)
     retriever = build_retriever(run.recipe, len(run.classes), image_size)
-    try:
-        retriever.whole.load_weights(run.weights_path)
-    except Exception as error:  # h5py and Keras raise many kinds
-        raise RunError(f"{run.weights_path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
+    load_run_weights(retriever.whole, run.weights_path)
     return retriever
 
 

@@ -118,15 +118,6 @@ class RetrieverRun(Run):
         return self.folder / "labels.json"
 
     @property
-    def photos_path(self):
-        """A CSV of all photos; those whose split is "train" were trained on."""
-        return self.folder / "photos.csv"
-
-    @property
-    def report_path(self):
-        return self.folder / "report.html"
-
-    @property
     def features_path(self):
         """The taps of all photos, which stage 2 is trained on."""
         return self.folder / "checkpoints" / "features.npy"

@@ -2,8 +2,7 @@
 
 Sources: Johnson, Alahi and Fei-Fei, "Perceptual losses for real-time style transfer and super-resolution" (the shape);
 Ulyanov, Vedaldi and Lempitsky, "Instance normalization"; Odena et al., "Deconvolution and checkerboard artifacts"
-(resize, then convolve). Narrower than Johnson's 32 channels, so that two cores paint 512 px in well under a second. The
-network paints changes to the photo: it begins with the photo as it is, and some thousand photos teach it to paint.
+(resize, then convolve). Narrower than Johnson's 32 channels, so that two cores paint 512 px in well under a second.
 """
 
 import keras
@@ -24,8 +23,8 @@ def build_stylizer(width=16, blocks=5):
       keras.Model: uint8 RGB [batch, height, width, 3] of any size -> float32 in 0-255, the same shape.
     """
     photo = keras.Input((None, None, 3), dtype="uint8", name="photo")
-    pixels = keras.layers.Rescaling(1.25 / 127.5, -1.25, name="pixels")(photo)  # tanh leaves 0.85 of the contrast
-    x = GrowToMultiple(4, _SMALLEST_PX, name="grown")(pixels)
+    x = keras.layers.Rescaling(1 / 127.5, -1.0, name="pixels")(photo)
+    x = GrowToMultiple(4, _SMALLEST_PX, name="grown")(x)
     x = _convolution(x, width, 9, 1, "down1")  # h x w x 16
     x = _convolution(x, 2 * width, 3, 2, "down2")  # h/2 x w/2 x 32
     x = _convolution(x, 4 * width, 3, 2, "down3")  # h/4 x w/4 x 64
@@ -35,9 +34,8 @@ def build_stylizer(width=16, blocks=5):
     x = _upwards(x, width, "up2")  # h x w x 16
     x = ReflectionPadding(1, name="colours_pad")(x)
     # Small, and learnt in small steps (Adam's are absolute): a wider kernel saturates before the network has learnt a stroke.
-    x = keras.layers.Conv2D(3, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-2), name="colours")(x)  # h x w x 3
+    x = keras.layers.Conv2D(3, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=3e-2), name="colours")(x)  # h x w x 3
     x = CropLike(name="cropped")([x, photo])
-    x = keras.layers.Add(dtype="float32", name="changed")([x, pixels])
     x = keras.layers.Activation("tanh", dtype="float32", name="bounded")(x)
     x = keras.layers.Rescaling(127.5, 127.5, dtype="float32", name="painted")(x)
     return keras.Model(photo, x, name="stylizer")

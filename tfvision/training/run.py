@@ -134,10 +134,27 @@ class Run:
     def logs_path(self):
         return self.folder / "logs"
 
+    @property
+    def photos_path(self):
+        """A CSV of the photos, and which of them trained."""
+        return self.folder / "photos.csv"
+
+    @property
+    def report_path(self):
+        return self.folder / "report.html"
+
     def _check_application(self):
         application = self.facts.get("application")
         if application != self.APPLICATION:
             raise RunError(f"{self.folder} is a run of {application!r}, not of {self.APPLICATION}")
+
+
+def load_run_weights(model, path):
+    """Loads the weights of a finished run into its network, built anew. Raises RunError."""
+    try:
+        model.load_weights(path)
+    except Exception as error:  # h5py and Keras raise many kinds
+        raise RunError(f"{path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
 
 
 def new_run_folder(application):

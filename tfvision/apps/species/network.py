@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
-from tfvision.errors import RunError
 from tfvision.models.catalogue import get_network
 from tfvision.models.multi_view import add_heads, build_trunk, start_from_equal_views
 from tfvision.models.weights import load_pretrained
 from tfvision.training.loop import precision_policy
+from tfvision.training.run import load_run_weights
 
 PREDICTION_BATCH = 32
 
@@ -52,10 +52,7 @@ def load_species_network(run):
     """The network of a finished run, with its weights. Raises RunError."""
     trunk, _ = build_species_trunk(run.recipe, weights="none")
     model = add_heads(trunk, len(run.taxonomy))
-    try:
-        model.load_weights(run.weights_path)
-    except Exception as error:  # h5py and Keras raise many kinds
-        raise RunError(f"{run.weights_path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
+    load_run_weights(model, run.weights_path)
     return model
 
 

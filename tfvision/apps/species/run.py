@@ -37,9 +37,5 @@ class SpeciesRun(Run):
         return self.folder / "taxonomy.json"
 
     @property
-    def photos_path(self):
-        return self.folder / "photos.csv"
-
-    @property
     def calibration_path(self):
         return self.folder / "calibration.json"

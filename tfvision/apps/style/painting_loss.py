@@ -10,13 +10,11 @@ from tfvision.losses.style import content_loss, gram_matrix, style_loss, total_v
 
 
 class PaintingLoss:
-    """Alpha * content + beta * style (eq. 7), plus total variation.
+    """Alpha * content + beta * style (eq. 7), plus total variation; content averaged over responses, as in the preset `default`.
 
     Args:
       model: perceptual network: float32 RGB 0-255 [batch, height, width, 3] -> {layer: responses}.
       recipe: with content_layer, style_layers, content_weight, style_weight, total_variation_weight.
-
-    Content is averaged over responses, as in the preset `default`.
     """
 
     def __init__(self, model, recipe):

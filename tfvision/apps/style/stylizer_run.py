@@ -3,11 +3,11 @@
 import dataclasses
 import typing
 
-from tfvision.errors import RecipeError, RunError
+from tfvision.errors import RecipeError
 from tfvision.models.stylizer import build_stylizer
 from tfvision.models.vgg19 import CONTENT_LAYER, LAYERS, STYLE_LAYERS
 from tfvision.training.recipes import TrainingRecipe
-from tfvision.training.run import Run
+from tfvision.training.run import Run, load_run_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,20 +85,9 @@ class StylizerRun(Run):
         """The painting at the size at which it was learnt."""
         return self.folder / "painting.png"
 
-    @property
-    def photos_path(self):
-        return self.folder / "photos.csv"
-
-    @property
-    def report_path(self):
-        return self.folder / "report.html"
-
 
 def load_stylizer(run):
     """The network of a finished run, in float32. Raises RunError."""
     model = build_stylizer(run.recipe.width, run.recipe.blocks)
-    try:
-        model.load_weights(run.weights_path)
-    except Exception as error:  # h5py and Keras raise many kinds
-        raise RunError(f"{run.weights_path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
+    load_run_weights(model, run.weights_path)
     return model
