@@ -1,6 +1,6 @@
 """Features of photos through the pipeline, beside the bare network on the same batches.
 
-    python benchmarks/feature_extraction.py PHOTOS [--model mobilenet_v2] [--model resnet18] [--count 256] [--rounds 3]
+    python benchmarks/feature_extraction.py PHOTOS [--model mobilenet_v2] [--model resnet18] [--count 512] [--rounds 3]
 
 The bare network gets the batches from memory, decoded and resized; extraction starts from files. Reading alone is what
 the processor has to do besides: where network and decoding share few cores, their times add up, and this is the limit.
@@ -8,9 +8,9 @@ Each round measures all three in turn, so that another load of the machine meets
 """
 
 import os
-import time
 
 import click
+from machine import interleaved_seconds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -20,7 +20,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 @click.argument("photos")
 @click.option("--model", "models", multiple=True, default=("mobilenet_v2", "resnet18", "vgg19"), show_default=True)
 @click.option("--weights", default="none", show_default=True, help="As in a FeatureRecipe; they do not change the time.")
-@click.option("--count", default=256, show_default=True, help="Photos.")
+@click.option("--count", default=512, show_default=True, help="Photos.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 def main(photos, models, weights, count, batch, rounds):
@@ -55,14 +55,7 @@ def _median_seconds(manifest, extractor, batch, rounds):
 
     batches = [batch["views"]["whole"] for batch in read()]
     ways = [lambda: [extractor.features(images) for images in batches], lambda: list(read()), lambda: list(extract(manifest, extractor, batch))]
-    taken = [[_seconds(way) for way in ways] for _ in range(rounds + 1)]
-    return np.median(taken[1:], axis=0)  # the first round warms up
-
-
-def _seconds(function):
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
+    return interleaved_seconds(ways, rounds)
 
 
 if __name__ == "__main__":

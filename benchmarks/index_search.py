@@ -8,6 +8,7 @@ are further points of the same clusters. What is timed of a search are rows and 
 `with ids` adds ids, paths and metadata. Memory is what the process holds beyond the vectors' file, which is mapped.
 """
 
+import functools
 import os
 import resource
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import time
 
 import click
-from machine import median_seconds
+from machine import interleaved_seconds
 
 K = 10
 
@@ -77,8 +78,6 @@ def _measure(rows, dimension, count, methods, folder):
     started = time.perf_counter()
     gallery = Gallery.open(folder)
     print(f"opened in {1000 * (time.perf_counter() - started):.0f} ms")
-    print(f"\n{'':<26}{'build s':>9}{'memory MB':>11}{'queries/s':>11}{'recall@10':>11}{'x exact':>9}")
-
     def numpy_search():
         found = []
         for start in range(0, count, 100):
@@ -87,33 +86,33 @@ def _measure(rows, dimension, count, methods, folder):
             found.append(-np.sort(-np.take_along_axis(scores, best, axis=1), axis=1))
         return np.concatenate(found)
 
-    truth = numpy_search()
-    rates = {}
-
-    def line(name, build, memory, function, scores_of=lambda result: result[1]):
-        rates[name] = count / median_seconds(function, 3)
-        recall = recall_at(scores_of(function()), truth)
-        ratio = f"{rates[name] / rates['exact']:.1f}" if "exact" in rates else "-"
-        print(f"{name:<26}{build:>9.1f}{memory:>11.0f}{rates[name]:>11.1f}{recall:>11.3f}{ratio:>9}", flush=True)
-
     def hit_scores(found):
         return np.array([[hit.score for hit in hits] for hits in found], np.float32)
 
-    line("NumPy", 0, 100 * rows * 4 / 2**20, numpy_search, lambda scores: scores)
-    before, started = memory_mb(), time.perf_counter()
-    flat = faiss.IndexFlatIP(dimension)
-    flat.add(vectors)
-    line("FAISS IndexFlatIP", time.perf_counter() - started, memory_mb() - before, lambda: flat.search(queries, K), lambda result: result[0])
-    del flat
-    for method in methods:
+    def built(build):
         before, started = memory_mb(), time.perf_counter()
-        if method != "exact":
-            facts = open_index(gallery, method).facts
-        build = time.perf_counter() - started
-        line(method, build, memory_mb() - before, lambda: nearest(gallery, queries, K, method=method))  # noqa: B023
-        line(f"{method}, with ids", 0, 0, lambda: search(gallery, queries, K, method=method), hit_scores)  # noqa: B023
-        if method != "exact":
-            print(f"  {facts['candidates']} candidates an answer, effort {facts['effort']}; recall@10 measured at building: {facts['recall']}")
+        index = build()
+        return index, time.perf_counter() - started, memory_mb() - before
+
+    flat = faiss.IndexFlatIP(dimension)
+    _, flat_seconds, flat_memory = built(lambda: flat.add(vectors))
+    ways = {  # name: (function, its result -> scores, seconds of building, memory in MB)
+        "NumPy": (numpy_search, lambda scores: scores, 0, 100 * rows * 4 / 2**20),
+        "FAISS IndexFlatIP": (lambda: flat.search(queries, K), lambda found: found[0], flat_seconds, flat_memory),
+    }
+    for method in methods:
+        index, seconds, memory = (None, 0, 0) if method == "exact" else built(lambda: open_index(gallery, method))  # noqa: B023
+        ways[method] = (functools.partial(nearest, gallery, queries, K, method=method), lambda found: found[1], seconds, memory)
+        ways[f"{method}, with ids"] = (functools.partial(search, gallery, queries, K, method=method), hit_scores, 0, 0)
+        if index:
+            print(f"{method}: {index.facts['candidates']} candidates an answer, effort {index.facts['effort']}; recall@10 measured at building: {index.facts['recall']}")
+    truth = numpy_search()
+    recalls = {name: recall_at(scores_of(function()), truth) for name, (function, scores_of, *_) in ways.items()}
+    taken = interleaved_seconds([function for function, *_ in ways.values()], 3)
+    rates = {name: count / seconds for name, seconds in zip(ways, taken, strict=True)}
+    print(f"\n{'':<26}{'build s':>9}{'memory MB':>11}{'queries/s':>11}{'recall@10':>11}{'x exact':>9}")
+    for name, (_, _, seconds, memory) in ways.items():
+        print(f"{name:<26}{seconds:>9.1f}{memory:>11.0f}{rates[name]:>11.1f}{recalls[name]:>11.3f}{rates[name] / rates['exact']:>9.1f}")
     print(f"\nexact is {rates['exact'] / rates['FAISS IndexFlatIP']:.2f} of FAISS; highest memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
 
 

@@ -16,6 +16,18 @@ def median_seconds(function, times=5):
     return sorted(taken)[times // 2]
 
 
+def interleaved_seconds(ways, rounds):
+    """The median time of each of some functions, called in turn, after a round that is not counted: another load of the machine meets them alike."""
+    taken = []
+    for _ in range(rounds + 1):
+        taken.append([])
+        for way in ways:
+            started = time.perf_counter()
+            way()
+            taken[-1].append(time.perf_counter() - started)
+    return [sorted(times)[rounds // 2] for times in zip(*taken[1:], strict=True)]
+
+
 def matrix_product_rate():
     """Operations a second of products of two large matrices, the most that a convolution could reach."""
     import tensorflow as tf

@@ -9,6 +9,8 @@ from tfvision.cli.main import print_json
 EXPORTABLES = {  # application of a run -> module and function that make an Exportable of it
     "species": ("tfvision.apps.species.export", "species_exportable"),
     "stylizer": ("tfvision.apps.style.export", "stylizer_exportable"),
+    "tattoo-detector": ("tfvision.apps.tattoo.detector_export", "detector_exportable"),
+    "tattoo-matcher": ("tfvision.apps.tattoo.matcher_export", "matcher_exportable"),
 }
 
 

@@ -28,8 +28,8 @@ def identify(model, photos, within, box, threshold, target_accuracy, as_json, as
     tfvision identify runs/species photo.jpg --box 120,80,200,160
     tfvision identify savedmodels/species photo.jpg
     """
-    from tfvision.apps.species.identification import find_photos, load_identifier
-    from tfvision.data.manifest import parse_box
+    from tfvision.apps.species.identification import load_identifier
+    from tfvision.data.manifest import find_photos, parse_box
     from tfvision.progress import progress_bar
 
     box = parse_box(box)

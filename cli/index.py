@@ -18,15 +18,18 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @index.command()
 @click.argument("images")
-@click.option("--out", required=True, metavar="GALLERY", help="The gallery's folder.")
+@click.option("--out", required=True, metavar="GALLERY", help="The gallery's folder, or milvus://HOST:PORT/COLLECTION.")
 @click.option("--model", help="A network, a run, an export, or hub:HANDLE. [default: mobilenet_v2]")
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="A tap of the network; repeatable. [default: its last]")
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Any value of the recipe, such as pooling=gem, image_size=448, scales=[0.7,1]; repeatable.")
 @click.option("--whiten", type=click.IntRange(0), metavar="DIMENSION", help="PCA-whiten the vectors, fitted on all of them, to DIMENSION values; 0: as many as there are.")
 @_RANKS
+@click.option("--runner", metavar="NAME", help="See the photos by an Apache Beam pipeline on this runner, such as DirectRunner.")
+@click.option("--runner-option", "runner_options", multiple=True, metavar="KEY=VALUE", help="An option of Beam, such as direct_num_workers=2; repeatable.")
+@click.option("--parts", metavar="FOLDER", help="Where Beam's workers leave finished parts; all must reach it. [default: GALLERY-parts]")
 @click.option("--resume", is_flag=True, help="Go on where the same command was interrupted.")
 @_JSON
-def build(images, out, model, layers, settings, whiten, ranks, resume, as_json):
+def build(images, out, model, layers, settings, whiten, ranks, runner, runner_options, parts, resume, as_json):
     """Make a gallery of IMAGES: a folder, a manifest.csv or a photo.
 
     Folder names and the columns of a manifest become metadata, by which a search can be filtered.
@@ -38,14 +41,19 @@ def build(images, out, model, layers, settings, whiten, ranks, resume, as_json):
     tfvision search my-gallery photo.jpg
     """
     from tfvision.features.recipe import FeatureRecipe
-    from tfvision.index.making import build_gallery
+    from tfvision.index.making import BeamJob, build_gallery
     from tfvision.training.recipes import with_settings
 
+    if not runner and (runner_options or parts):
+        raise click.UsageError("--runner-option and --parts are for --runner")
+    if runner and not parts and out.startswith("milvus://"):
+        raise click.UsageError("with --runner, a gallery in Milvus needs --parts FOLDER")
+    beam = BeamJob(parts or f"{out.rstrip('/')}-parts", (f"--runner={runner}", *(f"--{option}" for option in runner_options))) if runner else None
     settings |= {"model": model} if model else {}
     settings |= {"layers": list(layers)} if layers else {}
     recipe = with_settings(FeatureRecipe(), settings)
     with _seen() as (broken, progress):
-        result = build_gallery(images, out, recipe, ranks, whiten, resume, broken, progress)
+        result = build_gallery(images, out, recipe, ranks, whiten, resume, broken, progress, beam)
     _show(result, as_json)
 
 
@@ -104,16 +112,15 @@ def info(gallery, ids, as_json):
     \b
     tfvision index info my-gallery
     """
-    from tfvision.index.gallery import Gallery
-    from tfvision.index.search import index_facts
+    from tfvision.index.places import open_gallery
 
-    with Gallery.open(gallery) as opened:
+    with open_gallery(gallery) as opened:
         if ids:
             for id in opened.ids:
                 click.echo(id)
             return
         opened.check()
-        facts = {**opened.info(), "indexes": index_facts(opened)}
+        facts = {**opened.info(), "indexes": opened.indexes()}
     print_json(facts) if as_json else _show_info(facts)
 
 
@@ -144,8 +151,9 @@ def _show(result, as_json):
 
 
 def _show_info(facts):
+    megabytes = f", {facts['megabytes']} MB" if "megabytes" in facts else ""  # not in Milvus
     removed = f", {facts['removed']} removed rows" if facts["removed"] else ""
-    click.echo(f"gallery   {facts['gallery']}  ({facts['images']} pictures of {facts['dimension']} values, {facts['megabytes']} MB{removed})")
+    click.echo(f"gallery   {facts['gallery']}  ({facts['images']} pictures of {facts['dimension']} values{megabytes}{removed})")
     if not facts.get("is_complete", True):
         click.echo("state     unfinished: go on with `tfvision index build ... --resume`")
     for name, values in facts["metadata"].items():
@@ -154,7 +162,9 @@ def _show_info(facts):
         click.echo("recipe    " + ", ".join(f"{key}={value}" for key, value in facts["recipe"].items()))
         click.echo(f"identity  {facts['identity'][:16]}")
     for one in facts["indexes"]:
-        click.echo(f"index     {one['method']} over {one['rows']} rows: recall@{one['recall_at']} {one['recall']:.3f} (measured), built in {one['seconds']:.0f} s")
+        measured = f"recall@{one['recall_at']} {one['recall']:.3f} (measured), built in {one['seconds']:.0f} s" if "recall" in one else "by Milvus"
+        click.echo(f"index     {one['method']} over {one['rows']} rows: {measured}")
     if not facts["indexes"]:
         click.echo("index     none: every search is exact")
-    click.echo("files     whole, by their checksums")
+    if megabytes:
+        click.echo("files     whole, by their checksums")

@@ -28,14 +28,14 @@ def search(gallery, photos, k, where, expand, rerank, method, model, html, as_js
     tfvision search my-gallery photo.jpg -k 20 --where "species=Vanessa atalanta" --where "year>=2015"
     tfvision search my-gallery holiday/ --expand 5 --rerank --html answers.html
     """
-    from tfvision.index.gallery import Gallery
+    from tfvision.index.places import open_gallery
     from tfvision.index.querying import search_photos
     from tfvision.index.sources import find_queries
     from tfvision.progress import progress_bar
 
     photos = find_queries(photos)
     answers = []
-    with Gallery.open(gallery) as opened, progress_bar("searching", len(photos)) as bar:
+    with open_gallery(gallery) as opened, progress_bar("searching", len(photos)) as bar:
         _note(opened, where, k)
         for answer in search_photos(opened, photos, k, where, expand, rerank, method, model):
             print_json(answer) if as_json else _show(answer)
@@ -53,16 +53,20 @@ def search(gallery, photos, k, where, expand, rerank, method, model, html, as_js
 def _note(gallery, where, k):
     if not gallery.facts.get("is_complete", True):
         click.echo(f"note: {gallery.folder} is unfinished: go on with `tfvision index build ... --resume`", err=True)
-    available = int(gallery.rows_where(where).sum())
+    mask = gallery.mask_where(where)
+    available = len(gallery) if mask is None else int(mask.sum())
     if 0 < available < k or (where and not available):
         what = "pictures that fulfil the conditions" if where else "pictures"
         click.echo(f"note: {gallery.folder} has {available} {what}, fewer than the {k} asked for", err=True)
 
 
 def _show(answer):
+    from tfvision.index.querying import OWN_FIELDS, likelihood_text
+
     if "error" in answer:
         return click.echo(f"error: {answer['error']}", err=True)
     click.echo(answer["query"])
     for place, hit in enumerate(answer["hits"], 1):
-        metadata = ", ".join(f"{name} {value}" for name, value in hit.items() if name not in ("id", "image", "score"))
-        click.echo(f"{place:>4}. {hit['score']:.3f}  {hit['image']}  {metadata}".rstrip())
+        metadata = [f"{name} {value}" for name, value in hit.items() if name not in OWN_FIELDS]
+        likelihood = [likelihood_text(hit)] if "likelihood_is_bound" in hit else []
+        click.echo(f"{place:>4}. {hit['score']:.3f}  {hit['image']}  {', '.join(likelihood + metadata)}".rstrip())

@@ -7,7 +7,7 @@ from tfvision.cli.main import comma_separated, key_values, print_json
 
 @click.group()
 def train():
-    """Train a model: species, a retriever, a stylizer, vgg19-slim."""
+    """Train a model: species, a retriever, a tattoo matcher, a stylizer, vgg19-slim."""
 
 
 @train.command()
@@ -90,7 +90,91 @@ def retriever(source, recipe, settings, weights, protocol_split, ranks, run, res
         click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are listed in the report")
     click.echo(f"run       {metrics['run']}  ({metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s)")
     click.echo(f"report    {metrics['run']}/report.html")
+    by_layer = metrics.get("by_layer", {})
+    best = max(by_layer, key=by_layer.get, default=None)
+    layer = f" --layer {best}" if best and by_layer[best] > metrics["map"] else ""  # another index is the better one here
+    click.echo(f"next      tfvision index build PHOTOS --model {metrics['run']}{layer} --out GALLERY")
+
+
+@train.command("tattoo-matcher")
+@click.argument("source", required=False)
+@click.option("--recipe", help="small (default), contrastive or triplet.")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--weights", help="imagenet, none, auto or a file of weights: the same as --set weights=...")
+@click.option("--fold", type=int, help="Which of five folds by subject nobody trains on; -1 = train on all. A column `split` goes first. [default: 0]")
+@click.option("--run", help="The run folder. [default: runs/tattoo-matcher, or the next free one]")
+@click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
+@click.option("--seed", type=int, help="Of the folds, the order and all random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def tattoo_matcher(source, recipe, settings, weights, fold, run, resume, seed, as_json):
+    """Train a matcher on SOURCE: a folder of subject folders, or a manifest.csv with the columns `image`, `subject` and
+    perhaps `medium` (photo, drawing, ...), `role` or `transform`, `split`, `fold`.
+
+    Photos of one subject come to lie near each other, those of others far away. Where there are media, pairs are of two.
+
+    
+    tfvision train tattoo-matcher tattoos/
+    tfvision train tattoo-matcher tattoos/ --set loss=hard --set network=resnet50v2
+    tfvision train tattoo-matcher sketches.csv --recipe contrastive --set cross_media=true
+    tfvision index build tattoos/ --model runs/tattoo-matcher --out gallery
+    """
+    from tfvision.apps.tattoo.matcher_training import train_matcher
+
+    given = (("weights", weights), ("fold", fold), ("seed", seed))
+    settings.update({key: str(value) for key, value in given if value is not None})
+    metrics = train_matcher(source, recipe, settings, run, resume)
+    if as_json:
+        return print_json({key: value for key, value in metrics.items() if key != "broken"})
+    if "accuracy" in metrics:
+        click.echo(f"training  {metrics['accuracy']:.3f} told right at the end, loss {metrics['loss']:.4g}")
+    if metrics["broken"]:
+        click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are named in metrics.json")
+    click.echo(f"run       {metrics['run']}  ({metrics['images']} photos of {metrics['subjects']} subjects, {metrics['seconds']:.0f} s; {metrics['held_out']} held out)")
     click.echo(f"next      tfvision index build PHOTOS --model {metrics['run']} --out GALLERY")
+
+
+@train.command("tattoo-detector")
+@click.argument("source", required=False)
+@click.option("--non-tattoos", "others", metavar="DIR", help="Photos without tattoos, a folder or a manifest.csv; every photo of SOURCE then is a tattoo.")
+@click.option("--recipe", help="small (default) or paper.")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--weights", help="imagenet, none, auto or a file of weights: the same as --set weights=...")
+@click.option("--probe-list", "probe_lists", multiple=True, metavar="FILE", help="A list of images to test on while the others train, one a line; repeatable. [default: columns or files of SOURCE, else five by subject]")
+@click.option("--run", help="The run folder. [default: runs/tattoo-detector, or the next free one]")
+@click.option("--resume", is_flag=True, help="Go on with --run where it was left.")
+@click.option("--seed", type=int, help="Of the probe lists, the order and all random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def tattoo_detector(source, others, recipe, settings, weights, probe_lists, run, resume, seed, as_json):
+    """Train a detector of tattoos on SOURCE: a folder with a class folder `tattoo` and others, a manifest.csv with a column
+    `label` (tattoo, or anything else) and perhaps `subject`, `fold` and `box`, or Tatt-C's detection files.
+
+    It is judged on five probe lists, each by a detector that was trained on the other four, and then trained on all photos.
+
+    \b
+    tfvision train tattoo-detector photos/                    # photos/tattoo/*.jpg, photos/faces/*.jpg, ...
+    tfvision train tattoo-detector tattoos/ --non-tattoos others/
+    tfvision train tattoo-detector photos.csv --set network=vgg19
+    tfvision train tattoo-detector tattc/ --recipe paper      # hours on a GPU
+    tfvision detect runs/tattoo-detector photo.jpg
+    """
+    from tfvision.apps.tattoo.detector_report import shown_interval
+    from tfvision.apps.tattoo.detector_training import train_detector
+
+    settings.update({key: str(value) for key, value in (("weights", weights), ("seed", seed)) if value is not None})
+    metrics = train_detector(source, others, recipe, settings, run, resume, probe_lists)
+    if as_json:
+        return print_json({key: metrics[key] for key in ("run", "images", "tattoos", "subjects", "folds", "tattoo", "non_tattoo", "overall", "seconds")})
+    kinds = ("non_tattoo", "tattoo", "overall")
+    click.echo(f"{'list':<10}" + "".join(f"{kind.replace('_', '-'):>12}" for kind in kinds))
+    for row in [*metrics["folds"], {"fold": "all", **{kind: metrics[kind] for kind in kinds}}]:
+        cells = (f"{row[kind]['accuracy']:.4f}" if row[kind]["photos"] else "-" for kind in kinds)
+        click.echo(f"{row['fold']:<10}" + "".join(f"{cell:>12}" for cell in cells))
+    click.echo(f"overall   {metrics['overall']['accuracy']:.4f} ({shown_interval(metrics['overall'])}, 95 % interval), {len(metrics['wrong'])} photos wrong")
+    if metrics["broken"]:
+        click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are listed in the report")
+    click.echo(f"run       {metrics['run']}  ({metrics['images']} photos, {metrics['tattoos']} of tattoos, {metrics['seconds']:.0f} s)")
+    click.echo(f"report    {metrics['run']}/report.html")
+    click.echo(f"next      tfvision detect {metrics['run']} PHOTO...")
 
 
 @train.command()
@@ -130,7 +214,7 @@ def stylizer(painting, photos, settings, network, run, resume, seed, as_json):
 @click.argument("photos", required=False)
 @click.option("--teacher", "teachers", multiple=True, help="Weights of a VGG19, or of a small one; repeatable.")
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
-@click.option("--run", default="runs/vgg19-slim", show_default=True, help="The run folder.")
+@click.option("--run", help="The run folder. [default: runs/vgg19-slim, or the next free one]")
 @click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
 @click.option("--seed", type=int, help="Of the split, the order and all random numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -147,3 +147,51 @@ def stylizer_run(colour_photos, striped_painting, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "stripes"
     train_stylizer(str(striped_painting), str(colour_photos), settings=TINY_STYLIZER, run=str(folder))
     return folder
+
+
+TINY_DETECTOR = {  # settings that train a detector on detection_photos in seconds
+    "network": "small",
+    "weights": "none",
+    "image_size": "40",
+    "crop_size": "32",
+    "is_fine_tuned": "false",
+    "folds": "3",
+    "svm_lambda": "0.0001",
+    "svm_iterations": "2000",
+    "precision": "float32",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_detector():
+    return dict(TINY_DETECTOR)
+
+
+@pytest.fixture(scope="session")
+def detection_photos(tmp_path_factory):
+    """A folder with manifest.csv: 6 subjects' skin with dark strokes (tattoo) and 6 bluish grounds (wall), 2 photos each of 48 x 40 px."""
+    folder, random = tmp_path_factory.mktemp("detection"), np.random.default_rng(0)
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "subject"])
+        for number in range(24):
+            is_tattoo, subject = number % 2 == 0, number // 4
+            ground = (225, 180, 150) if is_tattoo else random.uniform((20, 80, 150), (90, 140, 235))
+            pixels = random.normal(ground, 8, (40, 48, 3))
+            if is_tattoo:
+                for left in random.integers(4, 40, 4):
+                    pixels[8:34, left : left + 3] = 40
+            name = f"{number}.png"
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)
+            writer.writerow([name, "Tattoo" if is_tattoo else "wall", f"{'p' if is_tattoo else 'w'}{subject}"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def detector_run(detection_photos, tmp_path_factory):
+    """A finished detector run on detection_photos, its network frozen."""
+    from tfvision.apps.tattoo.detector_training import train_detector
+
+    folder = tmp_path_factory.mktemp("runs") / "detector"
+    train_detector(str(detection_photos), settings=TINY_DETECTOR, run=str(folder))
+    return folder

@@ -15,7 +15,8 @@ def test_help_has_an_example(run_command):
         (["."], 1, "error: a training needs PHOTOS and at least one --teacher FILE"),
         (["nowhere", "--teacher", "t.npz"], 1, "error: .*nowhere is neither a folder of photos nor a manifest CSV: it does not exist"),
         ([".", "--teacher", "t.npz", "--set", "widht=3"], 1, "did you mean width"),
-        (["--resume"], 1, "error: runs/vgg19-slim/recipe.json does not exist"),
+        (["--resume"], 1, "error: --resume needs --run DIR, the run to go on with"),
+        (["--resume", "--run", "nowhere"], 1, "error: nowhere/recipe.json does not exist"),
     ],
     ids=str,
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvision.data.augmentation import Augmentation, distort, random_region
+from tfvision.data.augmentation import Augmentation, _blurred, _project, distort, random_region
 
 NOTHING = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0, "flip": False}
 IMAGES = np.random.default_rng(0).random((2, 5, 6, 3), np.float32)
@@ -153,3 +153,83 @@ def test_every_order_of_the_four_changes_occurs(monkeypatch):
         names.insert(sum(value == 0 for _, value in calls), "brightness")  # before it, the image was black
         orders.add(tuple(names))
     assert orders == set(itertools.permutations(("brightness", "contrast", "saturation", "hue")))
+
+
+# Shape, light, blur and what hides
+
+
+def _changed(seed=3, images=IMAGES, **changes):
+    return distort(tf.constant(images), tf.constant([seed, 5]), Augmentation(**NOTHING, **changes)).numpy()
+
+
+SMOOTH = np.stack([np.sin(np.mgrid[:33, :33][axis] / 5)[..., None] * [0.2, 0.3, 0.4] + 0.5 for axis in (0, 1)]).astype(np.float32)
+
+
+def test_a_region_keeps_the_images_own_aspect_where_that_is_asked():
+    top, left, height, width = regions_of((300, 150), Augmentation(area=(0.2, 0.6), aspect=(1.0, 1.0), is_aspect_relative=True), 50).T
+    np.testing.assert_allclose(width / height, 0.5, rtol=1e-4)
+    whole = regions_of((300, 150), Augmentation(area=(1.0, 1.0), aspect=(1.0, 1.0), is_aspect_relative=True), 3)
+    np.testing.assert_allclose(whole, [[0, 0, 300, 150]] * 3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rotation": 90.0}, {"shear": 0.3}, {"perspective": 0.3}, {"tint": 0.3}, {"grey": 1.0}, {"blur": 0.1}, {"occlusion": 0.5}, {"vertical_flip": True}],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_change_is_decided_by_the_seed_and_leaves_shape_and_range(change):
+    results = [_changed(seed, SMOOTH, **change) for seed in range(8)]
+    assert all(result.shape == SMOOTH.shape and result.min() >= 0 and result.max() <= 1 for result in results)
+    assert any(np.abs(result - SMOOTH).max() > 0.05 for result in results)
+    np.testing.assert_array_equal(results[3], _changed(3, SMOOTH, **change))
+
+
+def test_a_further_kind_of_change_leaves_the_others_as_they_were():
+    colours = {**NOTHING, "brightness": 0.2}
+    plain = distort(tf.constant(SMOOTH), tf.constant([1, 2]), Augmentation(**colours))
+    turned = distort(tf.constant(SMOOTH), tf.constant([1, 2]), Augmentation(**colours, rotation=90.0, grey=0.0))
+    assert abs(float(tf.reduce_max(plain) - tf.reduce_max(turned))) < 0.02
+
+
+def test_pixels_are_looked_up_where_the_matrix_sends_them():
+    # A quarter turn: what stands at (x, y) in the result was at (-y, x).
+    turned = _project(tf.constant(SMOOTH), tf.constant([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), "CONSTANT")
+    np.testing.assert_allclose(turned, np.rot90(SMOOTH, 1, (1, 2)), atol=1e-4)
+    moved = _project(tf.constant(SMOOTH), tf.constant([[1.0, 0.0, 0.25], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), "CONSTANT")
+    np.testing.assert_allclose(moved[:, :, :-4], SMOOTH[:, :, 4:], atol=1e-4)  # an eighth of the side
+    assert not np.any(moved[:, :, -4:])
+
+
+def test_blur_equals_scipys(monkeypatch):
+    from scipy.ndimage import gaussian_filter1d
+
+    blurred = _blurred(tf.constant(SMOOTH), 0.05)  # 1.65 pixels, reaching over 4
+    expected = SMOOTH.astype(float)
+    for axis in (1, 2):
+        expected = gaussian_filter1d(expected, 1.65, axis, mode="reflect", radius=4)
+    np.testing.assert_allclose(blurred, expected, atol=1e-5)
+
+
+def test_all_colours_are_lost_at_grey_1():
+    grey = _changed(grey=1.0)
+    np.testing.assert_allclose(grey[..., 0], grey[..., 2], atol=1e-6)
+    np.testing.assert_allclose(grey[..., 0], IMAGES @ [0.2989, 0.587, 0.114], atol=1e-3)
+
+
+def test_tint_scales_each_colour_by_itself():
+    factors = _changed(tint=0.2, images=IMAGES / 2) / (IMAGES / 2)
+    assert np.ptp(factors, axis=(0, 1, 2)).max() < 1e-4
+    assert len(set(np.round(factors[0, 0, 0], 3))) == 3 and np.abs(factors - 1).max() <= 0.2 + 1e-5
+
+
+def test_a_rectangle_hides_at_most_the_share():
+    shares = []
+    for seed in range(60):
+        hidden = _changed(seed, SMOOTH, occlusion=0.4)
+        is_hidden = (hidden != SMOOTH).any(axis=(0, 3))
+        shares.append(is_hidden.mean())
+        rows, columns = np.flatnonzero(is_hidden.any(1)), np.flatnonzero(is_hidden.any(0))
+        if len(rows):
+            box = hidden[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            assert np.ptp(box, axis=(0, 1, 2)).max() < 1e-6  # one colour, in all views
+    assert max(shares) < 0.45 and 0.3 < np.mean(np.array(shares) == 0) < 0.7

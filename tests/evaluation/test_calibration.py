@@ -4,7 +4,7 @@ from scipy.special import log_softmax
 from scipy.special import softmax as scipy_softmax
 
 from tfvision.errors import DataError
-from tfvision.evaluation.calibration import Reliability, fit_temperature, negative_log_likelihood, softmax
+from tfvision.evaluation.calibration import Reliability, fit_sigmoid, fit_temperature, negative_log_likelihood, softmax
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -64,3 +64,28 @@ def test_empty_bins_have_no_accuracy():
     reliability.update([0.9], [True])
     assert reliability.table()[0] == {"low": 0.0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None}
     assert reliability.error() == pytest.approx(0.1)
+
+
+def test_platts_probability_is_that_of_a_logistic_regression_on_his_targets():
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(0)
+    is_positive = random.uniform(size=400) < 0.3
+    scores = random.normal(np.where(is_positive, 1.0, -1.5), 1.2)
+    positives, negatives = is_positive.sum(), (~is_positive).sum()
+    high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
+    # A target t is t copies of a positive and 1 - t of a negative.
+    target = np.where(is_positive, high, low)
+    doubled = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(
+        np.r_[scores, scores][:, None], np.r_[np.ones(400), np.zeros(400)], sample_weight=np.r_[target, 1 - target]
+    )
+    slope, offset = fit_sigmoid(scores, is_positive)
+    assert (slope, offset) == pytest.approx((doubled.coef_[0, 0], doubled.intercept_[0]), rel=1e-3)
+    assert fit_sigmoid(1e4 * scores, is_positive) == pytest.approx((slope / 1e4, offset), rel=1e-2)
+
+
+def test_scores_that_part_both_kinds_wholly_have_a_finite_slope():
+    slope, offset = fit_sigmoid([-2.0, -1.0, 1.0, 2.0], [False, False, True, True])
+    assert 0 < slope < 50 and abs(offset) < 1e-3
+    with pytest.raises(DataError, match="got 2 positive and 0 negative"):
+        fit_sigmoid([1.0, 2.0], [True, True])

@@ -46,3 +46,22 @@ def test_figures_are_reproducible_and_leave_no_global_state():
 def test_bins_are_labelled_by_their_limits():
     assert plots.size_label({"smallest": 1, "largest": 1}) == "1"
     assert plots.size_label({"smallest": 8, "largest": 15}) == "8\N{EN DASH}15"
+
+
+def test_figures_of_matching_are_svg_or_png():
+    random = np.random.default_rng(0)
+    shares = random.random((2, 20))
+    points = [(0.0, 1.0), (0.01, 0.3), (0.2, 0.1), (1.0, 0.0)]
+    drawn = (
+        lambda kind: plots.draw_cmc(np.linspace(0.5, 1, 30), [np.linspace(0.4, 1, 30)], kind),
+        lambda kind: plots.draw_cmc([1.0], (), kind),
+        lambda kind: plots.draw_det({"pairs": points, "gallery": []}, kind),
+        lambda kind: plots.draw_det({"pairs": [(1.0, 0.0), (0.0, 1.0)]}, kind),  # nothing that a logarithm could show
+        lambda kind: plots.draw_scores(np.linspace(-1, 1, 21), *shares, kind),
+        lambda kind: plots.draw_likelihood([0.1, 0.5], [-1.0, 2.0], kind),
+    )
+    for draw in drawn:
+        assert draw("svg") == draw("svg")  # the same numbers give the same bytes
+        picture = xml.etree.ElementTree.fromstring(draw("svg"))
+        assert picture.tag.endswith("svg") and "mathdefault" not in draw("svg").decode()
+        assert Image.open(io.BytesIO(draw("png"))).format == "PNG"

@@ -1,3 +1,4 @@
+import functools
 import sys
 
 import numpy as np
@@ -5,11 +6,15 @@ import pytest
 
 from tfvision.data.manifest import read_photos
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import DataError, UserError
-from tfvision.features.beam import extract_with_beam
+from tfvision.errors import DataError, RecipeError, UserError
+from tfvision.features import beam
+from tfvision.features.beam import extract_with_beam, open_pipeline
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
+from tfvision.index import making
+from tfvision.index.gallery import Gallery
+from tfvision.index.making import BeamJob, build_gallery
 
 RECIPE = FeatureRecipe("vgg19_slim", layers=("conv1_2",), image_size=32)
 
@@ -24,10 +29,10 @@ def photos(colour_photos, tmp_path):
     return read_photos(folder)
 
 
-def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was_stopped(photos, tmp_path, monkeypatch):
+def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was_stopped(photos, tmp_path):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
     broken = BrokenPhotos()
-    parts = list(extract_with_beam(photos, RECIPE, tmp_path / "parts", part=2, broken=broken))
+    parts = list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2, broken=broken))
     expected = list(extract(photos, open_extractor(RECIPE)))
     indices, vectors = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
     np.testing.assert_array_equal(indices, expected[0][0])
@@ -37,16 +42,64 @@ def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was
     files = sorted((tmp_path / "parts").iterdir())
     made = {file: file.stat().st_mtime_ns for file in files}
     files[1].unlink()
-    again = list(extract_with_beam(photos, RECIPE, tmp_path / "parts", part=2))
+    again = list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2))
     np.testing.assert_array_equal(again[1][1], parts[1][1])
     assert [file for file in files if file.stat().st_mtime_ns != made[file]] == [files[1]]
 
     files[0].write_bytes(b"damaged")
     with pytest.raises(DataError, match="cannot be read .* remove it and run the same command again"):
-        list(extract_with_beam(photos, RECIPE, tmp_path / "parts", part=2))
+        list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2))
 
 
-def test_without_beam_one_line_says_how_to_get_it(photos, tmp_path, monkeypatch):
+def test_a_gallery_built_by_beam_is_that_built_without_also_after_a_stop(photos, tmp_path, monkeypatch):
+    pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
+    job, stops = BeamJob(str(tmp_path / "parts"), ("--runner=DirectRunner",)), [False, True]
+    monkeypatch.setattr(beam, "extract_with_beam", functools.partial(extract_with_beam, part=2))
+    monkeypatch.setattr(making, "_PHOTOS_BETWEEN_COMMITS", 1)
+    add = Gallery.add
+
+    def stopped_at_the_second_commit(*arguments):
+        if stops and stops.pop(0):
+            raise KeyboardInterrupt
+        add(*arguments)
+
+    monkeypatch.setattr(Gallery, "add", stopped_at_the_second_commit)
+    with pytest.raises(KeyboardInterrupt):
+        build_gallery(tmp_path / "photos", tmp_path / "g", RECIPE, beam=job)
+    assert len(Gallery.open(tmp_path / "g")) == 2 and len(list((tmp_path / "parts").iterdir())) == 3
+    monkeypatch.setattr(beam, "_extract_part", None)  # all parts are there
+    broken = BrokenPhotos()
+    result = build_gallery(tmp_path / "photos", tmp_path / "g", RECIPE, is_resumed=True, beam=job, broken=broken)
+    assert (result["images"], result["failed"], list(broken)) == (4, 1, [photos.records[3].path])
+    assert not (tmp_path / "parts").exists()
+
+    build_gallery(tmp_path / "photos", tmp_path / "plain", RECIPE)
+    built, plain = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "plain")
+    np.testing.assert_allclose(built.vectors, plain.vectors, atol=1e-6)
+    assert (list(built.ids), list(built.images), list(built.metadata), built.facts) == (list(plain.ids), list(plain.images), list(plain.metadata), plain.facts)
+
+
+def test_a_job_that_fails_is_told_in_one_line(photos, tmp_path, monkeypatch):
+    pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
+    (tmp_path / "parts").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match="(?s)the Beam job failed: .*; what is finished stays, run the same command again"):
+        list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2))
+
+
+def test_the_local_runner_fetches_no_program():
+    """Beam's DirectRunner would first look for Prism, a program, on the network."""
+    pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
+    assert type(open_pipeline(["--runner=DirectRunner"]).runner).__name__ == "FnApiRunner"
+
+
+def test_a_runner_that_does_not_exist_is_told_before_anything_is_written(photos, tmp_path):
+    pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
+    with pytest.raises(RecipeError, match="Beam does not take --runner=NoRunner: "):
+        build_gallery(tmp_path / "photos", tmp_path / "g", RECIPE, beam=BeamJob(str(tmp_path / "parts"), ("--runner=NoRunner",)))
+    assert not (tmp_path / "g").exists()
+
+
+def test_without_beam_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(UserError, match=r"Apache Beam is not installed: pip install 'tfvision\[beam\]'"):
-        list(extract_with_beam(photos, RECIPE, tmp_path))
+        open_pipeline([])

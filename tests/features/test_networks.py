@@ -60,9 +60,9 @@ def run_extractor(colour_run):
 
 
 def test_a_species_run_gives_the_features_before_its_last_layer(run_extractor, colour_run):
-    from tfvision.apps.species.network import load_species_network
-    from tfvision.apps.species.run import SpeciesRun
     from tfvision.data.graph_decoding import views_of_pixels
+    from tfvision.features.species import load_species_network
+    from tfvision.features.species_run import SpeciesRun
 
     run = SpeciesRun.open(colour_run)
     model = load_species_network(run)

@@ -20,6 +20,17 @@ def test_positions_are_pooled(pooling, power, expected):
     np.testing.assert_allclose(pool(MAPS, pooling, power), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("shape", "regions"), [((6, 6), 1 + 4 + 9), ((6, 9), 2 + 6 + 12), ((4, 12), 5 + 12 + 21), ((1, 1), 1 + 4 + 9)], ids=str)
+def test_regions_are_squares_of_three_sizes_that_count_alike(shape, regions):
+    maps = np.random.default_rng(1).uniform(0.1, 1, (1, *shape, 8)).astype(np.float32)
+    vectors = pool(maps * [1, 0, 0, 0, 0, 0, 0, 0], "regions")
+    np.testing.assert_allclose(vectors[0], [regions] + [0] * 7, rtol=1e-5)  # each region's vector has length 1
+    if shape == (6, 6):
+        means = [maps[0, y : y + side, x : x + side].mean((0, 1)) for side, starts in ((6, [0]), (4, [0, 2]), (3, [0, 2, 3])) for y in starts for x in starts]
+        expected = sum(mean / np.linalg.norm(mean) for mean in means)
+        np.testing.assert_allclose(pool(maps, "regions")[0], expected, rtol=1e-4)
+
+
 def test_gem_takes_negative_and_zero_responses_for_none():
     maps = np.float32([[[[-5.0, 0.0], [2.0, 0.0]]]])
     np.testing.assert_allclose(pool(maps, "gem", 2.0), [[np.sqrt(2), 1e-6]], rtol=1e-4)

@@ -21,7 +21,7 @@ def test_settings_are_given_as_text():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pooling": "mean"}, "pooling must be one of avg, max, gem, got 'mean'"),
+        ({"pooling": "mean"}, "pooling must be one of avg, max, gem, regions, got 'mean'"),
         ({"resize": "crop"}, "resize must be one of squash, aspect, got 'crop'"),
         ({"model": ""}, "model must name a network"),
         ({"gem_power": 0.0}, "gem_power must be above 0, got 0"),

@@ -19,6 +19,8 @@ CHANNELS = {  # network -> channels of its taps, from the papers' tables and ker
     "alexnet": (256, 64, 64),
     "alexnet_torchvision": (256, 64, 64),
     "squeezenet": (128, 256, 384, 384, 512, 512),
+    "siamese": (500, 10, 2),
+    "siamese_triplet": (500, 256),
     "small": (48, 96, 192),
 }
 SMALLER = {name: {"connected": 64} for name in ("alexnet", "alexnet_torchvision")}  # else 240 MB of weights
@@ -26,6 +28,7 @@ PIXELS = {  # what pure red becomes before anything is learnt
     "tf": (1.0, -1.0, -1.0),
     "caffe": (-103.939, -116.779, 255 - 123.68),
     "torchvision": ((1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225),
+    "grey": (0.2989,),
 }
 
 

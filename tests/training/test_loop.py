@@ -64,6 +64,18 @@ def test_one_sgd_step_equals_the_hand_derived_gradient(tmp_path):
     np.testing.assert_allclose(model.get_weights()[1], bias - 0.1 * error.sum(axis=0), atol=1e-6)
 
 
+def test_biases_learn_at_their_own_rate_and_do_not_decay(tmp_path):
+    features, labels = (values[:4] for values in _features())
+    model = _model()
+    kernel, bias = model.get_weights()[0].copy(), np.float32([0.3, -0.2])
+    model.set_weights([kernel, bias])
+    probabilities = np.exp(features @ kernel + bias) / np.exp(features @ kernel + bias).sum(axis=1, keepdims=True)
+    error = (probabilities - np.eye(2)[labels]) / 4
+    _train(tmp_path, _recipe(stages=((4 / PHOTOS, 0.1),), bias_rate=2.0, weight_decay=0.3), model=model)
+    np.testing.assert_allclose(model.get_weights()[0], kernel - 0.1 * (features.T @ error + 0.3 * kernel), atol=1e-6)
+    np.testing.assert_allclose(model.get_weights()[1], bias - 0.2 * error.sum(axis=0), atol=1e-6)
+
+
 def test_weight_decay_equals_keras_l2_of_half_of_it_on_kernels_only(tmp_path):
     # With weight 0 on every photo nothing but the decay moves the weights: w - rate * lambda * w.
     batches = lambda *arguments: _batches(*arguments, weights=np.zeros(PHOTOS, np.float32))  # noqa: E731

@@ -1,14 +1,23 @@
 import dataclasses
+import types
 
 import pytest
 
 from tfvision.training.recipes import Recipe
-from tfvision.training.schedules import Phase, learning_rate_at, phases_of, steps_in
+from tfvision.training.schedules import Phase, learning_rate_at, phases_of, stages_in_epochs, steps_in
 
 
 def test_fractional_epochs_become_whole_steps():
     # 1000 photos in batches of 16 are 62.5 steps an epoch.
     assert steps_in(((2, 0.1), (1.5, 0.01), (0.5, 0.001)), 1000, 16) == [125, round(3.5 * 62.5), 250]
+
+
+@pytest.mark.parametrize("photos", [7, 1879, 123_457])
+def test_stages_in_steps_are_so_many_steps_whatever_the_photos(photos):
+    recipe = types.SimpleNamespace(stages=((3500, 0.1), (1, 0.01), (499, 0.001)), stage_unit="steps", batch_size=64)
+    assert steps_in(stages_in_epochs(recipe, photos), photos, 64) == [3500, 3501, 4000]
+    recipe.stage_unit = "epochs"
+    assert stages_in_epochs(recipe, photos) == recipe.stages
 
 
 def test_staged_rates_change_where_a_stage_ends():

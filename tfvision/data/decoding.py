@@ -141,6 +141,16 @@ def read_pixels(path, ratio=1):
     return decode_photo(read_photo(path), ratio, name=path)
 
 
+def servable_bytes(path):
+    """A photo as a JPEG or PNG that a served graph (graph_decoding) turns upright itself. Raises DataError."""
+    import tensorflow as tf
+
+    photo = read_photo(path)
+    if photo.orientation == 1 or photo.encoded[:2] == b"\xff\xd8":
+        return photo.encoded
+    return tf.io.encode_png(decode_photo(photo, name=path)).numpy()
+
+
 def thumbnail_jpeg(path, size_px=160):
     """A JPEG of at most size_px on its longer side, as bytes; None where the file cannot be read."""
     import PIL.Image

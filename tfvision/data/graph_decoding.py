@@ -10,14 +10,14 @@ import typing
 import tensorflow as tf
 
 from tfvision.data.decoding import JPEG_RATIOS, MAX_PIXELS
-from tfvision.data.views import as_pixels, central_region, cut_views, decoding_ratio, view_regions
+from tfvision.data.views import as_pixels, central_region, cut_views, decoding_ratio, view_regions, whole_region
 
 _HEAD_BYTES = 65536  # where an orientation is looked for: EXIF stands first in a file, in one segment of 64 KiB
 _ORIENTATION_TAG = 0x0112
 _MOST_TAGS = 64
 
 
-def views_of_encoded(encoded, box, views, image_size):
+def views_of_encoded(encoded, box, views, image_size, is_uncropped=False):
     """One encoded image -> its views, as `pipeline.evaluation_batches` cuts them.
 
     Args:
@@ -25,12 +25,13 @@ def views_of_encoded(encoded, box, views, image_size):
       box: float32 [4], left, top, width, height of the upright image; no box where its width is 0.
       views: names from VIEWS.
       image_size: pixels a side.
+      is_uncropped: as of ViewSettings.
 
     Returns:
       uint8 [views, image_size, image_size, 3].
     """
     photo = _open(encoded)
-    regions = view_regions(central_region(photo.size), box, views)
+    regions = view_regions(whole_region(photo.size, box) if is_uncropped else central_region(photo.size), box, views)
     image = _decode_upright(photo, decoding_ratio(regions, image_size))
     return as_pixels(cut_views(image, photo.size, regions, image_size))
 
@@ -44,10 +45,10 @@ def image_of_encoded(encoded, max_pixels=MAX_PIXELS):
     return _decode_upright(_open(encoded, max_pixels), 1)
 
 
-def views_of_pixels(image, views, image_size):
+def views_of_pixels(image, views, image_size, is_uncropped=False):
     """One upright image, uint8 [height, width, 3] -> its views, uint8 [views, image_size, image_size, 3]."""
     size = tf.shape(image)[:2]
-    regions = view_regions(central_region(size), tf.zeros([4]), views)
+    regions = view_regions(central_region(size, 1.0) if is_uncropped else central_region(size), tf.zeros([4]), views)
     return as_pixels(cut_views(image, size, regions, image_size))
 
 

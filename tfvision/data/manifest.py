@@ -139,6 +139,31 @@ def read_photos(source):
     return _without_labels(Manifest(("photo",), tuple(Record(os.path.join(source, name), name, ("",), group=name) for name in names)))
 
 
+def find_photos(paths):
+    """Files as they are, folders as the photos below them, sorted.
+
+    Raises:
+      DataError: a path does not exist, or a folder holds no photo.
+    """
+    photos = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(
+                os.path.join(parent, name)
+                for parent, _, names in os.walk(path)
+                for name in names
+                if Path(name).suffix.lower() in PHOTO_SUFFIXES
+            )
+            if not found:
+                raise DataError(f"{path} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
+            photos.extend(found)
+        elif path.exists():
+            photos.append(str(path))
+        else:
+            raise DataError(f"{path} does not exist")
+    return photos
+
+
 def _without_labels(manifest):
     for record in manifest.records:
         _check_name(record.path)

@@ -97,3 +97,36 @@ class Reliability:
             }
             for index, count in enumerate(self.count.tolist())
         ]
+
+
+def fit_sigmoid(scores, is_positive):
+    """Platt's slope and offset: 1 / (1 + exp(-(slope * score + offset))) is the probability of a positive.
+
+    Source: Platt, Probabilistic Outputs for Support Vector Machines (1999), whose targets are drawn in from 0 and 1 by the
+    numbers of both kinds, so that scores that part them wholly still have finite slopes.
+
+    Args:
+      scores: float [images], of images that the scores' machine was not fitted on.
+      is_positive: bool [images].
+    Returns:
+      (slope, offset), floats.
+    Raises:
+      DataError: there is no image of one kind.
+    """
+    from scipy.optimize import minimize
+
+    scores, is_positive = np.asarray(scores, np.float64), np.asarray(is_positive, bool)
+    positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
+    if not positives or not negatives:
+        raise DataError(f"a probability needs scores of both kinds to be fitted on, got {positives} positive and {negatives} negative")
+    targets = np.where(is_positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    unit = max(float(np.abs(scores).max()), 1e-12)  # scores of any size are as easy to fit
+
+    def loss(parameters):
+        logits = parameters[0] * scores / unit + parameters[1]
+        errors = 1 / (1 + np.exp(-np.clip(logits, -700, 700))) - targets
+        return float((np.logaddexp(0, logits) - targets * logits).sum()), np.array([(errors * scores / unit).sum(), errors.sum()])
+
+    start = [0.0, np.log((positives + 1) / (negatives + 1))]
+    slope, offset = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None), (None, None)]).x
+    return float(slope / unit), float(offset)

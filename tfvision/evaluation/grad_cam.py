@@ -28,6 +28,11 @@ def grad_cam(model, score, images):
     Raises:
       RecipeError: the layer has no positions, or the score does not rest on it.
     """
+    return grad_cam_tensor(model, score, images).numpy()
+
+
+def grad_cam_tensor(model, score, images):
+    """As `grad_cam`, a tensor: for graphs."""
     images = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
         tape.watch(images)  # else a frozen network would leave no trace
@@ -40,7 +45,7 @@ def grad_cam(model, score, images):
         raise RecipeError("Grad-CAM needs a layer that the score is computed from: choose an earlier one")
     weights = tf.reduce_mean(gradients, (1, 2), keepdims=True)  # Eq. 1
     maps = tf.nn.relu(tf.reduce_sum(weights * responses, axis=3))  # Eq. 2
-    return tf.math.divide_no_nan(maps, tf.reduce_max(maps, (1, 2), keepdims=True)).numpy()
+    return tf.math.divide_no_nan(maps, tf.reduce_max(maps, (1, 2), keepdims=True))
 
 
 def overlay(image, heat):

@@ -1,6 +1,6 @@
-"""The figures of a species report: depth against target accuracy, class sizes, reliability, ranks.
+"""The figures of reports: depth against target accuracy, class sizes, reliability, ranks; CMC, DET and scores of matching.
 
-Each function takes the result of `Evaluation.result` and returns the bytes of an SVG or PNG picture. Figures are
+Each function takes numbers (of species: the result of `Evaluation.result`) and returns the bytes of an SVG or PNG picture. Figures are
 drawn without pyplot, so that nothing is left behind in the process. Colours are Okabe and Ito's, which people
 with any colour vision can tell apart; line style or marker always differs as well.
 """
@@ -111,11 +111,89 @@ def draw_ranks(result, file_format="svg"):
     return picture.getvalue()
 
 
+def draw_cmc(curve, by_fold=(), file_format="svg"):
+    """Share of probes whose best-ranked mate is among the first k, against k.
+
+    Args:
+      curve: float [ranks], of ranks 1, 2, ...
+      by_fold: further curves, drawn thin.
+    """
+    with _axes(file_format) as (axes, picture):
+        for number, values in enumerate(by_fold):
+            axes.step(range(1, len(values) + 1), [100 * value for value in values], where="post", color=GREY, linewidth=1, label="" if number else "folds")
+        axes.step(range(1, len(curve) + 1), [100 * value for value in curve], where="post", color=BLUE, label="all probes")
+        if len(curve) > 1:
+            axes.set_xscale("log")
+            _plain_ticks(axes.xaxis, (1, 2, 5))
+        axes.set(xlabel="rank", ylabel="probes with a mate up to this rank (%)", ylim=(0, 102), xlim=(1, max(2, len(curve))))
+        if len(by_fold):
+            axes.legend(loc="lower right")
+    return picture.getvalue()
+
+
+def draw_det(curves, file_format="svg"):
+    """False negatives against false positives, both logarithmic, with the line on which they are equal.
+
+    Args:
+      curves: {label: [(false positive rate, false negative rate)]}; points with a zero cannot be shown.
+    """
+    with _axes(file_format) as (axes, picture):
+        lows = []
+        for (label, points), (colour, line) in zip(curves.items(), ((BLUE, "-"), (ORANGE, "--")), strict=False):
+            shown = [(x, y) for x, y in points if x > 0 and y > 0]
+            lows += [value for point in shown for value in point]
+            axes.plot(*(zip(*shown, strict=True) if shown else ([], [])), line, color=colour, label=label)
+        low = max(1e-7, min(lows, default=0.01))
+        axes.plot([low, 1], [low, 1], ":", color=GREY, linewidth=1.2, label="equal")
+        axes.set(xscale="log", yscale="log", xlabel="false positive rate", ylabel="false negative rate", xlim=(low, 1), ylim=(low, 1.1))
+        for axis in (axes.xaxis, axes.yaxis):
+            _plain_ticks(axis, (1,))
+        axes.legend(loc="lower left")
+    return picture.getvalue()
+
+
+def draw_scores(edges, genuine, impostor, file_format="svg"):
+    """How scores of genuine and impostor pairs are distributed, each as shares of its own kind.
+
+    Args:
+      edges: float [bins + 1].
+      genuine, impostor: float [bins].
+    """
+    used = [place for place in range(len(genuine)) if genuine[place] > 0 or impostor[place] > 0]
+    with _axes(file_format) as (axes, picture):
+        axes.stairs(100 * genuine, edges, color=BLUE, fill=True, alpha=0.35)
+        axes.stairs(100 * genuine, edges, color=BLUE, linewidth=1.5, label="same")
+        axes.stairs(100 * impostor, edges, color=ORANGE, linewidth=1.5, linestyle="--", label="different")
+        if used:
+            axes.set_xlim(edges[used[0]], edges[used[-1] + 1])
+        axes.set(xlabel="score", ylabel="pairs (%)")
+        axes.legend(loc="upper right")
+    return picture.getvalue()
+
+
+def draw_likelihood(scores, log10_ratios, file_format="svg"):
+    """The likelihood ratio against the score."""
+    with _axes(file_format) as (axes, picture):
+        axes.plot(scores, log10_ratios, color=BLUE)
+        axes.axhline(0, color=GREY, linestyle="--", linewidth=1.2)
+        axes.set(xlabel="score", ylabel="log10 of the likelihood ratio")
+    return picture.getvalue()
+
+
 def size_label(row):
     """How many training photos a bin stands for: "5", "8-15"."""
     return (
         str(row["smallest"]) if row["smallest"] == row["largest"] else f"{row['smallest']}\N{EN DASH}{row['largest']}"
     )
+
+
+def _plain_ticks(axis, steps):
+    """Ticks of a logarithmic axis at these steps of each decade, as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _label_depths(axes, ranks, deepest):

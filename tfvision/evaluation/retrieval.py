@@ -71,12 +71,16 @@ def judge(protocol, queries, gallery, questions, seed=0):
 
 def hit_places(queries, gallery, questions):
     """Yields, for each question, the places of its relevant images: int [relevant], rising. Raises RunError."""
+    for question, similarities in similarity_rows(queries, gallery, questions):
+        yield places_of(similarities, question)
+
+
+def similarity_rows(queries, gallery, questions):
+    """Yields (question, float32 [gallery], its query's similarity to all images), blockwise. Raises RunError."""
     questions, rows = list(questions), max(1, SIMILARITIES // max(1, len(gallery)))
     for start in range(0, len(questions), rows):
         asked = questions[start : start + rows]
-        similarities = _similarities(queries[[question.query for question in asked]], gallery)
-        for question, row in zip(asked, similarities, strict=True):
-            yield places_of(row, question)
+        yield from zip(asked, _similarities(queries[[question.query for question in asked]], gallery), strict=True)
 
 
 def places_of(similarities, question):
@@ -85,12 +89,21 @@ def places_of(similarities, question):
     Args:
       similarities: float [gallery], larger = nearer.
     """
+    return places_among(*parted(similarities, question))
+
+
+def parted(similarities, question):
+    """The similarities of a question's relevant images, rising, and of all others; what is ignored is in neither."""
     relevant = question.relevant[~np.isin(question.relevant, question.ignored)]
     is_other = np.full(len(similarities), True)
     is_other[question.ignored] = is_other[relevant] = False
-    wanted = np.sort(similarities[relevant])
+    return np.sort(similarities[relevant]), similarities[is_other]
+
+
+def places_among(wanted, others):
+    """The places in one ranking of wanted images (similarities, rising) among others."""
     # How many of the wanted each other image is at least as near as; summed from above, what stands before each of them.
-    beaten = np.searchsorted(wanted, similarities[is_other], side="right")
+    beaten = np.searchsorted(wanted, others, side="right")
     before = np.cumsum(np.bincount(beaten, minlength=len(wanted) + 1)[::-1])[: len(wanted)]
     return before + np.arange(len(wanted))
 

@@ -5,30 +5,33 @@ already are left as they are, so that a stopped job goes on. Photos, weights and
 finds them under the same name; the folder may be of any file system that Beam knows (gs://, s3://, hdfs://).
 """
 
+import contextlib
 import functools
 import hashlib
 import io
 import json
+import os
 
 import numpy as np
 
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import DataError, UserError
+from tfvision.errors import DataError, RecipeError, UserError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 
 PART = 1024  # photos
+_RUNNERS = {"--runner=DirectRunner": "--runner=FnApiRunner"}  # the same, without first fetching a program, Prism, from the network
 
 
-def extract_with_beam(manifest, recipe, folder, options=(), part=PART, broken=None):
+def extract_with_beam(manifest, extractor, folder, options=("--runner=DirectRunner",), part=PART, broken=None):
     """Extracts vectors on a Beam runner, then streams them.
 
     Args:
       manifest: Manifest.
-      recipe: FeatureRecipe.
+      extractor: Extractor; workers open its recipe again.
       folder: where parts are kept.
-      options: of Beam, as on a command line: ["--runner=FlinkRunner", ...]; () = on this machine.
+      options: of Beam, as on a command line: ["--runner=FlinkRunner", ...].
       part: photos a file.
       broken: BrokenPhotos that collects what could not be read.
 
@@ -36,26 +39,62 @@ def extract_with_beam(manifest, recipe, folder, options=(), part=PART, broken=No
       (indices int64 [n], vectors float32 [n, dimension]), as `extraction.extract`.
 
     Raises:
-      UserError: Beam is not installed.
-      DataError: a part cannot be read.
-      RecipeError, WeightsError, RunError: as `open_extractor`.
+      UserError, RecipeError: as `open_pipeline`.
+      DataError: the job failed, or a part cannot be read; finished parts stay.
     """
-    beam = _import_beam()
+    pipeline = open_pipeline(options)
     broken = BrokenPhotos() if broken is None else broken
-    identity = open_extractor(recipe).identity
     parts = []
     for start in range(0, len(manifest), part):
         records = manifest.records[start : start + part]
-        parts.append((start, records, _path(folder, identity, start, records)))
+        parts.append((start, records, _path(folder, extractor.identity, start, records)))
     missing = [one for one in parts if not _exists(one[2])]
     if missing:
-        with beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions(list(options))) as pipeline:
-            spread = pipeline | "parts" >> beam.Create(missing) | "spread" >> beam.Reshuffle()
-            spread | "extract" >> beam.Map(_extract_part, recipe)
+        _run(pipeline, missing, extractor.recipe)
     for start, _, path in parts:
         stored = _read(path)
         broken.update(json.loads(str(stored["broken"])))
         yield stored["indices"] + start, stored["vectors"]
+
+
+def open_pipeline(options):
+    """An empty beam.Pipeline, not yet run.
+
+    Raises:
+      UserError: Beam is not installed.
+      RecipeError: there is no such runner, or an option does not fit.
+    """
+    try:
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise UserError("Apache Beam is not installed: pip install 'tfvision[beam]'") from None
+    try:
+        return beam.Pipeline(options=PipelineOptions([_RUNNERS.get(option, option) for option in options]))
+    except (ValueError, ImportError, AttributeError) as error:
+        raise RecipeError(f"Beam does not take {' '.join(options)}: {error}") from None
+
+
+def remove_parts(folder):
+    """Removes the parts that `extract_with_beam` left, and their folder where nothing else is in it."""
+    from apache_beam.io.filesystems import FileSystems
+
+    (found,) = FileSystems.match([FileSystems.join(str(folder), "features-*")])
+    if found.metadata_list:
+        FileSystems.delete([one.path for one in found.metadata_list])
+    with contextlib.suppress(OSError):  # other files; in a bucket there are no folders
+        os.rmdir(folder)
+
+
+def _run(pipeline, parts, recipe):
+    import apache_beam as beam
+
+    spread = pipeline | "parts" >> beam.Create(parts) | "spread" >> beam.Reshuffle()
+    spread | "extract" >> beam.Map(_extract_part, recipe)
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:  # runners raise many kinds, and wrap what a worker raised
+        raise DataError(f"the Beam job failed: {error}; what is finished stays, run the same command again") from error
 
 
 @functools.lru_cache(maxsize=1)
@@ -110,12 +149,3 @@ def _path(folder, identity, start, records):
     photos = [(record.path, record.box) for record in records]
     key = hashlib.sha256(json.dumps([identity, photos]).encode()).hexdigest()[:16]
     return FileSystems.join(str(folder), f"features-{start:010}-{key}.npz")
-
-
-def _import_beam():
-    try:
-        import apache_beam
-        import apache_beam.options.pipeline_options  # noqa: F401
-    except ImportError:
-        raise UserError("Apache Beam is not installed: pip install 'tfvision[beam]'") from None
-    return apache_beam

@@ -5,22 +5,21 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfvision.data.graph_decoding import views_of_pixels
-from tfvision.data.taxonomy import Taxonomy
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
 from tfvision.errors import RecipeError, RunError, WeightsError
+from tfvision.features.embedder import embed, load_embedder
+from tfvision.features.embedder_run import EmbedderRun
 from tfvision.features.retriever import index_responses, load_retriever
 from tfvision.features.retriever_run import RetrieverRun
+from tfvision.features.species import features_model, image_size_of, load_species_network
+from tfvision.features.species_run import SpeciesRun
 from tfvision.models.catalogue import get_network
-from tfvision.models.multi_view import add_heads, build_trunk
 from tfvision.models.taps import build_taps
-from tfvision.runs import application_of, read_json
-from tfvision.training.recipes import Recipe, from_json
-from tfvision.training.run import load_run_weights
+from tfvision.runs import application_of
 
 HUB_PREFIX = "hub:"
 EMBEDDING = "embedding"  # the one tap of what is not of the catalogue
@@ -152,10 +151,9 @@ def _open_retriever(recipe, folder):
 def _open_species(recipe, folder):
     """The features before the last layer of a species run, of the views it was trained on."""
     _refuse_layers(recipe)
-    trained = from_json(read_json(folder / "recipe.json")["recipe"], Recipe)
-    size = trained.image_size or get_network(trained.network).image_size
-    trunk = _trained_trunk(folder, trained, size)
-    model = keras.Model(trunk.input, trunk.output["features"])
+    run = SpeciesRun.open(folder)
+    trained, size = run.recipe, image_size_of(run.recipe)
+    model = features_model(load_species_network(run))
 
     def embed(views):
         return model({view: views[:, place] for place, view in enumerate(trained.views)}, training=False)
@@ -171,20 +169,21 @@ def _open_species(recipe, folder):
     return FeatureNetwork(responses, whole, (None, None, None, 3), identity, loaded=f"weights of {folder}")
 
 
-_RUNS = {"species": _open_species, "retriever": _open_retriever}  # application -> how its runs are opened
+def _open_embedder(recipe, folder):
+    """A tattoo matcher's one tower."""
+    _refuse_layers(recipe)
+    run = EmbedderRun.open(folder)
+    model = load_embedder(folder).model
+
+    def responses(images):
+        return {EMBEDDING: embed(model, images, run.recipe)}
+
+    identity = f"embedder {run.recipe.network} {run.recipe.rotations} {_hash_arrays(model.get_weights())}"
+    least = get_network(run.recipe.network).least_image_size
+    return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
 
 
-def _trained_trunk(folder, recipe, size):
-    weights = folder / "model.weights.h5"
-    if not weights.is_file():
-        raise RunError(f"{folder} is not finished: go on with its training, with --resume")
-    trunk = build_trunk(recipe.network, recipe.views, size, recipe.has_auxiliary_head, recipe.dropout, recipe.seed)
-    for part in trunk.layers:
-        for layer in getattr(part, "layers", [part]):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.epsilon = recipe.batch_norm_epsilon
-    load_run_weights(add_heads(trunk, len(Taxonomy.load(folder / "taxonomy.json"))), weights)
-    return trunk
+_RUNS = {"species": _open_species, "retriever": _open_retriever, "tattoo-matcher": _open_embedder}  # application -> how its runs are opened
 
 
 def _export_folder(path):

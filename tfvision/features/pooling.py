@@ -1,11 +1,14 @@
 """Maps -> vectors, and vectors of several layers or views -> one.
 
-Source of GeM: Radenovic, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", Eq. 3.
+Sources: of GeM, Radenovic, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", Eq. 3; of the
+regions, Tolias, Sicre and Jegou, "Particular object retrieval with integral max-pooling of CNN activations", section 3.2.
 """
 
 import tensorflow as tf
 
 _LEAST = 1e-6  # GeM is of positive responses: others count as this
+_REGION_LEVELS = 3
+_REGION_STEP = 0.6  # of the shorter side: at most so far apart, about, are the largest regions
 
 
 def pool(responses, pooling="avg", gem_power=3.0):
@@ -13,7 +16,7 @@ def pool(responses, pooling="avg", gem_power=3.0):
 
     Args:
       responses: float [batch, height, width, channels], or [batch, channels], which is taken as it is.
-      pooling: "avg", "max" or "gem".
+      pooling: "avg", "max", "gem" or "regions".
       gem_power: p of GeM.
 
     Returns:
@@ -26,10 +29,35 @@ def pool(responses, pooling="avg", gem_power=3.0):
         return tf.reduce_max(responses, (1, 2))
     if pooling == "avg":
         return tf.reduce_mean(responses, (1, 2))
+    if pooling == "regions":
+        return _pool_regions(responses)
     # Divided by the largest first, so that a high power does not overflow.
     largest = tf.reduce_max(tf.maximum(responses, _LEAST), (1, 2), keepdims=True)
     powers = (tf.maximum(responses, _LEAST) / largest) ** gem_power
     return largest[:, 0, 0] * tf.reduce_mean(powers, (1, 2)) ** (1 / gem_power)
+
+
+def _pool_regions(responses):
+    """The sum of the L2-normalised means of squares of three sizes that overlap (R-MAC takes their maxima)."""
+    height, width = tf.unstack(tf.shape(responses)[1:3])
+    shorter = tf.minimum(height, width)
+    sums = tf.cumsum(tf.cumsum(tf.pad(responses, [[0, 0], [1, 0], [1, 0], [0, 0]]), 1), 2)  # [y, x]: of all above and left
+    total = 0.0
+    for level in range(1, _REGION_LEVELS + 1):
+        side = tf.maximum(2 * shorter // (level + 1), 1)
+        found = sums
+        for axis, length in ((1, height), (2, width)):
+            starts = _region_starts(length, shorter, side, level)
+            found = tf.gather(found, starts + side, axis=axis) - tf.gather(found, starts, axis=axis)
+        total += tf.reduce_sum(tf.math.l2_normalize(found, axis=3, epsilon=1e-24), (1, 2))
+    return total
+
+
+def _region_starts(length, shorter, side, level):
+    """int32 [regions]: where they begin along an axis, evenly spread."""
+    step = _REGION_STEP * tf.cast(shorter, tf.float32)
+    more = tf.cast(tf.math.ceil(tf.cast(length - shorter, tf.float32) / step), tf.int32)
+    return tf.cast(tf.round(tf.linspace(0.0, tf.cast(length - side, tf.float32), level + more)), tf.int32)
 
 
 def concatenate(pooled, is_tap_normalised=False, is_normalised=True):

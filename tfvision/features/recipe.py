@@ -4,7 +4,7 @@ import dataclasses
 
 from tfvision.errors import RecipeError
 
-POOLINGS = ("avg", "max", "gem")
+POOLINGS = ("avg", "max", "gem", "regions")
 RESIZES = ("squash", "aspect")
 
 
@@ -17,8 +17,8 @@ class FeatureRecipe:
         folder of a run, or that of an export.
       weights: of a network, as models.weights.load_pretrained takes them.
       layers: taps, concatenated in this order; () = the network's last.
-      pooling: of a tap's positions: "avg", "max" or "gem" (Radenovic, Tolias and Chum, Eq. 3); taps without positions
-        are taken as they are.
+      pooling: of a tap's positions: "avg", "max", "gem" (Radenovic, Tolias and Chum, Eq. 3) or "regions" (means of
+        overlapping squares, each normalised, as R-MAC's maxima are); taps without positions are taken as they are.
       gem_power: p of GeM: 1 is the mean, infinity the maximum.
       image_size: pixels; 0 = the network's own.
       resize: "squash" (to a square) or "aspect" (the longer side becomes image_size; nothing is cut off).

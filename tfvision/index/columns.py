@@ -89,6 +89,14 @@ class RowEncoder:
         return pieces
 
 
+def metadata_columns(metadata):
+    """{name: Column} of a list of dicts, held in memory. Raises DataError as `RowEncoder.encode`."""
+    encoder = RowEncoder()
+    pieces = encoder.encode([""] * len(metadata), [], [], metadata)
+    read = lambda name, dtype: np.frombuffer(pieces[name], dtype)  # noqa: E731
+    return {name: Column(read(values_file(number), np.uint8), read(codes_file(number), "<i4")) for number, name in enumerate(encoder.names)}
+
+
 class LiveRows(collections.abc.Sequence):
     """A sequence over live rows that reads an item when it is asked for."""
 

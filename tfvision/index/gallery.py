@@ -10,9 +10,10 @@ import os
 import numpy as np
 
 from tfvision.errors import GalleryError
+from tfvision.index import search
 from tfvision.index.columns import Column, LiveRows, RowEncoder, TextLines, codes_file, values_file
 from tfvision.index.filters import matching
-from tfvision.index.storage import Storage
+from tfvision.index.storage import MANIFEST, Storage
 
 _CHUNK_ROWS = 65_536
 _WHITENING_FILES = ("whitening-mean.f32", "whitening-projection.f32")
@@ -48,6 +49,11 @@ class Gallery:
           GalleryError: no gallery, a missing or damaged file (named), or another writer.
         """
         return cls(Storage(folder, writable))
+
+    @classmethod
+    def exists(cls, folder):
+        """Whether a folder holds a gallery."""
+        return os.path.exists(os.path.join(folder, MANIFEST))
 
     def __enter__(self):
         return self
@@ -86,6 +92,11 @@ class Gallery:
     def row_vectors(self):
         """float32 [rows, dimension], memory-mapped, rows that are not live included."""
         return self._storage.bytes_of("vectors.f32").view("<f4").reshape(-1, self.dimension)
+
+    @property
+    def rows(self):
+        """How many rows there are, rows that are not live included."""
+        return len(self.row_vectors)
 
     @functools.cached_property
     def live(self):
@@ -139,9 +150,7 @@ class Gallery:
 
     def image_of_row(self, row):
         """The path of a row's picture: relative to the working folder where it lies below, else absolute."""
-        path = os.path.normpath(os.path.join(self._root, self._image_lines[row]))
-        here = os.getcwd()
-        return os.path.relpath(path, here) if path.startswith(os.path.join(here, "")) else path
+        return path_from_here(os.path.normpath(os.path.join(self._root, self._image_lines[row])))
 
     def metadata_of_row(self, row):
         """{name: value} of a row."""
@@ -161,6 +170,29 @@ class Gallery:
         is_live = np.zeros(len(self.row_vectors), bool)
         is_live[self.live] = True
         return is_live & matching(self.columns, len(is_live), where)
+
+    def mask_where(self, where=None):
+        """As `rows_where`; None where that is every row."""
+        return None if not where and len(self) == self.rows else self.rows_where(where)
+
+    def vectors_of_rows(self, rows):
+        """float32 [..., dimension] of rows int64 [...]."""
+        return self.row_vectors[rows]
+
+    def nearest(self, queries, k, mask=None, method="auto"):
+        """The rows of largest inner product: search.nearest."""
+        return search.nearest(self, queries, k, mask, method)
+
+    def indexes(self):
+        """What is known of each approximate index: [{"method", "rows", "recall", ...}]."""
+        return search.index_facts(self)
+
+    def refresh_index(self, say):
+        """Builds the approximate index where one is due and none is fresh; `say` is called with a line before that."""
+        method = search.chosen_method(self.rows)
+        if method != "exact":
+            say(f"the {method} index of {len(self)} vectors is built where it is not fresh; this can take minutes")
+            search.open_index(self, method)
 
     def add(self, ids, vectors, images, metadata=None):
         """Adds pictures, all or none.
@@ -254,7 +286,7 @@ class Gallery:
 
     def _add(self, ids, vectors, images, metadata, removed=(), is_new=True):
         ids, first = list(ids), len(self.row_vectors)
-        vectors = self._checked(ids, vectors, is_new)
+        vectors = check_additions(self, ids, vectors, self._rows_by_id if is_new else ())
         images = [self._relative(image) for image in images]
         try:
             pieces = self._encoder.encode(ids, vectors, images, metadata or [{}] * len(ids))
@@ -267,22 +299,8 @@ class Gallery:
         self._forget()
         self._compact()
 
-    def _checked(self, ids, vectors, is_new):
-        vectors = np.asarray(vectors, np.float32)
-        if vectors.shape != (len(ids), self.dimension):
-            raise GalleryError(f"{self.folder} holds vectors of {self.dimension} values, got {list(vectors.shape)} for {len(ids)} pictures")
-        is_finite = np.isfinite(vectors).all(axis=1)
-        if not is_finite.all():
-            raise GalleryError(f"the vector of {ids[np.argmin(is_finite)]} is not finite (NaN or infinite): nothing was added")
-        known = [id for id in ids if id in self._rows_by_id] if is_new else []
-        twice = known or [id for id, count in collections.Counter(ids).items() if count > 1]
-        if twice:
-            raise GalleryError(f"{self.folder} has the id {twice[0]!r} already, or it is given twice: remove it first, or replace it")
-        return vectors
-
     def _relative(self, image):
-        parent, name = os.path.split(image)
-        return os.path.relpath(os.path.join(os.path.realpath(parent), name), self._root)
+        return os.path.relpath(real_path(image), self._root)
 
     def _compact(self):
         if len(self.row_vectors) - len(self) > _LARGEST_SHARE_REMOVED * len(self.row_vectors):
@@ -302,3 +320,34 @@ class Gallery:
         """Forgets what was read of the files before they changed."""
         for name in ("row_vectors", "live", "whitening", "columns", "_id_lines", "_image_lines", *more):
             self.__dict__.pop(name, None)
+
+
+def check_additions(gallery, ids, vectors, known):
+    """Vectors as float32 [n, dimension], where they can be added to a gallery under these ids and none is in `known`.
+
+    Raises:
+      GalleryError: an id twice, NaN or infinite vectors, another dimension.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    if vectors.shape != (len(ids), gallery.dimension):
+        raise GalleryError(f"{gallery.folder} holds vectors of {gallery.dimension} values, got {list(vectors.shape)} for {len(ids)} pictures")
+    is_finite = np.isfinite(vectors).all(axis=1)
+    if not is_finite.all():
+        raise GalleryError(f"the vector of {ids[np.argmin(is_finite)]} is not finite (NaN or infinite): nothing was added")
+    there = [id for id in ids if id in known]
+    twice = there or [id for id, count in collections.Counter(ids).items() if count > 1]
+    if twice:
+        raise GalleryError(f"{gallery.folder} has the id {twice[0]!r} already, or it is given twice: remove it first, or replace it")
+    return vectors
+
+
+def real_path(image):
+    """The absolute path of a picture, links of its folders resolved."""
+    parent, name = os.path.split(image)
+    return os.path.join(os.path.realpath(parent), name)
+
+
+def path_from_here(path):
+    """An absolute path, relative to the working folder where it lies below."""
+    here = os.getcwd()
+    return os.path.relpath(path, here) if path.startswith(os.path.join(here, "")) else path

@@ -1,14 +1,19 @@
 """The answers of a search as one page: every query with the pictures that were found, their scores and metadata."""
 
+import os
 from html import escape
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation.page import compose, inline, paragraph, section
+from tfvision.index.querying import OWN_FIELDS, likelihood_text
 from tfvision.runs import write_text
 
 THUMBNAIL_PX = 200
 _COLUMNS = 5
-_NO_METADATA = ("id", "image", "score")
+_BASIS_OF_LIKELIHOOD = (
+    "Likelihood ratio: how many times likelier such a score is of two photos of one tattoo than of two tattoos, by the last evaluation of "
+    "the gallery's run, on its photos. It is no probability of a match: many were searched, and the best of many strangers scores high."
+)
 
 
 def write_hits_page(path, answers, title, facts):
@@ -22,22 +27,25 @@ def write_hits_page(path, answers, title, facts):
     Raises:
       StorageError: it could not be written.
     """
-    write_text(path, compose(title, [paragraph(facts), *map(_answer, answers)]))
+    has_likelihood = any("likelihood_is_bound" in hit for answer in answers for hit in answer.get("hits", ()))
+    notes = [paragraph(_BASIS_OF_LIKELIHOOD, "note")] if has_likelihood else []
+    write_text(path, compose(title, [paragraph(facts), *map(_answer, answers), *notes]))
 
 
 def _answer(answer):
-    query = _picture(answer["query"], escape(answer["query"]), is_query=True)
+    name, query = escape(os.path.basename(answer["query"])), _picture(answer["query"], "the query", is_query=True)
     if "error" in answer:
-        return section("Query", f'<div class="photos" style="{_GRID}">{query}</div>{paragraph(answer["error"], "note")}')
+        return section(name, f'<div class="photos" style="{_GRID}">{query}</div>{paragraph(answer["error"], "note")}')
     hits = "".join(_picture(hit["image"], _caption(place, hit)) for place, hit in enumerate(answer["hits"], 1))
-    return section("Query", f'<div class="photos" style="{_GRID}">{query}{hits}</div>')
+    return section(name, f'<div class="photos" style="{_GRID}">{query}{hits}</div>')
 
 
 _GRID = f"grid-template-columns: repeat({_COLUMNS}, 1fr); gap: 16px 12px; align-items: start"
 
 
 def _caption(place, hit):
-    metadata = ", ".join(str(value) for name, value in hit.items() if name not in _NO_METADATA)
+    likelihood = [likelihood_text(hit)] if "likelihood_is_bound" in hit else []
+    metadata = ", ".join(likelihood + [str(value) for name, value in hit.items() if name not in OWN_FIELDS])
     return f"{place}. <b>{hit['score']:.3f}</b> {escape(hit['id'])}" + (f"<br>{escape(metadata)}" if metadata else "")
 
 

@@ -9,14 +9,25 @@ import numpy as np
 import tfvision
 from tfvision.errors import DataError, GalleryError
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.index.gallery import Gallery
-from tfvision.index.search import chosen_method, open_index
+from tfvision.index.places import create_gallery, has_gallery, open_gallery
 from tfvision.index.sources import read_gallery_photos
-from tfvision.index.storage import MANIFEST
 
 _PHOTOS_BETWEEN_COMMITS = 1024
 _SECONDS_BETWEEN_COMMITS = 30
 _FITTED_VECTORS = 100_000  # at most, of a whitening
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamJob:
+    """How photos are seen by an Apache Beam pipeline.
+
+    Attributes:
+      parts: the folder for parts that are finished; these are removed when the gallery is complete.
+      options: of Beam, as on a command line: ("--runner=FlinkRunner", ...).
+    """
+
+    parts: str
+    options: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +45,17 @@ class Progress:
     say: callable = lambda line: None
 
 
-def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_resumed=False, broken=None, progress=None):
+def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_resumed=False, broken=None, progress=None, beam=None):
     """Builds a gallery of the photos of `source`.
 
     Args:
       source, ranks: as sources.read_gallery_photos.
-      out: the gallery's folder; new, or with `is_resumed` the same command's unfinished one.
+      out: the gallery's place (places.open_gallery); new, or with `is_resumed` the same command's unfinished one.
       recipe: FeatureRecipe.
       whitened_dimension: values a vector after a PCA whitening fitted on all of them; 0 = as many as before, None = no whitening.
       broken: BrokenPhotos that collects what could not be read.
       progress: Progress.
+      beam: BeamJob; None = the photos are seen here.
 
     Returns:
       {"gallery", "images", "failed", "dimension", "seconds"}.
@@ -51,21 +63,30 @@ def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_r
     Raises:
       DataError, RecipeError, WeightsError, RunError: as reading and opening do; none of the photos can be read.
       GalleryError: there is a gallery already, or it was begun otherwise.
+      UserError: Apache Beam or Milvus's client is asked for and not installed.
       StorageError: a full disk; what was finished is kept.
     """
     started = time.monotonic()
     broken = _broken_photos() if broken is None else broken
     photos = read_gallery_photos(source, ranks)
     _check_place(out, is_resumed)
+    if beam:
+        _check_beam(beam)
     if os.path.exists(recipe.model):
         recipe = dataclasses.replace(recipe, model=os.path.abspath(recipe.model))  # found from any folder later
     extractor = _open_extractor(recipe)
     with _begun(out, extractor, is_resumed) as gallery:
         if not gallery.facts.get("is_complete", True):
-            _add(gallery, extractor, _missing(gallery, photos), broken, progress)
+            missing = _missing(gallery, photos)
+            if beam:
+                _add(gallery, photos, _seen_by_beam(gallery, photos, extractor, beam, broken), progress)
+            else:
+                _add(gallery, missing, _seen(missing, extractor, broken), progress)
             if not len(gallery):
                 raise DataError(f"none of the {len(photos.ids)} photos of {source} could be read: {next(iter(broken.values()))}")
             _finish(gallery, whitened_dimension)
+            if beam:
+                _remove_parts(beam)
         refresh_index(gallery, progress)
         return _result(gallery, broken, started)
 
@@ -89,18 +110,19 @@ def add_photos(folder, source, ranks=None, model=None, is_replaced=False, broken
     started = time.monotonic()
     broken = _broken_photos() if broken is None else broken
     photos = read_gallery_photos(source, ranks)
-    with Gallery.open(folder, writable=True) as gallery:
+    with open_gallery(folder, writable=True) as gallery:
         if not gallery.facts.get("is_complete", True):
             raise GalleryError(f"{folder} is unfinished: go on with `tfvision index build ... --out {folder} --resume` first")
         photos = photos if is_replaced else _missing(gallery, photos)
-        added = _add(gallery, gallery_extractor(gallery, model), photos, broken, progress, is_replaced)
+        seen = _seen(photos, gallery_extractor(gallery, model), broken)
+        added = _add(gallery, photos, seen, progress, gallery.replace if is_replaced else gallery.add)
         refresh_index(gallery, progress)
         return {**_result(gallery, broken, started), "added": added}
 
 
 def remove_pictures(folder, ids=(), where=None):
     """Removes pictures by id, or those that fulfil conditions; returns {"gallery", "images", "removed"}. Raises GalleryError."""
-    with Gallery.open(folder, writable=True) as gallery:
+    with open_gallery(folder, writable=True) as gallery:
         rows = np.flatnonzero(gallery.rows_where(where)) if where else ()
         ids = [*ids, *(gallery.id_of_row(row) for row in rows)]
         gallery.remove(ids)
@@ -135,10 +157,7 @@ def gallery_extractor(gallery, model=None):
 
 def refresh_index(gallery, progress=None):
     """Builds the approximate index where the gallery is large enough for one and has none that is fresh."""
-    method = chosen_method(len(gallery.row_vectors))
-    if method != "exact":
-        (progress or Progress()).say(f"the {method} index of {len(gallery)} vectors is built where it is not fresh; this can take minutes")
-        open_index(gallery, method)
+    gallery.refresh_index((progress or Progress()).say)
 
 
 def whitened(gallery, vectors):
@@ -159,9 +178,9 @@ def _open_extractor(recipe):
 
 
 def _check_place(out, is_resumed):
-    if is_resumed or not os.path.exists(os.path.join(out, MANIFEST)):
+    if is_resumed or not has_gallery(out):
         return
-    with Gallery.open(out) as gallery:
+    with open_gallery(out) as gallery:
         if gallery.facts.get("is_complete", True):
             raise GalleryError(f"{out} is a gallery already: add to it with `tfvision index add`, or choose another folder")
         raise GalleryError(f"{out} is an unfinished gallery: go on with --resume, or remove the folder")
@@ -169,10 +188,10 @@ def _check_place(out, is_resumed):
 
 def _begun(out, extractor, is_resumed):
     """The gallery opened for writing, new or as it was left."""
-    if not (is_resumed and os.path.exists(os.path.join(out, MANIFEST))):
+    if not (is_resumed and has_gallery(out)):
         facts = {"recipe": dataclasses.asdict(extractor.recipe), "identity": extractor.identity, "is_complete": False}
-        return Gallery.create(out, extractor.dimension, {**facts, "tfvision": tfvision.__version__})
-    gallery = Gallery.open(out, writable=True)
+        return create_gallery(out, extractor.dimension, {**facts, "tfvision": tfvision.__version__})
+    gallery = open_gallery(out, writable=True)
     if gallery.facts.get("identity") != extractor.identity:
         gallery.close()
         raise GalleryError(f"{out} was begun with another model or other settings: give the same ones, or choose another folder")
@@ -191,24 +210,49 @@ def _missing(gallery, photos):
     return photos.select([row is None for row in rows])
 
 
-def _add(gallery, extractor, photos, broken, progress, is_replaced=False):
-    """Sees the photos and adds them, a commit now and then; returns how many."""
-    progress, added = progress or Progress(), 0
+def _seen(photos, extractor, broken):
+    """Yields (indices, vectors) of photos."""
+    from tfvision.features.extraction import extract
+
+    return extract(photos.manifest, extractor, broken=broken)
+
+
+def _seen_by_beam(gallery, photos, extractor, beam, broken):
+    """As `_seen`, of what the gallery does not have. The job is always of all photos: so its parts are those of last time."""
+    from tfvision.features.beam import extract_with_beam
+
+    is_missing = np.array([gallery.row_of(id) is None for id in photos.ids])
+    for indices, vectors in extract_with_beam(photos.manifest, extractor, beam.parts, beam.options, broken=broken):
+        yield indices[is_missing[indices]], vectors[is_missing[indices]]
+
+
+def _check_beam(beam):
+    from tfvision.features.beam import open_pipeline
+
+    open_pipeline(beam.options)
+
+
+def _remove_parts(beam):
+    from tfvision.features.beam import remove_parts
+
+    remove_parts(beam.parts)
+
+
+def _add(gallery, photos, seen, progress, change=None):
+    """Adds photos as their vectors come, a commit now and then; returns how many."""
+    progress, change, added = progress or Progress(), change or gallery.add, 0
     progress.start(len(photos.ids))
-    change = gallery.replace if is_replaced else gallery.add
-    for indices, vectors in _commits(photos, extractor, broken, progress):
+    for indices, vectors in _commits(len(photos.ids), seen, progress):
         ids, metadata = ([items[index] for index in indices] for items in (photos.ids, photos.metadata))
         change(ids, whitened(gallery, vectors), [photos.manifest.records[index].path for index in indices], metadata)
         added += len(ids)
     return added
 
 
-def _commits(photos, extractor, broken, progress):
+def _commits(total, seen, progress):
     """Yields (indices, vectors) of so many photos that their loss would hurt."""
-    from tfvision.features.extraction import extract
-
     waiting, done, last = [], 0, time.monotonic()
-    for indices, vectors in extract(photos.manifest, extractor, broken=broken):
+    for indices, vectors in seen:
         if not len(indices):
             continue
         waiting.append((indices, vectors))
@@ -217,7 +261,7 @@ def _commits(photos, extractor, broken, progress):
         if sum(len(part) for part, _ in waiting) >= _PHOTOS_BETWEEN_COMMITS or time.monotonic() - last > _SECONDS_BETWEEN_COMMITS:
             yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
             waiting, last = [], time.monotonic()
-    progress.advance(len(photos.ids) - done)
+    progress.advance(total - done)
     if waiting:
         yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
 

@@ -33,7 +33,7 @@ def search(gallery, queries, k=10, where=None, method="auto", expansion=0, reran
     """The pictures most like each query.
 
     Args:
-      gallery: an open Gallery.
+      gallery: an open Gallery or MilvusGallery.
       queries: float32 [q, dimension], made by the gallery's recipe.
       k: answers a query; fewer where the gallery (or what `where` leaves) has fewer.
       where: conditions on the metadata, e.g. ["species=Vanessa atalanta", "year>=2015"] (filters.matching).
@@ -49,20 +49,20 @@ def search(gallery, queries, k=10, where=None, method="auto", expansion=0, reran
       RecipeError: an unknown method.
     """
     queries = _checked(gallery, queries, k, method)
-    mask = None if not where and len(gallery) == len(gallery.row_vectors) else gallery.rows_where(where)
+    mask = gallery.mask_where(where)
     available = len(gallery) if mask is None else int(mask.sum())
-    find = lambda queries, k: nearest(gallery, queries, min(k, available), mask, method)  # noqa: E731
+    find = lambda queries, k: gallery.nearest(queries, min(k, available), mask, method)  # noqa: E731
     if available and expansion:
         rows, scores = find(queries, expansion)
-        queries = expand_queries(queries, gallery.row_vectors[rows], scores)
+        queries = expand_queries(queries, gallery.vectors_of_rows(rows), scores)
     rows, scores = find(queries, max(k, _RERANKED) if rerank else k) if available else (np.zeros((len(queries), 0), np.int64),) * 2
     if available and rerank:
-        rows, scores = _reranked(gallery.row_vectors, queries, rows)
+        rows, scores = _reranked(gallery, queries, rows)
     return [_hits(gallery, *answer) for answer in zip(rows[:, :k], scores[:, :k], strict=True)]
 
 
 def nearest(gallery, queries, k, mask=None, method="auto"):
-    """The rows of largest inner product.
+    """The rows of a Gallery of largest inner product.
 
     Args:
       mask: bool [rows], which may be answered; None = all.
@@ -123,8 +123,9 @@ def _checked(gallery, queries, k, method):
     return queries
 
 
-def _reranked(vectors, queries, rows):
-    distances = np.stack([k_reciprocal(query[None], vectors[own])[0] for query, own in zip(queries, rows, strict=True)])
+def _reranked(gallery, queries, rows):
+    own = gallery.vectors_of_rows(rows)
+    distances = np.stack([k_reciprocal(query[None], vectors)[0] for query, vectors in zip(queries, own, strict=True)])
     return flat.best(rows, 1 - distances, rows.shape[1])
 
 

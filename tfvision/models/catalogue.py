@@ -10,6 +10,7 @@ from tfvision.errors import RecipeError
 from tfvision.models.alexnet import build_alexnet, build_alexnet_torchvision
 from tfvision.models.layers import ApplicationPixels
 from tfvision.models.resnet18 import build_resnet18
+from tfvision.models.siamese import HEIGHT, build_siamese
 from tfvision.models.small import build_small
 from tfvision.models.squeezenet import build_squeezenet
 from tfvision.models.vgg19 import build_vgg19_base
@@ -26,7 +27,8 @@ class Network:
       stem_end: model -> name of the layer up to which views share all weights.
       branch_end: name of the layer up to which each view has a branch of its own.
       pixels: what it was trained on: "tf" (RGB in [-1, 1], by scale and offset below), or what its first layer makes
-        of 0-255: "caffe" (BGR minus a mean colour), "torchvision" (RGB, standardised), "own" (see keras.applications).
+        of 0-255: "caffe" (BGR minus a mean colour), "torchvision" (RGB, standardised), "grey" (brightness in [0, 1]),
+        "own" (see keras.applications).
       application: name in keras.applications of the function that downloads ImageNet weights, if any. All weights
         are also found as NAME.weights.h5, which `tfvision weights import` writes.
     """
@@ -145,6 +147,24 @@ NETWORKS = {
         stem_end=lambda model: "pool3",
         branch_end="pool5",
         pixels="caffe",
+    ),
+    "siamese": Network(  # the tattoo paper's, for the contrastive loss
+        build_siamese,
+        image_size=HEIGHT,
+        least_image_size=HEIGHT,
+        taps={"ip1": "ip1_relu", "ip2": "ip2", "feat": "feat"},
+        stem_end=lambda model: "pool1",
+        branch_end="pool2",
+        pixels="grey",
+    ),
+    "siamese_triplet": Network(
+        functools.partial(build_siamese, embedding=256, has_feat=False, name="siamese_triplet"),
+        image_size=HEIGHT,
+        least_image_size=HEIGHT,
+        taps={"ip1": "ip1_relu", "ip2": "ip2"},
+        stem_end=lambda model: "pool1",
+        branch_end="pool2",
+        pixels="grey",
     ),
     "small": Network(
         build_small,

@@ -7,6 +7,7 @@ reduction under mirrored replicas, and it knows neither fractional epochs nor ex
 import contextlib
 import dataclasses
 import os
+import re
 import time
 from collections.abc import Callable
 
@@ -223,7 +224,9 @@ def _compile_step(task, recipe, strategy, optimizer, scale):
     variables = task.model.trainable_variables
     kernels = [v for v in variables if _is_kernel(v)]
     new_variables = {id(v) for layer in task.new_layers for v in layer.trainable_variables}
-    factors = [1.0 if id(v) in new_variables else recipe.backbone_rate for v in variables]
+    factors = [
+        (1.0 if id(v) in new_variables else recipe.backbone_rate) * (recipe.bias_rate if _is_bias(v) else 1.0) for v in variables
+    ]
 
     def replica_step(batch):
         with tf.GradientTape() as tape:
@@ -263,3 +266,8 @@ def _apply(optimizer, scale, gradients, variables, factors, recipe, replicas):
 
 def _is_kernel(variable):
     return "kernel" in variable.name or "kernel" in getattr(variable, "path", "")
+
+
+def _is_bias(variable):
+    """Whether it is what a layer adds; a batch normalisation's is called beta."""
+    return any(part in ("bias", "beta") for part in re.split(r"[/:]", getattr(variable, "path", variable.name)))

@@ -26,6 +26,7 @@ class TrainingRecipe(Augmentation):
       optimizer: "adam" or "sgd" (momentum 0.9).
       epsilon: Adam's.
       backbone_rate: factor on the gradients of all but a task's new layers (sgd only).
+      bias_rate: factor on the gradients of biases (sgd only); they never decay.
       gradient_clip_norm: largest global norm of the gradients after the reduction; 0 = no limit.
       weight_decay: lambda of lambda * 1/2 * ||w||^2 over kernels, the original's convention
         (keras.regularizers.L2 of half of it).
@@ -42,6 +43,7 @@ class TrainingRecipe(Augmentation):
     optimizer: str = "adam"
     epsilon: float = 1.0
     backbone_rate: float = 1.0
+    bias_rate: float = 1.0
     gradient_clip_norm: float = 0.0
     weight_decay: float = 4e-5
     precision: str = "auto"
@@ -57,8 +59,9 @@ class TrainingRecipe(Augmentation):
             raise RecipeError(f"stages must be [[epochs, learning rate], ...] with nothing negative, got {self.stages}")
         if self.batch_size < 1:
             raise RecipeError(f"batch_size must be at least 1, got {self.batch_size}")
-        if self.backbone_rate != 1 and self.optimizer != "sgd":
-            raise RecipeError("backbone_rate needs optimizer=sgd: Adam divides such a factor out again")
+        for key in ("backbone_rate", "bias_rate"):
+            if getattr(self, key) != 1 and self.optimizer != "sgd":
+                raise RecipeError(f"{key} needs optimizer=sgd: Adam divides such a factor out again")
 
 
 @dataclasses.dataclass(frozen=True)

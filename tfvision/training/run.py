@@ -1,16 +1,18 @@
 """A training's folder on disk, and its beginning, going on and giving up, whatever is trained."""
 
+import contextlib
 import dataclasses
 import functools
 import platform
 import shutil
+import sys
 import tempfile
 import typing
 from pathlib import Path
 
 from tfvision import __version__
-from tfvision.errors import RecipeError, RunError
-from tfvision.runs import read_json, write_json
+from tfvision.errors import RecipeError, RunError, UserError
+from tfvision.runs import read_json, remove_partial_files, write_json
 from tfvision.training.recipes import TrainingRecipe, from_json
 
 RUNS_FOLDER = Path("runs")
@@ -39,6 +41,30 @@ class Run:
         run._check_application()
         if not run.weights_path.is_file():
             raise RunError(f"{folder} is not finished: go on with `{cls.COMMAND} --run {folder} --resume`")
+        return run
+
+    @classmethod
+    def start_or_resume(cls, folder, worker, is_resumed, start, given):
+        """The run of a training that is called: a new one, or one to go on with.
+
+        Args:
+          folder: of the run; None = a new one.
+          worker: number of this worker.
+          start: function of no arguments -> the new run, by `start`.
+          given: {name on the command line: value} of what a resumed run decides itself.
+
+        Raises:
+          RecipeError: something is given that the run decides.
+          RunError: no run to go on with.
+        """
+        if not is_resumed:
+            return start()
+        if any(given.values()):
+            *names, last = given
+            raise RecipeError(f"--resume goes on with what the run was begun with: leave {', '.join(names)} and {last} out")
+        run = cls.resume(folder, worker)
+        if run.finished_metrics():
+            print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
         return run
 
     @classmethod
@@ -77,6 +103,17 @@ class Run:
         if worker == 0:
             return cls(folder)
         return cls(Path(tempfile.mkdtemp(prefix="tfvision-worker-")), chief_folder=folder)
+
+    @contextlib.contextmanager
+    def first_steps(self, is_resumed):
+        """What comes before anything is trained: where a new run fails in it, its folder is freed for another try."""
+        remove_partial_files(self.folder)
+        try:
+            yield
+        except UserError:
+            if not is_resumed:
+                self.give_up()
+            raise
 
     def give_up(self):
         """Nothing was trained: frees the folder for another try."""

@@ -25,6 +25,13 @@ def phases_of(recipe, ranks):
     return [*phases, Phase(ranks[-1], recipe.stages)]
 
 
+def stages_in_epochs(recipe, photos):
+    """A recipe's stages as a Task takes them: where its `stage_unit` is "steps", so many epochs as make these steps."""
+    if recipe.stage_unit == "epochs":
+        return recipe.stages
+    return tuple((steps * recipe.batch_size / photos, rate) for steps, rate in recipe.stages)
+
+
 def steps_in(stages, photos, batch_size):
     """The step at which each stage ends: epochs are counted over photos, rounded to whole steps."""
     epochs, ends = 0.0, []

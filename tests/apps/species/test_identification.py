@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvision.apps.species.identification import SpeciesIdentifier, find_photos, load_identifier
-from tfvision.apps.species.run import SpeciesRun
+from tfvision.apps.species.identification import SpeciesIdentifier, load_identifier
+from tfvision.data.manifest import find_photos
 from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.features.species_run import SpeciesRun
 
 
 @pytest.fixture(scope="module")

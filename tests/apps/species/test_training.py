@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvision.apps.species.run import SpeciesRun
 from tfvision.apps.species.training import train_species
 from tfvision.errors import DataError, RecipeError, RunError, StorageError, WeightsError
+from tfvision.features.species_run import SpeciesRun
 from tfvision.training.checkpoints import read_facts
 
 RANKS = ("order", "genus", "species")
@@ -111,7 +111,7 @@ class _StopAtOnce(keras.callbacks.Callback):
 
 
 def test_resuming_takes_no_other_recipe(colour_run):
-    with pytest.raises(RecipeError, match="--resume goes on with the run's own photos and recipe"):
+    with pytest.raises(RecipeError, match="--resume goes on with what the run was begun with: leave SOURCE, --recipe and --set out"):
         train_species(run=str(colour_run), resume=True, settings={"batch_size": 4})
 
 

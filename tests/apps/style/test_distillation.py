@@ -222,5 +222,5 @@ def test_a_run_is_not_overwritten_and_resumes_alone(small_teacher, colour_photos
         train_vgg19_slim(colour_photos, [small_teacher], TINY, tmp_path)
     with pytest.raises(RecipeError, match="leave PHOTOS, --teacher and --set out"):
         train_vgg19_slim(colour_photos, run=tmp_path, resume=True)
-    with pytest.raises(RunError, match="is no run of vgg19-slim"):
+    with pytest.raises(RunError, match="a run of 'species', not of vgg19-slim"):
         train_vgg19_slim(run=tmp_path, resume=True)

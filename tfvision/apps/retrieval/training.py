@@ -21,13 +21,13 @@ from tfvision.apps.retrieval.report import write_report
 from tfvision.apps.retrieval.sources import Trial, choose_training, read_retrieval_source
 from tfvision.data.manifest import Manifest, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, training_batches
-from tfvision.errors import DataError, RecipeError, RunError, UserError
+from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.evaluation.retrieval import labels_questions, without
 from tfvision.features.retriever import LOGITS, build_retriever
 from tfvision.features.retriever_run import RetrieverRun
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.losses.cosface import cosface_loss
-from tfvision.runs import atomic_path, remove_partial_files, write_json, write_text
+from tfvision.runs import atomic_path, write_json, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
@@ -62,24 +62,17 @@ def train_retriever(source=None, recipe=None, settings=None, run=None, resume=Fa
     """
     started = time.monotonic()
     strategy = strategy or choose_strategy()
-    worker = worker_number(strategy)
-    if resume and (source or recipe or settings):
-        raise RecipeError("--resume goes on with the run's own photos and recipe: leave SOURCE, --recipe and --set out")
-    run = RetrieverRun.resume(run, worker) if resume else _started_run(run, worker, source, recipe, settings, ranks)
-    if resume and (metrics := run.finished_metrics()):
-        print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
+    start = functools.partial(_started_run, run, worker_number(strategy), source, recipe, settings, ranks)
+    given = {"SOURCE": source, "--recipe": recipe, "--set": settings}
+    run = RetrieverRun.start_or_resume(run, worker_number(strategy), resume, start, given)
+    if metrics := run.finished_metrics():
         return metrics
-    remove_partial_files(run.folder)
-    try:
+    with run.first_steps(resume):
         data = _prepare_photos(run, resume)
         recipe = settle_recipe(run.recipe, strategy)
         keras.utils.set_random_seed(recipe.seed % 2**31)
         with strategy.scope():
             retriever = build_retriever(recipe, len(data.classes), recipe.size_px, recipe.weights, recipe.precision)
-    except UserError:
-        if not resume:
-            run.give_up()
-        raise
     taps = _Training(run, recipe, data, retriever, strategy, callbacks).train_stages()
     with atomic_path(run.weights_path) as temporary:
         retriever.whole.save_weights(temporary)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.apps.species.network import load_species_network, make_predictor, predict
-from tfvision.apps.species.run import SpeciesRun
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.data.manifest import read_source
 from tfvision.data.pipeline import BrokenPhotos
@@ -18,6 +16,8 @@ from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import headline, write_report
 from tfvision.evaluation.specificity import is_reachable
+from tfvision.features.species import load_species_network, make_predictor, predict
+from tfvision.features.species_run import SpeciesRun
 from tfvision.progress import progress_bar
 from tfvision.runs import write_json
 

@@ -12,8 +12,6 @@ import tensorflow as tf
 
 from tfvision.apps.species.answer_graph import OUTPUTS, SEPARATOR, AnswerGraph
 from tfvision.apps.species.identification import ALTERNATIVES
-from tfvision.apps.species.network import image_size_of, load_species_network, make_predictor, predict
-from tfvision.apps.species.run import SpeciesRun
 from tfvision.data.graph_decoding import views_of_encoded, views_of_pixels
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
@@ -22,6 +20,8 @@ from tfvision.evaluation.calibration import softmax
 from tfvision.export.exportable import CLASSIFY, Exportable, Signature, tf_variables
 from tfvision.export.half import with_half_weights
 from tfvision.export.samples import sample_images, sample_pixels
+from tfvision.features.species import features_model, image_size_of, load_species_network, make_predictor, predict
+from tfvision.features.species_run import SpeciesRun
 from tfvision.runs import read_json
 
 _IMAGES = tf.TensorSpec([None], tf.string, name="image_bytes")
@@ -66,7 +66,7 @@ class _SpeciesGraph:
         self._views, self._image_size = run.recipe.views, image_size_of(run.recipe)
         self._is_mirrored = run.recipe.is_mirrored_at_prediction
         # Logits are linear in the features: averaging these over the mirror image averages those.
-        self._features = keras.Model(model.input, model.get_layer("species_logits").input)
+        self._features = features_model(model)
         self._classifier = model.get_layer("species_logits")
         self._rule = AnswerGraph(run.taxonomy, run.calibration["temperature"], ALTERNATIVES)
         self.classes_within = self._rule.classes_within

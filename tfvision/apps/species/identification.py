@@ -1,15 +1,10 @@
 """Identification: the deepest taxon that may be named for a photo, like a careful naturalist's answer."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.species.answer_graph import SEPARATOR
-from tfvision.apps.species.network import load_species_network, make_predictor, predict
-from tfvision.apps.species.run import SpeciesRun
-from tfvision.data.decoding import PHOTO_SUFFIXES, decode_photo, read_photo
+from tfvision.data.decoding import servable_bytes
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.taxonomy import Taxonomy
@@ -19,6 +14,8 @@ from tfvision.evaluation.calibration import softmax
 from tfvision.evaluation.specificity import threshold_for
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
+from tfvision.features.species import load_species_network, make_predictor, predict
+from tfvision.features.species_run import SpeciesRun
 from tfvision.runs import read_json
 
 ALTERNATIVES = 5
@@ -135,7 +132,7 @@ class ExportIdentifier:
             raise RecipeError("an export takes --box at its calibrated threshold only: identify with the run instead")
         for photo in map(str, photos):
             try:
-                yield {"image": photo, **self._answer(_servable_bytes(photo), within, box, threshold)}
+                yield {"image": photo, **self._answer(servable_bytes(photo), within, box, threshold)}
             except (DataError, tf.errors.InvalidArgumentError) as error:
                 yield {"image": photo, "error": str(error) if isinstance(error, DataError) else f"{photo} cannot be decoded"}
 
@@ -160,39 +157,6 @@ class ExportIdentifier:
         }
 
 
-def _servable_bytes(path):
-    """A photo as a JPEG or PNG that the graph turns upright itself; raises DataError."""
-    photo = read_photo(path)
-    if photo.orientation == 1 or photo.encoded[:2] == b"\xff\xd8":
-        return photo.encoded
-    return tf.io.encode_png(decode_photo(photo, name=path)).numpy()
-
-
 def load_identifier(model):
     """A SpeciesIdentifier of a run, or an ExportIdentifier of an export. Raises RunError."""
     return ExportIdentifier(model) if is_export(model) else SpeciesIdentifier.load(model)
-
-
-def find_photos(paths):
-    """Files as they are, folders as the photos below them, sorted.
-
-    Raises:
-      DataError: a path does not exist, or a folder holds no photo.
-    """
-    photos = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(
-                os.path.join(parent, name)
-                for parent, _, names in os.walk(path)
-                for name in names
-                if Path(name).suffix.lower() in PHOTO_SUFFIXES
-            )
-            if not found:
-                raise DataError(f"{path} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
-            photos.extend(found)
-        elif path.exists():
-            photos.append(str(path))
-        else:
-            raise DataError(f"{path} does not exist")
-    return photos

@@ -11,23 +11,23 @@ import numpy as np
 
 from tfvision.apps.species.evaluation import calibrate_and_report
 from tfvision.apps.species.knowledge_transfer import classes_at_rank, parents_between, transfer_heads
-from tfvision.apps.species.network import (
+from tfvision.apps.species.recipes import get_recipe
+from tfvision.data.manifest import drop_small_classes, read_source, write_csv_text
+from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
+from tfvision.data.specimens import write_specimens
+from tfvision.data.splits import split_validation
+from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.features.species import (
     build_species_trunk,
     make_predictor,
     predict,
     view_settings,
 )
-from tfvision.apps.species.recipes import get_recipe
-from tfvision.apps.species.run import SpeciesRun
-from tfvision.data.manifest import drop_small_classes, read_source, write_csv_text
-from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
-from tfvision.data.specimens import write_specimens
-from tfvision.data.splits import split_validation
-from tfvision.errors import DataError, RecipeError, RunError, UserError
+from tfvision.features.species_run import SpeciesRun
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
 from tfvision.progress import progress_bar
-from tfvision.runs import atomic_path, remove_partial_files, write_text
+from tfvision.runs import atomic_path, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.classification import classification_loss
@@ -62,21 +62,14 @@ def train_species(source=None, recipe=None, settings=None, run=None, resume=Fals
     """
     started = time.monotonic()
     strategy = strategy or choose_strategy()
-    worker = worker_number(strategy)
-    if resume and (source or recipe or settings):
-        raise RecipeError("--resume goes on with the run's own photos and recipe: leave SOURCE, --recipe and --set out")
-    run = SpeciesRun.resume(run, worker) if resume else _started_run(run, worker, source, recipe, settings, ranks)
-    if resume and (metrics := run.finished_metrics()):
-        print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
+    start = functools.partial(_started_run, run, worker_number(strategy), source, recipe, settings, ranks)
+    given = {"SOURCE": source, "--recipe": recipe, "--set": settings}
+    run = SpeciesRun.start_or_resume(run, worker_number(strategy), resume, start, given)
+    if metrics := run.finished_metrics():
         return metrics
-    remove_partial_files(run.folder)
-    try:
+    with run.first_steps(resume):
         data = _prepare_data(run, resume)
         recipe, trunk, loaded = _build_trunk(run, strategy)
-    except UserError:
-        if not resume:
-            run.give_up()
-        raise
     model = _train_phases(run, recipe, trunk, loaded, data, strategy, callbacks)
     with atomic_path(run.weights_path) as temporary:
         model.save_weights(temporary)

@@ -5,11 +5,11 @@ convex problems at once. Then the network learns as a whole, from all teachers.
 """
 
 import dataclasses
+import functools
 import itertools
-import platform
-import shutil
 import sys
 import time
+import typing
 from pathlib import Path
 
 import keras
@@ -18,21 +18,20 @@ import tensorflow as tf
 
 from tfvision import __version__
 from tfvision.apps.style.teachers import load_teacher
-from tfvision.errors import RecipeError, RunError
+from tfvision.errors import RecipeError
 from tfvision.models.convolutions import save_convolutions
 from tfvision.models.layers import CAFFE_MEAN, CaffePixels
 from tfvision.models.normalisation import normalise, whole_photos
 from tfvision.models.vgg19 import LAYERS, PERCEPTUAL_LAYERS, STYLE_LAYERS, block_of, build_vgg19, convolutions_of
 from tfvision.progress import progress_bar
-from tfvision.runs import read_json, remove_partial_files, write_json
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import read_facts
-from tfvision.training.loop import Task, choose_strategy, resolve_precision, train
+from tfvision.training.loop import Task, choose_strategy, train, worker_number
 from tfvision.training.photos import UnlabelledPhotos, images_of
-from tfvision.training.recipes import Stages, TrainingRecipe, from_json, with_settings
+from tfvision.training.recipes import Stages, TrainingRecipe, with_settings
+from tfvision.training.run import Run, settle_recipe
 from tfvision.training.schedules import steps_in
 
-APPLICATION = "vgg19-slim"
 WEIGHTS_NAME = "vgg19_slim.npz"
 _CONTRAST = 1 / 32  # of the student's pixels while it learns
 _LEAST_DEVIATION = 0.5  # of a teacher's filter that counts for correlations: 1 by its scaling, less where it hardly answers
@@ -90,14 +89,27 @@ class DistillationRecipe(TrainingRecipe):
             raise RecipeError(f"validation_fraction must lie between 0 and 1, got {self.validation_fraction}")
 
 
-def train_vgg19_slim(photos=None, teachers=(), settings=None, run="runs/vgg19-slim", resume=False, callbacks=()):
+@dataclasses.dataclass(frozen=True)
+class DistillationRun(Run):
+    """The files of a training of vgg19_slim."""
+
+    APPLICATION: typing.ClassVar[str] = "vgg19-slim"
+    COMMAND: typing.ClassVar[str] = "tfvision train vgg19-slim"
+    RECIPE: typing.ClassVar[type] = DistillationRecipe
+
+    @property
+    def weights_path(self):
+        return self.folder / WEIGHTS_NAME
+
+
+def train_vgg19_slim(photos=None, teachers=(), settings=None, run=None, resume=False, callbacks=()):
     """Trains vgg19_slim and writes a run folder with vgg19_slim.npz, normalised, in half precision.
 
     Args:
       photos: a folder or a manifest CSV; labels are not needed.
       teachers: files with the weights of VGG19s, see `load_teacher`.
       settings: dict of texts that change the recipe, as `--set` does.
-      run: folder.
+      run: folder; None = runs/vgg19-slim, or the next free one.
       resume: go on with the run where its last checkpoint left it; all else is the run's.
       callbacks: more keras.callbacks.Callback.
 
@@ -108,32 +120,31 @@ def train_vgg19_slim(photos=None, teachers=(), settings=None, run="runs/vgg19-sl
     Raises:
       UserError: photos, teachers, recipe or storage, each with the way out.
     """
-    started, run = time.monotonic(), Path(run)
-    facts = _resumed_facts(run, photos, teachers, settings) if resume else _started_facts(run, photos, teachers, settings)
-    if resume and (run / "metrics.json").exists():
-        print(f"{run} is finished already", file=sys.stderr)
-        return read_json(run / "metrics.json")
-    remove_partial_files(run)
-    recipe = from_json(facts["recipe"], DistillationRecipe)
-    data = UnlabelledPhotos(facts["photos"], recipe)
-    drawn = [images_of(batch) for batch in data.batches(0, recipe.scaling_photos, tf.distribute.InputContext())]
-    teachers = [load_teacher(path, recipe.width, recipe.mapped, drawn) for path in facts["teachers"]]
-    write_json(run / "recipe.json", facts)  # only now: what could not be read leaves no run behind
-    strategy = choose_strategy()
+    started, strategy = time.monotonic(), choose_strategy()
+    worker = worker_number(strategy)
+    start = functools.partial(_started_run, run, worker, photos, teachers, settings)
+    given = {"PHOTOS": photos, "--teacher": teachers, "--set": settings}
+    run = DistillationRun.start_or_resume(run, worker, resume, start, given)
+    if metrics := run.finished_metrics():
+        return metrics
+    with run.first_steps(resume):
+        recipe = settle_recipe(run.recipe, strategy)
+        data = UnlabelledPhotos(run.facts["photos"], recipe)
+        drawn = [images_of(batch) for batch in data.batches(0, recipe.scaling_photos, tf.distribute.InputContext())]
+        teachers = [load_teacher(path, recipe.width, recipe.mapped, drawn) for path in run.facts["teachers"]]
     with strategy.scope():
         network, student = build_student(recipe, teachers)
     _train(run, recipe, data, network, student, teachers, strategy, callbacks)
     metrics = {
-        "run": str(run),
-        "weights": str(run / WEIGHTS_NAME),
+        "run": str(run.folder),
+        "weights": str(run.weights_path),
         "images": len(data.training),
         "seconds": round(time.monotonic() - started, 1),
         "correlation": correlations(student, teachers, data.unseen_batches(recipe.image_size, recipe.batch_size)),
         "broken": dict(data.broken),
     }
     _save(run, recipe, data, network, metrics)
-    write_json(run / "metrics.json", metrics)
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    run.finish(metrics)
     return metrics
 
 
@@ -233,22 +244,21 @@ def correlations(student, teachers, batches):
 
 
 def _train(run, recipe, data, network, student, teachers, strategy, callbacks):
-    photos, recipe = len(data.training), dataclasses.replace(recipe, precision=resolve_precision(recipe.precision))
+    photos = len(data.training)
     alike = next((teacher for teacher in teachers if set(teacher.compared.values()) == set(PERCEPTUAL_LAYERS)), None)
     phases = [(student, distillation_loss(student, teachers), recipe.stages)]
     if alike and recipe.forced_stages:
         phases.insert(0, (network, forced_loss(network, alike), recipe.forced_stages))
     lengths = [steps_in(stages, photos, recipe.batch_size)[-1] for _, _, stages in phases]
-    checkpoint = run / "checkpoints" / "latest.npz"
-    done = read_facts(checkpoint) or {"phase": 0, "step": 0}
+    done = read_facts(run.checkpoint_path) or {"phase": 0, "step": 0}
     taught = ", ".join(f"{teacher.name} ({len(teacher.compared)} layers)" for teacher in teachers)
-    print(f"training vgg19_slim on {photos} photos, {sum(lengths)} steps; teachers: {taught}; watch: tensorboard --logdir {run / 'logs'}", file=sys.stderr)
+    print(f"training vgg19_slim on {photos} photos, {sum(lengths)} steps; teachers: {taught}; watch: tensorboard --logdir {run.logs_path}", file=sys.stderr)
     bar = ProgressBar(sum(lengths), sum(lengths[: done["phase"]]) + done["step"])
     try:
         for number, (model, loss, stages) in enumerate(phases):
             first_step = sum(lengths[:number])
             task = Task(model, loss, stages, photos, data.batches, first_step * recipe.batch_size)
-            train(task, recipe, strategy, checkpoint, number, [bar, TensorBoardLog(run / "logs", first_step), *callbacks])
+            train(task, recipe, strategy, run.checkpoint_path, number, [bar, TensorBoardLog(run.logs_path, first_step), *callbacks])
     finally:
         bar.close()
 
@@ -265,7 +275,7 @@ def _save(run, recipe, data, network, metrics):
         "photos": metrics["images"],
         "correlation": metrics["correlation"],
     }
-    save_convolutions(run / WEIGHTS_NAME, convolutions, facts, means)
+    save_convolutions(run.weights_path, convolutions, facts, means)
 
 
 def _fed(images, wanted):
@@ -299,29 +309,8 @@ def _correlation(moments):
     return np.divide(count * xy - x * y, spread, out=np.zeros_like(x), where=spread > 0)
 
 
-def _started_facts(run, photos, teachers, settings):
-    if (run / "recipe.json").exists():
-        raise RunError(f"{run} holds a run already: go on with --resume, or choose another --run")
+def _started_run(folder, worker, photos, teachers, settings):
     if photos is None or not teachers:
         raise RecipeError("a training needs PHOTOS and at least one --teacher FILE, the weights of a VGG19")
-    return {
-        "application": APPLICATION,
-        "photos": str(Path(photos).resolve()),
-        "teachers": [str(Path(teacher).resolve()) for teacher in teachers],
-        "recipe": dataclasses.asdict(with_settings(DistillationRecipe(), settings or {})),
-        "versions": {
-            "tfvision": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
-    }
-
-
-def _resumed_facts(run, photos, teachers, settings):
-    if photos or teachers or settings:
-        raise RecipeError("--resume goes on with the run's own photos, teachers and recipe: leave PHOTOS, --teacher and --set out")
-    facts = read_json(run / "recipe.json")
-    if facts.get("application") != APPLICATION:
-        raise RunError(f"{run} is no run of {APPLICATION}")
-    return facts
+    facts = {"photos": str(Path(photos).resolve()), "teachers": [str(Path(teacher).resolve()) for teacher in teachers]}
+    return DistillationRun.start(folder, worker, with_settings(DistillationRecipe(), settings or {}), facts)

@@ -1,5 +1,6 @@
 """Training a feed-forward network for one painting: from photos to a run folder with a report."""
 
+import functools
 import hashlib
 import io
 import sys
@@ -17,11 +18,11 @@ from tfvision.apps.style.stylizer_run import StylizerRecipe, StylizerRun
 from tfvision.data.decoding import read_pixels
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.views import as_pixels
-from tfvision.errors import DataError, RecipeError, RunError, UserError
+from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.evaluation.page import compose, inline, paragraph, section, table
 from tfvision.models.perceptual import load_perceptual
 from tfvision.models.stylizer import build_stylizer
-from tfvision.runs import atomic_path, remove_partial_files, write_text
+from tfvision.runs import atomic_path, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, precision_policy, train, worker_number
@@ -57,22 +58,15 @@ def train_stylizer(painting=None, photos=None, recipe=None, settings=None, run=N
     """
     started = time.monotonic()
     strategy = strategy or choose_strategy()
-    worker = worker_number(strategy)
-    if resume and (painting or photos or recipe or settings):
-        raise RecipeError("--resume goes on with the run's own painting, photos and recipe: leave PAINTING, --photos and --set out")
-    run = StylizerRun.resume(run, worker) if resume else _started_run(run, worker, painting, photos, recipe, settings)
-    if resume and (metrics := run.finished_metrics()):
-        print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
+    start = functools.partial(_started_run, run, worker_number(strategy), painting, photos, recipe, settings)
+    given = {"PAINTING": painting, "--photos": photos, "--set": recipe or settings}
+    run = StylizerRun.start_or_resume(run, worker_number(strategy), resume, start, given)
+    if metrics := run.finished_metrics():
         return metrics
-    remove_partial_files(run.folder)
-    try:
+    with run.first_steps(resume):
         recipe = settle_recipe(run.recipe, strategy)
         data = _prepare_photos(run, recipe, resume)
         loss, network = _open_loss(run, recipe)
-    except UserError:
-        if not resume:
-            run.give_up()
-        raise
     model = _train(run, recipe, data, loss, network, strategy, callbacks)
     with atomic_path(run.weights_path) as temporary:
         model.save_weights(temporary)

@@ -56,6 +56,11 @@ def load_species_network(run):
     return model
 
 
+def features_model(model):
+    """{view: uint8 [batch, size, size, 3]} -> float [batch, channels], what the last layer of a species network sees."""
+    return keras.Model(model.input, model.get_layer("species_logits").input)
+
+
 def image_size_of(recipe):
     """Pixels a side of the network's inputs."""
     return recipe.image_size or get_network(recipe.network).image_size

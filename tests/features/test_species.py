@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfvision.apps.species.network import build_species_trunk, image_size_of, make_predictor
 from tfvision.apps.species.recipes import get_recipe
+from tfvision.features.species import build_species_trunk, image_size_of, make_predictor
 from tfvision.models.multi_view import add_heads
 
 

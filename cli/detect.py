@@ -1,0 +1,47 @@
+"""`tfvision detect`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tfvision.cli.main import print_json
+
+
+@click.command()
+@click.argument("model")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.option("--where", help="Folder for pictures: each tattoo, with the region that speaks for it laid over the photo (Grad-CAM).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
+def detect(model, photos, where, as_json):
+    """Tell which PHOTOs (files or folders) show a tattoo, with MODEL, a run or an export of a tattoo detector.
+
+    The score is the detector's margin: above 0 the photo counts as a tattoo. The exit code is 1 where no photo could be read.
+
+    \b
+    tfvision detect runs/tattoo-detector photo.jpg
+    tfvision detect savedmodels/tattoo-detector custody/ --json > answers.jsonl
+    tfvision detect runs/tattoo-detector custody/ --where regions/
+    """
+    from tfvision.apps.tattoo.detector import load_detector
+    from tfvision.data.manifest import find_photos
+    from tfvision.progress import progress_bar
+
+    # A file that is not there is an error of its own, a folder without photos one of the command.
+    found = [photo for path in photos for photo in (find_photos([path]) if Path(path).is_dir() else [path])]
+    answers, failed = load_detector(model).detect(found, where), 0
+    with progress_bar("detecting", len(found)) as bar:
+        for answer in answers:
+            failed += "error" in answer
+            print_json(answer) if as_json else _show(answer)
+            bar.advance(1)
+    if failed == len(found):
+        sys.exit(1)
+
+
+def _show(answer):
+    if "error" in answer:
+        return click.echo(f"error: {answer['error']}", err=True)
+    where = f"  {answer['where']}" if "where" in answer else ""
+    verdict = "tattoo" if answer["is_tattoo"] else "other"
+    click.echo(f"{answer['image']}: {verdict}, score {answer['score']:+.2f}, probability {answer['probability']:.3f}{where}")

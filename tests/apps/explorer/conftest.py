@@ -1,0 +1,90 @@
+import contextlib
+import os
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.session import Session
+from tfvision.index.gallery import Gallery
+
+NAMES = ["red 1.png", "red 2.png", "green \"quoted\" & <b>.png", "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
+COLOURS = [(220, 40, 40), (200, 60, 60), (40, 200, 60), (60, 190, 80), (40, 60, 210), (70, 80, 200)]
+VECTORS = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0, 1, 0], [0.0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of six pictures in three folders by colour, with awkward names."""
+    folder = tmp_path / "my photos"
+    for name, colour in zip(NAMES, COLOURS, strict=True):
+        place = folder / ("reds", "greens", "blues")[NAMES.index(name) // 2] / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (60, 40), colour).save(place)
+    return folder
+
+
+@pytest.fixture
+def make_gallery(tmp_path, photos):
+    """A function that writes a gallery of vectors over the six pictures."""
+
+    def make(name="colours", vectors=VECTORS):
+        paths = [str(path) for colour in ("reds", "greens", "blues") for path in sorted((photos / colour).iterdir(), key=lambda path: NAMES.index(path.name))]
+        metadata = [{"colour": os.path.basename(os.path.dirname(path)), "number": place} for place, path in enumerate(paths)]
+        with Gallery.create(tmp_path / name, vectors.shape[1], {"identity": name}) as gallery:
+            gallery.add([os.path.relpath(path, photos) for path in paths], vectors, paths, metadata)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def session(make_gallery):
+    """A Session over two galleries of the six pictures: the second sees all alike but for noise."""
+    other = np.float32(np.ones((6, 2)) + 0.1 * np.random.default_rng(0).normal(size=(6, 2)))
+    other /= np.linalg.norm(other, axis=1, keepdims=True)
+    return Session(plan([make_gallery(), make_gallery("other", other)]))
+
+
+@pytest.fixture
+def layer(session):
+    return session.collection.layers[0]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by Playwright, cut off from all but the loopback."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'tfvision[test]'")
+    path = os.environ.get("TFVISION_CHROMIUM", "/usr/bin/chromium")
+    if not os.path.exists(path):
+        pytest.skip(f"no browser at {path}: apt-get install chromium, or set TFVISION_CHROMIUM")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watched_page(browser):
+    """A function (address, width, height, scheme) -> page; at the end, no error was told and nothing asked of other hosts.
+
+    The browser's line on an answer of 400 is none: the page shows a user's error itself.
+    """
+    opened, told = [], []
+
+    def open_page(url, width=1280, height=800, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True)
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" and "status of 400" not in message.text else None)
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(("http://127.0.0.1:", "blob:", "data:")) else told.append(f"asked {request.url}"))
+        opened.append(context)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in opened:
+        with contextlib.suppress(Exception):
+            context.close()
+    assert told == []

@@ -1,0 +1,215 @@
+"""Each act in a real browser, cut off from the network; a page that tells an error fails its test (`watched_page`)."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.server import running
+from tfvision.apps.explorer.session import Session
+
+SECONDS = 60_000  # of patience: the machine may be busy
+
+
+@pytest.fixture
+def address(make_gallery):
+    """The explorer on two galleries of six pictures, thumbnails made."""
+    other = np.roll(np.eye(6, dtype=np.float32), 1, axis=1)[:, :6] + 0.5
+    what = plan([make_gallery(), make_gallery("other", other / np.linalg.norm(other, axis=1, keepdims=True))])
+    Session(what).thumbnails.fill()
+    with running(what) as url:
+        yield url
+
+
+@pytest.fixture
+def page(address, watched_page):
+    opened = watched_page(address)
+    opened.set_default_timeout(SECONDS)
+    opened.wait_for_selector("#tabs a")
+    opened.wait_for_function("() => document.querySelector('.wall')")
+    return opened
+
+
+def _go(page, address):
+    page.evaluate("address => { location.hash = address }", address)
+
+
+def _colour(page, x, y, selector=".wall canvas"):
+    """The colour that a canvas shows at a place, counted from its corner."""
+    script = """([selector, x, y]) => {
+        const canvas = document.querySelector(selector), ratio = devicePixelRatio;
+        return [...canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3);
+    }"""
+    return page.evaluate(script, [selector, x, y])
+
+
+def _wait_for_colour(page, x, y, strongest):
+    script = """([x, y, strongest]) => {
+        const data = document.querySelector(".wall canvas")?.getContext("2d").getImageData(x, y, 1, 1).data;
+        return data && data[strongest] > 150 && [0, 1, 2].every(other => other === strongest || data[other] < data[strongest] - 60);
+    }"""
+    page.wait_for_function(script, arg=[x, y, strongest])
+
+
+def test_browse_shows_sorts_filters_and_searches(page):
+    _wait_for_colour(page, 60, 60, 0)  # the first is red
+    page.get_by_label("Sort").select_option("colour")
+    _wait_for_colour(page, 60, 60, 2)  # blue comes first by name
+    page.get_by_label("Filter").select_option("colour:greens")
+    page.get_by_text("2 of 6").wait_for()
+    _wait_for_colour(page, 60, 60, 1)
+    assert "f=colour%3Agreens" in page.url and "sort=c%3Acolour" in page.url
+    page.get_by_role("button", name=re.compile("no longer colour")).click()
+    page.get_by_label("name contains").fill("草")
+    page.get_by_text("1 of 6").wait_for()
+    page.get_by_label("name contains").fill("nothing like it")
+    page.get_by_text("No picture fits.").wait_for()
+
+
+def test_the_keyboard_reaches_everything(page):
+    _wait_for_colour(page, 60, 60, 0)
+    page.keyboard.press("p")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    page.get_by_text("Basket (1)").wait_for()
+    assert "red 2.png" in page.locator(".wall [role=option]").text_content()
+    page.keyboard.press("v")
+    page.locator(".preview img").wait_for()
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keys").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("#near"))
+    for key, view in zip("12345678", ("browse", "map", "near", "distribution", "compare", "verdict", "tidy", "basket"), strict=True):
+        page.keyboard.press(key)
+        page.wait_for_url(re.compile(f"#{view}"))
+
+
+def test_the_neighbourhood_is_walked_with_a_trail_back(page):
+    _go(page, "#near?q=0")
+    page.get_by_text("reds/red 1.png").first.wait_for()
+    _wait_for_colour(page, 60, 60, 0)
+    page.locator(".wall").click(position={"x": 50, "y": 50})
+    page.wait_for_url(re.compile("q=1.*trail=0"))
+    page.locator(".trail a").first.click()
+    page.wait_for_url(re.compile(r"q=0(?!.*trail)"))
+    page.get_by_role("button", name="all layers side by side").click()
+    page.wait_for_function("() => document.querySelectorAll('.columns section').length === 2")
+    page.get_by_text("are also in colours").wait_for()
+    page.go_back()
+    page.wait_for_function("() => document.querySelectorAll('.columns section').length === 1")
+
+
+def test_the_distribution_is_brushed_back_to_pictures(page):
+    _go(page, "#distribution?q=0")
+    page.locator(".chart .barlayer path").first.wait_for()
+    page.get_by_text("random pairs").first.wait_for()
+    page.get_by_label("from").fill("0.9")
+    page.get_by_label("from").press("Tab")
+    page.get_by_text("1 picture", exact=True).wait_for()
+    page.get_by_role("button", name="least alike first").click()
+    page.wait_for_url(re.compile("from=low"))
+    box = page.locator(".chart .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60, steps=5)
+    page.mouse.up()
+    page.get_by_text("4 pictures", exact=True).wait_for()
+
+
+def test_queries_and_groups_are_compared(page):
+    _go(page, "#compare?q=0&q=4")
+    page.get_by_role("heading", name="Kolmogorov-Smirnov distance").wait_for()
+    page.get_by_label("+ colour").select_option("greens")
+    page.wait_for_function("() => document.querySelectorAll('.matrices table')[2]?.rows.length === 4")
+    assert page.locator(".chart .scatterlayer .trace").count() == 4  # three queries and random pairs
+    page.get_by_role("button", name="without colour greens").click()
+    page.wait_for_function("() => document.querySelectorAll('.matrices table')[2]?.rows.length === 3")
+
+
+def test_hits_are_judged_from_the_keyboard(page):
+    _go(page, "#verdict?q=0")
+    page.get_by_label("X: what should be retrieved").fill("its 'colour'")
+    page.get_by_label("X: what should be retrieved").press("Enter")
+    page.wait_for_url(re.compile("x=its"))
+    page.locator(".main .wall").wait_for()
+    page.locator(".main .wall").focus()
+    for key in "ynnnn":
+        page.keyboard.press(key)
+    row = page.locator("aside tr", has_text="at 5").first
+    row.get_by_text("0.20").wait_for()
+    assert "0.04–0.62" in row.text_content()  # Wilson's interval of one in five
+    page.get_by_label("the verdict in words").fill("yes, here")
+    page.get_by_text("Judged queries").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report").click()
+    with open(download.value.path(), encoding="utf-8") as report:
+        assert "Do deep features retrieve its &#x27;colour&#x27;?" in report.read()
+
+
+def test_the_map_is_lassoed_and_coloured(page):
+    _go(page, "#map")
+    page.locator(".map-legend", has_text="greens").wait_for()
+    page.wait_for_function("() => !document.querySelector('.map .state')")
+    box = page.locator(".map").bounding_box()
+    page.get_by_role("button", name="Lasso").click()
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.5)]
+    page.mouse.move(box["x"] + corners[0][0] * box["width"], box["y"] + corners[0][1] * box["height"])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+    page.mouse.up()
+    page.locator(".drawer").get_by_text("6 pictures", exact=True).wait_for()
+    page.get_by_role("button", name="Into the basket").click()
+    page.get_by_text("Basket (6)").wait_for()
+    _go(page, "#map?q=0&colour=similarity")
+    page.locator(".map-legend .ramp").wait_for()
+
+
+def test_housekeeping_finds_pairs_and_the_basket_lets_them_out(page):
+    _go(page, "#tidy?least=0.95")
+    page.get_by_text("3 groups of 6 pictures").wait_for()
+    page.get_by_role("button", name="All but the first of each into the basket").click()
+    page.get_by_text("Basket (3)").wait_for()
+    for kind, text in (("hubs", "Skewness"), ("outliers", "the loneliest first"), ("labels", re.compile("the surest first|No label"))):
+        _go(page, f"#tidy?kind={kind}")
+        page.get_by_text(text).first.wait_for()
+    _go(page, "#basket")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    with open(download.value.path(), encoding="utf-8") as table:
+        assert len(table.read().splitlines()) == 4
+    page.get_by_label("tag").fill("doubles")
+    page.get_by_role("button", name="Tag", exact=True).click()
+    page.get_by_role("link", name="doubles (3)").wait_for()
+
+
+def test_two_pages_see_each_others_marks(page, address, watched_page):
+    other = watched_page(address)
+    page.keyboard.press("p")
+    page.keyboard.press(" ")
+    other.get_by_text("Basket (1)").wait_for(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("width, scheme", [(390, "dark"), (1280, "light")])
+def test_nothing_is_wider_than_the_page(address, watched_page, width, scheme):
+    page = watched_page(address, width, 844, scheme)
+    page.set_default_timeout(SECONDS)
+    for view in ("browse", "map", "near?q=0", "distribution?q=0", "compare?q=0&q=4", "verdict?q=0&x=colour", "tidy", "basket"):
+        _go(page, f"#{view}")
+        page.wait_for_selector(f"main.view-{view.split('?')[0]}")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_a_failed_question_is_told_on_the_page_and_a_wrong_address_too(page):
+    _go(page, "#near?q=g:colour%3Dpink")
+    page.get_by_text("there is no picture with colour = pink").wait_for()
+
+
+def test_a_picture_from_outside_without_a_network_is_told(page, photos):
+    _go(page, "#near")
+    page.locator("#outside-file").set_input_files(photos / "reds" / "red 1.png")
+    page.wait_for_url(re.compile("q=u%3A"))
+    page.get_by_text("tells of no recipe").wait_for()

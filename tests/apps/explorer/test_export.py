@@ -1,0 +1,118 @@
+import functools
+import http.server
+import re
+import threading
+
+import numpy as np
+import pytest
+
+from tfvision.apps.explorer import answers, export
+from tfvision.apps.explorer.export import export_site, packed_vectors
+from tfvision.errors import DataError
+
+
+@pytest.fixture
+def site(session, tmp_path):
+    session.notes.mark("its colour", "id:reds/red 1.png", {"reds/red 2.png": True})
+    export_site(session.plan, tmp_path / "site")
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def site_address(site):
+    """The site, served by the standard library."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_vectors_are_packed_to_a_byte_a_value(layer):
+    data = packed_vectors(layer)
+    scales, values = np.frombuffer(data[:24], "<f4"), np.frombuffer(data[24:], np.int8).reshape(6, 3)
+    np.testing.assert_allclose(scales[:, None] * values, layer.gallery.row_vectors, atol=0.5 / 127)
+
+
+def test_more_pictures_than_a_site_holds_are_refused(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "MOST_PICTURES", 5)
+    with pytest.raises(DataError, match="holds 5 pictures at most, colours has 6"):
+        export_site(session.plan, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_what_is_there_is_not_overwritten(session, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="is there already and not empty"):
+        export_site(session.plan, tmp_path / "site")
+
+
+def test_no_path_of_this_machine_is_told(site, tmp_path):
+    for path in site.rglob("*"):
+        if path.suffix in (".json", ".html", ".js"):
+            assert str(tmp_path) not in path.read_text(encoding="utf-8"), path
+    assert [path.name for path in site.iterdir() if path.is_file()] == ["index.html"]
+
+
+def test_the_site_answers_as_the_server_does(site_address, watched_page, session, layer):
+    page = watched_page(site_address)
+    page.set_default_timeout(60_000)
+    page.wait_for_selector(".wall")
+    ask = """async () => {
+        const { StaticSource } = await import("/static/static_source.js"), source = new StaticSource();
+        await source.status();
+        const plain = value => JSON.parse(JSON.stringify(value));
+        return { near: plain(await source.neighbours("0", 0, 5)), compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)), verdict: plain(await source.verdict("its colour")), range: plain(await source.range("0", 0, 0.9, 1, "highest")) };
+    }"""
+    found = page.evaluate(ask)
+    expected = answers.neighbours(session.queries, layer, "0", 5)
+    np.testing.assert_allclose(found["near"]["scores"], expected["scores"], atol=0.01)
+    assert found["near"]["places"][0] == expected["places"][0] and found["near"]["percentiles"][0] == expected["percentiles"][0] and found["near"]["title"] == expected["title"]
+    assert found["range"]["places"] == [1] and found["range"]["total"] == 1
+    compared = answers.comparison(session.queries, layer, ["0", "4", "g:colour=greens"])
+    assert [query["title"] for query in found["compared"]["queries"]] == [query["title"] for query in compared["queries"]]
+    np.testing.assert_allclose(found["compared"]["overlap"], compared["overlap"])
+    assert found["verdict"]["queries"][0]["layers"][0][0]["share"] == 1
+    wilson = answers.verdict(session.collection, session.queries, session.notes.read(), "its colour")["queries"][0]["layers"][0][0]
+    assert found["verdict"]["queries"][0]["layers"][0][0]["low"] == pytest.approx(wilson["low"])
+
+
+def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_page):
+    from tfvision.apps.explorer import distributions
+
+    random = np.random.default_rng(0)
+    samples = [np.sort(random.normal(0.3, 0.1, 400)).round(3), np.sort(random.normal(0.4, 0.2, 300)).round(2)]  # with ties
+    page = watched_page(site_address)
+    ask = """async samples => {
+        const numbers = await import("/static/numbers.js"), [a, b] = samples, edges = numbers.edges(samples, 40);
+        return [numbers.kolmogorovSmirnov(a, b), numbers.jensenShannon(numbers.histogram(a, edges), numbers.histogram(b, edges)), numbers.summary(a), numbers.wilson(3, 10)];
+    }"""
+    distance, divergence, summary, wilson = page.evaluate(ask, [sample.tolist() for sample in samples])
+    edges = distributions.common_edges(samples, 40)
+    assert distance == pytest.approx(distributions.kolmogorov_smirnov(*samples))
+    assert divergence == pytest.approx(distributions.jensen_shannon(*(distributions.histogram(sample, edges) for sample in samples)), abs=0.02)
+    assert summary == pytest.approx(distributions.summary(samples[0]))
+    assert wilson == pytest.approx([0.10779, 0.60322], abs=1e-4)
+
+
+def test_every_view_of_the_site_opens(site_address, watched_page):
+    page = watched_page(site_address)
+    page.set_default_timeout(60_000)
+    waits = {"browse": ".wall", "map": ".map-legend div", "near?q=0": ".columns .wall", "distribution?q=0": ".barlayer path", "compare?q=0&q=3": ".matrices table", "verdict?q=0&x=its colour": "aside table", "tidy": ".groups, .state", "tidy?kind=hubs": ".wall", "basket": ".state"}
+    for address, selector in waits.items():
+        page.evaluate("address => { location.hash = address }", f"#{address}")
+        page.wait_for_selector(f"main.view-{re.split('[?]', address)[0]} {selector.split(',')[0]}")
+    page.evaluate("location.hash = '#browse'")
+    page.keyboard.press("p")
+    page.keyboard.press(" ")
+    page.get_by_text("Basket (1)").wait_for()
+    page.reload()
+    page.get_by_text("Basket (1)").wait_for()  # kept in this browser
+
+

@@ -1,0 +1,46 @@
+import os
+
+import pytest
+
+from tfvision.apps.explorer.places import plan
+from tfvision.errors import DataError
+
+
+def test_a_folder_gets_a_gallery_for_each_network_and_layer_out_of_the_way(photos):
+    found = plan([str(photos)], ["mobilenet_v2"], ["block_9_add", "out_relu"])
+    assert (found.name, found.source, found.state) == ("my photos", str(photos), photos / ".tfvision" / "explorer")
+    assert [(name, folder.name, recipe.layers) for name, folder, recipe in found.galleries] == [
+        ("mobilenet_v2 block_9_add", "mobilenet_v2-block_9_add", ("block_9_add",)),
+        ("mobilenet_v2 out_relu", "mobilenet_v2-out_relu", ("out_relu",)),
+    ]
+
+
+def test_what_cannot_be_written_is_kept_in_the_cache(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert (tmp_path / "cache") in plan([str(photos)]).state.parents
+
+
+def test_galleries_are_layers_of_one_page_and_keep_their_notes_beside_the_first(make_gallery):
+    first, second = make_gallery("a"), make_gallery("b")
+    found = plan([first, second])
+    assert [name for name, _, _ in found.galleries] == ["a", "b"] and found.source is None and found.state == first.with_name("a-explorer")
+    assert plan([first], state="elsewhere").state.name == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nowhere"], "nowhere does not exist: give a folder of photos, a manifest.csv or a gallery"),
+        (["{gallery}", "{photos}"], "is no gallery: give one folder of photos, or several galleries"),
+    ],
+)
+def test_other_places_are_refused(arguments, message, make_gallery, photos):
+    gallery = make_gallery()
+    with pytest.raises(DataError, match=message):
+        plan([argument.format(gallery=gallery, photos=photos) for argument in arguments])
+
+
+def test_a_gallerys_network_is_fixed(make_gallery):
+    with pytest.raises(DataError, match="is a gallery, whose network is fixed"):
+        plan([make_gallery()], models=["resnet18"])

@@ -1,0 +1,78 @@
+import os
+import time
+
+import PIL.Image
+import pytest
+
+from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.session import Session
+from tfvision.errors import DataError, GalleryError
+from tfvision.index.gallery import Gallery
+
+
+def _wait(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_an_empty_folder_is_told(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no photos"):
+        Session(plan([str(tmp_path / "empty")]))
+
+
+def test_an_empty_gallery_is_told(tmp_path):
+    Gallery.create(tmp_path / "g", 3).close()
+    with pytest.raises(GalleryError, match="is empty: add pictures with"):
+        Session(plan([tmp_path / "g"]))
+
+
+def test_one_picture_has_no_neighbours(tmp_path, photos):
+    with Gallery.create(tmp_path / "g", 2) as gallery:
+        gallery.add(["a"], [[1, 0]], [str(photos / "reds" / "red 1.png")])
+    session = Session(plan([tmp_path / "g"]))
+    layer = session.collection.layers[0]
+    assert session.queries.open("0", layer).hits(5).tolist() == [] and len(layer.random_pairs()) == 0
+    assert session.tables.map(layer, "pca").tolist() == [[0, 0]] and (session.tables.neighbours(layer)[0] == -1).all()
+
+
+def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_run, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for path in sorted(colour_photos.glob("*.png"))[:8]:
+        (tmp_path / "photos" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
+    what = plan([str(tmp_path / "photos")], [str(colour_run)])
+    session = Session(what)
+    assert len(session.collection.pictures) == 9 and session.collection.layers == []  # usable before anything is indexed
+    session.start()
+    _wait(lambda: session.collection.layers and session.collection.layers[0].count == 8 and session.status()["indexing"] is None)
+    _wait(lambda: session.status()["broken"]["count"] == 1 and len(session.thumbnails) == 9)
+    assert "broken.jpg" in session.status()["broken"]["named"][0]["reason"]
+    assert session.queries.open("1", session.collection.layers[0]).hits(3).size == 3
+
+    again = Session(what)  # the second call finds it all
+    assert len(again.collection.pictures) == 8 and again.collection.layers[0].count == 8
+    again._look_for_changes()
+    assert again.changed is None
+
+    (tmp_path / "photos" / again.collection.pictures.ids[0]).unlink()
+    PIL.Image.new("RGB", (30, 30), "red").save(tmp_path / "photos" / "new 'one'.png")
+    again._look_for_changes()
+    assert again.changed == {"new": 1, "gone": 1, "changed": 0, "can_add": True}
+    assert again.update()
+    _wait(lambda: again.collection.version == 2 and again.status()["indexing"] is None)
+    assert "new 'one'.png" in again.collection.pictures.ids and len(again.collection.pictures) == 8 and again.changed is None
+    outside = again.queries.receive((tmp_path / "photos" / "new 'one'.png").read_bytes())
+    query = again.queries.open(outside, again.collection.layers[0])
+    assert query.scores[again.collection.pictures.places["new 'one'.png"]] == pytest.approx(1, abs=1e-3)
+
+
+def test_files_that_are_gone_or_newer_than_a_gallery_are_told(session, photos):
+    session._look_for_changes()
+    assert session.changed is None
+    (photos / "reds" / "red 1.png").unlink()
+    os.utime(photos / "blues" / "blue 2.png", (time.time() + 100,) * 2)
+    session._look_for_changes()
+    assert session.changed == {"new": 0, "gone": 1, "changed": 1, "can_add": False}

@@ -1,0 +1,56 @@
+"""`tfvision train tattoo-matcher`, and what a user does with the run."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY = {"network": "small", "weights": "none", "image_size": "32", "batch_size": "8", "photos_per_subject": "2", "stages": "[[2, 0.001]]", "warmup_steps": "0", "frozen": ""}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Six subject folders of two photos."""
+    folder, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for subject in range(6):
+        (folder / f"subject{subject}").mkdir()
+        for number in range(2):
+            pixels = random.normal(40 * subject, 20, (40, 48, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"subject{subject}" / f"{number}.png")
+    return folder
+
+
+def test_training_indexing_and_searching(run_command, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    code, out, _ = run_command("train", "tattoo-matcher", photos, *settings, "--seed", "3", "--fold", "1", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert {"run", "images", "held_out", "subjects", "crosses_media", "dimension", "seconds"} <= set(result)
+    assert (result["run"], result["images"] + result["held_out"], result["dimension"]) == ("runs/tattoo-matcher", 12, 192)
+    recipe = json.loads((tmp_path / "runs/tattoo-matcher/recipe.json").read_text())["recipe"]
+    assert (recipe["seed"], recipe["fold"], recipe["name"]) == (3, 1, "small")
+
+    code, _, _ = run_command("index", "build", photos, "--model", "runs/tattoo-matcher", "--out", "gallery", "--json")
+    assert code == 0
+    code, out, _ = run_command("search", "gallery", photos / "subject3" / "1.png", "-k", "2", "--json")
+    (hit, _) = json.loads(out.splitlines()[0])["hits"]
+    assert code == 0 and hit["image"].endswith("subject3/1.png") and hit["score"] > 0.999
+
+    code, out, _ = run_command("train", "tattoo-matcher", "--run", "runs/tattoo-matcher", "--resume")
+    assert code == 0 and "12 photos" not in out and "tfvision index build PHOTOS --model runs/tattoo-matcher" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "siamese"], "recipe must be one of small, contrastive, triplet, got 'siamese'"),
+        (["--set", "margn=1"], "'margn' is no setting of a recipe; did you mean margin"),
+        (["--fold", "7"], "fold must be one of"),
+    ],
+)
+def test_mistakes_are_one_line(run_command, photos, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_command("train", "tattoo-matcher", photos, *arguments)
+    assert (code, out) == (1, "") and message in err and "Traceback" not in err

@@ -1,0 +1,160 @@
+"""The page's questions and their answers, as plain dicts: neighbours, distributions, comparisons, housekeeping, precision."""
+
+import numpy as np
+
+from tfvision.apps.explorer import distributions, similarity, tidying
+from tfvision.apps.explorer.precision import overlap, pooled, precision_at
+from tfvision.errors import DataError
+
+_MOST_BINS, _LEAST_BINS = 120, 24
+SHORTLIST = 100
+KS = (1, 5, 10, 20, 50)
+MOST_COMPARED = 8
+_MOST_LISTED = 2000
+_SHOWN_DUPLICATES = 400  # groups
+
+
+def neighbours(queries, layer, name, k):
+    """{"title", "places", "scores", "percentiles"} of the k most similar, best first; a percentile is the share of the collection that is less alike."""
+    query = queries.open(name, layer)
+    places = query.hits(min(k, _MOST_LISTED))
+    scores = query.scores[places]
+    return {
+        "title": query.title,
+        "places": places.tolist(),
+        "scores": _rounded(scores),
+        "percentiles": _rounded(100 * similarity.shares_below(scores, layer.ordered(name, query.scores)), 3),
+        "above_random": _rounded(100 * similarity.shares_below(scores, layer.random_pairs()), 3),
+    }
+
+
+def distribution(queries, layer, name):
+    """The query's similarity to everything beside that of random pairs: {"edges", "counts", "random_counts", summaries}."""
+    query = queries.open(name, layer)
+    ordered, pairs = layer.ordered(name, query.scores), layer.random_pairs()
+    edges = distributions.common_edges([ordered, pairs], _bins(len(ordered)))
+    counts, random_counts = (distributions.histogram(sample, edges) for sample in (ordered, pairs))
+    return {
+        "title": query.title,
+        "edges": _rounded(edges, 6),
+        "counts": counts.tolist(),
+        "random_counts": random_counts.tolist(),
+        "query": distributions.summary(ordered),
+        "random": distributions.summary(pairs),
+        "kolmogorov_smirnov": _number(distributions.kolmogorov_smirnov(ordered, pairs)),
+        "jensen_shannon": _number(distributions.jensen_shannon(counts, random_counts)),
+        "shortlist_from": _number(ordered[-min(SHORTLIST, len(ordered))]) if len(ordered) else None,
+    }
+
+
+def within(queries, layer, name, low, high, limit, is_lowest_first=False):
+    """The pictures whose similarity lies in a range: {"places", "scores", "percentiles", "total"}."""
+    query = queries.open(name, layer)
+    places, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
+    percentiles = 100 * similarity.shares_below(query.scores[places], layer.ordered(name, query.scores))
+    return {"places": places.tolist(), "scores": _rounded(query.scores[places]), "percentiles": _rounded(percentiles, 3), "total": total}
+
+
+def comparison(queries, layer, names):
+    """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred."""
+    if not 1 <= len(names) <= MOST_COMPARED:
+        raise DataError(f"compare up to {MOST_COMPARED} queries at once, got {len(names)}")
+    opened = [queries.open(name, layer) for name in names]
+    samples, pairs = [layer.ordered(query.name, query.scores) for query in opened], layer.random_pairs()
+    edges = distributions.common_edges([*samples, pairs], _bins(min(map(len, samples))))
+    counts = [distributions.histogram(sample, edges) for sample in samples]
+    shortlists = [query.hits(SHORTLIST).tolist() for query in opened]
+    return {
+        "edges": _rounded(edges, 6),
+        "random_counts": distributions.histogram(pairs, edges).tolist(),
+        "queries": [
+            {"name": query.name, "title": query.title, "counts": count.tolist(), **distributions.summary(sample), "shortlist": shortlist}
+            for query, count, sample, shortlist in zip(opened, counts, samples, shortlists, strict=True)
+        ],
+        "kolmogorov_smirnov": _matrix(distributions.kolmogorov_smirnov, samples),
+        "jensen_shannon": _matrix(distributions.jensen_shannon, counts),
+        "overlap": _matrix(overlap, shortlists),
+        "shortlist": SHORTLIST,
+    }
+
+
+def verdict(collection, queries, notes, question):
+    """Precision at k of a question's judged queries, per query and layer, and of all together.
+
+    Returns:
+      {"conclusion", "queries": [{"name", "title", "marked", "layers": [[precision at each k]]}], "pooled", "ks", "layers"}.
+    """
+    entry = notes["questions"].get(question, {"conclusion": "", "marks": {}})
+    rows = []
+    for key, marks in entry["marks"].items():
+        name = queries.name_of(key)
+        if name is None:
+            continue
+        by_place = {collection.pictures.places[id]: is_right for id, is_right in marks.items() if id in collection.pictures.places}
+        rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_place), "layers": _by_layer(collection, queries, name, by_place)})
+    together = [[pooled([row["layers"][number][place] for row in rows])._asdict() for place in range(len(KS))] for number in range(len(collection.layers))]
+    for row in rows:
+        row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
+    return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": [layer.name for layer in collection.layers], "queries": rows, "pooled": together}
+
+
+def near_duplicates(table, least):
+    """{"groups": [{"places", "score"}], "pictures"}; the score is the best of a group."""
+    places, scores = table
+    groups = tidying.near_duplicates(places, scores, least)
+    shown = [{"places": group, "score": _number(max(scores[place, 0] for place in group))} for group in groups[:_SHOWN_DUPLICATES]]
+    return {"groups": shown, "total": len(groups), "pictures": sum(map(len, groups))}
+
+
+def outliers(table, limit):
+    """{"places", "scores"}: the loneliest first, with the mean similarity to their neighbours."""
+    places, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
+    return {"places": places.tolist(), "scores": _rounded(means)}
+
+
+def hubs(table, limit):
+    """{"places", "counts", "skewness", "histogram", "never"}: those that most pictures have among their neighbours first."""
+    counts = tidying.occurrences(table[0])
+    order = np.argsort(-counts, kind="stable")[: min(limit, _MOST_LISTED)]
+    return {
+        "places": order.tolist(),
+        "counts": counts[order].tolist(),
+        "skewness": round(tidying.skewness(counts), 3),
+        "never": int((counts == 0).sum()),
+        "neighbours": table[0].shape[1],
+    }
+
+
+def suspect_labels(table, pictures, column, limit):
+    """{"places", "given", "suggested", "scores"}: pictures whose neighbours agree on another label, the surest first."""
+    if column not in pictures.columns:
+        raise DataError(f"there is no column {column!r:.60}" + (f": take one of {', '.join(pictures.columns)}" if pictures.columns else ": the pictures have no labels"))
+    values, codes = pictures.columns[column]
+    places, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
+    given = [values[code] for code in codes[places]]
+    return {"places": places.tolist(), "given": given, "suggested": [values[code] for code in suggested], "scores": _rounded(margins)}
+
+
+def _by_layer(collection, queries, name, marks):
+    found = []
+    for layer in collection.layers:
+        hits = queries.open(name, layer).hits(max(KS)).tolist()
+        found.append([precision_at(hits, marks, k) for k in KS])
+    return found
+
+
+def _bins(count):
+    """As many as a sample of this size can fill without noise."""
+    return int(np.clip(1.5 * np.sqrt(count), _LEAST_BINS, _MOST_BINS))
+
+
+def _matrix(measure, items):
+    return [[_number(measure(a, b)) for b in items] for a in items]
+
+
+def _rounded(values, digits=5):
+    return np.round(np.asarray(values, np.float64), digits).tolist()
+
+
+def _number(value):
+    return None if value is None or not np.isfinite(value) else round(float(value), 6)

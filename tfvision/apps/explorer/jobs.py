@@ -1,0 +1,56 @@
+"""Work that takes longer than an answer may: done once in a thread, with its progress, its result kept."""
+
+import threading
+
+from tfvision.errors import UserError
+
+
+class Job:
+    """A running or finished piece of work.
+
+    Attributes:
+      share: 0 to 1, how much is done.
+      stage: what is being done, for people.
+      error: a text, or None.
+      result: what the work returned, or None.
+    """
+
+    def __init__(self, work):
+        self.share, self.stage, self.error, self.result, self.is_done = 0.0, "waiting", None, None, False
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def tell(self, share, stage):
+        """Called by the work."""
+        self.share, self.stage = share, stage
+
+    def wait(self, seconds):
+        """Waits for the end so long at most; returns self."""
+        self._thread.join(seconds)
+        return self
+
+    def _run(self, work):
+        try:
+            self.result = work(self.tell)
+        except UserError as error:
+            self.error = str(error)
+        except Exception as error:
+            self.error = f"this should not have happened: {type(error).__name__}: {error}"
+            raise
+        finally:
+            self.is_done = True
+
+
+class Jobs:
+    """Jobs by name: the second who asks gets the first one's."""
+
+    def __init__(self):
+        self._lock, self._jobs = threading.Lock(), {}
+
+    def start(self, name, work):
+        """The job of a name, begun now if there is none; one that failed is begun again."""
+        with self._lock:
+            job = self._jobs.get(name)
+            if job is None or job.error:
+                job = self._jobs[name] = Job(work)
+            return job

@@ -1,0 +1,134 @@
+"""Queries: a picture of the collection, a picture from outside, or a group of pictures with one label.
+
+A query has a name that stands in addresses: `12` (the picture at place 12), `u:1f0a...` (from outside, by its
+checksum) or `g:species=Apis mellifera` (a group).
+"""
+
+import hashlib
+import threading
+import typing
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.explorer import similarity
+from tfvision.data.decoding import check_photo
+from tfvision.errors import DataError
+from tfvision.index.making import gallery_extractor, whitened
+from tfvision.index.sources import photo_manifest
+from tfvision.runs import atomic_path
+
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024
+_OUTSIDE, _GROUP = "u:", "g:"
+
+
+class Query(typing.NamedTuple):
+    """A query and its similarities in one layer.
+
+    Attributes:
+      name: as in addresses.
+      title: for people.
+      key: for notes: the id in the place of the picture's number.
+      scores: float32 [pictures], NaN for what has no vector and for the query's own pictures.
+    """
+
+    name: str
+    title: str
+    key: str
+    scores: np.ndarray
+
+    def hits(self, k):
+        """Places of the k most similar, best first."""
+        return similarity.nearest(self.scores, k)
+
+
+class Queries:
+    """Opens queries of a collection; pictures from outside are kept in a folder.
+
+    Args:
+      collection: Collection.
+      folder: for pictures from outside and their vectors.
+    """
+
+    def __init__(self, collection, folder):
+        self._collection, self._folder = collection, Path(folder)
+        self._lock, self._extractors = threading.Lock(), {}
+
+    def open(self, name, layer):
+        """The Query of a name in a Layer. Raises DataError, and what opening a network raises for a picture from outside."""
+        title, key, vector, own = self._parts(name, layer)
+        return Query(name, title, key, layer.similarities(name, vector, own))
+
+    def titles(self, name):
+        """(title, key) of a name, without any vector. Raises DataError."""
+        return self._parts(name, None)[:2]
+
+    def name_of(self, key):
+        """The name of a note's key, or None where its picture is gone."""
+        if key.startswith((_OUTSIDE, _GROUP)):
+            return key
+        place = self._collection.pictures.places.get(key.removeprefix("id:"))
+        return None if place is None else str(place)
+
+    def receive(self, encoded):
+        """Keeps a picture from outside and returns its name. Raises DataError for what is no image, StorageError."""
+        check_photo(encoded, "the picture")
+        digest = hashlib.sha256(encoded).hexdigest()[:20]
+        path = self._folder / f"{digest}.picture"
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(encoded)
+        return _OUTSIDE + digest
+
+    def outside_path(self, name):
+        """Where a picture from outside is kept. Raises DataError where there is none of that name."""
+        digest = name.removeprefix(_OUTSIDE)
+        path = self._folder / f"{digest}.picture"
+        if len(digest) != 20 or not set(digest) <= set("0123456789abcdef") or not path.is_file():
+            raise DataError("this picture from outside is not here (any more): drop it once more")
+        return path
+
+    def _parts(self, name, layer):
+        """(title, key, vector or None, places of its own)."""
+        pictures = self._collection.pictures
+        if name.isascii() and name.isdigit():
+            place = int(name)
+            if place >= len(pictures):
+                raise DataError(f"there is no picture {place}: the collection has {len(pictures)}")
+            return pictures.ids[place], f"id:{pictures.ids[place]}", layer and layer.vector(place), (place,)
+        if name.startswith(_OUTSIDE):
+            path = self.outside_path(name)
+            return "a picture from outside", name, layer and self._outside_vector(path, layer), ()
+        column, separator, value = name.removeprefix(_GROUP).partition("=")
+        if not name.startswith(_GROUP) or not separator:
+            raise DataError(f"a query is a number, u:CHECKSUM or g:COLUMN=VALUE, got {name!r:.80}")
+        members = pictures.members(column, value)
+        return f"{column} {value} ({len(members)})", name, layer and self._group_vector(members, layer, name), members
+
+    def _group_vector(self, members, layer, name):
+        """The mean of the members' vectors: its inner product with a picture is the mean similarity to the members."""
+        rows = layer.row_of[members]
+        if not (rows >= 0).any():
+            raise DataError(f"none of the pictures of {name.removeprefix(_GROUP)} has a vector yet")
+        return np.asarray(layer.gallery.row_vectors[rows[rows >= 0]]).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    def _outside_vector(self, path, layer):
+        kept = path.with_name(f"{path.stem}-{layer.gallery.facts.get('identity', 'none')[:20]}-{layer.dimension}.npy")
+        with self._lock:  # a network is opened once
+            if not kept.exists():
+                vector = self._see(path, layer)
+                with atomic_path(kept) as temporary, open(temporary, "wb") as file:
+                    np.save(file, vector)
+        return np.load(kept)
+
+    def _see(self, path, layer):
+        from tfvision.data.pipeline import BrokenPhotos
+        from tfvision.features.extraction import extract
+
+        if layer.folder not in self._extractors:
+            self._extractors[layer.folder] = gallery_extractor(layer.gallery)
+        broken = BrokenPhotos()
+        for _, vectors in extract(photo_manifest([str(path)]), self._extractors[layer.folder], broken=broken):
+            if len(vectors):
+                return whitened(layer.gallery, vectors)[0]
+        raise DataError(next(iter(broken.values()), "the picture cannot be read").replace(str(path), "the picture"))

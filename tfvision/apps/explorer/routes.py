@@ -1,0 +1,366 @@
+"""The server's addresses: each parses its question, asks one function, and answers in JSON or bytes."""
+
+import asyncio
+import contextlib
+import importlib.resources
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.explorer import answers, selection
+from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES
+from tfvision.apps.explorer.report import verdict_report
+from tfvision.apps.explorer.tables import check_umap
+from tfvision.data.decoding import check_photo, thumbnail_jpeg
+from tfvision.errors import DataError, UserError
+
+STATIC = Path(__file__).parent / "static"
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_SHOWN_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_LARGEST_SHOWN_BYTES = 6 * 2**20
+_LARGE_PX = 1600
+_MOST_THUMBNAILS = 256
+_SECONDS_FOR_THUMBNAILS = 0.4
+_SECONDS_FOR_JOBS = 0.15
+_MOST_BYTES = 8 * 2**20  # of a question
+_PENDING = 0xFFFFFFFF  # the length of a thumbnail that is not made yet
+
+
+def routes(session):
+    """The routes of a Session."""
+    from starlette.routing import Route
+
+    page = Routes(session)
+    get = {
+        "/": page.index,
+        "/static/{name}": page.static,
+        "/image/{place:int}": page.image,
+        "/outside/{name}": page.outside,
+        "/report": page.report,
+        "/api/status": page.status,
+        "/api/names": page.names,
+        "/api/columns": page.columns,
+        "/api/codes/{number:int}": page.codes,
+        "/api/thumbnails": page.thumbnails,
+        "/api/titles": page.titles,
+        "/api/neighbours": page.neighbours,
+        "/api/similarities": page.similarities,
+        "/api/distribution": page.distribution,
+        "/api/range": page.within,
+        "/api/compare": page.compare,
+        "/api/map": page.map,
+        "/api/tidy/{kind}": page.tidy,
+        "/api/notes": page.notes,
+        "/api/verdict": page.verdict,
+    }
+    post = {
+        "/api/queries": page.receive,
+        "/api/tag": page.tag,
+        "/api/mark": page.mark,
+        "/api/conclude": page.conclude,
+        "/api/drop": page.drop,
+        "/api/export": page.export,
+        "/api/update": page.update,
+    }
+    kinds = [(path, function, "GET") for path, function in get.items()] + [(path, function, "POST") for path, function in post.items()]
+    return [Route(path, _answering(function, method), methods=[method]) for path, function, method in kinds]
+
+
+class Routes:
+    """One function an address; each takes a question's parts and returns a Starlette response or what becomes JSON."""
+
+    def __init__(self, session):
+        self._session = session
+        self._static = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
+
+    @property
+    def _collection(self):
+        return self._session.collection
+
+    def index(self, request):
+        return _file(self._static["index.html"])
+
+    def static(self, request):
+        name = request.path_params["name"]
+        if name == "plotly.min.js":
+            return _bytes(plotly_script(), "text/javascript", "public, max-age=86400")
+        return _file(self._static[name]) if name in self._static else _missing("there is no such file")
+
+    def image(self, request):
+        place = request.path_params["place"]
+        if place >= len(self._collection.pictures):
+            return _missing("there is no such picture")
+        return _shown(self._collection.pictures.path(place))
+
+    def outside(self, request):
+        return _shown(self._session.queries.outside_path("u:" + request.path_params["name"]))
+
+    def status(self, request):
+        return self._session.status()
+
+    def names(self, request):
+        return self._collection.pictures.ids
+
+    def columns(self, request):
+        return [{"name": name, "values": values} for name, (values, _) in self._collection.pictures.columns.items()]
+
+    def codes(self, request):
+        columns = list(self._collection.pictures.columns.values())
+        number = request.path_params["number"]
+        return _bytes(np.ascontiguousarray(columns[number][1], "<i4").tobytes()) if number < len(columns) else _missing("there is no such column")
+
+    def thumbnails(self, request):
+        places = _places(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
+        found = self._session.thumbnails.get_many(places, _SECONDS_FOR_THUMBNAILS)
+        lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
+        return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
+
+    def titles(self, request):
+        names = request.query_params.getlist("q")
+        return [dict(zip(("title", "key"), self._session.queries.titles(name), strict=True)) for name in names]
+
+    def neighbours(self, request):
+        return answers.neighbours(*self._asked(request), _whole(request, "k", 60))
+
+    def similarities(self, request):
+        queries, layer, name = self._asked(request)
+        return _bytes(queries.open(name, layer).scores.astype("<f4").tobytes())
+
+    def distribution(self, request):
+        return answers.distribution(*self._asked(request))
+
+    def within(self, request):
+        low, high = _number(request, "low"), _number(request, "high")
+        return answers.within(*self._asked(request), low, high, _whole(request, "limit", 300), request.query_params.get("order") == "lowest")
+
+    def compare(self, request):
+        return answers.comparison(self._session.queries, self._layer(request), request.query_params.getlist("q"))
+
+    def map(self, request):
+        layer, method = self._layer(request), request.query_params.get("method", "pca")
+        if method == "umap":
+            check_umap()
+        job = self._session.jobs.start(("map", method, layer.name, layer.fingerprint), lambda tell: self._session.tables.map(layer, method, tell))
+        return _of_job(job, lambda plane: _bytes(plane.astype("<f4").tobytes()))
+
+    def tidy(self, request):
+        kind, layer, limit = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300)
+        if kind not in ("duplicates", "outliers", "hubs", "labels"):
+            return _missing("there is no such list")
+        pictures = self._collection.pictures
+        ways = {
+            "duplicates": lambda table: answers.near_duplicates(table, _number(request, "least", 0.95)),
+            "outliers": lambda table: answers.outliers(table, limit),
+            "hubs": lambda table: answers.hubs(table, limit),
+            "labels": lambda table: answers.suspect_labels(table, pictures, request.query_params.get("column", ""), limit),
+        }
+        job = self._session.jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: self._session.tables.neighbours(layer, tell))
+        return _of_job(job, ways[kind])
+
+    def notes(self, request):
+        notes, places = self._session.notes.read(), self._collection.pictures.places
+        tags = {tag: [places[id] for id in ids if id in places] for tag, ids in notes["tags"].items()}
+        marks = {question: self._marks_by_place(entry["marks"]) for question, entry in notes["questions"].items()}
+        conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
+        return {"version": notes["version"], "tags": tags, "marks": marks, "conclusions": conclusions}
+
+    def verdict(self, request):
+        return answers.verdict(self._collection, self._session.queries, self._session.notes.read(), request.query_params.get("x", ""))
+
+    def report(self, request):
+        page = verdict_report(self._session, self.verdict(request))
+        return _bytes(page.encode(), "text/html", headers={"Content-Disposition": 'attachment; filename="verdict.html"'})
+
+    def receive(self, request, body):
+        if len(body) > MAX_UPLOAD_BYTES:
+            raise DataError(f"the picture is larger than {MAX_UPLOAD_BYTES // 2**20} MiB: scale it down")
+        return {"name": self._session.queries.receive(body)}
+
+    def tag(self, request, body):
+        asked = _json(body)
+        self._session.notes.tag(asked.get("tag"), self._ids(asked.get("places", [])), asked.get("is_tagged", True) is True)
+        return self.notes(request)
+
+    def mark(self, request, body):
+        asked = _json(body)
+        places = asked.get("marks", {})
+        ids = self._ids([int(place) for place in places])
+        if any(value not in (True, False, None) for value in places.values()):
+            raise DataError("a mark is true, false or null")
+        key = self._session.queries.titles(str(asked.get("query", "")))[1]
+        self._session.notes.mark(asked.get("question"), key, dict(zip(ids, places.values(), strict=True)))
+        return self.notes(request)
+
+    def conclude(self, request, body):
+        asked = _json(body)
+        self._session.notes.conclude(asked.get("question"), asked.get("conclusion", ""))
+        return self.notes(request)
+
+    def drop(self, request, body):
+        self._session.notes.drop_question(_json(body).get("question"))
+        return self.notes(request)
+
+    def export(self, request, body):
+        asked, pictures = _json(body), self._collection.pictures
+        places = [pictures.places[id] for id in self._ids(asked.get("places", []))]
+        if not places:
+            raise DataError("the selection is empty: choose pictures first")
+        kind = asked.get("kind")
+        if kind == "links":
+            folder = selection.link_folder(pictures, places, self._session.plan.state / "selections", str(asked.get("name", "")))
+            return {"folder": folder, "pictures": len(places)}
+        if kind not in ("csv", "manifest"):
+            raise DataError(f"a selection is exported as csv, manifest or links, got {kind!r:.40}")
+        text = selection.as_csv(pictures, places, self._tags_by_id()) if kind == "csv" else selection.as_manifest(pictures, places)
+        return _bytes(text.encode("utf-8", "surrogateescape"), "text/csv")
+
+    def update(self, request, body):
+        return {"is_started": self._session.update()}
+
+    def _asked(self, request):
+        return self._session.queries, self._layer(request), request.query_params.get("q", "")
+
+    def _layer(self, request):
+        return self._collection.layer(_whole(request, "layer", 0))
+
+    def _ids(self, places):
+        ids = self._collection.pictures.ids
+        if not isinstance(places, list) or not all(isinstance(place, int) and 0 <= place < len(ids) for place in places):
+            raise DataError("places must be numbers of pictures")
+        return [ids[place] for place in places]
+
+    def _marks_by_place(self, marks):
+        places, found = self._collection.pictures.places, {}
+        for key, judged in marks.items():
+            name = self._session.queries.name_of(key)
+            if name is not None:
+                found[name] = {places[id]: is_right for id, is_right in judged.items() if id in places}
+        return found
+
+    def _tags_by_id(self):
+        found = {}
+        for tag, ids in self._session.notes.read()["tags"].items():
+            for id in ids:
+                found.setdefault(id, []).append(tag)
+        return found
+
+
+def plotly_script():
+    """Plotly's script, from its Python package."""
+    return (importlib.resources.files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+
+
+def _answering(function, method):
+    """An endpoint: the work is done in a thread, a user's error becomes its one line."""
+
+    async def endpoint(request):
+        from starlette.responses import JSONResponse, Response
+
+        try:
+            arguments = [request] if method == "GET" else [request, await _body(request)]
+            answer = await asyncio.to_thread(function, *arguments)
+        except UserError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        if isinstance(answer, Response):
+            return answer
+        return Response(json.dumps(answer, default=str), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    return endpoint
+
+
+async def _body(request):
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > max(_MOST_BYTES, MAX_UPLOAD_BYTES):
+            raise DataError(f"a picture may have {MAX_UPLOAD_BYTES // 2**20} MiB at most: scale it down")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _of_job(job, answer):
+    """The answer from a job's result, or 202 with how far it is."""
+    from starlette.responses import JSONResponse
+
+    job.wait(_SECONDS_FOR_JOBS)
+    if job.error:
+        raise UserError(job.error)
+    if not job.is_done:
+        return JSONResponse({"share": round(job.share, 3), "stage": job.stage}, 202)
+    return answer(job.result)
+
+
+def _shown(path):
+    """A picture's file as it is where browsers show it and it is small; else smaller, as a JPEG."""
+    with contextlib.suppress(OSError, DataError):
+        data = Path(path).read_bytes() if Path(path).stat().st_size <= _LARGEST_SHOWN_BYTES else b""
+        kind = _kind(data)
+        if kind in _SHOWN_AS_THEY_ARE:
+            check_photo(data)
+            return _bytes(data, _SHOWN_AS_THEY_ARE[kind], "private, max-age=60")
+    jpeg = thumbnail_jpeg(path, _LARGE_PX)
+    return _bytes(jpeg, "image/jpeg", "private, max-age=60") if jpeg else _missing("this picture cannot be read")
+
+
+def _kind(data):
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=tuple(_SHOWN_AS_THEY_ARE)) as image:
+            is_plain = image.mode in ("RGB", "L", "P", "RGBA", "LA", "1")
+            return image.format if is_plain else None
+    except Exception:  # whatever Pillow's plug-ins raise of a broken file
+        return None
+
+
+def _places(text, pictures):
+    parts = [part for part in text.split(",") if part]
+    if not all(part.isascii() and part.isdigit() and int(part) < len(pictures) for part in parts):
+        raise DataError("rows must be numbers of pictures")
+    return list(map(int, parts))
+
+
+def _whole(request, name, default):
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise DataError(f"{name} must be a whole number, got {text!r:.40}")
+    return int(text)
+
+
+def _number(request, name, default=None):
+    text = request.query_params.get(name, default)
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not np.isfinite(value):
+        raise DataError(f"{name} must be a number, got {text!r:.40}")
+    return value
+
+
+def _json(body):
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise DataError("this question must be a JSON object")
+    return value
+
+
+def _file(path):
+    return _bytes(path.read_bytes(), _TYPES[path.suffix], "no-cache")
+
+
+def _bytes(data, media_type="application/octet-stream", cache="no-store", headers=None):
+    from starlette.responses import Response
+
+    return Response(data, media_type=media_type, headers={"Cache-Control": cache, **(headers or {})})
+
+
+def _missing(text):
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"error": text}, 404)

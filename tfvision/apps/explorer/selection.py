@@ -1,0 +1,63 @@
+"""A selection of pictures, taken out: CSV, manifest, or a folder of links to the files."""
+
+import csv
+import io
+import os
+import re
+from pathlib import Path
+
+from tfvision.errors import DataError
+from tfvision.runs import atomic_folder
+
+_LONGEST_NAME = 80
+
+
+def as_csv(pictures, places, tags):
+    """A CSV text of pictures: id, image (absolute), tags, metadata."""
+    rows = ([pictures.ids[place], os.path.abspath(pictures.path(place)), "; ".join(tags.get(pictures.ids[place], ()))] for place in places)
+    return _table(["id", "image", "tags"], rows, pictures, places)
+
+
+def as_manifest(pictures, places):
+    """A manifest that the suite's other commands read: image (absolute) and metadata."""
+    return _table(["image"], ([os.path.abspath(pictures.path(place))] for place in places), pictures, places)
+
+
+def link_folder(pictures, places, folder, name):
+    """Makes FOLDER/NAME with a link to each picture's file that is there; returns its path. Raises DataError, StorageError."""
+    target = _free(Path(folder) / _file_name(name))
+    with atomic_folder(target) as temporary:
+        for place in places:
+            path = os.path.abspath(pictures.path(place))
+            if os.path.exists(path):
+                os.symlink(path, _free(temporary / os.path.basename(path)))
+    return str(target)
+
+
+def _table(header, rows, pictures, places):
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    names = [name for name in pictures.columns if name not in header]
+    writer.writerow([*header, *names])
+    for row, place in zip(rows, places, strict=True):
+        metadata = pictures.metadata(place)
+        writer.writerow([_harmless(cell) for cell in [*row, *(metadata.get(name, "") for name in names)]])
+    return buffer.getvalue()
+
+
+def _harmless(cell):
+    """A text that a spreadsheet does not take for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "@") else cell
+
+
+def _file_name(name):
+    plain = re.sub(r"[^\w\- ]+", "-", name).strip(" -.")[:_LONGEST_NAME]
+    if not plain:
+        raise DataError(f"a folder needs a name of letters or digits, got {name!r:.60}")
+    return plain
+
+
+def _free(path):
+    """The path, or with a number where something is there."""
+    candidates = (path, *(path.with_name(f"{path.stem} {number}{path.suffix}") for number in range(2, 100_000)))
+    return next(candidate for candidate in candidates if not os.path.lexists(candidate))

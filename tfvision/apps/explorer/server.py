@@ -1,0 +1,142 @@
+"""The explorer's server: loopback only, behind a token; pictures by their number only.
+
+    explore(plan(["photos"]), print)
+"""
+
+import contextlib
+import hmac
+import secrets
+import socket
+import threading
+
+from tfvision.apps.explorer.routes import routes
+from tfvision.apps.explorer.session import Session
+from tfvision.errors import UserError
+
+HOST = "127.0.0.1"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def explore(plan, say, port=8080, is_opened=True):
+    """Serves a Plan's collection until Ctrl-C.
+
+    Args:
+      say: called with a line for people.
+      port: of 127.0.0.1; 0 = any that is free.
+      is_opened: whether to open a browser.
+
+    Raises:
+      UserError: the port is taken, or there is nothing to show.
+    """
+    with running(plan, say, port) as url:
+        say(f"explorer  {url}")
+        say("          this address holds the key: whoever has it sees the pictures; Ctrl-C ends it")
+        if is_opened:
+            import webbrowser
+
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    say("ended; what was indexed and marked is kept")
+
+
+@contextlib.contextmanager
+def running(plan, say=lambda line: None, port=0, token=None):
+    """Serves a Plan's collection until the block ends; yields the page's address with its token. Raises UserError."""
+    import uvicorn
+
+    listener = listen(port)
+    try:
+        session = Session(plan, say)
+        token = token or secrets.token_urlsafe(18)
+        bound = listener.getsockname()[1]
+        config = uvicorn.Config(application(session, token, bound), log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        session.start()
+        try:
+            yield f"http://{HOST}:{bound}/?token={token}"
+        finally:
+            session.stop()
+            server.should_exit = True
+            thread.join(timeout=5)
+    finally:
+        listener.close()
+
+
+def listen(port):
+    """A listening socket of the loopback. Raises UserError, one line, where the port is taken."""
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)  # whoever asks from now on waits until the server runs
+    except OSError as error:
+        listener.close()
+        raise UserError(f"port {port} of {HOST} cannot be had ({error.strerror}): another program has it; choose another with --port, or 0 for any") from error
+    return listener
+
+
+def application(session, token, port):
+    """The Starlette application of a Session."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    # Pages of other sites must not read this one through a name of their own for 127.0.0.1.
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
+    return Starlette(routes=routes(session), middleware=[hosts, Middleware(_Guard, token=token, port=port)])
+
+
+class _Guard:
+    """Asks for the token, refuses what other sites send, and sets the headers of every answer."""
+
+    def __init__(self, app, token, port):
+        self._app, self._token, self._cookie = app, token, f"tfvision-{port}"  # a cookie holds for all ports of a host
+
+    async def __call__(self, scope, receive, send):
+        from starlette.requests import Request
+        from starlette.responses import PlainTextResponse, RedirectResponse
+
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request = Request(scope)
+        if self._is_equal(request.query_params.get("token")) and request.method == "GET" and request.url.path == "/":
+            response = RedirectResponse("/", 303)  # the browser keeps what stands behind the #
+            response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
+        elif not self._is_equal(request.cookies.get(self._cookie)) and not self._is_equal(request.headers.get("x-token")):
+            response = PlainTextResponse("This page needs the address that `tfvision explore` printed, with its token.\n", 403)
+        elif request.method not in ("GET", "HEAD") and not _is_from_here(request):
+            response = PlainTextResponse("Another site must not change anything here.\n", 403)
+        else:
+            response = self._app
+        await response(scope, receive, _with_headers(send))
+
+    def _is_equal(self, given):
+        return given is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _is_from_here(request):
+    origin = request.headers.get("origin")
+    return origin is None or origin == f"http://{request.headers.get('host')}"
+
+
+def _with_headers(send):
+    async def send_with_headers(message):
+        if message["type"] == "http.response.start":
+            known = {name.lower() for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *((name.lower().encode(), value.encode()) for name, value in _HEADERS.items() if name.lower().encode() not in known)]
+        await send(message)
+
+    return send_with_headers

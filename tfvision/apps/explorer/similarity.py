@@ -1,0 +1,59 @@
+"""Similarities of one query to a whole collection, and of random pairs: NumPy, in chunks, on memory-mapped vectors."""
+
+import numpy as np
+
+_CHUNK_ROWS = 16_384
+_CHUNK_PAIRS = 4_096
+
+
+def similarities(vectors, query):
+    """The inner product of a query with every vector.
+
+    Args:
+      vectors: float32 [n, dimension], memory-mapped or not.
+      query: float32 [dimension].
+
+    Returns:
+      float32 [n].
+    """
+    query = np.asarray(query, np.float32)
+    found = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), _CHUNK_ROWS):
+        np.dot(np.asarray(vectors[start : start + _CHUNK_ROWS]), query, out=found[start : start + _CHUNK_ROWS])
+    return found
+
+
+def random_pair_similarities(vectors, pairs, seed=0):
+    """Inner products of random pairs of different vectors, drawn with replacement: float32 [pairs]; empty below two vectors."""
+    if len(vectors) < 2:
+        return np.zeros(0, np.float32)
+    random = np.random.default_rng(seed)
+    first = random.integers(0, len(vectors), pairs)
+    second = (first + random.integers(1, len(vectors), pairs)) % len(vectors)
+    parts = (slice(start, start + _CHUNK_PAIRS) for start in range(0, pairs, _CHUNK_PAIRS))
+    return np.concatenate([np.einsum("nd,nd->n", vectors[first[part]], vectors[second[part]]) for part in parts]).astype(np.float32)
+
+
+def nearest(scores, k):
+    """Places of the k highest scores, best first, the lower place where two are equal; NaN is never among them."""
+    known = np.flatnonzero(~np.isnan(scores))
+    k = min(k, len(known))
+    if not k:
+        return known[:0]
+    values = scores[known]
+    if k < len(known):
+        least = np.partition(values, len(values) - k)[len(values) - k]
+        known, values = known[values >= least], values[values >= least]
+    return known[np.argsort(-values, kind="stable")][:k]
+
+
+def within(scores, low, high, limit, is_lowest_first=False):
+    """Places whose score lies in [low, high], in order of the score, and how many there are in all."""
+    found = np.flatnonzero((scores >= low) & (scores <= high))
+    order = np.argsort(scores[found] if is_lowest_first else -scores[found], kind="stable")
+    return found[order][:limit], len(found)
+
+
+def shares_below(values, ordered):
+    """For each value the share of `ordered` (ascending) that is lower, 0 to 1: its percentile / 100."""
+    return np.searchsorted(ordered, values, side="left") / max(1, len(ordered))

@@ -1,0 +1,157 @@
+// What all views share: the collection, notes, the basket, colours, and what is said to people.
+
+import { go, read } from "./address.js";
+import { Preview } from "./preview.js";
+import { Thumbnails } from "./thumbnails.js";
+
+export const BASKET = "basket";
+const COLOURS = ["ground", "panel", "tile", "ink", "soft", "line", "accent", "right", "wrong"];
+const TOAST_SECONDS = 5;
+
+export class App {
+  constructor(source) {
+    this.source = source;
+    this.listeners = {};
+    this.thumbnails = new Thumbnails(source);
+    this.preview = new Preview(this);
+    this.names = null;
+    this.columns = [];
+    this.notes = { version: -1, tags: {}, marks: {}, conclusions: {} };
+    this.basket = new Basket(this);
+    this.readColours();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColours());
+  }
+
+  // Loads what is small; names and labels come later, behind the first pictures.
+  async open() {
+    this.status = await this.source.status();
+    this.count = this.status.count;
+  }
+
+  async loadDetails() {
+    [this.columns, this.names] = await Promise.all([this.source.columns(), this.source.names()]);
+    await Promise.all(this.columns.map(async (column, number) => {
+      column.codes = await this.source.codes(number);
+      column.values = column.values.map(String);
+    }));
+    this.emit("details");
+  }
+
+  on(event, listener) {
+    (this.listeners[event] ||= new Set()).add(listener);
+    return () => this.listeners[event].delete(listener);
+  }
+
+  emit(event, value) {
+    this.listeners[event]?.forEach(listener => listener(value));
+  }
+
+  title(row) {
+    return this.names ? this.names[row] : `picture ${row}`;
+  }
+
+  metadata(row) {
+    const found = {};
+    for (const column of this.columns) {
+      const code = column.codes?.[row];
+      if (code >= 0) found[column.name] = column.values[code];
+    }
+    return found;
+  }
+
+  // Columns that sort the pictures into groups, the finest last; numbers in the place of names do not count.
+  labelColumns(most = 2000) {
+    const fits = column => column.values.length > 1 && column.values.length <= Math.min(most, this.count / 2);
+    const isNamed = column => column.values.some(value => Number.isNaN(Number(value)));
+    const found = this.columns.filter(fits);
+    return found.some(isNamed) ? found.filter(isNamed) : found;
+  }
+
+  // The name of a query for people.
+  queryTitle(name) {
+    if (/^\d+$/.test(name)) return this.title(Number(name));
+    return name.startsWith("u:") ? "a picture from outside" : name.slice(2).replace("=", " ");
+  }
+
+  get layers() {
+    return this.status.layers;
+  }
+
+  // The number of the layer that the address asks for.
+  layer() {
+    const number = Number(read().params.get("layer") || 0);
+    return number < this.layers.length ? number : 0;
+  }
+
+  openNeighbours(row) {
+    const { view, params } = read();
+    const trail = view === "near" && params.get("q") ? [...(params.get("trail")?.split(".") || []), params.get("q")].slice(-30) : [];
+    go("near", { q: row, layer: params.get("layer"), side: view === "near" ? params.get("side") : null, trail: trail.join(".") });
+  }
+
+  async refreshNotes() {
+    this.takeNotes(await this.source.notes());
+  }
+
+  takeNotes(notes) {
+    this.notes = notes;
+    this.basket.take(notes.tags[BASKET] || []);
+    this.emit("notes");
+  }
+
+  // Changes notes by `change` (a promise of the new notes) and says what went wrong.
+  async write(change) {
+    try {
+      this.takeNotes(await change);
+      return true;
+    } catch (error) {
+      this.say(error.message, true);
+      await this.refreshNotes().catch(() => {});
+      return false;
+    }
+  }
+
+  say(text, isError = false) {
+    const toast = document.getElementById("toast");
+    toast.textContent = text;
+    toast.className = isError ? "shown error" : "shown";
+    clearTimeout(this.toastTimer);
+    this.toastTimer = setTimeout(() => { toast.className = ""; }, 1000 * TOAST_SECONDS);
+  }
+
+  setTheme(theme) {
+    document.documentElement.dataset.theme = theme;
+    try { localStorage.setItem("tfvision-theme", theme); } catch { /* a private window */ }
+    this.readColours();
+  }
+
+  get isDark() {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+
+  readColours() {
+    const style = getComputedStyle(document.documentElement);
+    this.colours = Object.fromEntries(COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]));
+    this.emit("theme");
+  }
+}
+
+// The pictures that were picked: a tag of its own, so that every page of this collection has the same.
+class Basket {
+  constructor(app) {
+    this.app = app;
+    this.rows = new Set();
+  }
+
+  has(row) { return this.rows.has(row); }
+  get size() { return this.rows.size; }
+  list() { return [...this.rows]; }
+  take(rows) { this.rows = new Set(rows); }
+
+  toggle(rows, isIn) {
+    rows.forEach(row => (isIn ? this.rows.add(row) : this.rows.delete(row)));
+    this.app.emit("notes");
+    return this.app.write(this.app.source.tag(BASKET, rows, isIn));
+  }
+}

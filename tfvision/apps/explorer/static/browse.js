@@ -1,0 +1,161 @@
+// The wall of all pictures: sorted, filtered, searched by name.
+
+import { change, read } from "./address.js";
+import { button, h, later, number, plural, select, state } from "./dom.js";
+import { Wall } from "./wall.js";
+
+const MOST_VALUES = 400;  // of a column in the list of filters
+const SIZES = [48, 64, 88, 112, 144, 184, 232];
+
+export class View {
+  constructor(app, host) {
+    this.app = app;
+    this.tools = h("div", { class: "tools-row" });
+    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, place => change({ at: place || null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
+    this.empty = h("div");
+    host.append(this.tools, this.empty, this.wall.element);
+    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => change({ text: this.search.value.trim() || null }, false) || this.update(read().params)) });
+    this.offs = [app.on("details", () => this.update(read().params)), app.on("notes", () => { if (read().params.has("tag")) this.update(read().params); })];
+  }
+
+  async update(params) {
+    const key = ["sort", "order", "text", "f", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
+    const size = Number(params.get("size")) || 112;
+    if (this.search !== document.activeElement) this.search.value = params.get("text") || "";
+    if (this.wall.size !== size) this.wall.resize(size);
+    if (key === this.key && !params.has("tag")) return this.drawTools(params);
+    const isFirst = this.key === undefined;
+    this.key = key;
+    const rows = await this.rows(params);
+    if (key !== this.key) return;
+    const isSame = this.shownRows?.length === rows.length && rows.every((row, place) => row === this.shownRows[place]);
+    this.shownRows = rows;
+    this.drawTools(params);
+    this.wall.element.hidden = !rows.length;
+    this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", () => change({ f: null, text: null, tag: null })))]));
+    this.wall.show(rows, { keepsPlace: isSame });
+    const at = Number(params.get("at"));
+    if (at && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
+    this.isWaiting = !this.app.names;
+  }
+
+  // The rows in the order and with the filters of the address.
+  async rows(params) {
+    const app = this.app, kept = this.filter(params);
+    let rows = new Int32Array(app.count).map((_, row) => row);
+    if (kept) rows = rows.filter(kept);
+    const sort = params.get("sort"), sign = params.get("order") === "down" ? -1 : 1;
+    if (sort === "name" && app.names) {
+      const compare = new Intl.Collator(undefined, { numeric: true }).compare;
+      rows.sort((a, b) => sign * compare(app.names[a], app.names[b]));
+    } else if (sort?.startsWith("c:") && app.columns.length) {
+      const column = app.columns.find(one => one.name === sort.slice(2));
+      if (column?.codes) rows.sort(byColumn(column, sign));
+    } else if (sort === "similarity" && params.get("q")) {
+      const scores = await app.source.similarities(params.get("q"), app.layer());
+      rows.sort((a, b) => known(scores[b]) - known(scores[a]) || a - b);
+    } else if (sort === "random") {
+      shuffle(rows);
+    } else if (sign < 0) rows.reverse();
+    return rows;
+  }
+
+  filter(params) {
+    const app = this.app, tests = [], text = params.get("text")?.toLowerCase();
+    if (text && app.names) tests.push(row => app.names[row].toLowerCase().includes(text));
+    const wanted = {};
+    for (const one of params.getAll("f")) {
+      const [name, value] = [one.slice(0, one.indexOf(":")), one.slice(one.indexOf(":") + 1)];
+      (wanted[name] ||= []).push(value);
+    }
+    for (const [name, values] of Object.entries(wanted)) {
+      const column = app.columns.find(one => one.name === name);
+      if (!column?.codes) continue;
+      const codes = new Set(values.map(value => column.values.indexOf(value)));
+      tests.push(row => codes.has(column.codes[row]));
+    }
+    if (params.get("tag")) {
+      const tagged = new Set(app.notes.tags[params.get("tag")] || []);
+      tests.push(row => tagged.has(row));
+    }
+    return tests.length ? row => tests.every(test => test(row)) : null;
+  }
+
+  drawTools(params) {
+    const app = this.app, sorts = [["", "as indexed"], ["name", "name"], ...app.columns.map(column => [`c:${column.name}`, column.name]), ["random", "random"]];
+    if (params.get("q")) sorts.push(["similarity", `similarity to ${app.queryTitle(params.get("q"))}`]);
+    const sort = params.get("sort") || "";
+    const chips = params.getAll("f").map(one => this.chip(one.replace(":", ": "), () => change({ f: params.getAll("f").filter(other => other !== one) })));
+    if (params.get("tag")) chips.push(this.chip(`tag: ${params.get("tag")}`, () => change({ tag: null })));
+    const tags = Object.keys(app.notes.tags);
+    const place = SIZES.indexOf(this.wall.size);
+    const focused = document.activeElement === this.search;
+    this.tools.replaceChildren(
+      this.search,
+      select("Sort", sorts, sort, value => change({ sort: value || null, order: null, at: null })),
+      sort === "random" || sort === "similarity" ? "" : button(params.get("order") === "down" ? "↓" : "↑", () => change({ order: params.get("order") === "down" ? null : "down" }), { class: "icon", "aria-label": "turn the order round" }),
+      this.filterChooser(params),
+      tags.length ? select("Tag", [["", "any"], ...tags.map(tag => [tag, tag])], params.get("tag") || "", value => change({ tag: value || null })) : "",
+      h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: place === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: place === SIZES.length - 1 })),
+      h("span", { class: "soft grow", role: "status" }, this.countText()),
+      ...chips,
+      chips.length || params.get("text") ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows), true)) : "",
+    );
+    if (focused) this.search.focus();
+  }
+
+  countText() {
+    const count = this.shownRows?.length ?? this.app.count;
+    return count === this.app.count ? plural(count, "picture") : `${number(count)} of ${number(this.app.count)}`;
+  }
+
+  // One list of all values, by column.
+  filterChooser(params) {
+    const columns = this.app.columns.filter(column => column.codes && column.values.length > 1 && column.values.length <= MOST_VALUES);
+    if (!columns.length) return "";
+    const groups = columns.map(column => {
+      const counts = new Map();
+      column.codes.forEach(code => counts.set(code, (counts.get(code) || 0) + 1));
+      const values = column.values.map((value, code) => [value, counts.get(code) || 0]).filter(([, count]) => count).sort((a, b) => a[0].localeCompare(b[0], undefined, { numeric: true }));
+      return h("optgroup", { label: column.name }, values.map(([value, count]) => h("option", { value: `${column.name}:${value}` }, `${value} (${number(count)})`)));
+    });
+    const add = event => event.target.value && change({ f: [...new Set([...params.getAll("f"), event.target.value])], at: null });
+    return h("label", { class: "field" }, h("span", {}, "Filter"), h("select", { onchange: add, class: "narrow" }, h("option", { value: "" }, "choose …"), groups));
+  }
+
+  chip(text, onremove) {
+    return button(`${text}  ×`, onremove, { class: "chip", "aria-label": `no longer ${text}` });
+  }
+
+  zoom(by) {
+    const place = Math.max(0, Math.min(SIZES.length - 1, SIZES.indexOf(this.wall.size) + by));
+    change({ size: SIZES[place] === 112 ? null : SIZES[place] }, false);
+    this.update(read().params);
+  }
+
+  destroy() {
+    this.wall.destroy();
+    this.offs.forEach(off => off());
+  }
+}
+
+function byColumn(column, sign) {
+  const areNumbers = column.values.every(value => value !== "" && !Number.isNaN(Number(value)));
+  const compare = areNumbers ? (a, b) => Number(a) - Number(b) : new Intl.Collator(undefined, { numeric: true }).compare;
+  const order = column.values.map((_, code) => code).sort((a, b) => compare(column.values[a], column.values[b]));
+  const rank = [];
+  order.forEach((code, place) => { rank[code] = place; });
+  const of = row => (column.codes[row] < 0 ? Infinity : sign * rank[column.codes[row]]);  // without a value: last
+  return (a, b) => (of(a) === of(b) ? a - b : of(a) - of(b));
+}
+
+const known = score => (Number.isNaN(score) ? -2 : score);
+
+function shuffle(rows) {
+  let seed = 20151208;  // the same order each time, so that an address tells it
+  for (let last = rows.length - 1; last > 0; last--) {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    const other = seed % (last + 1);
+    [rows[last], rows[other]] = [rows[other], rows[last]];
+  }
+}

@@ -1,0 +1,145 @@
+// The histogram of a query's similarity to everything, beside that of random pairs; a brushed range and its pictures.
+
+import { change, read } from "./address.js";
+import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
+import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
+import { chooseQuery, noVectors, queryBar } from "./query.js";
+import { Wall } from "./wall.js";
+
+export class View {
+  constructor(app, host) {
+    this.app = app;
+    this.host = host;
+    this.offs = [
+      app.on("details", () => this.q && this.head?.replaceChildren(queryBar(app, this.q, "distribution"))),
+      app.on("theme", () => this.draw()),
+      app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); }),
+    ];
+    this.ask = later(0.12, () => this.loadRange());
+  }
+
+  async update(params) {
+    const q = params.get("q"), layer = this.app.layer();
+    if (!this.app.layers.length) return this.empty(noVectors(this.app));
+    if (!q) return this.empty(chooseQuery(this.app, "distribution"));
+    const key = [q, layer].join();
+    this.isLog = params.get("scale") === "log";
+    if (key !== this.key) {
+      this.clear();
+      this.key = key;
+      this.q = q;
+      this.layer = layer;
+      this.build();
+      const [found] = await Promise.all([this.app.source.distribution(q, layer), plotly()]);
+      if (key !== this.key) return;
+      this.found = found;
+      this.waiting.remove();
+    }
+    if (!this.found) return;
+    if (!this.found.query.count) return this.empty(state("There is no other picture to compare with."));
+    this.range = params.has("low") && params.has("high") ? [Number(params.get("low")), Number(params.get("high"))] : [this.found.shortlist_from, this.found.query.high];
+    this.order = params.get("from") === "low" ? "lowest" : "highest";
+    this.drawTools();
+    await this.draw();
+    this.ask();
+  }
+
+  build() {
+    this.head = h("div", {}, queryBar(this.app, this.q, "distribution"));
+    this.chart = h("div", { class: "chart", role: "img", "aria-label": "histogram of similarities; choose a range in the fields below" });
+    this.facts = h("p", { class: "soft", style: "padding:0 12px;max-width:none" });
+    this.tools = h("div", { class: "tools-row" });
+    this.waiting = state("Similarities are being computed.");
+    this.wall = new Wall(this.app, {
+      label: "pictures in the range", size: 112, lines: 2,
+      caption: place => [score(this.within.scores[place]), percent(this.within.percentiles[place])],
+      hover: place => [`similarity ${score(this.within.scores[place])}`, `more alike than ${percent(this.within.percentiles[place])} of the collection`],
+    });
+    this.host.replaceChildren(this.head, this.waiting, this.chart, this.facts, this.tools, this.wall.element);
+  }
+
+  async draw() {
+    if (!this.found) return;
+    const Plotly = await plotly(), app = this.app, { edges, counts, random_counts: randomCounts, query, random } = this.found;
+    const x = centres(edges), [blue, orange] = lineColours(app), width = edges[1] - edges[0];
+    const [low, high] = this.range;
+    const traces = [
+      { type: "bar", name: "this query", x, y: shares(counts), width, marker: { color: x.map(value => (value >= low && value <= high ? blue : blue + "70")), line: { width: 0 } }, customdata: counts, hovertemplate: "%{x:.3f}: %{customdata} pictures<extra></extra>" },
+      { type: "scatter", mode: "lines", name: "random pairs", x, y: shares(randomCounts), line: { color: orange, width: 2, shape: "hvh" }, hovertemplate: "%{x:.3f}: %{y:.2f} % of random pairs<extra></extra>" },
+    ];
+    if (this.isLog) traces.forEach(trace => { trace.y = trace.y.map(value => value || null); });
+    const band = { type: "rect", xref: "x", yref: "paper", x0: low, x1: high, y0: 0, y1: 1, fillcolor: blue, opacity: 0.13, line: { width: 0 }, layer: "below" };
+    const layout = layoutOf(app, {
+      xaxis: { title: { text: "similarity" }, range: [edges[0], edges.at(-1)], fixedrange: true }, dragmode: "select", selectdirection: "h", bargap: 0, barmode: "overlay", shapes: [band],
+      yaxis: { title: { text: "% of pictures" }, type: this.isLog ? "log" : "linear", fixedrange: true },
+      newselection: { line: { color: blue, width: 1, dash: "solid" } }, margin: { l: 56, r: 16, t: 28, b: 44 },
+    });
+    await Plotly.react(this.chart, traces, layout, CONFIG);
+    if (!this.isWired) {
+      this.isWired = true;
+      this.chart.on("plotly_selected", event => { if (event?.range?.x) this.choose(...this.snapped(event.range.x)); Plotly.relayout(this.chart, { selections: [] }); });
+      this.chart.on("plotly_click", event => { const at = event.points[0].x; this.choose(at - width / 2, at + width / 2); });
+    }
+    const distance = `Kolmogorov-Smirnov ${score(this.found.kolmogorov_smirnov)}, Jensen-Shannon ${score(this.found.jensen_shannon)} from random pairs.`;
+    this.facts.textContent = `${plural(query.count, "picture")}, mean ${score(query.mean)} ± ${score(query.deviation)}, from ${score(query.low)} to ${score(query.high)}; random pairs ${score(random.mean)} ± ${score(random.deviation)}. ${distance}`;
+  }
+
+  // A brushed range, to the nearest edges of bins: so that it can begin and end with the outermost pictures.
+  snapped(range) {
+    const edges = this.found.edges, width = edges[1] - edges[0];
+    const [low, high] = range.slice().sort((a, b) => a - b).map(value => Math.max(0, Math.min(edges.length - 1, Math.round((value - edges[0]) / width))));
+    return [edges[low], edges[Math.max(high, low + 1)] ?? edges[high]];
+  }
+
+  choose(low, high, from = this.order === "lowest" ? "low" : null) {
+    change({ low: low.toFixed(4), high: high.toFixed(4), from });
+  }
+
+  drawTools() {
+    const [low, high] = this.range, { query, edges } = this.found;
+    const field = (label, value) => h("label", { class: "field" }, h("span", {}, label), h("input", { class: "figure", type: "number", step: "0.005", value: value.toFixed(3), onchange: () => this.choose(Number(from.value), Number(to.value)) }));
+    const lowField = field("from", low), highField = field("to", high), from = lowField.querySelector("input"), to = highField.querySelector("input");
+    this.total = h("span", { class: "soft grow", role: "status" });
+    this.tools.replaceChildren(lowField, highField,
+      button("First hundred", () => change({ low: null, high: null, from: null })),
+      button("Middle", () => this.choose(query.mean - 0.25 * query.deviation, query.mean + 0.25 * query.deviation, null)),
+      button("Far tail", () => this.choose(edges[0], query.mean - 2 * query.deviation, "low")),
+      segmented("order", [["highest", "most alike first"], ["lowest", "least alike first"]], this.order, value => change({ from: value === "lowest" ? "low" : null })),
+      segmented("scale", [["", "linear"], ["log", "logarithmic"]], this.isLog ? "log" : "", value => change({ scale: value || null })),
+      this.total);
+  }
+
+  async loadRange() {
+    if (!this.found) return;
+    const key = [this.key, this.range, this.order].join();
+    this.rangeKey = key;
+    try {
+      const epsilon = read().params.has("low") ? 1e-4 : 2e-6;  // the ends of a range are rounded, in the address more
+      const within = await this.app.source.range(this.q, this.layer, this.range[0] - epsilon, this.range[1] + epsilon, this.order);
+      if (key !== this.rangeKey) return;
+      this.within = within;
+      this.total.textContent = within.total > within.places.length ? `${number(within.total)} pictures, the first ${number(within.places.length)} shown` : plural(within.total, "picture");
+      this.wall.element.hidden = !within.places.length;
+      this.wall.show(within.places);
+    } catch (error) {
+      this.app.say(error.message, true);
+    }
+  }
+
+  empty(element) {
+    this.clear();
+    this.host.replaceChildren(element);
+  }
+
+  clear() {
+    this.wall?.destroy();
+    if (this.chart && window.Plotly) window.Plotly.purge(this.chart);
+    this.wall = this.chart = this.found = this.q = this.key = null;
+    this.isWired = false;
+  }
+
+  destroy() {
+    this.clear();
+    this.offs.forEach(off => off());
+  }
+}

@@ -1,0 +1,63 @@
+// Elements in one call: h("button", { class: "plain", onclick: go }, "Go").
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (name === "value") element.value = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(2).filter(child => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export function select(label, options, value, onchange, attributes = {}) {
+  const list = options.map(([key, text]) => h("option", { value: key, selected: key === value }, text));
+  return h("label", { class: "field" }, h("span", {}, label), h("select", { onchange: event => onchange(event.target.value), ...attributes }, list));
+}
+
+export function segmented(label, options, value, onchange) {
+  const buttons = options.map(([key, text]) =>
+    h("button", { type: "button", "aria-pressed": String(key === value), onclick: () => onchange(key) }, text));
+  return h("div", { class: "segmented", role: "group", "aria-label": label }, buttons);
+}
+
+export function button(text, onclick, attributes = {}) {
+  return h("button", { type: "button", onclick, ...attributes }, text);
+}
+
+export function state(text, ...more) {
+  return h("div", { class: "state" }, h("p", {}, text), ...more);
+}
+
+export function failed(error, again) {
+  return h("div", { class: "state failed", role: "alert" }, h("p", {}, error.message), again && button("Try again", again));
+}
+
+export function progress(share, text) {
+  const bar = h("progress", { max: "1", "aria-label": text });
+  if (share !== null) bar.value = share;
+  return h("div", { class: "progress" }, bar, h("span", {}, text));
+}
+
+export function download(name, data, type) {
+  const url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+export function later(seconds, action) {
+  let timer;
+  return (...values) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => action(...values), 1000 * seconds);
+  };
+}
+
+export const number = value => Number(value).toLocaleString("en");
+export const score = value => (value === null || value === undefined ? "–" : value.toFixed(3));
+// A share just below the whole is not told as the whole.
+export const percent = value => (value === null || value === undefined ? "–" : value >= 99.95 && value < 100 ? ">99.9" : value.toFixed(1)) + " %";
+export const plural = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;

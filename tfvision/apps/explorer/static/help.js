@@ -1,0 +1,21 @@
+// What the keys do.
+
+import { button, h } from "./dom.js";
+
+const KEYS = [
+  ["Everywhere", [["1 to 8", "the views"], ["/", "to the first field"], ["p", "to the pictures"], ["t", "light or dark"], ["Backspace", "back"], ["?", "this help"]]],
+  ["Pictures", [["arrows", "move"], ["Enter", "open the neighbourhood"], ["Space", "into the basket, or out"], ["Shift + arrows", "pick on the way"], ["v", "enlarge"], ["Home, End", "first, last"], ["Ctrl + click", "into the basket"], ["Shift + click", "all from the last one"]]],
+  ["Verdict", [["y", "right"], ["n", "wrong"], ["u", "not judged"]]],
+  ["Map", [["arrows", "move"], ["+ −", "nearer, farther"], ["0", "everything"], ["l", "lasso, or Shift + drag"]]],
+];
+
+export function openHelp() {
+  const sections = KEYS.map(([title, keys]) => h("section", {}, h("h3", {}, title), h("dl", {}, keys.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]))));
+  const dialog = h("dialog", { class: "help", "aria-labelledby": "help-title", onclose: () => dialog.remove() },
+    h("header", {}, h("h2", { id: "help-title" }, "Keys"), button("Close", () => dialog.close())),
+    h("p", {}, "Drop a picture on the page, or paste one, to ask for what is like it. The address of the page always leads back to what you see."),
+    h("div", { class: "help-keys" }, sections));
+  document.body.append(dialog);
+  dialog.addEventListener("keydown", event => { if (event.key === "?") dialog.close(); });
+  dialog.showModal();
+}

@@ -1,0 +1,198 @@
+// Opens the collection, draws the bar and shows the view that the address names.
+
+import { App } from "./app.js";
+import { change, go, href, read } from "./address.js";
+import { button, failed, h, number, plural, progress, select } from "./dom.js";
+import { openHelp } from "./help.js";
+
+const VIEWS = {
+  browse: ["Browse", () => import("./browse.js")],
+  map: ["Map", () => import("./map.js")],
+  near: ["Neighbourhood", () => import("./near.js")],
+  distribution: ["Distribution", () => import("./distribution.js")],
+  compare: ["Compare", () => import("./compare.js")],
+  verdict: ["Verdict", () => import("./verdict.js")],
+  tidy: ["Housekeeping", () => import("./tidy.js")],
+  basket: ["Basket", () => import("./basket.js")],
+};
+const OF_QUERY = ["near", "distribution", "verdict"];
+const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
+
+const main = document.getElementById("main"), bar = document.getElementById("bar"), notices = document.getElementById("notices");
+let app, shown = null, shownName = null, token = 0, lastQuery = null;
+
+async function start() {
+  const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
+  if (theme) document.documentElement.dataset.theme = theme;
+  try {
+    const module = document.documentElement.dataset.source === "static" ? await import("./static_source.js") : await import("./source.js");
+    app = new App(new (module.ServerSource || module.StaticSource)());
+    await app.open();
+  } catch (error) {
+    main.replaceChildren(failed(error, () => location.reload()));
+    return;
+  }
+  document.title = `${app.status.name} · tfvision`;
+  drawBar();
+  app.on("notes", drawBasketCount);
+  addEventListener("hashchange", route);
+  addEventListener("keydown", globalKey);
+  for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
+  document.getElementById("skip").addEventListener("click", event => { event.preventDefault(); main.querySelector("[tabindex='0'], button, input")?.focus(); });
+  await route();
+  app.loadDetails().catch(error => app.say(error.message, true));
+  app.refreshNotes().catch(() => {});
+  drawNotices();
+  if (!app.source.isStatic) poll();
+}
+
+async function route() {
+  const { view, params } = read();
+  const name = view in VIEWS ? view : "browse";
+  const q = params.get("q");
+  if (q && OF_QUERY.includes(name)) lastQuery = q;
+  const mine = ++token;
+  app.preview.hide();
+  drawTabs(name);
+  try {
+    if (shown && shownName === name) return await shown.update(params);
+    const module = await VIEWS[name][1]();
+    if (mine !== token) return;
+    shown?.destroy?.();
+    app.thumbnails.forgetWishes();
+    main.replaceChildren();
+    main.className = `view-${name}`;
+    shownName = name;
+    shown = new module.View(app, main);
+    await shown.update(params);
+  } catch (error) {
+    if (mine === token) main.replaceChildren(failed(error, () => { shown?.destroy?.(); shown = null; route(); }));
+    shownName = null;
+  }
+}
+
+function drawBar() {
+  const themeButton = button("", () => { app.setTheme(app.isDark ? "light" : "dark"); label(); }, { class: "icon", id: "theme" });
+  const label = () => { themeButton.textContent = app.isDark ? "☀" : "☾"; themeButton.setAttribute("aria-label", app.isDark ? "light colours" : "dark colours"); };
+  label();
+  bar.replaceChildren(
+    h("div", { class: "name" }, h("strong", {}, app.status.name), h("span", { class: "soft", id: "count" }, plural(app.count, "picture"))),
+    h("nav", { "aria-label": "views", id: "tabs" }),
+    h("div", { class: "tools" }, h("span", { id: "layers" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
+  );
+  drawTabs(read().view);
+}
+
+function drawTabs(current) {
+  const { params } = read();
+  const kept = { layer: params.get("layer") };
+  const links = Object.entries(VIEWS).map(([name, [title]]) => {
+    const own = OF_QUERY.includes(name) && lastQuery ? { ...kept, q: lastQuery } : kept;
+    const compared = name === "compare" ? { ...kept, q: compareTray() } : own;
+    return h("a", { href: href(name, compared), "aria-current": name === current ? "page" : null, "data-view": name }, title);
+  });
+  document.getElementById("tabs").replaceChildren(...links);
+  links.find(link => link.getAttribute("aria-current"))?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  drawBasketCount();
+  const layers = document.getElementById("layers");
+  const options = app.layers.map((layer, place) => [String(place), layer.name]);
+  layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
+}
+
+function compareTray() {
+  try { return JSON.parse(sessionStorage.getItem("tfvision-compare") || "[]"); } catch { return []; }
+}
+
+function drawBasketCount() {
+  const link = document.querySelector("#tabs [data-view=basket]");
+  if (link) link.textContent = app.basket.size ? `Basket (${number(app.basket.size)})` : "Basket";
+}
+
+function drawNotices() {
+  const { indexing, thumbnails, changed, broken, error } = app.status, found = [];
+  if (indexing) {
+    const share = indexing.total ? indexing.done / indexing.total : null;
+    const count = indexing.total ? `: ${number(indexing.done)} of ${number(indexing.total)}` : "";
+    found.push(h("div", { class: "notice" }, progress(share, `Indexing ${indexing.layer}, ${indexing.stage}${count}. What is seen already can be searched.`)));
+  }
+  if (thumbnails) found.push(h("div", { class: "notice" }, progress(thumbnails.done / thumbnails.total, `Thumbnails: ${number(thumbnails.done)} of ${number(thumbnails.total)}`)));
+  if (changed && !indexing) {
+    const parts = [[changed.new, "new"], [changed.gone, "gone"], [changed.changed, "changed"]].filter(([count]) => count).map(([count, what]) => `${number(count)} ${what}`);
+    const update = changed.can_add || changed.gone ? button("Update", async () => { await app.source.update(); refreshStatus(); }) : null;
+    found.push(h("div", { class: "notice" }, h("span", {}, `The pictures changed since they were indexed: ${parts.join(", ")}.`), update));
+  }
+  if (broken?.count) {
+    const list = broken.named.map(one => h("li", {}, one.reason));
+    const more = broken.count - broken.named.length;
+    found.push(h("details", { class: "notice" }, h("summary", {}, `${plural(broken.count, "picture")} could not be read`), h("ul", {}, list, more > 0 && h("li", {}, `and ${number(more)} more`))));
+  }
+  if (error) found.push(h("div", { class: "notice error", role: "alert" }, error));
+  const text = found.map(one => one.outerHTML).join("");
+  if (drawNotices.text === text) return;
+  drawNotices.text = text;
+  notices.replaceChildren(...found);
+}
+
+async function refreshStatus() {
+  const before = app.status;
+  try {
+    app.status = await app.source.status();
+  } catch (error) {
+    app.status = { ...before, error: error.message };
+    drawNotices();
+    return;
+  }
+  if (app.status.version !== before.version) {
+    app.say("The collection was updated.");
+    return location.reload();
+  }
+  if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
+  const counts = status => status.layers.map(layer => layer.count).join();
+  if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }
+  drawNotices();
+}
+
+async function poll() {
+  for (;;) {
+    const isBusy = app.status.indexing || app.status.thumbnails || !app.layers.length;
+    await new Promise(done => setTimeout(done, 1000 * (isBusy ? BUSY_POLL_SECONDS : POLL_SECONDS)));
+    if (document.visibilityState === "visible") await refreshStatus();
+  }
+}
+
+function globalKey(event) {
+  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (event.key === "Escape") { app.preview.hide(); if (isTyping) event.target.blur(); return; }
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const names = Object.keys(VIEWS);
+  if (/^[1-8]$/.test(event.key)) document.querySelector(`#tabs [data-view=${names[event.key - 1]}]`).click();
+  else if (event.key === "?") openHelp();
+  else if (event.key === "t") document.getElementById("theme").click();
+  else if (event.key === "/") main.querySelector("input[type=search], input")?.focus();
+  else if (event.key === "p") main.querySelector(".wall")?.focus();
+  else if (event.key === "Backspace") history.back();
+  else return;
+  event.preventDefault();
+}
+
+// A picture from outside: dropped on the page or pasted.
+async function outsidePicture(event) {
+  if (event.type === "dragover") { if ([...event.dataTransfer.types].includes("Files")) event.preventDefault(); return; }
+  const files = event.type === "paste" ? event.clipboardData?.files : event.dataTransfer?.files;
+  if (!files?.length) return;
+  event.preventDefault();
+  app.askOutside(files[0]);
+}
+
+App.prototype.askOutside = async function (file) {
+  if (this.source.isStatic) return this.say("A picture from outside needs the server: this is a static copy.", true);
+  this.say("The picture is being seen by the network. The first time, this takes a while.");
+  try {
+    const name = await this.source.upload(file);
+    go("near", { q: name, layer: read().params.get("layer") });
+  } catch (error) {
+    this.say(error.message, true);
+  }
+};
+
+start();

@@ -1,0 +1,110 @@
+// A query's neighbours in order, with a trail of the way; the same query in every layer side by side.
+
+import { change, href, read } from "./address.js";
+import { failed, h, percent, plural, score, segmented, state } from "./dom.js";
+import { chooseQuery, isPicture, noVectors, queryImage, queryThumb, waysOn } from "./query.js";
+import { Wall } from "./wall.js";
+
+const ANSWERS = [30, 60, 200, 1000];
+
+export class View {
+  constructor(app, host) {
+    this.app = app;
+    this.host = host;
+    this.walls = [];
+    this.offs = [app.on("details", () => this.drawSide()), app.on("layers", () => this.reload())];
+  }
+
+  async update(params) {
+    const q = params.get("q"), layer = this.app.layer(), isSide = params.get("side") === "1" && this.app.layers.length > 1;
+    const k = Number(params.get("k")) || 60;
+    this.q = q;
+    if (!this.app.layers.length) return this.empty(noVectors(this.app));
+    if (!q) return this.empty(chooseQuery(this.app, "near"));
+    const key = [q, layer, isSide, k].join();
+    if (key === this.key) return;
+    this.key = key;
+    this.clear();
+    const waiting = state("The nearest are being looked for.");
+    this.trail = h("nav", { class: "trail", "aria-label": "the way here" });
+    this.side = h("aside", { class: "side", "aria-label": "the query" });
+    this.main = h("div", { class: "main" }, waiting);
+    this.host.replaceChildren(this.trail, h("div", { class: "split" }, this.side, this.main));
+    this.drawTrail(params);
+    this.drawSide();
+    const numbers = isSide ? this.app.layers.map((_, number) => number) : [layer];
+    const answers = await Promise.all(numbers.map(number => this.app.source.neighbours(q, number, k).catch(error => error)));
+    if (key !== this.key) return;
+    const tools = h("div", { class: "tools-row" },
+      segmented("answers", ANSWERS.map(count => [count, String(count)]), k, count => change({ k: count === 60 ? null : count })),
+      this.app.layers.length > 1 ? segmented("layers", [["0", "one layer"], ["1", "all layers side by side"]], isSide ? "1" : "0", value => change({ side: value === "1" ? "1" : null })) : "",
+      h("span", { class: "soft grow" }, "Score and percentile: the share of the collection that is less alike."));
+    const sections = answers.map((answer, place) => this.section(answer, numbers[place], isSide));
+    this.main.replaceChildren(tools, h("div", { class: "columns" }, sections));
+    if (!isSide && this.walls[0]) this.walls[0].element.focus({ preventScroll: true, focusVisible: false });
+  }
+
+  section(answer, layer, isSide) {
+    const head = isSide ? h("h2", {}, this.app.layers[layer].name) : "";
+    if (answer instanceof Error) return h("section", {}, head, failed(answer));
+    if (!answer.places.length) return h("section", {}, head, state("There is no other picture to be near to."));
+    const wall = new Wall(this.app, {
+      label: `the nearest in ${this.app.layers[layer].name}`, size: isSide ? 96 : 128, lines: 2,
+      caption: place => [score(answer.scores[place]), percent(answer.percentiles[place])],
+      hover: place => [`similarity ${score(answer.scores[place])}`, `more alike than ${percent(answer.percentiles[place])} of the collection`, `and than ${percent(answer.above_random[place])} of random pairs`],
+    });
+    this.walls.push(wall);
+    const section = h("section", {}, head, isSide ? h("p", { class: "soft" }, this.agreement(layer, answer)) : "", wall.element);
+    wall.show(answer.places);
+    return section;
+  }
+
+  // How far a layer's answers are those of the first layer shown.
+  agreement(layer, answer) {
+    if (layer === 0) { this.first = new Set(answer.places); return plural(answer.places.length, "answer"); }
+    const shared = answer.places.filter(place => this.first?.has(place)).length;
+    return `${shared} of ${answer.places.length} are also in ${this.app.layers[0].name}`;
+  }
+
+  drawTrail(params) {
+    const steps = params.get("trail")?.split(".").filter(Boolean) || [];
+    const layer = params.get("layer");
+    const links = [...steps, this.q].map((name, place) => {
+      const isHere = place === steps.length;
+      return h("a", { href: href("near", { q: name, layer, side: params.get("side"), trail: steps.slice(0, place).join(".") }), "aria-current": isHere ? "page" : null, "aria-label": this.app.queryTitle(name), title: this.app.queryTitle(name) },
+        name.startsWith("g:") ? name.slice(2) : queryThumb(this.app, name, 36));
+    });
+    this.trail.replaceChildren(h("span", { class: "soft" }, "Trail"), ...links);
+    this.trail.hidden = !steps.length;
+  }
+
+  drawSide() {
+    if (!this.side || !this.q) return;
+    const app = this.app, image = queryImage(app, this.q, { class: "large" });
+    const facts = isPicture(this.q) ? Object.entries(app.metadata(Number(this.q))).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]) : [];
+    this.side.replaceChildren(...[image, h("h2", {}, app.queryTitle(this.q)), facts.length && h("dl", { class: "facts" }, facts),
+      h("div", { class: "actions" }, waysOn(app, this.q, "near"), h("a", { class: "as-button", href: href("map", { q: this.q, colour: "similarity", layer: app.layer() || null }) }, "On the map"),
+        h("a", { class: "as-button", href: href("browse", { q: this.q, sort: "similarity", layer: app.layer() || null }) }, "Whole collection in this order"))].filter(Boolean));
+  }
+
+  empty(element) {
+    this.clear();
+    this.key = null;
+    this.host.replaceChildren(element);
+  }
+
+  reload() {
+    this.key = null;
+    this.update(read().params).catch(error => this.app.say(error.message, true));
+  }
+
+  clear() {
+    this.walls.forEach(wall => wall.destroy());
+    this.walls = [];
+  }
+
+  destroy() {
+    this.clear();
+    this.offs.forEach(off => off());
+  }
+}

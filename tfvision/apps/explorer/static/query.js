@@ -1,0 +1,66 @@
+// What the views of one query share: its picture, its name, the ways on from it; and how to choose one.
+
+import { href } from "./address.js";
+import { button, h, state } from "./dom.js";
+import { small } from "./thumbnails.js";
+
+export const isPicture = name => /^\d+$/.test(name);
+
+// The picture of a query as an <img>, or null for a group.
+export function queryImage(app, name, attributes = {}) {
+  if (name.startsWith("g:")) return null;
+  const url = isPicture(name) ? app.source.imageUrl(Number(name)) : app.source.outsideUrl(name);
+  return h("img", { src: url, alt: app.queryTitle(name), ...attributes });
+}
+
+export function queryThumb(app, name, size = 40) {
+  if (isPicture(name)) return small(app.thumbnails, Number(name), size);
+  if (name.startsWith("u:")) return h("img", { class: "small", src: app.source.outsideUrl(name), alt: "", width: size, height: size, style: "object-fit:cover;border-radius:4px" });
+  return "";
+}
+
+// Links to the same query's other views.
+export function waysOn(app, name, current) {
+  const layer = app.layer() || null;
+  const ways = [["near", "Neighbourhood"], ["distribution", "Distribution"], ["verdict", "Verdict"]];
+  const links = ways.filter(([view]) => view !== current).map(([view, title]) => h("a", { class: "as-button", href: href(view, { q: name, layer }) }, title));
+  return [...links, button("Compare", () => addToComparison(app, name)), isPicture(name) && basketButton(app, Number(name))];
+}
+
+function basketButton(app, row) {
+  const label = () => (app.basket.has(row) ? "Out of the basket" : "Into the basket");
+  const one = button(label(), async () => { await app.basket.toggle([row], !app.basket.has(row)); one.textContent = label(); });
+  return one;
+}
+
+export function compared() {
+  try { return JSON.parse(sessionStorage.getItem("tfvision-compare") || "[]"); } catch { return []; }
+}
+
+export function remember(names) {
+  try { sessionStorage.setItem("tfvision-compare", JSON.stringify(names)); } catch { /* a private window */ }
+}
+
+export function addToComparison(app, name) {
+  const names = [...new Set([...compared(), name])].slice(-8);
+  remember(names);
+  location.hash = href("compare", { q: names, layer: app.layer() || null });
+}
+
+export function queryBar(app, name, current) {
+  const image = queryImage(app, name);
+  const facts = isPicture(name) ? Object.entries(app.metadata(Number(name))).map(([key, value]) => `${key} ${value}`).join(" · ") : "";
+  return h("div", { class: "query" }, image, h("div", { class: "about" }, h("strong", {}, app.queryTitle(name)), h("span", { class: "soft" }, facts)), h("div", { class: "actions" }, waysOn(app, name, current)));
+}
+
+// Shown where a view has no query yet.
+export function chooseQuery(app, view) {
+  const file = h("input", { type: "file", accept: "image/*", class: "hidden", id: "outside-file", onchange: () => file.files[0] && app.askOutside(file.files[0]) });
+  const any = () => { location.hash = href(view, { q: Math.floor(Math.random() * app.count), layer: app.layer() || null }); };
+  return state("Ask with a picture: click one in Browse or on the map, or drop one from outside on this page, or paste it.",
+    h("p", {}, h("a", { class: "as-button", href: href("browse") }, "Choose in Browse"), " ", button("Take any", any), " ", app.source.isStatic ? "" : h("label", { class: "as-button", for: "outside-file" }, "Open a file"), file));
+}
+
+export function noVectors(app) {
+  return state(app.status.indexing ? "The pictures are being indexed. Neighbours can be shown as soon as the first are seen." : "This collection has no vectors.");
+}

@@ -1,0 +1,98 @@
+// Where the page's data come from: the server. The static site has the same functions in static_source.js.
+
+const PENDING = 0xffffffff;
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer. Is `tfvision explore` still running?");
+  }
+  if (answer.status >= 400) {
+    const text = await answer.text();
+    let message = text;
+    try { message = JSON.parse(text).error || text; } catch { /* a plain text */ }
+    throw new Error(message.trim() || `The server answered ${answer.status}.`);
+  }
+  return answer;
+}
+
+const json = async (path, options) => (await ask(path, options)).json();
+const query = (path, params) => {
+  const parts = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    for (const one of [value].flat()) if (one !== undefined && one !== null) parts.append(name, one);
+  }
+  return `${path}?${parts}`;
+};
+const post = (path, value) => json(path, { method: "POST", body: JSON.stringify(value) });
+const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
+
+// Asks until a job is done; `tell(share, stage)` on the way. `signal.stopped` ends it.
+async function job(path, tell, signal) {
+  for (let pause = 0.15; ; pause = Math.min(1, pause * 1.4)) {
+    const answer = await ask(path);
+    if (answer.status !== 202) return answer;
+    const { share, stage } = await answer.json();
+    if (signal?.stopped) return null;
+    tell(share, stage);
+    await wait(pause);
+  }
+}
+
+export class ServerSource {
+  isStatic = false;
+
+  status = () => json("api/status");
+  names = () => json("api/names");
+  columns = () => json("api/columns");
+  codes = async number => new Int32Array(await (await ask(`api/codes/${number}`)).arrayBuffer());
+  notes = () => json("api/notes");
+  update = () => post("api/update", {});
+
+  imageUrl = row => `image/${row}`;
+  outsideUrl = name => `outside/${name.slice(2)}`;
+
+  // row -> Blob; null where the picture cannot be read; missing where it is not made yet
+  async thumbnails(rows) {
+    const data = await (await ask(`api/thumbnails?rows=${rows.join(",")}`)).arrayBuffer();
+    const lengths = new Uint32Array(data, 4, new Uint32Array(data, 0, 1)[0]);
+    const found = new Map();
+    let start = 4 + 4 * lengths.length;
+    rows.forEach((row, place) => {
+      const length = lengths[place];
+      if (length === PENDING) return;
+      found.set(row, length ? new Blob([new Uint8Array(data, start, length)]) : null);
+      start += length;
+    });
+    return found;
+  }
+
+  titles = names => json(query("api/titles", { q: names }));
+  neighbours = (q, layer, k) => json(query("api/neighbours", { q, layer, k }));
+  similarities = async (q, layer) => new Float32Array(await (await ask(query("api/similarities", { q, layer }))).arrayBuffer());
+  distribution = (q, layer) => json(query("api/distribution", { q, layer }));
+  range = (q, layer, low, high, order) => json(query("api/range", { q, layer, low, high, order }));
+  compare = (names, layer) => json(query("api/compare", { q: names, layer }));
+  verdict = x => json(query("api/verdict", { x }));
+
+  async map(layer, method, tell, signal) {
+    const answer = await job(query("api/map", { layer, method }), tell, signal);
+    return answer && new Float32Array(await answer.arrayBuffer());
+  }
+
+  async tidy(kind, params, tell, signal) {
+    const answer = await job(query(`api/tidy/${kind}`, params), tell, signal);
+    return answer && answer.json();
+  }
+
+  upload = async blob => (await json("api/queries", { method: "POST", body: blob })).name;
+  tag = (tag, places, isTagged) => post("api/tag", { tag, places, is_tagged: isTagged });
+  mark = (question, name, marks) => post("api/mark", { question, query: name, marks });
+  conclude = (question, conclusion) => post("api/conclude", { question, conclusion });
+  drop = question => post("api/drop", { question });
+  links = (places, name) => post("api/export", { kind: "links", places, name });
+  table = async (places, kind) => (await ask("api/export", { method: "POST", body: JSON.stringify({ kind, places }) })).blob();
+  reportUrl = x => query("report", { x });
+}

@@ -1,0 +1,220 @@
+// The static site: files in the place of the server's answers; tags and marks stay in this browser.
+
+import * as numbers from "./numbers.js";
+
+const PAIRS = 20000, KS = [1, 5, 10, 20, 50], SHORTLIST = 100, MOST_LISTED = 2000;
+
+async function file(name) {
+  let answer;
+  try { answer = await fetch(`data/${name}`); } catch { throw new Error(`data/${name} cannot be read: open this site through a web server.`); }
+  if (!answer.ok) throw new Error(`data/${name} is missing from this site.`);
+  return answer;
+}
+
+const json = async name => (await file(name)).json();
+const bytes = async name => (await file(name)).arrayBuffer();
+
+export class StaticSource {
+  isStatic = true;
+  layers = new Map();
+  sheets = new Map();
+  urls = new Map();
+
+  async status() {
+    this.state ||= await json("status.json");
+    return this.state;
+  }
+
+  names = () => (this.allNames ||= json("names.json"));
+  columns = async () => structuredClone(await (this.allColumns ||= json("columns.json")));
+  codes = async number => new Int32Array(await bytes(`codes-${number}.bin`));
+  update = async () => ({});
+  outsideUrl = () => "";
+
+  imageUrl(row) {
+    if (this.state.has_large) return `data/large/${row}.jpg`;
+    return this.urls.get(row) || "";
+  }
+
+  async thumbnails(rows) {
+    const { sheet: length, has_large: hasLarge } = await this.status(), found = new Map();
+    await Promise.all(rows.map(async row => {
+      const number = Math.floor(row / length);
+      if (!this.sheets.has(number)) this.sheets.set(number, bytes(`sheet-${String(number).padStart(5, "0")}.bin`));
+      const data = await this.sheets.get(number), head = new Uint32Array(data, 0, 1)[0], offsets = new Uint32Array(data, 4, head + 1), place = row % length;
+      const blob = offsets[place + 1] > offsets[place] ? new Blob([new Uint8Array(data, 8 + 4 * head + offsets[place], offsets[place + 1] - offsets[place])]) : null;
+      if (blob && !hasLarge && !this.urls.has(row)) this.urls.set(row, URL.createObjectURL(blob));
+      found.set(row, blob);
+    }));
+    return found;
+  }
+
+  async layer(number) {
+    if (!this.layers.has(number)) {
+      this.layers.set(number, (async () => {
+        const { count, layers } = await this.status(), data = await bytes(`vectors-${number}.bin`), { dimension } = layers[number];
+        const layer = { count, dimension, scales: new Float32Array(data, 0, count), values: new Int8Array(data, 4 * count), known: new Map() };
+        layer.pairs = randomPairs(layer);
+        return layer;
+      })());
+    }
+    return this.layers.get(number);
+  }
+
+  async members(name) {
+    if (/^\d+$/.test(name)) return [Number(name)];
+    if (!name.startsWith("g:")) throw new Error("A picture from outside needs the server: this is a static copy.");
+    const [column, value] = [name.slice(2, name.indexOf("=")), name.slice(name.indexOf("=") + 1)], columns = await this.columns();
+    const number = columns.findIndex(one => one.name === column), code = columns[number]?.values.map(String).indexOf(value) ?? -1;
+    if (code < 0) throw new Error(`there is no picture with ${column} = ${value}`);
+    const rows = [];
+    (await this.codes(number)).forEach((one, row) => { if (one === code) rows.push(row); });
+    return rows;
+  }
+
+  async asked(name, number) {
+    const layer = await this.layer(number);
+    if (!layer.known.has(name)) {
+      const rows = await this.members(name), scores = numbers.similarities(layer, numbers.meanVector(layer, rows), rows);
+      layer.known.set(name, { name, scores, ordered: numbers.sorted(scores) });
+    }
+    return { layer, ...layer.known.get(name) };
+  }
+
+  async title(name) {
+    const rows = await this.members(name);
+    return name.startsWith("g:") ? `${name.slice(2).replace("=", " ")} (${rows.length})` : (await this.names())[rows[0]];
+  }
+
+  titles = names => Promise.all(names.map(async name => ({ title: await this.title(name), key: name })));
+
+  async neighbours(name, number, k) {
+    const { layer, scores, ordered } = await this.asked(name, number), places = numbers.nearest(scores, k);
+    const of = sample => places.map(row => 100 * numbers.below(scores[row], sample));
+    return { title: await this.title(name), places, scores: places.map(row => scores[row]), percentiles: of(ordered), above_random: of(layer.pairs) };
+  }
+
+  similarities = async (name, number) => (await this.asked(name, number)).scores;
+
+  async distribution(name, number) {
+    const { layer, ordered } = await this.asked(name, number), edges = numbers.edges([ordered, layer.pairs], numbers.binsFor(ordered.length));
+    const [counts, randomCounts] = [ordered, layer.pairs].map(sample => numbers.histogram(sample, edges));
+    return {
+      title: await this.title(name), edges, counts, random_counts: randomCounts, query: numbers.summary(ordered), random: numbers.summary(layer.pairs),
+      kolmogorov_smirnov: numbers.kolmogorovSmirnov(ordered, layer.pairs), jensen_shannon: numbers.jensenShannon(counts, randomCounts),
+      shortlist_from: ordered.length ? ordered[ordered.length - Math.min(SHORTLIST, ordered.length)] : null,
+    };
+  }
+
+  async range(name, number, low, high, order) {
+    const { scores, ordered } = await this.asked(name, number), sign = order === "lowest" ? 1 : -1, all = [];
+    scores.forEach((score, row) => { if (score >= low && score <= high) all.push(row); });
+    const places = all.sort((a, b) => sign * (scores[a] - scores[b]) || a - b).slice(0, MOST_LISTED);
+    return { places, total: all.length, scores: places.map(row => scores[row]), percentiles: places.map(row => 100 * numbers.below(scores[row], ordered)) };
+  }
+
+  async compare(names, number) {
+    const asked = await Promise.all(names.map(name => this.asked(name, number))), pairs = (await this.layer(number)).pairs;
+    const samples = asked.map(one => one.ordered), edges = numbers.edges([...samples, pairs], numbers.binsFor(Math.min(...samples.map(sample => sample.length))));
+    const counts = samples.map(sample => numbers.histogram(sample, edges)), shortlists = asked.map(one => numbers.nearest(one.scores, SHORTLIST));
+    const matrix = (measure, items) => items.map(a => items.map(b => measure(a, b)));
+    return {
+      edges, random_counts: numbers.histogram(pairs, edges), shortlist: SHORTLIST,
+      queries: await Promise.all(names.map(async (name, place) => ({ name, title: await this.title(name), counts: counts[place], shortlist: shortlists[place], ...numbers.summary(samples[place]) }))),
+      kolmogorov_smirnov: matrix(numbers.kolmogorovSmirnov, samples), jensen_shannon: matrix(numbers.jensenShannon, counts), overlap: matrix(numbers.overlap, shortlists),
+    };
+  }
+
+  async map(number, method) {
+    try { return new Float32Array(await bytes(`map-${number}-${method}.bin`)); } catch (error) {
+      throw method === "umap" ? new Error("This static copy has no UMAP: ask for it in `tfvision explore` once, then export again.") : error;
+    }
+  }
+
+  async tidy(kind, { layer, column, least }) {
+    const all = await json(`tidy-${layer}.json`);
+    return kind === "duplicates" ? all.duplicates[String(Number(least))] : kind === "labels" ? all.labels[column] : all[kind];
+  }
+
+  // Notes: as they were exported, then changed in this browser.
+  async notes() {
+    if (!this.kept) {
+      const given = await json("notes.json"), own = this.stored();
+      const conclusions = Object.fromEntries(Object.entries(given.verdicts).map(([x, verdict]) => [x, verdict.conclusion]));
+      this.kept = own || { version: 0, tags: given.tags, marks: given.marks, conclusions };
+    }
+    return structuredClone(this.kept);
+  }
+
+  get key() { return `tfvision-notes-${location.pathname}`; }
+  stored() { try { return JSON.parse(localStorage.getItem(this.key)); } catch { return null; } }
+
+  async changed(change) {
+    await this.notes();
+    change(this.kept);
+    this.kept.version += 1;
+    try { localStorage.setItem(this.key, JSON.stringify(this.kept)); } catch { /* a private window: kept until it is closed */ }
+    return this.notes();
+  }
+
+  tag = (tag, places, isTagged) => this.changed(notes => {
+    const rows = (notes.tags[tag] || []).filter(row => !places.includes(row));
+    notes.tags[tag] = isTagged ? [...rows, ...places] : rows;
+    if (!notes.tags[tag].length) delete notes.tags[tag];
+  });
+
+  mark = (question, name, marks) => this.changed(notes => {
+    const judged = ((notes.marks[question] ||= {})[name] ||= {});
+    for (const [row, value] of Object.entries(marks)) if (value === null) delete judged[row]; else judged[row] = value;
+    if (!Object.keys(judged).length) delete notes.marks[question][name];
+  });
+
+  conclude = (question, text) => this.changed(notes => { notes.marks[question] ||= {}; notes.conclusions[question] = text; });
+  drop = question => this.changed(notes => { delete notes.marks[question]; delete notes.conclusions[question]; });
+
+  async verdict(question) {
+    const notes = await this.notes(), { layers } = await this.status(), queries = [];
+    for (const [name, marks] of Object.entries(notes.marks[question] || {})) {
+      if (name.startsWith("u:")) continue;
+      const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
+      queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows });
+    }
+    const pooled = layers.map((_, layer) => KS.map((k, place) => judgement(Math.max(0, ...queries.map(query => query.layers[layer][place].k)), sum(queries, query => query.layers[layer][place].right), sum(queries, query => query.layers[layer][place].judged))));
+    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled };
+  }
+
+  async table(places, kind) {
+    const names = await this.names(), columns = await this.columns(), codes = await Promise.all(columns.map((_, number) => this.codes(number)));
+    const cell = value => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
+    const safe = value => cell(/^[=+@]/.test(value) ? `'${value}` : String(value));
+    const lines = places.map(row => [names[row], ...columns.map((column, number) => column.values[codes[number][row]] ?? "")]);
+    return new Blob([[[kind === "csv" ? "id" : "image", ...columns.map(column => column.name)], ...lines].map(line => line.map(safe).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" });
+  }
+}
+
+const sum = (items, of) => items.reduce((total, item) => total + of(item), 0);
+
+function precision(hits, marks, k) {
+  const judged = hits.slice(0, k).filter(row => row in marks);
+  return judgement(Math.min(k, hits.length), judged.filter(row => marks[row]).length, judged.length);
+}
+
+function judgement(k, right, judged) {
+  if (!judged) return { k, right: 0, judged: 0, share: null, low: null, high: null };
+  const [low, high] = numbers.wilson(right, judged);
+  return { k, right, judged, share: right / judged, low, high };
+}
+
+function randomPairs(layer) {
+  const known = [];
+  layer.scales.forEach((scale, row) => { if (!Number.isNaN(scale)) known.push(row); });
+  if (known.length < 2) return new Float32Array(0);
+  let seed = 1;
+  const random = most => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return Math.floor((seed / 4294967296) * most); };
+  return Float32Array.from({ length: PAIRS }, () => {
+    const first = random(known.length), a = known[first], b = known[(first + 1 + random(known.length - 1)) % known.length];
+    let total = 0;
+    for (let place = 0; place < layer.dimension; place++) total += layer.values[a * layer.dimension + place] * layer.values[b * layer.dimension + place];
+    return total * layer.scales[a] * layer.scales[b];
+  }).sort();
+}

@@ -1,0 +1,112 @@
+// Thumbnails as bitmaps, fetched in batches, the latest wish first; the least used are forgotten.
+
+const KEPT = 2400;
+const BATCH = 96;
+const IN_FLIGHT = 3;
+const AGAIN_SECONDS = 0.4;
+
+export class Thumbnails {
+  constructor(source) {
+    this.source = source;
+    this.bitmaps = new Map();  // row -> ImageBitmap, or null where the picture cannot be read
+    this.wanted = new Map();  // in the order of wishes
+    this.asked = new Set();
+    this.listeners = new Set();
+    this.flying = 0;
+  }
+
+  // The bitmap of a row; undefined while it is not there: it is fetched, and the listeners are called.
+  get(row) {
+    const bitmap = this.bitmaps.get(row);
+    if (bitmap !== undefined) {
+      this.bitmaps.delete(row);
+      this.bitmaps.set(row, bitmap);  // the youngest now
+      return bitmap;
+    }
+    if (!this.asked.has(row)) {
+      this.wanted.delete(row);
+      this.wanted.set(row, true);
+      this.plan();
+    }
+    return undefined;
+  }
+
+  // Forgets wishes for what has been scrolled away.
+  forgetWishes() {
+    this.wanted.clear();
+  }
+
+  clear() {
+    this.bitmaps.forEach(bitmap => bitmap?.close());
+    this.bitmaps.clear();
+  }
+
+  plan() {
+    if (this.planned) return;
+    this.planned = true;
+    queueMicrotask(() => { this.planned = false; this.fetch(); });
+  }
+
+  async fetch() {
+    if (this.flying >= IN_FLIGHT || !this.wanted.size) return;
+    const rows = [...this.wanted.keys()].slice(-BATCH).reverse();
+    rows.forEach(row => { this.wanted.delete(row); this.asked.add(row); });
+    this.flying += 1;
+    let isComplete = true;
+    try {
+      const blobs = await this.source.thumbnails(rows);
+      isComplete = blobs.size === rows.length;
+      await Promise.all([...blobs].map(([row, blob]) => this.decode(row, blob)));
+    } catch {
+      isComplete = false;
+    }
+    rows.forEach(row => this.asked.delete(row));
+    this.flying -= 1;
+    if (isComplete) this.tell();
+    else setTimeout(() => this.tell(), 1000 * AGAIN_SECONDS);  // who still wants the rest will ask again
+    this.fetch();
+  }
+
+  async decode(row, blob) {
+    let bitmap = null;
+    if (blob) {
+      try { bitmap = await createImageBitmap(blob); } catch { /* shown as one that cannot be read */ }
+    }
+    this.bitmaps.set(row, bitmap);
+    if (this.bitmaps.size > KEPT) {
+      const oldest = this.bitmaps.keys().next().value;
+      this.bitmaps.get(oldest)?.close();
+      this.bitmaps.delete(oldest);
+    }
+  }
+
+  tell() {
+    this.listeners.forEach(listener => listener());
+  }
+}
+
+// Draws the middle square of a bitmap.
+export function drawCover(context, bitmap, x, y, size) {
+  const side = Math.min(bitmap.width, bitmap.height);
+  context.drawImage(bitmap, (bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side, x, y, size, size);
+}
+
+// A small canvas with a thumbnail, for lists.
+export function small(thumbnails, row, size = 48) {
+  const canvas = document.createElement("canvas"), ratio = devicePixelRatio || 1;
+  canvas.className = "small";
+  canvas.width = canvas.height = size * ratio;
+  canvas.style.width = canvas.style.height = `${size}px`;
+  canvas.setAttribute("aria-hidden", "true");
+  let tries = 0;
+  const draw = () => {
+    if (tries++ > 100 || (tries > 2 && !canvas.isConnected)) return thumbnails.listeners.delete(draw);
+    const bitmap = thumbnails.get(row);
+    if (bitmap === undefined) return;
+    thumbnails.listeners.delete(draw);
+    if (bitmap) drawCover(canvas.getContext("2d"), bitmap, 0, 0, canvas.width);
+  };
+  thumbnails.listeners.add(draw);
+  draw();
+  return canvas;
+}

@@ -1,0 +1,302 @@
+// A wall of pictures on a canvas that scrolls: only what is seen is drawn, so that its length does not matter.
+//
+//   const wall = new Wall(app, { label, caption(place, row), mark(row), onopen(row, place), actions: { y: row => ... } });
+//   host.append(wall.element); wall.show(rows);
+
+import { drawCover } from "./thumbnails.js";
+import { h } from "./dom.js";
+
+const GAP = 6;
+const HOVER_SECONDS = 0.35;
+const CAPTION_PX = 20;
+
+export class Wall {
+  constructor(app, options) {
+    this.app = app;
+    this.options = { label: "pictures", size: 112, lines: 0, ...options };
+    this.rows = [];
+    this.size = this.options.size;
+    this.cursor = 0;
+    this.anchor = 0;
+    this.canvas = h("canvas", { "aria-hidden": "true" });
+    this.space = h("div", { class: "wall-space" }, this.canvas);
+    this.option = h("div", { role: "option", class: "hidden", id: `option-${Math.random().toString(36).slice(2)}` });
+    this.element = h("div", {
+      class: "wall", role: "listbox", tabindex: "0", "aria-multiselectable": "true", "aria-label": this.options.label,
+      "aria-activedescendant": this.option.id,
+      onscroll: () => this.scrolled(), onkeydown: event => this.key(event), onfocus: () => this.redraw(), onblur: () => this.redraw(),
+      onclick: event => this.click(event), onpointermove: event => this.hover(event), onpointerleave: () => this.leave(),
+    }, this.space, this.option);
+    this.observer = new ResizeObserver(() => this.layout());
+    this.observer.observe(this.element);
+    this.onthumbnails = () => this.redraw();
+    app.thumbnails.listeners.add(this.onthumbnails);
+    this.onchanges = app.on("notes", () => { this.tellCursor(); this.redraw(); });
+    this.ontheme = app.on("theme", () => this.redraw());
+  }
+
+  show(rows, { keepsPlace = false } = {}) {
+    this.rows = rows;
+    if (!keepsPlace) { this.cursor = this.anchor = 0; this.element.scrollTop = 0; }
+    this.cursor = Math.min(this.cursor, Math.max(0, rows.length - 1));
+    this.tellCursor();
+    this.layout();
+  }
+
+  resize(size) {
+    const first = this.firstVisible();
+    this.size = size;
+    this.layout();
+    this.element.scrollTop = Math.floor(first / this.columns) * this.step;
+  }
+
+  // The place of the first picture in sight.
+  firstVisible() {
+    return Math.floor(this.element.scrollTop / (this.step || 1)) * (this.columns || 1);
+  }
+
+  scrollTo(place) {
+    this.element.scrollTop = Math.floor(place / this.columns) * this.step;
+  }
+
+  destroy() {
+    this.observer.disconnect();
+    this.app.thumbnails.listeners.delete(this.onthumbnails);
+    this.onchanges();
+    this.ontheme();
+    this.leave();
+  }
+
+  layout() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (!width || !height) return;
+    const ratio = devicePixelRatio || 1;
+    this.columns = Math.max(1, Math.floor((width - GAP) / (this.size + GAP)));
+    this.tile = Math.floor((width - GAP) / this.columns) - GAP;
+    if (this.rows.length && this.rows.length < this.columns) this.tile = Math.min(this.tile, Math.round(this.size * 1.25));
+    this.step = this.tile + GAP + this.options.lines * CAPTION_PX;
+    this.space.style.height = `${Math.max(height, Math.ceil(this.rows.length / this.columns) * this.step + GAP)}px`;
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+      this.canvas.style.width = `${width}px`;
+      this.canvas.style.height = `${height}px`;
+    }
+    this.width = width;
+    this.height = height;
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => { this.frame = 0; this.draw(); });
+  }
+
+  scrolled() {
+    this.leave();
+    this.app.thumbnails.forgetWishes();
+    this.redraw();
+    this.options.onscroll?.(this.firstVisible());
+  }
+
+  draw() {
+    if (!this.element.isConnected || !this.columns) return;
+    const context = this.canvas.getContext("2d"), ratio = devicePixelRatio || 1, colours = this.app.colours;
+    const top = this.element.scrollTop;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, this.width, this.height);
+    context.imageSmoothingQuality = "medium";
+    const first = Math.max(0, Math.floor(top / this.step) * this.columns);
+    const last = Math.min(this.rows.length, (Math.floor((top + this.height) / this.step) + 1) * this.columns);
+    for (let place = last - 1; place >= first; place--) this.drawTile(context, place, top, colours);
+    if (this.step * 3 < 20000) {  // what comes next is fetched before it is seen
+      for (let place = last; place < Math.min(this.rows.length, last + 2 * this.columns); place++) this.app.thumbnails.get(this.rows[place]);
+    }
+  }
+
+  corner(place, top) {
+    return [GAP + (place % this.columns) * (this.tile + GAP), GAP + Math.floor(place / this.columns) * this.step - top];
+  }
+
+  drawTile(context, place, top, colours) {
+    const row = this.rows[place], [x, y] = this.corner(place, top), size = this.tile;
+    const bitmap = this.app.thumbnails.get(row);
+    if (bitmap) drawCover(context, bitmap, x, y, size);
+    else {
+      context.fillStyle = colours.tile;
+      context.fillRect(x, y, size, size);
+      if (bitmap === null) this.drawBroken(context, x, y, size, colours);
+    }
+    this.drawCaption(context, place, row, x, y + size, colours);
+    this.drawMark(context, row, x, y, size, colours);
+    if (this.app.basket.has(row)) this.drawPicked(context, x, y, size, colours);
+    if (place === this.cursor && document.activeElement === this.element) {
+      context.strokeStyle = colours.ground;
+      context.lineWidth = 6;
+      context.strokeRect(x + 1, y + 1, size - 2, size - 2);
+      context.strokeStyle = colours.accent;
+      context.lineWidth = 3;
+      context.strokeRect(x - 0.5, y - 0.5, size + 1, size + 1);
+    }
+  }
+
+  drawBroken(context, x, y, size, colours) {
+    context.strokeStyle = colours.line;
+    context.lineWidth = 1;
+    context.beginPath();
+    context.moveTo(x, y); context.lineTo(x + size, y + size);
+    context.moveTo(x + size, y); context.lineTo(x, y + size);
+    context.stroke();
+    if (size < 70) return;
+    context.fillStyle = colours.soft;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.fillText("cannot be read", x + size / 2, y + size - 8);
+    context.textAlign = "left";
+  }
+
+  drawCaption(context, place, row, x, y, colours) {
+    const lines = this.options.lines ? this.options.caption(place, row) : [];
+    lines.slice(0, this.options.lines).forEach((text, line) => {
+      context.fillStyle = line ? colours.soft : colours.ink;
+      context.font = `${line ? "" : "600 "}12px system-ui, sans-serif`;
+      context.fillText(fitted(context, text, this.tile), x, y + 15 + line * (CAPTION_PX - 3));
+    });
+  }
+
+  drawMark(context, row, x, y, size, colours) {
+    const mark = this.options.mark?.(row);
+    if (mark === undefined || mark === null) return;
+    context.fillStyle = mark ? colours.right : colours.wrong;
+    context.fillRect(x, y + size - 5, size, 5);
+    circle(context, x + 15, y + size - 19, 11);
+    context.strokeStyle = "#fff";
+    context.lineWidth = 2.4;
+    context.beginPath();
+    const cx = x + 15, cy = y + size - 19;
+    if (mark) { context.moveTo(cx - 5, cy); context.lineTo(cx - 1.5, cy + 4); context.lineTo(cx + 5, cy - 4); }
+    else { context.moveTo(cx - 4, cy - 4); context.lineTo(cx + 4, cy + 4); context.moveTo(cx + 4, cy - 4); context.lineTo(cx - 4, cy + 4); }
+    context.stroke();
+  }
+
+  drawPicked(context, x, y, size, colours) {
+    context.fillStyle = colours.accent;
+    circle(context, x + size - 14, y + 14, 9);
+    context.fillStyle = "#fff";
+    circle(context, x + size - 14, y + 14, 3.5);
+  }
+
+  placeAt(event) {
+    const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left - GAP, y = event.clientY - box.top - GAP + this.element.scrollTop;
+    const column = Math.floor(x / (this.tile + GAP));
+    if (column < 0 || column >= this.columns || x % (this.tile + GAP) > this.tile) return -1;
+    const place = Math.floor(y / this.step) * this.columns + column;
+    return place >= 0 && place < this.rows.length ? place : -1;
+  }
+
+  click(event) {
+    const place = this.placeAt(event);
+    if (place < 0) return;
+    this.leave();
+    if (event.shiftKey) return this.pickRange(this.anchor, place);
+    this.anchor = place;
+    this.move(place, false);
+    if (event.ctrlKey || event.metaKey) this.pick(place);
+    else this.open(place);
+  }
+
+  open(place) {
+    (this.options.onopen || (row => this.app.openNeighbours(row)))(this.rows[place], place);
+  }
+
+  pick(place) {
+    const row = this.rows[place];
+    this.app.basket.toggle([row], !this.app.basket.has(row));
+  }
+
+  pickRange(from, to) {
+    this.app.basket.toggle(Array.from(this.rows.slice(Math.min(from, to), Math.max(from, to) + 1)), true);
+  }
+
+  hover(event) {
+    if (event.pointerType === "touch") return;
+    const place = this.placeAt(event);
+    this.element.style.cursor = place < 0 ? "" : "pointer";
+    if (place === this.hovered) return;
+    this.leave();
+    if (place < 0) return;
+    this.hovered = place;
+    const row = this.rows[place], [x, y] = this.corner(place, this.element.scrollTop), box = this.canvas.getBoundingClientRect();
+    const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tile };
+    this.hoverTimer = setTimeout(() => this.app.preview.show(row, beside, this.options.hover?.(place, row)), 1000 * HOVER_SECONDS);
+  }
+
+  leave() {
+    clearTimeout(this.hoverTimer);
+    this.hovered = -1;
+    this.app.preview.hide();
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.rows.length) return;
+    const page = Math.max(1, Math.floor(this.height / this.step)) * this.columns;
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    const row = this.rows[this.cursor];
+    if (event.key in steps) this.stepBy(steps[event.key], event.shiftKey);
+    else if (event.key === "Enter") this.open(this.cursor);
+    else if (event.key === " ") this.pick(this.cursor);
+    else if (event.key === "v") this.enlarge();
+    else if (this.options.actions?.[event.key]) this.options.actions[event.key](row, this.cursor, this);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  stepBy(by, isPicking) {
+    const before = this.cursor;
+    this.move(Math.max(0, Math.min(this.rows.length - 1, before + by)));
+    if (isPicking) this.pickRange(before, this.cursor);
+    else this.anchor = this.cursor;
+  }
+
+  move(place, isScrolled = true) {
+    this.cursor = place;
+    const y = Math.floor(place / this.columns) * this.step, element = this.element;
+    this.leave();
+    if (isScrolled && y < element.scrollTop) element.scrollTop = y;
+    if (isScrolled && y + this.step + GAP > element.scrollTop + this.height) element.scrollTop = y + this.step + GAP - this.height;
+    this.tellCursor();
+    this.redraw();
+    this.options.oncursor?.(this.rows[place], place);
+  }
+
+  enlarge() {
+    if (this.app.preview.isShown) return this.app.preview.hide();
+    const [x, y] = this.corner(this.cursor, this.element.scrollTop), box = this.canvas.getBoundingClientRect();
+    const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tile };
+    this.app.preview.show(this.rows[this.cursor], beside, this.options.hover?.(this.cursor, this.rows[this.cursor]));
+  }
+
+  tellCursor() {
+    const row = this.rows[this.cursor];
+    if (row === undefined) return this.option.replaceChildren();
+    const caption = this.options.lines ? `, ${this.options.caption(this.cursor, row).join(", ")}` : "";
+    this.option.textContent = `${this.app.title(row)}${caption}`;
+    this.option.setAttribute("aria-posinset", this.cursor + 1);
+    this.option.setAttribute("aria-setsize", this.rows.length);
+    this.option.setAttribute("aria-selected", String(this.app.basket.has(row)));
+  }
+}
+
+function circle(context, x, y, radius) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fill();
+}
+
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = Math.max(1, Math.floor(text.length * width / context.measureText(text).width) - 1);
+  while (length > 1 && context.measureText(text.slice(0, length) + "…").width > width) length--;
+  return text.slice(0, length) + "…";
+}

@@ -1,0 +1,133 @@
+"""Results that are derived from a layer's vectors and kept in files: nearest neighbours of all, the map's coordinates."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.explorer.projection import principal_plane
+from tfvision.errors import DataError, UserError
+from tfvision.runs import atomic_path
+
+NEIGHBOURS = 16
+_CHUNK_ROWS = 512
+
+
+class Tables:
+    """Derived results of a collection's layers.
+
+    Args:
+      folder: where they are kept.
+    """
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+
+    def neighbours(self, layer, tell=lambda share, stage: None):
+        """(neighbours int64 [pictures, 16], scores float32 [pictures, 16]) of all pictures: places, -1 where there is none."""
+        path = self._path(layer, "neighbours", "npz")
+        if not path.exists():
+            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **dict(zip(("places", "scores"), all_neighbours(layer, NEIGHBOURS, tell), strict=True)))
+        with np.load(path) as arrays:
+            return arrays["places"], arrays["scores"]
+
+    def map(self, layer, method, tell=lambda share, stage: None):
+        """float32 [pictures, 2], NaN where a picture has no vector. Raises DataError, UserError where UMAP is not installed."""
+        path = self._path(layer, method, "npy")
+        if not path.exists():
+            if method == "pca":
+                tell(0.1, "principal components")
+                vectors, there = layer.compact_vectors()
+                plane = principal_plane(vectors)[0]
+            elif method == "umap":
+                plane, there = self._umap(layer, tell)
+            else:
+                raise DataError(f"a map is pca or umap, got {method!r:.40}")
+            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.save(file, _scattered(plane, there, len(layer.row_of)))
+        return np.load(path)
+
+    def has_map(self, layer, method):
+        """Whether a map was made already."""
+        return self._path(layer, method, "npy").exists()
+
+    def _umap(self, layer, tell):
+        check_umap()
+        there = np.flatnonzero(layer.row_of >= 0)
+        if len(there) < NEIGHBOURS + 2:
+            raise DataError(f"UMAP needs {NEIGHBOURS + 2} pictures at least, this collection has {len(there)}: take PCA")
+        places, scores = self.neighbours(layer, lambda share, stage: tell(0.4 * share, stage))
+        compact = np.full(len(layer.row_of) + 1, -1, np.int64)
+        compact[there] = np.arange(len(there))
+        with atomic_path(self._path(layer, "umap-input", "npz")) as temporary, open(temporary, "wb") as file:
+            vectors = principal_vectors(layer.compact_vectors()[0])
+            np.savez(file, neighbours=compact[places[there]], scores=scores[there], vectors=vectors)
+        return _run_umap(self._path(layer, "umap-input", "npz"), tell), there
+
+    def _path(self, layer, kind, suffix):
+        safe = "".join(letter if letter.isalnum() else "-" for letter in layer.name)
+        return self._folder / f"{safe}-{layer.fingerprint}-{kind}.{suffix}"
+
+
+def all_neighbours(layer, k, tell=lambda share, stage: None):
+    """As `Tables.neighbours`, computed now."""
+    there = np.flatnonzero(layer.row_of >= 0)
+    places, scores = np.full((len(layer.row_of), k), -1, np.int64), np.full((len(layer.row_of), k), -np.inf, np.float32)
+    mask = np.zeros(layer.gallery.rows, bool)
+    mask[layer.row_of[there]] = True
+    asked = min(k + 1, len(there))
+    for start in range(0, len(there), _CHUNK_ROWS):
+        part = there[start : start + _CHUNK_ROWS]
+        tell(start / len(there), f"nearest neighbours of {len(there)} pictures")
+        rows, found = layer.gallery.nearest(layer.gallery.row_vectors[layer.row_of[part]], asked, None if mask.all() else mask)
+        places[part], scores[part] = without_self(layer.places_of_rows(rows), found, part, k)
+    return places, scores
+
+
+def without_self(places, scores, own, k):
+    """Neighbours [n, k] of pictures that are not the pictures themselves: -1 and -inf where there are fewer."""
+    is_own = (places == own[:, None]) | (places < 0)
+    order = np.argsort(is_own, axis=1, kind="stable")
+    is_own, places, scores = (np.take_along_axis(array, order, axis=1) for array in (is_own, places, scores))
+    kept = [np.where(is_own, nothing, array)[:, :k] for array, nothing in ((places, -1), (scores, -np.inf))]
+    missing = k - kept[0].shape[1]
+    return [np.pad(array, ((0, 0), (0, max(0, missing))), constant_values=nothing) for array, nothing in zip(kept, (-1, -np.inf), strict=True)]
+
+
+def principal_vectors(vectors, dimension=2):
+    """Where UMAP's points begin: the map by principal components, scaled as UMAP wants it."""
+    plane = principal_plane(vectors)[0][:, :dimension]
+    return (10 * plane / max(float(np.abs(plane).max(initial=0)), 1e-9)).astype(np.float32)
+
+
+def check_umap():
+    """Raises UserError where umap-learn is not installed."""
+    if importlib.util.find_spec("umap") is None:
+        raise UserError("UMAP is not installed: pip install 'tfvision[umap]', then ask again; the map by PCA needs nothing")
+
+
+def _run_umap(path, tell):
+    """UMAP in a process of its own: it holds the interpreter for seconds on end, and its memory goes with it."""
+    command = [sys.executable, "-m", "tfvision.apps.explorer.umap_process", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            message = json.loads(line)
+            tell(0.4 + 0.6 * message["share"], message["stage"])
+        errors = process.stderr.read()
+    if process.returncode:
+        raise UserError(f"UMAP failed: {errors.strip().splitlines()[-1] if errors.strip() else f'exit code {process.returncode}'}")
+    result = Path(path).with_suffix(".result.npy")
+    plane = np.load(result)
+    result.unlink(missing_ok=True)
+    Path(path).unlink(missing_ok=True)
+    return plane
+
+
+def _scattered(plane, there, count):
+    whole = np.full((count, 2), np.nan, np.float32)
+    whole[there] = plane
+    return whole

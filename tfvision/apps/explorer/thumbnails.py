@@ -1,0 +1,159 @@
+"""Thumbnails in packed sheets, made once: 256 in a file, each a WebP or a JPEG, whichever is smaller.
+
+A sheet is `count` uint32, then `count + 1` uint32 offsets from the end of these, then the encoded thumbnails, all
+little-endian; one of no bytes is of a picture that cannot be read. `sheets.json` lists the ids in the order of the sheets.
+"""
+
+import concurrent.futures
+import io
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.errors import RunError
+from tfvision.runs import atomic_path, read_json, write_json
+
+THUMBNAIL_PX = 160
+SHEET = 256  # thumbnails
+_INDEX = "sheets.json"
+_SHEETS_BETWEEN_LISTS = 8
+_WORKERS = 2
+
+
+class Thumbnails:
+    """The thumbnails of a collection: read from sheets, or made when asked for; `fill` makes the rest.
+
+    Args:
+      folder: where the sheets lie.
+      ids: of all pictures, in their order.
+      path_of: a function, place -> path.
+    """
+
+    def __init__(self, folder, ids, path_of):
+        self._folder, self._ids, self._path_of = Path(folder), ids, path_of
+        self._lock = threading.Lock()
+        self._packed = _packed_ids(self._folder)
+        self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None}
+        self._sheets, self._fresh = {}, {}
+        # Two pools: who waits for a thumbnail does not stand in line behind all the others.
+        self._makers, self._fillers = (concurrent.futures.ThreadPoolExecutor(_WORKERS, "thumbnails") for _ in range(2))
+
+    def __len__(self):
+        """How many are there."""
+        return sum(id in self._slots or id in self._fresh for id in self._ids) if len(self._slots) != len(self._ids) else len(self._ids)
+
+    def get(self, place):
+        """The encoded thumbnail of a picture, made now if need be; b"" where it cannot be read."""
+        found = self._ready(place)
+        return self._make(place) if found is None else found
+
+    def get_many(self, places, seconds):
+        """Encoded thumbnails; None for each that could not be made within so many seconds."""
+        found = {place: self._ready(place) for place in places}
+        futures = {place: self._makers.submit(self.get, place) for place, encoded in found.items() if encoded is None}
+        concurrent.futures.wait(futures.values(), seconds)
+        for place, future in futures.items():
+            found[place] = future.result() if future.done() and not future.cancelled() else None
+            future.cancel()
+        return [found[place] for place in places]
+
+    def forget(self, ids):
+        """Pictures that changed are made anew."""
+        with self._lock:
+            for id in ids:
+                slot = self._slots.pop(id, None)
+                if slot is not None:
+                    self._packed[slot] = None
+                self._fresh.pop(id, None)
+
+    def fill(self, advance=lambda count: None, is_stopped=lambda: False):
+        """Makes all that are missing and packs them. Raises StorageError."""
+        missing = [place for place, id in enumerate(self._ids) if id not in self._slots]
+        for number, start in enumerate(range(0, len(missing), SHEET), 1):
+            if is_stopped():
+                return
+            places = missing[start : start + SHEET]
+            thumbnails = []
+            for thumbnail in self._fillers.map(self.get, places):
+                thumbnails.append(thumbnail)
+                advance(1)
+            self._pack([self._ids[place] for place in places], thumbnails, is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
+        self._list()
+
+    def _ready(self, place):
+        id = self._ids[place]
+        if id in self._fresh:
+            return self._fresh[id]
+        slot = self._slots.get(id)
+        return None if slot is None else self._read(slot)
+
+    def _make(self, place):
+        jpeg = thumbnail_jpeg(self._path_of(place), THUMBNAIL_PX)
+        encoded = smaller_encoding(jpeg) if jpeg else b""
+        self._fresh[self._ids[place]] = encoded
+        return encoded
+
+    def _pack(self, ids, thumbnails, is_listed):
+        with self._lock:
+            padding = -len(self._packed) % SHEET  # what a short last sheet of an earlier time leaves
+            number = (len(self._packed) + padding) // SHEET
+            write_sheet(sheet_path(self._folder, number), thumbnails)
+            first = number * SHEET
+            self._packed += [None] * padding + ids
+            self._slots.update(zip(ids, range(first, first + len(ids)), strict=True))
+            for id in ids:
+                self._fresh.pop(id, None)
+        if is_listed:
+            self._list()
+
+    def _list(self):
+        with self._lock:
+            write_json(self._folder / _INDEX, {"thumbnail_px": THUMBNAIL_PX, "ids": self._packed})
+
+    def _read(self, slot):
+        number, place = divmod(slot, SHEET)
+        if number not in self._sheets:
+            self._sheets[number] = np.memmap(sheet_path(self._folder, number), np.uint8, "r")
+        return thumbnail_of(self._sheets[number], place)
+
+
+def sheet_path(folder, number):
+    """Where a sheet lies."""
+    return Path(folder) / f"sheet-{number:05d}.bin"
+
+
+def write_sheet(path, thumbnails):
+    """Writes encoded thumbnails as a sheet, atomically. Raises StorageError."""
+    offsets = np.cumsum([0, *map(len, thumbnails)])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(np.array([len(thumbnails), *offsets], "<u4").tobytes() + b"".join(thumbnails))
+
+
+def thumbnail_of(sheet, place):
+    """The encoded thumbnail at a place of a sheet, uint8 [bytes]."""
+    count = int(sheet[:4].view("<u4")[0])
+    start, end = sheet[4 + 4 * place : 12 + 4 * place].view("<u4").tolist()
+    body = 8 + 4 * count
+    return sheet[body + start : body + end].tobytes()
+
+
+def smaller_encoding(jpeg):
+    """A JPEG as it is, or as a WebP where that is smaller."""
+    import PIL.Image
+
+    buffer = io.BytesIO()
+    with PIL.Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        image.save(buffer, "WEBP", quality=80, method=2)
+    return min(jpeg, buffer.getvalue(), key=len)
+
+
+def _packed_ids(folder):
+    """The ids in the order of the sheets; those of a sheet that is missing are None."""
+    try:
+        ids = read_json(folder / _INDEX)["ids"]
+    except (RunError, KeyError, TypeError):
+        return []
+    there = {path.name for path in folder.glob("sheet-*.bin")}
+    return [id if sheet_path(folder, slot // SHEET).name in there else None for slot, id in enumerate(ids)]
