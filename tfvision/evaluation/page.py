@@ -29,6 +29,12 @@ def figure(svg, caption, description):
     return f'<figure><img src="{source}" alt="{description}"><figcaption>{escape(caption)}</figcaption></figure>'
 
 
+def captioned_photo(jpeg, caption, attributes=""):
+    """A square of a `photos` grid with a caption of HTML below it; jpeg: None = a note that it cannot be read."""
+    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="">' if jpeg else '<div class="nophoto">cannot be read</div>'
+    return f'<div{attributes}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
+
+
 def inline(data, media_type):
     """Bytes as an address that holds them."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

@@ -4,7 +4,7 @@ import os
 from html import escape
 
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.evaluation.page import compose, inline, paragraph, section
+from tfvision.evaluation.page import captioned_photo, compose, paragraph, section
 from tfvision.index.querying import OWN_FIELDS, likelihood_text
 from tfvision.runs import write_text
 
@@ -50,7 +50,4 @@ def _caption(place, hit):
 
 
 def _picture(path, caption, is_query=False):
-    jpeg = thumbnail_jpeg(path, THUMBNAIL_PX)
-    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="">' if jpeg else '<div class="nophoto">cannot be read</div>'
-    kind = ' class="reference" style="grid-column: 1; margin: 0"' if is_query else ""
-    return f'<div{kind}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
+    return captioned_photo(thumbnail_jpeg(path, THUMBNAIL_PX), caption, ' class="reference" style="grid-column: 1; margin: 0"' if is_query else "")

@@ -8,7 +8,7 @@ import numpy as np
 from tfvision.apps.tattoo.detector_sources import OTHER, TATTOO
 from tfvision.data.decoding import read_pixels
 from tfvision.errors import DataError
-from tfvision.evaluation.page import compose, inline, paragraph, section, table
+from tfvision.evaluation.page import captioned_photo, compose, paragraph, section, table
 from tfvision.runs import write_text
 
 _THUMBNAIL_PX = 220
@@ -86,9 +86,8 @@ def _figures(photos, wrong, heading):
         return ""
     cells = []
     for one in wrong:
-        source = _thumbnail(photos.manifest.records[one["row"]])
-        picture = f'<img src="{inline(source, "image/jpeg")}" alt="{escape(one["image"])}">' if source else '<span class="nophoto">cannot be read</span>'
-        cells.append(f'<div>{picture}<small style="overflow-wrap:anywhere">{escape(one["image"])}, score {one["score"]:.2f}</small></div>')
+        jpeg = _thumbnail(photos.manifest.records[one["row"]])
+        cells.append(captioned_photo(jpeg, f"{escape(one['image'])}, score {one['score']:.2f}"))
     return f'<p class="text">{escape(heading)}: {len(wrong)}</p><div class="photos">{"".join(cells)}</div>'
 
 

@@ -76,7 +76,7 @@ def small():
         margin=0.2,
         batch_size=32,
         photos_per_subject=4,
-        stages=((600, 1e-4),),
+        stages=((300, 1e-4),),
         schedule="cosine",
         warmup_steps=20,
         optimizer="adam",

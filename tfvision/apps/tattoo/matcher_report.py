@@ -7,7 +7,7 @@ import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation.identification import cmc_curve, open_set_points
-from tfvision.evaluation.page import compose, figure, inline, paragraph, section, table
+from tfvision.evaluation.page import captioned_photo, compose, figure, paragraph, section, table
 from tfvision.evaluation.plots import draw_cmc, draw_det, draw_likelihood, draw_scores
 from tfvision.evaluation.verification import det_curve
 from tfvision.runs import write_text
@@ -136,9 +136,7 @@ def _matches(heading, text, chosen, trial, judged):
 
 
 def _picture(record, caption):
-    jpeg = thumbnail_jpeg(record.path)
-    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="">' if jpeg else '<div class="nophoto">cannot be read</div>'
-    return f"<div>{photo}<small>{escape(caption)}</small></div>"
+    return captioned_photo(thumbnail_jpeg(record.path), escape(caption))
 
 
 def _facts(result):
