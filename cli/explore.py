@@ -31,7 +31,8 @@ def explore(places, port, no_browser, models, layers, state, export_folder):
         from tfvision.apps.explorer.export import export_site
 
         result = export_site(what, export_folder, say)
-        return click.echo(f"site      {result['site']}  ({result['pictures']} pictures, {result['megabytes']:.0f} MB); serve it, say, by `python3 -m http.server -d {export_folder}`")
+        click.echo(f"site      {result['site']}  ({result['pictures']} pictures, {result['megabytes']:.0f} MB)")
+        return click.echo(f"next      python3 -m http.server -d {export_folder}")
     from tfvision.apps.explorer.server import explore as serve
 
     serve(what, say, port, not no_browser)

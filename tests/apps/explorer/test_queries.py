@@ -11,6 +11,13 @@ def test_a_picture_is_not_among_its_own_hits(session, layer):
     assert np.isnan(query.scores[0]) and query.hits(2)[0] == 1 and query.key == "id:reds/red 1.png"
 
 
+def test_a_shortlist_is_remembered_and_grows(session, layer, monkeypatch):
+    expected = session.queries.open("0", layer).hits(4).tolist()
+    assert session.queries.shortlist("0", layer, 2) == expected[:2] and session.queries.shortlist("0", layer, 4) == expected
+    monkeypatch.setattr(layer, "similarities", None)
+    assert session.queries.shortlist("0", layer, 3) == expected[:3]
+
+
 def test_a_groups_score_is_the_mean_similarity_to_its_members(session, layer):
     query = session.queries.open("g:colour=reds", layer)
     vectors = layer.gallery.row_vectors

@@ -9,7 +9,7 @@ import pytest
 from tfvision.apps.explorer.places import plan
 from tfvision.apps.explorer.server import running
 
-PICTURES = 60
+PICTURES = 40
 
 
 @pytest.fixture(params=["leeds_butterfly", "imagenet_samples"])

@@ -48,6 +48,16 @@ def test_a_range_holds_its_ends_and_can_begin_with_the_least_alike():
     assert similarity.within(scores, 0.0, 0.5, 2, is_lowest_first=True)[0].tolist() == [0, 3]
 
 
+def test_percentiles_of_the_first_hits_are_those_of_all(vectors):
+    scores = np.round(vectors @ vectors[0], 1)  # many are equal
+    scores[[0, 9]] = np.nan
+    for k in (1, 10, 201):
+        hits = similarity.nearest(scores, k)
+        expected = similarity.shares_below(scores[hits], np.sort(scores[~np.isnan(scores)]))
+        np.testing.assert_allclose(similarity.shares_below_hits(scores, hits), expected)
+    assert similarity.shares_below_hits(scores, hits[:0]).shape == (0,)
+
+
 def test_percentiles_are_the_share_that_is_less_alike():
     ordered, values = np.float32([0.1, 0.2, 0.2, 0.8]), np.float32([0.0, 0.2, 0.5, 1.0])
     assert similarity.shares_below(values, ordered).tolist() == [(ordered < value).sum() / 4 for value in values] == [0, 0.25, 0.75, 1]

@@ -23,7 +23,7 @@ def neighbours(queries, layer, name, k):
         "title": query.title,
         "places": places.tolist(),
         "scores": _rounded(scores),
-        "percentiles": _rounded(100 * similarity.shares_below(scores, layer.ordered(name, query.scores)), 3),
+        "percentiles": _rounded(100 * similarity.shares_below_hits(query.scores, places), 3),
         "above_random": _rounded(100 * similarity.shares_below(scores, layer.random_pairs()), 3),
     }
 
@@ -95,7 +95,8 @@ def verdict(collection, queries, notes, question):
     together = [[pooled([row["layers"][number][place] for row in rows])._asdict() for place in range(len(KS))] for number in range(len(collection.layers))]
     for row in rows:
         row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
-    return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": [layer.name for layer in collection.layers], "queries": rows, "pooled": together}
+    layers = [layer.name for layer in collection.layers]
+    return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together}
 
 
 def near_duplicates(table, least):
@@ -128,7 +129,8 @@ def hubs(table, limit):
 def suspect_labels(table, pictures, column, limit):
     """{"places", "given", "suggested", "scores"}: pictures whose neighbours agree on another label, the surest first."""
     if column not in pictures.columns:
-        raise DataError(f"there is no column {column!r:.60}" + (f": take one of {', '.join(pictures.columns)}" if pictures.columns else ": the pictures have no labels"))
+        known = f"take one of {', '.join(pictures.columns)}" if pictures.columns else "the pictures have no labels"
+        raise DataError(f"there is no column {column!r:.60}: {known}")
     values, codes = pictures.columns[column]
     places, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
     given = [values[code] for code in codes[places]]
@@ -138,7 +140,7 @@ def suspect_labels(table, pictures, column, limit):
 def _by_layer(collection, queries, name, marks):
     found = []
     for layer in collection.layers:
-        hits = queries.open(name, layer).hits(max(KS)).tolist()
+        hits = queries.shortlist(name, layer, max(KS))
         found.append([precision_at(hits, marks, k) for k in KS])
     return found
 

@@ -1,7 +1,6 @@
 """A collection as the page sees it: pictures in a fixed order, and one or more layers of vectors over them."""
 
 import functools
-import os
 import threading
 import zlib
 
@@ -90,6 +89,7 @@ class Layer:
                 row_of[places[id]] = row
         self.gallery, self.row_of = gallery, row_of
         self._known, self._ordered, self._pairs = {}, {}, None
+        self.shortlists = {}  # {query's name: places of its first hits}: small, and asked for again after every mark
 
     @property
     def dimension(self):
@@ -177,7 +177,3 @@ class Collection:
         if not 0 <= number < len(self.layers):
             raise DataError("there are no vectors yet: the pictures are still being indexed" if not self.layers else f"there is no layer {number}")
         return self.layers[number]
-
-    def missing_files(self):
-        """Places of pictures whose file is gone."""
-        return [place for place in range(len(self.pictures)) if not os.path.exists(self.pictures.path(place))]

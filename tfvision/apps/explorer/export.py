@@ -41,7 +41,7 @@ def export_site(plan, folder, say=lambda line: None):
     session.index()
     count = len(session.collection.pictures)
     if count > MOST_PICTURES:
-        raise DataError(f"a static site holds {MOST_PICTURES:,} pictures at most, {plan.name} has {count:,}: open it by `tfvision explore`, or export a selection's manifest")
+        raise DataError(f"a static site holds {MOST_PICTURES:,} pictures at most, {plan.name} has {count:,}: export a selection's manifest, and that as a site")
     if target.exists():
         target.rmdir()
     with atomic_folder(target) as site:
@@ -57,6 +57,7 @@ def _write_page(site):
     (site / "static" / "plotly.min.js").write_bytes(plotly_script())
     page = (site / "static" / "index.html").read_text(encoding="utf-8")
     page = page.replace('data-source="server"', 'data-source="static"')
+    page = page.replace('href="static/source.js"', 'href="static/static_source.js"')
     page = page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">')
     (site / "index.html").write_text(page, encoding="utf-8")
     (site / "static" / "index.html").unlink()
@@ -88,7 +89,8 @@ def _write_numbers(site, session):
         (data / f"codes-{number}.bin").write_bytes(np.ascontiguousarray(codes, "<i4").tobytes())
     notes, places = session.notes.read(), pictures.places
     tags = {tag: [places[id] for id in ids if id in places] for tag, ids in notes["tags"].items()}
-    write_json(data / "notes.json", {"tags": tags, "verdicts": {question: answers.verdict(collection, session.queries, notes, question) for question in notes["questions"]}, "marks": _marks(session, notes)})
+    conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
+    write_json(data / "notes.json", {"tags": tags, "marks": _marks(session, notes), "conclusions": conclusions})
     for number, layer in enumerate(collection.layers):
         (data / f"vectors-{number}.bin").write_bytes(packed_vectors(layer))
         (data / f"map-{number}-pca.bin").write_bytes(session.tables.map(layer, "pca").astype("<f4").tobytes())

@@ -51,7 +51,8 @@ def plan(places, models=(), layers=(), state=None):
     home = Path(state) if state else _home(source)
     recipes = [FeatureRecipe(model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
     galleries = tuple((_recipe_name(recipe), home / "galleries" / _slug(recipe), recipe) for recipe in recipes)
-    return Plan(source.resolve().stem if source.suffix.lower() == ".csv" else source.resolve().name, str(source), galleries, home / "explorer")
+    name = source.resolve().stem if source.suffix.lower() == ".csv" else source.resolve().name
+    return Plan(name, str(source), galleries, home / "explorer")
 
 
 def _galleries_plan(folders, state):
@@ -59,7 +60,8 @@ def _galleries_plan(folders, state):
     for folder in folders:
         with Gallery.open(folder) as gallery:
             recipe = gallery.facts.get("recipe", {})
-        names.append(_recipe_name(FeatureRecipe(model=str(recipe["model"]), layers=tuple(recipe.get("layers", ())))) if recipe.get("model") else folder.resolve().name)
+        named = FeatureRecipe(model=str(recipe.get("model", "")), layers=tuple(recipe.get("layers", ())))
+        names.append(_recipe_name(named) if named.model else folder.resolve().name)
     if len(set(names)) < len(names):
         names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):

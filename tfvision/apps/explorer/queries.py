@@ -59,6 +59,12 @@ class Queries:
         title, key, vector, own = self._parts(name, layer)
         return Query(name, title, key, layer.similarities(name, vector, own))
 
+    def shortlist(self, name, layer, k):
+        """Places of a query's first k hits, a list; remembered. Raises as `open`."""
+        if layer.shortlists.get(name, (0,))[0] < k:
+            layer.shortlists[name] = k, self.open(name, layer).hits(k).tolist()
+        return layer.shortlists[name][1][:k]
+
     def titles(self, name):
         """(title, key) of a name, without any vector. Raises DataError."""
         return self._parts(name, None)[:2]

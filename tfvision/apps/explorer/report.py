@@ -16,7 +16,8 @@ def verdict_report(session, found):
       found: answers.verdict.
     """
     title = f"Do deep features retrieve {found['question']}?"
-    facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {len(found['queries'])} queries judged; layers: {', '.join(found['layers'])}."
+    judged, layers = len(found["queries"]), ", ".join(found["layers"])
+    facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
     answer = f'<p class="headline">{escape(found["conclusion"] or "No verdict was written.")}</p>'
     together = section("All queries together", _pooled(found) + paragraph(_HOW, "note"))
     return compose(title, [answer, paragraph(facts), together, *(_query(session, found, row) for row in found["queries"])])

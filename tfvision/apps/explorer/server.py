@@ -135,8 +135,8 @@ def _is_from_here(request):
 def _with_headers(send):
     async def send_with_headers(message):
         if message["type"] == "http.response.start":
-            known = {name.lower() for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *((name.lower().encode(), value.encode()) for name, value in _HEADERS.items() if name.lower().encode() not in known)]
+            known, more = {name.lower() for name, _ in message["headers"]}, ((name.lower().encode(), value.encode()) for name, value in _HEADERS.items())
+            message["headers"] = [*message["headers"], *((name, value) for name, value in more if name not in known)]
         await send(message)
 
     return send_with_headers

@@ -48,6 +48,13 @@ class Session:
             threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         return self
 
+    def index(self):
+        """Indexes what is missing, and looks for changes. Raises what building a gallery raises."""
+        missing = [one for one in self.plan.galleries if one[2] is not None and not _is_complete(one[1])]
+        for name, folder, recipe in missing:
+            self._build(name, folder, recipe)
+        self._look_for_changes()
+
     def stop(self):
         """The background's work ends soon; what is finished is kept."""
         self._is_stopped.set()
@@ -95,20 +102,14 @@ class Session:
         self.queries = Queries(collection, plan.state / "queries")
         self.collection = collection
 
-    def index(self):
-        """Indexes what is missing, and looks for changes. Raises what building a gallery raises."""
-        missing = [one for one in self.plan.galleries if one[2] is not None and not _is_complete(one[1])]
-        for name, folder, recipe in missing:
-            self._build(name, folder, recipe)
-        self._look_for_changes()
-
     def _build(self, name, folder, recipe):
-        from tfvision.data.pipeline import BrokenPhotos
+        self.indexing = {"layer": name, "done": 0, "total": len(self.collection.pictures), "stage": "the network is being opened"}
+        from tfvision.data.pipeline import BrokenPhotos  # TensorFlow: seconds
         from tfvision.index.making import Progress, build_gallery
         from tfvision.progress import progress_bar
 
-        self.indexing = {"layer": name, "done": 0, "total": len(self.collection.pictures), "stage": "the network is being opened"}
-        broken = self.broken = BrokenPhotos()
+        known, broken = self.broken, BrokenPhotos()
+        self.broken = broken
         bars, looked = [], [time.monotonic()]
 
         def begin(total):
@@ -132,7 +133,8 @@ class Session:
             for bar in bars:
                 bar.close()
             self.indexing = None
-        write_json(self.plan.state / _BROKEN, dict(broken))
+        self.broken = {**known, **broken}
+        write_json(self.plan.state / _BROKEN, self.broken)
         for reason in broken.values():
             self._say(f"broken    {reason}")
 

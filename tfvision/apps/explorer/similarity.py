@@ -54,6 +54,15 @@ def within(scores, low, high, limit, is_lowest_first=False):
     return found[order][:limit], len(found)
 
 
+def shares_below_hits(scores, hits):
+    """For each of the first hits the share of all known scores that is lower, 0 to 1, without sorting them all."""
+    if not len(hits):
+        return np.zeros(0)
+    rivals = np.sort(scores[scores >= scores[hits[-1]]])  # NaN is not among them
+    known = len(scores) - np.count_nonzero(np.isnan(scores))
+    return (known - len(rivals) + np.searchsorted(rivals, scores[hits], side="left")) / known
+
+
 def shares_below(values, ordered):
     """For each value the share of `ordered` (ascending) that is lower, 0 to 1: its percentile / 100."""
     return np.searchsorted(ordered, values, side="left") / max(1, len(ordered))

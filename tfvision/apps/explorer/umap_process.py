@@ -25,11 +25,9 @@ def main(path):
     indices = np.concatenate([own, np.where(neighbours < 0, own, neighbours)], axis=1)
     distances = np.concatenate([np.zeros_like(own, float), np.maximum(0, 1 - np.where(np.isfinite(scores), scores, -1))], axis=1).astype(np.float32)
     _tell(0.1, "UMAP begins")
-    reducer = umap.UMAP(
-        n_neighbors=indices.shape[1], min_dist=0.1, init=start, random_state=0, n_jobs=1, metric="euclidean",
-        precomputed_knn=(indices, distances, None), force_approximation_algorithm=True, tqdm_kwds={"file": _Epochs(), "bar_format": "{n}/{total}\n"}, verbose=False,
-    )  # fmt: skip
-    reducer.verbose = False
+    settings = {"n_neighbors": indices.shape[1], "metric": "euclidean", "init": start, "random_state": 0, "n_jobs": 1}
+    epochs = {"tqdm_kwds": {"file": _Epochs(), "bar_format": "{n}/{total}\n", "disable": False}}
+    reducer = umap.UMAP(**settings, precomputed_knn=(indices, distances, None), force_approximation_algorithm=True, **epochs)
     plane = reducer.fit_transform(start)
     with atomic_path(Path(path).with_suffix(".result.npy")) as temporary, open(temporary, "wb") as file:
         np.save(file, np.asarray(plane, np.float32))

@@ -139,9 +139,7 @@ export class StaticSource {
   // Notes: as they were exported, then changed in this browser.
   async notes() {
     if (!this.kept) {
-      const given = await json("notes.json"), own = this.stored();
-      const conclusions = Object.fromEntries(Object.entries(given.verdicts).map(([x, verdict]) => [x, verdict.conclusion]));
-      this.kept = own || { version: 0, tags: given.tags, marks: given.marks, conclusions };
+      this.kept = this.stored() || { version: 0, ...(await json("notes.json")) };
     }
     return structuredClone(this.kept);
   }

@@ -106,6 +106,7 @@ export class View {
   async drawTable() {
     if (!this.x) return this.table.replaceChildren(this.questions());
     const mine = (this.tableToken = (this.tableToken || 0) + 1);
+    if (!this.table.children.length) this.table.replaceChildren(h("p", { class: "soft" }, "Precision is being computed."));
     const found = await this.app.source.verdict(this.x);
     if (mine !== this.tableToken) return;
     const current = found.queries.find(query => query.name === this.q);
