@@ -3,7 +3,24 @@
 from tfvision.errors import RecipeError
 from tfvision.features.embedder_run import EmbedderRecipe
 
-_NO_CHANGES = {"area": (1.0, 1.0), "aspect": (1.0, 1.0), "is_aspect_relative": True, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+_SIAMESE = {  # of both of the paper's recipes
+    "weights": "none",
+    "tap": "ip2",
+    "is_normalised": False,
+    "optimizer": "sgd",
+    "bias_rate": 2.0,
+    "weight_decay": 0.0,
+    "precision": "float32",
+    "area": (1.0, 1.0),
+    "aspect": (1.0, 1.0),
+    "is_aspect_relative": True,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "saturation": 0.0,
+    "hue": 0.0,
+    "flip": True,
+    "vertical_flip": True,
+}
 
 
 def contrastive():
@@ -15,21 +32,12 @@ def contrastive():
     return EmbedderRecipe(
         name="contrastive",
         network="siamese",
-        weights="none",
-        tap="ip2",
         loss_tap="feat",
-        is_normalised=False,
         loss="contrastive",
         margin=1.0,
         batch_size=128,  # 64 pairs
         stages=((20000, 1e-4), (20000, 1e-5), (20000, 1e-6), (10000, 1e-7)),
-        optimizer="sgd",
-        bias_rate=2.0,
-        weight_decay=0.0,
-        precision="float32",
-        flip=True,
-        vertical_flip=True,
-        **_NO_CHANGES,
+        **_SIAMESE,
     )
 
 
@@ -42,20 +50,11 @@ def triplet():
     return EmbedderRecipe(
         name="triplet",
         network="siamese_triplet",
-        weights="none",
-        tap="ip2",
-        is_normalised=False,
         loss="triplet",
         margin=0.005,
         batch_size=192,  # 64 triplets
         stages=((10000, 2e-4), (10000, 2e-5), (10000, 2e-6), (10000, 2e-7)),
-        optimizer="sgd",
-        bias_rate=2.0,
-        weight_decay=0.0,
-        precision="float32",
-        flip=True,
-        vertical_flip=True,
-        **_NO_CHANGES,
+        **_SIAMESE,
     )
 
 
