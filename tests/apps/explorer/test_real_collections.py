@@ -43,12 +43,12 @@ def test_a_folder_is_looked_at_while_it_is_indexed_and_every_act_works(collectio
         page.wait_for_function("() => document.querySelectorAll('#layers option').length === 2")
         page.get_by_text("1 picture could not be read").wait_for()
         waits = {
-            "browse": ".wall", "map": ".map-legend div", "near?q=7&side=1": ".columns section + section .wall", "distribution?q=7": ".barlayer path",
+            "browse": ".wall", "map": "canvas", "near?q=7&side=1": ".columns section + section .wall", "distribution?q=7": ".barlayer path",
             "compare?q=7&q=30": ".matrices table", "verdict?q=7&x=the same species": ".main .wall", "tidy": ".page", "tidy?kind=hubs": ".wall", "basket": ".state",
         }  # fmt: skip
         for address, selector in waits.items():
             page.evaluate("address => { location.hash = address }", f"#{address}")
-            page.wait_for_selector(f"main.view-{re.split('[?]', address)[0]} {selector}")
+            page.wait_for_selector(f"main.view-{re.split('[?]', address)[0]} {selector}", state="attached")  # a bar may have no height
             if pictures:
                 page.wait_for_timeout(1500)
                 page.screenshot(path=os.path.join(pictures, f"{collection.parent.name}-{re.sub('[^a-z0-9]+', '-', address)}.png"))
