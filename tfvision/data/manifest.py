@@ -312,3 +312,9 @@ def _check_files(path, records):
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{path} names {missing[0]}{more}, which does not exist: correct the lines or remove them")
+
+
+def read_trained_photos(path, split="train"):
+    """Of a run's photos.csv, what tells the photos of a split (None = all): {(file name, bytes)}, as Record.identity."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return {(os.path.basename(row["image"]), int(row["bytes"])) for row in csv.DictReader(file) if split in (None, row["split"])}

@@ -29,9 +29,9 @@ def figure(svg, caption, description):
     return f'<figure><img src="{source}" alt="{description}"><figcaption>{escape(caption)}</figcaption></figure>'
 
 
-def captioned_photo(jpeg, caption, attributes=""):
+def captioned_photo(jpeg, caption, attributes="", description=""):
     """A square of a `photos` grid with a caption of HTML below it; jpeg: None = a note that it cannot be read."""
-    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="">' if jpeg else '<div class="nophoto">cannot be read</div>'
+    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="{escape(description)}">' if jpeg else '<div class="nophoto">cannot be read</div>'
     return f'<div{attributes}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
 
 

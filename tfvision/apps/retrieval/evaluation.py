@@ -1,8 +1,6 @@
 """Evaluating a retriever: a protocol's score of every index, on photos that it was not trained on."""
 
-import csv
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import numpy as np
 from tfvision.apps.retrieval.indices import index_vectors, read_taps, tap_extractor
 from tfvision.apps.retrieval.report import write_report
 from tfvision.apps.retrieval.sources import read_trial
+from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
@@ -67,7 +66,7 @@ def asked_trial(run, source, protocol, queries="boxes", ranks=None):
     Raises:
       DataError: no query is left.
     """
-    trial, trained = read_trial(source, protocol, ranks or run.facts["ranks"], queries), _trained_photos(run)
+    trial, trained = read_trial(source, protocol, ranks or run.facts["ranks"], queries), read_trained_photos(run.photos_path)
     is_trained = [trial.queries.records[question.query].identity in trained for question in trial.questions]
     if run.recipe.protocol_split == "paper":
         return trial, sum(is_trained), 0
@@ -111,11 +110,6 @@ def score_of(judged, recipe):
         "intervals": {name: one["interval"] for name, one in judged.items()},
         **({"recall": {name: one["recall"] for name, one in judged.items()}} if "recall" in judged[recipe.index] else {}),
     }
-
-
-def _trained_photos(run):
-    with open(run.photos_path, newline="", encoding="utf-8") as file:
-        return {(os.path.basename(row["image"]), int(row["bytes"])) for row in csv.DictReader(file) if row["split"] == "train"}
 
 
 def _readable(trial, gallery, queries):

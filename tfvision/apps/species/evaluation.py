@@ -1,13 +1,11 @@
 """Evaluating a species model: calibration after training, and reports on any labelled photos."""
 
-import csv
-import os
 from pathlib import Path
 
 import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.data.manifest import read_source
+from tfvision.data.manifest import read_source, read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.splits import halve
 from tfvision.errors import DataError
@@ -188,7 +186,7 @@ def _unseen_photos(run, manifest, within):
             left_out[reason] = int((is_out & is_kept).sum())
             is_kept &= ~is_out
 
-    trained = _trained_photos(run)
+    trained = read_trained_photos(run.photos_path)
     is_trained = np.array([record.identity in trained for record in manifest.records])
     leave_out(is_trained, "the run was trained on them")
     labels = manifest.labels(run.taxonomy)
@@ -198,9 +196,3 @@ def _unseen_photos(run, manifest, within):
         reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
         raise DataError(f"no photo is left to evaluate on ({reasons or 'none given'})")
     return manifest.select(is_kept), left_out
-
-
-def _trained_photos(run):
-    with open(run.photos_path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {(os.path.basename(row["image"]), int(row["bytes"])) for row in rows if row["split"] == "train"}

@@ -1,7 +1,5 @@
 """The protocol `detection`: a detector's accuracy on any labelled photos."""
 
-import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ from tfvision.apps.tattoo.detector import TattooDetector
 from tfvision.apps.tattoo.detector_report import headline, write_evaluation_report
 from tfvision.apps.tattoo.detector_run import DetectorRun
 from tfvision.apps.tattoo.detector_sources import read_detection_source
+from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.detection import judge_detection
@@ -36,7 +35,7 @@ def evaluate_detector(run, source, others=None, out=None):
     """
     run = DetectorRun.open(run)
     photos = read_detection_source(source, others)
-    trained = _trained_photos(run)
+    trained = read_trained_photos(run.photos_path, split=None)
     is_new = np.array([record.identity not in trained for record in photos.manifest.records])
     if not is_new.any():
         raise DataError(f"{run.folder} was trained on every photo of {source}: evaluate on others; how well it does on unseen lists stands in its report")
@@ -85,9 +84,3 @@ def _scores(detector, photos):
             scores[rows] = found
             bar.advance(len(rows))
     return scores, np.array([record.path not in broken for record in photos.manifest.records]), broken
-
-
-def _trained_photos(run):
-    """{(file name, bytes)}."""
-    with open(run.photos_path, newline="", encoding="utf-8") as file:
-        return {(os.path.basename(row["image"]), int(row["bytes"])) for row in csv.DictReader(file)}

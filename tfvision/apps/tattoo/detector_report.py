@@ -87,7 +87,7 @@ def _figures(photos, wrong, heading):
     cells = []
     for one in wrong:
         jpeg = _thumbnail(photos.manifest.records[one["row"]])
-        cells.append(captioned_photo(jpeg, f"{escape(one['image'])}, score {one['score']:.2f}"))
+        cells.append(captioned_photo(jpeg, f"{escape(one['image'])}, score {one['score']:.2f}", description=one["image"]))
     return f'<p class="text">{escape(heading)}: {len(wrong)}</p><div class="photos">{"".join(cells)}</div>'
 
 

@@ -2,14 +2,14 @@
 
 import csv
 import dataclasses
-import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.tattoo.sources import csv_of, seeded_hash
 from tfvision.apps.tattoo.tattc import is_tattc, read_tattc_detection
-from tfvision.data.manifest import MANIFEST_NAMES, Manifest, read_csv, read_folder, read_photos
+from tfvision.data.manifest import Manifest, read_csv, read_folder, read_photos
 from tfvision.errors import DataError
 
 TATTOO, OTHER = "tattoo", "other"
@@ -72,7 +72,7 @@ class DetectionPhotos:
             if subjects < count:
                 raise DataError(f"{count} probe lists need {count} subjects with photos of {kind}, got {subjects}: ask for fewer with --set folds={max(subjects, 2)}")
         filled, places = np.zeros((count, 2)), np.zeros(len(self), int)
-        for group in sorted(members, key=lambda group: (-len(members[group]), _hash(seed, group))):
+        for group in sorted(members, key=lambda group: (-len(members[group]), seeded_hash(seed, group))):
             counts = np.bincount(is_tattoo[members[group]].astype(int), minlength=2)
             place = int(np.argmin(filled @ counts))
             filled[place] += counts
@@ -118,7 +118,7 @@ def _labelled(source):
         manifest, folds = read_tattc_detection(source)
         records = [_record(record, record.lineage[0], record.name) for record in manifest.records]
         return DetectionPhotos(Manifest(("label",), tuple(records)), tuple(map(str, folds)) if len(set(folds)) > 1 else ())
-    if path := _csv_of(source):
+    if path := csv_of(source):
         columns = _columns(path)
         manifest = read_csv(path, ("label",) if "label" in columns else None)
         return _from_csv(manifest, [record.lineage[-1] for record in manifest.records], columns)
@@ -131,7 +131,7 @@ def _labelled(source):
 
 def _all_of(source, label):
     """All photos of a source as of one kind."""
-    path = _csv_of(source)
+    path = csv_of(source)
     if path is None:
         manifest = read_photos(source)
         return DetectionPhotos(Manifest(("label",), tuple(_record(record, label, record.path) for record in manifest.records)))
@@ -177,12 +177,6 @@ def _read_lists(manifest, paths):
     return tuple(map(str, numbers))
 
 
-def _csv_of(source):
-    source = Path(source)
-    paths = [source] if source.suffix.lower() == ".csv" else [source / name for name in MANIFEST_NAMES]
-    return next((path for path in paths if path.is_file()), None)
-
-
 def _columns(path):
     """{column: [text]}; what is wrong with a CSV is said by who reads the photos."""
     columns = {}
@@ -194,7 +188,3 @@ def _columns(path):
             for name in reader.fieldnames:
                 columns[name.strip()].append(row[name])
     return columns
-
-
-def _hash(seed, group):
-    return hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()

@@ -1,9 +1,7 @@
 """Evaluating a matcher, or any network that makes features: whose tattoo is it, and how far is the answer to be trusted?"""
 
 import contextlib
-import csv
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from tfvision.apps.tattoo.matcher_report import write_report
 from tfvision.apps.tattoo.protocols import make_trial
 from tfvision.apps.tattoo.sources import read_matching_source
+from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.identification import (
@@ -205,7 +204,7 @@ def untrained(trial, run):
     Raises:
       DataError: no probe with a mate is left.
     """
-    trained = _trained_photos(run) if run else set()
+    trained = read_trained_photos(run / "photos.csv") if run and (run / "photos.csv").is_file() else set()
     if not trained:
         return trial, 0
     records = [*trial.probes.records, *trial.gallery.records]
@@ -250,14 +249,6 @@ def _of_whole_gallery(judged, rows):
 def _trained_distance(run):
     is_normalised = run is None or read_json(run / "recipe.json").get("recipe", {}).get("is_normalised", True)
     return "cosine" if is_normalised else "euclidean"
-
-
-def _trained_photos(run):
-    path = run / "photos.csv"
-    if not path.is_file():
-        return set()
-    with open(path, newline="", encoding="utf-8") as file:
-        return {(os.path.basename(row["image"]), int(row["bytes"])) for row in csv.DictReader(file) if row["split"] == "train"}
 
 
 def _report_folder(run, model, protocol):

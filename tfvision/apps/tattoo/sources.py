@@ -80,7 +80,7 @@ class MatchingPhotos:
         if len(sizes) < count:
             raise DataError(f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: ask for fewer folds")
         fold, filled = {}, [0] * count
-        for subject in sorted(sizes, key=lambda subject: _hash(seed, subject)):
+        for subject in sorted(sizes, key=lambda subject: seeded_hash(seed, subject)):
             fold[subject] = min(range(count), key=filled.__getitem__)
             filled[fold[subject]] += sizes[subject]
         return np.array([fold[subject] for subject in self.subjects], int)
@@ -116,7 +116,7 @@ def read_matching_source(source, protocol=None):
     """
     if is_tattc(source):
         return _of_tattc(read_tattc(source, protocol))
-    path = _csv_of(source)
+    path = csv_of(source)
     if path is None:
         manifest = read_source(source)
         names = tuple(_joined(record.lineage) for record in manifest.records)
@@ -189,7 +189,8 @@ def _surrounding(path, line, text):
     return (float(left), float(top), float(right - left), float(bottom - top)) if right > left and bottom > top else _NO_BOX
 
 
-def _csv_of(source):
+def csv_of(source):
+    """The CSV that a source is read by, a Path; None where it has none."""
     source = Path(source)
     paths = [source] if source.suffix.lower() == ".csv" else [source / name for name in MANIFEST_NAMES]
     return next((path for path in paths if path.is_file()), None)
@@ -211,8 +212,9 @@ def _joined(lineage):
 
 
 def _number(subject, seed=0):
-    return int.from_bytes(_hash(seed, subject), "big")
+    return int.from_bytes(seeded_hash(seed, subject), "big")
 
 
-def _hash(seed, subject):
+def seeded_hash(seed, subject):
+    """Bytes by which subjects are dealt out to folds."""
     return hashlib.blake2b(f"{seed}:{subject}".encode(), digest_size=8).digest()
