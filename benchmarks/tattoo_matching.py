@@ -25,9 +25,10 @@ from scipy import stats
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-PLAIN = "plain"
+PLAIN, PLAIN_SAME_SIZE, PLAIN_TURNED = "plain", "plain-same-size", "plain-turned"
 RANKS = (1, 5, 10)
 _MOST_RATE = 100
+_NO_RATE = 1e-12  # one step at it leaves every weight of a float32 network as it was
 
 
 def list_grocery(folder, out):
@@ -83,7 +84,7 @@ def measure_fold(name, recipe, source, fold, trial, folder):
     if path.exists():
         return json.loads(path.read_text())
     started, result = time.monotonic(), {}
-    if name.startswith(PLAIN):
+    if name in (PLAIN, PLAIN_SAME_SIZE):
         extractor, distance = open_extractor(FeatureRecipe(model=recipe.network, image_size=0 if name == PLAIN else recipe.size_px)), "cosine"
     else:
         run = folder / "run"
@@ -105,6 +106,8 @@ def recipe_of(name, settings, paper_steps):
     from tfvision.training.recipes import with_settings
 
     recipe = get_recipe("small" if name.startswith(PLAIN) else name)
+    if name == PLAIN_TURNED:
+        recipe = dataclasses.replace(recipe, stages=((1, _NO_RATE),), warmup_steps=0)
     if name in ("contrastive", "triplet") and paper_steps:
         share = sum(steps for steps, _ in recipe.stages) / paper_steps
         stages = tuple((steps / share, rate * min(share, _MOST_RATE)) for steps, rate in recipe.stages)
@@ -134,7 +137,7 @@ def table(rows):
 @click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--kind", type=click.Choice(["tattoos", "grocery", "omniglot"]), default="tattoos", show_default=True)
-@click.option("--recipes", default="plain,contrastive,triplet,small", show_default=True, help="Rows; plain-same-size: plain features at our image size.")
+@click.option("--recipes", default="plain,contrastive,triplet,small", show_default=True, help="Rows; plain-same-size: plain features at our image size; plain-turned: and the mean over four quarter turns, as ours.")
 @click.option("--folds", default=5, show_default=True)
 @click.option("--only", type=int, multiple=True, help="Measure these folds alone; repeatable.")
 @click.option("--set", "settings", multiple=True, metavar="RECIPE.KEY=VALUE", help="Change one number of a recipe; repeatable.")

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfvision.apps.tattoo.detector import ExportDetector, TattooDetector, heat_of, load_detector
+from tfvision.apps.tattoo.detector import ExportDetector, TattooDetector, load_detector
 from tfvision.apps.tattoo.detector_evaluation import evaluate_detector
 from tfvision.apps.tattoo.detector_export import detector_exportable
 from tfvision.apps.tattoo.detector_network import FEATURES, MAPS, SCORE, build_detector
@@ -17,6 +17,7 @@ from tfvision.apps.tattoo.detector_recipes import get_recipe
 from tfvision.apps.tattoo.detector_run import DetectorRun
 from tfvision.apps.tattoo.detector_svm import fit_svm, svm_scores
 from tfvision.apps.tattoo.detector_training import change_photos, train_detector
+from tfvision.data.manifest import read_photos
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.export.export import export_model
 from tfvision.training.checkpoints import read_facts
@@ -100,17 +101,31 @@ def test_the_whole_network_sees_the_centre_and_its_svm_is_the_last_layer(tiny_de
 
 
 def test_the_map_rests_on_what_the_network_sees(detector_run, detection_photos):
+    heat = TattooDetector.load(detector_run).heat(_manifest_of(detection_photos))
+    assert heat.shape == (24, 120, 120) and heat.min() >= 0 and heat.max() <= 1
+    assert not heat[:, :12].any() and not heat[:, 108:].any()
+
+
+def test_the_map_finds_the_part_that_is_a_tattoo(detector_run, detection_photos, tmp_path):
     detector = TattooDetector.load(detector_run)
-    ((_, scores, images),) = detector.score(_manifest_of(detection_photos), {})
-    heat = detector.heat(images)
-    assert heat.shape == (24, 40, 40) and heat.min() >= 0 and heat.max() <= 1
-    assert not heat[:, :4].any() and not heat[:, 36:].any()
-    np.testing.assert_array_equal(heat, heat_of(detector.whole, detector.run.recipe, tf.cast(images, tf.float32)).numpy())
+    with Image.open(detection_photos / "0.png") as tattoo, Image.open(detection_photos / "1.png") as wall:
+        for name, place in (("left", (0, 0)), ("right", (48, 0))):
+            photo = Image.new("RGB", (96, 80))
+            for other in ((0, 0), (48, 0), (0, 40), (48, 40)):
+                photo.paste(tattoo if other == place else wall, other)
+            photo.save(tmp_path / f"{name}.png")
+    left, right = detector.heat(read_photos(tmp_path))
+    assert left[:60, :60].sum() > 0.5 * left.sum() and right[:60, 60:].sum() > 0.5 * right.sum()
+
+
+def test_the_finer_network_has_the_same_layers(tiny_detector):
+    detector = build_detector(with_settings(get_recipe("small"), tiny_detector))
+    assert detector.finer.input_shape[1:3] == (120, 120) and detector.finer.output["maps"].shape[1] == 3 * detector.whole.output["maps"].shape[1]
+    assert {id(variable) for variable in detector.finer.variables} == {id(variable) for variable in detector.whole.variables}
+
 
 
 def _manifest_of(folder):
-    from tfvision.data.manifest import read_photos
-
     return read_photos(folder / "manifest.csv")
 
 

@@ -34,7 +34,7 @@ class TattooDetector:
 
     def __init__(self, run, network):
         self.run = run
-        self.whole = network.whole
+        self.network, self.whole, self.finer = network, network.whole, network.finer
         self._scores = tf.function(lambda images: self.whole(tf.cast(images, tf.float32), training=False)[SCORE][:, 0])
 
     @classmethod
@@ -56,11 +56,10 @@ class TattooDetector:
         """
         photos = [str(photo) for photo in photos]
         names, broken, done = _Names(where), BrokenPhotos(), 0
-        manifest = Manifest(("photo",), tuple(Record(photo, photo, ("",), photo) for photo in photos))
-        for rows, scores, images in self.score(manifest, broken):
-            answers = dict(zip(rows.tolist(), zip(scores, images, strict=True), strict=True))
+        for rows, scores in self.score(_manifest(photos), broken):
+            answers = dict(zip(rows.tolist(), scores, strict=True))
             for row in range(done, rows[-1] + 1) if len(rows) else ():
-                yield self._answer(photos[row], *answers[row], names) if row in answers else _error(photos[row], broken)
+                yield self._answer(photos[row], answers[row], names) if row in answers else _error(photos[row], broken)
                 done = row + 1
         for row in range(done, len(photos)):
             yield _error(photos[row], broken)
@@ -69,21 +68,21 @@ class TattooDetector:
         """Streams scores of photos, or of their boxes; broken ones are left out and recorded.
 
         Yields:
-          (photo numbers int [n], scores float32 [n], images uint8 [n, size, size, 3]), photos in order.
+          (photo numbers int [n], scores float32 [n]), photos in order.
         """
-        settings = ViewSettings((_VIEW,), self.run.recipe.size_px, is_uncropped=True)
-        for batch in evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, _BATCH, broken):
-            is_good, images = batch["weight"].numpy() > 0, batch["views"][_VIEW]
-            yield batch["index"].numpy()[is_good], self._scores(images).numpy()[is_good], images.numpy()[is_good]
+        for batch in _batches(manifest, self.run.recipe.size_px, broken):
+            is_good = batch["weight"].numpy() > 0
+            yield batch["index"].numpy()[is_good], self._scores(batch["views"][_VIEW]).numpy()[is_good]
 
-    def heat(self, images):
-        """Where in images the score rests: float32 [batch, size, size] in [0, 1]; images: uint8 [batch, size, size, 3]."""
-        return heat_of(self.whole, self.run.recipe, tf.cast(images, tf.float32)).numpy()
+    def heat(self, manifest):
+        """Where in photos the score rests: float32 [photos, side, side] in [0, 1], the side being that of the finer network."""
+        batches = _batches(manifest, self.finer.input_shape[1], BrokenPhotos())
+        return np.concatenate([heat_of(self.finer, self.run.recipe, tf.cast(batch["views"][_VIEW], tf.float32)) for batch in batches])
 
-    def _answer(self, photo, score, image, names):
+    def _answer(self, photo, score, names):
         answer = judgement(score, self.run.calibration)
         if names and answer["is_tattoo"]:
-            answer["where"] = names.write(photo, self.heat(image[None])[0])
+            answer["where"] = names.write(photo, self.heat(_manifest([photo]))[0])
         return {"image": photo, **answer}
 
 
@@ -135,14 +134,29 @@ def judgement(score, calibration):
     return {"is_tattoo": bool(score > 0), "score": round(float(score), 4), "probability": round(float(probability), 4)}
 
 
-def heat_of(whole, recipe, images):
-    """Grad-CAM of the score at the deepest tap with positions: float32 [batch, size, size], 0 beyond what the network sees."""
-    size, crop = recipe.size_px, recipe.crop_px
-    answers = functools.partial(whole, training=False)
+def heat_of(network, recipe, images):
+    """Grad-CAM of the score at the deepest tap with positions, 0 beyond what the network sees: float32 [batch, side, side].
+
+    Args:
+      network: `whole` or `finer` of a Detector.
+      images: float32 [batch, side, side, 3], as the network takes them.
+    """
+    size = network.input_shape[1]
+    crop = size * recipe.crop_px // recipe.size_px
+    answers = functools.partial(network, training=False)
     heat = grad_cam_tensor(lambda images: ((outputs := answers(images))[MAPS], outputs[SCORE]), lambda score: score[:, 0], images)
     heat = tf.clip_by_value(tf.image.resize(heat[..., None], [crop, crop], "bicubic"), 0.0, 1.0)
     margin = (size - crop) // 2
     return tf.image.pad_to_bounding_box(heat, margin, margin, size, size)[..., 0]
+
+
+def _manifest(photos):
+    return Manifest(("photo",), tuple(Record(photo, photo, ("",), photo) for photo in photos))
+
+
+def _batches(manifest, size_px, broken):
+    settings = ViewSettings((_VIEW,), size_px, is_uncropped=True)
+    return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, _BATCH, broken)
 
 
 class _Names:

@@ -80,7 +80,7 @@ def wrong_photos(photos, scores, is_read, folds=None):
 def _scores(detector, photos):
     broken, scores = BrokenPhotos(), np.zeros(len(photos), np.float32)
     with progress_bar("detecting", len(photos)) as bar:
-        for rows, found, _ in detector.score(photos.manifest, broken):
+        for rows, found in detector.score(photos.manifest, broken):
             scores[rows] = found
             bar.advance(len(rows))
     return scores, np.array([record.path not in broken for record in photos.manifest.records]), broken

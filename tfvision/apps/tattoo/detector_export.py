@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.tattoo.detector import WHERE, TattooDetector, heat_of, judgement
-from tfvision.apps.tattoo.detector_network import FEATURES, SCORE
+from tfvision.apps.tattoo.detector_network import FEATURES, SCORE, features_extractor
 from tfvision.data.graph_decoding import views_of_encoded, views_of_pixels
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.export.exportable import Exportable, Signature, tf_variables
 from tfvision.export.half import with_half_weights
 from tfvision.export.samples import sample_images, sample_pixels
+from tfvision.features.table import feature_table
 from tfvision.runs import read_json
 
 _VIEWS = ("whole",)
@@ -46,7 +47,7 @@ def detector_exportable(run, half=False):
     answers = with_half_weights(network) if half else network
     return Exportable(
         name=run.folder.name,
-        signatures=_signatures(run, whole, answers, half),
+        signatures=_signatures(detector, answers, half),
         variables=[] if half else tf_variables(whole),
         assets={"calibration.json": run.calibration_path.read_text(encoding="utf-8")},
         reference=_Reference(detector),
@@ -57,14 +58,13 @@ def detector_exportable(run, half=False):
     )
 
 
-def _signatures(run, whole, network, half):
-    size, calibration = run.recipe.size_px, run.calibration
-    spec = tf.TensorSpec([size, size, 3], tf.uint8)
-    encoded_view = functools.partial(views_of_encoded, box=tf.zeros([4]), views=_VIEWS, image_size=size, is_uncropped=True)
+def _signatures(detector, network, half):
+    run, size, calibration = detector.run, detector.run.recipe.size_px, detector.run.calibration
     pixels_view = functools.partial(views_of_pixels, views=_VIEWS, image_size=size, is_uncropped=True)
 
-    def decode(image_bytes):
-        return tf.map_fn(lambda encoded: encoded_view(encoded)[0], image_bytes, fn_output_signature=spec)
+    def decode(image_bytes, size=size):
+        view = functools.partial(views_of_encoded, box=tf.zeros([4]), views=_VIEWS, image_size=size, is_uncropped=True)
+        return tf.map_fn(lambda encoded: view(encoded)[0], image_bytes, fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8))
 
     def decide(photos):
         score = network({"photo": photos})["score"]
@@ -77,7 +77,7 @@ def _signatures(run, whole, network, half):
 
     @tf.function(input_signature=[_PIXELS])
     def tensor(pixels):
-        return decide(tf.map_fn(lambda photo: pixels_view(photo)[0], pixels, fn_output_signature=spec))
+        return decide(tf.map_fn(lambda photo: pixels_view(photo)[0], pixels, fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8)))
 
     @tf.function(input_signature=[_IMAGES])
     def embed(image_bytes):
@@ -85,7 +85,8 @@ def _signatures(run, whole, network, half):
 
     @tf.function(input_signature=[_IMAGES])
     def where(image_bytes):
-        return {"heat": heat_of(whole, run.recipe, tf.cast(decode(image_bytes), tf.float32))}
+        photos = decode(image_bytes, detector.finer.input_shape[1])
+        return {"heat": heat_of(detector.finer, run.recipe, tf.cast(photos, tf.float32))}
 
     photos, tolerance = {"image_bytes": sample_images()}, _TOLERANCES["score"][half]
     signatures = {
@@ -105,25 +106,26 @@ class _Reference:
 
     def __call__(self, signature, inputs):
         photos = inputs["image_bytes"] if "image_bytes" in inputs else [tf.io.encode_png(pixels).numpy() for pixels in inputs["pixels"]]
-        scores, images = self._seen(photos)
         if signature == WHERE:
-            return {"heat": self._detector.heat(images)}
+            return {"heat": self._with_files(photos, self._detector.heat)}
         if signature == "embed":
-            return {"embedding": self._detector.whole(tf.cast(images, tf.float32), training=False)[FEATURES].numpy()}
+            extractor = features_extractor(self._detector.network, self._detector.run.recipe)
+            return {"embedding": self._with_files(photos, lambda manifest: feature_table(manifest, extractor)[0])}
+        scores = self._with_files(photos, lambda manifest: np.concatenate([scores for _, scores in self._detector.score(manifest, BrokenPhotos())]))
         calibration = self._detector.run.calibration
         judged = [judgement(score, calibration) for score in scores]
         probability = 1 / (1 + np.exp(-(calibration["slope"] * scores.astype(np.float64) + calibration["offset"])))
         return {"score": scores, "is_tattoo": np.array([one["is_tattoo"] for one in judged]), "probability": probability.astype(np.float32)}
 
-    def _seen(self, photos):
-        """(scores float32 [n], images uint8 [n, size, size, 3])."""
+    @staticmethod
+    def _with_files(photos, answer):
+        """answer(Manifest) of encoded photos, while they are files."""
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder, str(number)) for number in range(len(photos))]
             for path, encoded in zip(paths, photos, strict=True):
                 path.write_bytes(encoded)
             manifest = Manifest(("photo",), tuple(Record(str(path), path.name, ("",), path.name) for path in paths))
-            parts = list(self._detector.score(manifest, BrokenPhotos()))
-        return np.concatenate([scores for _, scores, _ in parts]), np.concatenate([images for _, _, images in parts])
+            return answer(manifest)
 
 
 def _preprocessing(recipe):

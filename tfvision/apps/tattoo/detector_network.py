@@ -21,6 +21,7 @@ from tfvision.training.loop import precision_policy
 from tfvision.training.run import load_run_weights
 
 FEATURES, SCORE, MAPS = "features", "score", "maps"
+FINENESS = 3
 _HIDDEN = "fc6"  # drop6 of table 1 stands behind it
 _DEVIATIONS = {"fc6": 0.005, "fc7": 0.005}
 _DEVIATION = 0.01
@@ -35,12 +36,15 @@ class Detector:
       classifier: keras.Model, float32 RGB 0-255 [batch, crop, crop, 3] -> float32 logits [batch, 2] (other, tattoo).
       whole: the same of [batch, size, size, 3], whose centre it sees -> {"features": [batch, dimension], as the SVM sees them,
         "score": [batch, 1], "maps": responses of the last tap with positions}.
+      finer: the same layers for photos `FINENESS` times as large a side, where the features are means over positions and the
+        network thus takes any size; else `whole` itself.
       logits, svm: their last layers.
       loaded: one sentence on the weights that were loaded.
     """
 
     classifier: keras.Model
     whole: keras.Model
+    finer: keras.Model
     logits: keras.layers.Layer
     svm: keras.layers.Layer
     loaded: str
@@ -79,15 +83,23 @@ def build_detector(recipe, weights=None, precision="float32"):
         logits = keras.layers.Dense(2, dtype="float32", kernel_initializer=keras.initializers.RandomNormal(0, _DEVIATION, seed=recipe.seed), name="logits")
         classifier = keras.Model(crop, logits(CountedDropout(recipe.dropout, recipe.seed + 1, name="drop7")(x)), name="classifier")
 
-        image = keras.Input((recipe.size_px, recipe.size_px, 3), name="image")
-        seen = keras.layers.CenterCrop(recipe.crop_px, recipe.crop_px, name="centre")(image) if recipe.crop_px < recipe.size_px else image
-        answers = keras.Model(entrance, {MAPS: maps, "tap": tapped}, name="network")(enter(seen))
-        features = pooled(answers["tap"])
-        if recipe.is_normalised:
-            features = keras.layers.UnitNormalization(dtype="float32", name="normalised")(features)
+        layers = keras.Model(entrance, {MAPS: maps, "tap": tapped}, name="network")
         svm = keras.layers.Dense(1, dtype="float32", kernel_initializer="zeros", name="svm")
-        whole = keras.Model(image, {FEATURES: features, SCORE: svm(features), MAPS: answers[MAPS]}, name="detector")
-    return Detector(classifier, whole, logits, svm, loaded)
+
+        def whole(times):
+            network = layers if times == 1 else _of_larger_images(layers, times)
+            image = keras.Input((times * recipe.size_px, times * recipe.size_px, 3), name="image")
+            sides = (times * recipe.crop_px, times * recipe.crop_px)
+            seen = keras.layers.CenterCrop(*sides, name="centre")(image) if recipe.crop_px < recipe.size_px else image
+            answers = network(enter(seen))
+            features = pooled(answers["tap"])
+            if recipe.is_normalised:
+                features = keras.layers.UnitNormalization(dtype="float32", name="normalised")(features)
+            return keras.Model(image, {FEATURES: features, SCORE: svm(features), MAPS: answers[MAPS]}, name="detector")
+
+        asked = whole(1)
+        finer = whole(FINENESS) if len(tapped.shape) == 4 else asked
+    return Detector(classifier, asked, finer, logits, svm, loaded)
 
 
 def load_detector_network(run):
@@ -117,6 +129,12 @@ class _Pooling:
         if len(responses.shape) == 2:
             return keras.layers.Activation("linear", dtype="float32")(responses)
         return keras.layers.GlobalAveragePooling2D(dtype="float32")(responses)
+
+
+def _of_larger_images(model, times):
+    """The same layers, which must take any size, applied to images `times` as large a side."""
+    size, channels = times * model.inputs[0].shape[1], model.inputs[0].shape[-1]
+    return keras.models.clone_model(model, input_tensors=keras.Input((size, size, channels)), clone_function=lambda layer: layer)
 
 
 def _last_maps(base, network, tapped):
