@@ -124,7 +124,6 @@ def test_the_finer_network_has_the_same_layers(tiny_detector):
     assert {id(variable) for variable in detector.finer.variables} == {id(variable) for variable in detector.whole.variables}
 
 
-
 def _manifest_of(folder):
     return read_photos(folder / "manifest.csv")
 
