@@ -31,7 +31,7 @@ from PIL import Image
 from tfvision.apps.tattoo.detector import TattooDetector
 from tfvision.apps.tattoo.detector_training import train_detector
 from tfvision.cli.main import key_values
-from tfvision.data.manifest import read_photos
+from tfvision.data.manifest import read_csv, read_photos
 from tfvision.evaluation.detection import judge_detection
 
 KINDS = ("non_tattoo", "tattoo", "overall")
@@ -100,7 +100,7 @@ def point(originals, folder, source, recipe, settings, run):
     chosen = [row for row in originals if row["subject"] in asked]
     photos = write_whole_photos(chosen, folder, run.with_name(f"{run.name}-asked.csv"))
     found = []
-    for row, heat in zip(chosen, TattooDetector.load(run).heat(read_photos(photos)), strict=True):
+    for row, heat in zip(chosen, TattooDetector.load(run).heat(read_csv(photos, ("subject",))), strict=True):
         inside = boxes_mask(row, folder, heat.shape)
         if 0 < inside.mean() < _MOST_AREA and heat.any():
             found.append((inside[np.unravel_index(heat.argmax(), heat.shape)], heat[inside].sum() / heat.sum(), inside.mean()))

@@ -1,15 +1,14 @@
 """SOURCE as detection reads it: which photos show a tattoo, whose they are, and the probe lists that they are judged by."""
 
-import csv
 import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 
-from tfvision.apps.tattoo.sources import csv_of, seeded_hash
+from tfvision.apps.tattoo.sources import columns_of, csv_of, seeded_hash
 from tfvision.apps.tattoo.tattc import is_tattc, read_tattc_detection
-from tfvision.data.manifest import Manifest, read_csv, read_folder, read_photos
+from tfvision.data.manifest import RESERVED_COLUMNS, Manifest, read_csv, read_folder, read_photos
 from tfvision.errors import DataError
 
 TATTOO, OTHER = "tattoo", "other"
@@ -119,7 +118,9 @@ def _labelled(source):
         records = [_record(record, record.lineage[0], record.name) for record in manifest.records]
         return DetectionPhotos(Manifest(("label",), tuple(records)), tuple(map(str, folds)) if len(set(folds)) > 1 else ())
     if path := csv_of(source):
-        columns = _columns(path)
+        columns = columns_of(path)
+        if columns.keys() <= RESERVED_COLUMNS:
+            raise DataError(f"{path} does not say which photos are tattoos: add a column `label` (tattoo, or anything else), or give the others with --non-tattoos DIR")
         manifest = read_csv(path, ("label",) if "label" in columns else None)
         return _from_csv(manifest, [record.lineage[-1] for record in manifest.records], columns)
     if not Path(source).is_dir():
@@ -135,7 +136,7 @@ def _all_of(source, label):
     if path is None:
         manifest = read_photos(source)
         return DetectionPhotos(Manifest(("label",), tuple(_record(record, label, record.path) for record in manifest.records)))
-    columns = _columns(path)
+    columns = columns_of(path)
     if "label" in columns and len({_is_tattoo(text) for text in columns["label"]}) > 1:
         raise DataError(f"{path} labels its photos itself: leave --non-tattoos out, or give the tattoos alone")
     manifest = read_csv(path, ("image",) if "image" in columns else ("file",))  # its own labels are of no interest
@@ -175,16 +176,3 @@ def _read_lists(manifest, paths):
     if None in numbers:
         raise DataError(f"{manifest.records[numbers.index(None)].name} is in no probe list, as are {numbers.count(None) - 1} other photos: complete the lists")
     return tuple(map(str, numbers))
-
-
-def _columns(path):
-    """{column: [text]}; what is wrong with a CSV is said by who reads the photos."""
-    columns = {}
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        for name in reader.fieldnames or ():
-            columns[name.strip()] = []
-        for row in reader:
-            for name in reader.fieldnames:
-                columns[name.strip()].append(row[name])
-    return columns

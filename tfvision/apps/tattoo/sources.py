@@ -17,6 +17,7 @@ GALLERY, PROBE = "gallery", "probe"
 _ROLES = {"gallery": GALLERY, "reference": GALLERY, "probe": PROBE, "query": PROBE, "": GALLERY}
 _CORNERS_SUFFIX = "x1y1x2y2"  # of a column with a JSON list of boxes by their corners
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
+_HOW = ": --folds {0} of an evaluation, --set folds={0} of a training"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ class MatchingPhotos:
             return self._given(count)
         sizes = collections.Counter(self.subjects)
         if len(sizes) < count:
-            raise DataError(f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: ask for fewer folds")
+            raise DataError(f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}")
         fold, filled = {}, [0] * count
         for subject in sorted(sizes, key=lambda subject: seeded_hash(seed, subject)):
             fold[subject] = min(range(count), key=filled.__getitem__)
@@ -93,7 +94,7 @@ class MatchingPhotos:
                 raise DataError(f"subject {subject!r} is in the folds {folds[subject]} and {fold}: photos of one subject belong to one fold")
         names = sorted(set(folds.values()))
         if len(names) != count:
-            raise DataError(f"the source has {len(names)} folds, {count} were asked for: ask for {len(names)}")
+            raise DataError(f"the source's column of folds names {len(names)}, {count} were asked for: ask for as many{_HOW.format(len(names))}")
         return np.array([names.index(folds[s]) if s in folds else _number(s) % count for s in self.subjects], int)
 
 
@@ -125,13 +126,13 @@ def read_matching_source(source, protocol=None):
 
 
 def _from_csv(path):
-    columns = _columns(path)
+    columns = columns_of(path)
     manifest = read_source(path, ("subject",) if "subject" in columns else None)
     column = lambda name: tuple((text or "").strip() for text in columns.get(name, ()))  # noqa: E731
     return MatchingPhotos(
         manifest,
         tuple(_joined(record.lineage) for record in manifest.records),
-        _roles(path, columns),
+        _roles(path, columns, len(manifest)),
         media=tuple(text.lower() for text in column("medium")),
         transforms=column("transform"),
         groups=column("group"),
@@ -153,15 +154,15 @@ def _of_tattc(read):
     )
 
 
-def _roles(path, columns):
+def _roles(path, columns, count):
     if "role" in columns:
         roles = [(text or "").strip().lower() for text in columns["role"]]
         if unknown := [role for role in roles if role not in _ROLES]:
             raise DataError(f"{path}: a role is gallery or probe, got {unknown[0]!r}")
-        return tuple(_ROLES[role] for role in roles) if any(roles) else ("",) * len(roles)
+        return tuple(_ROLES[role] for role in roles) if any(roles) else ("",) * count
     if "transform" in columns:
         return tuple(PROBE if (text or "").strip() else GALLERY for text in columns["transform"])
-    return ("",) * max(map(len, columns.values()))
+    return ("",) * count
 
 
 def _folds(path, texts):
@@ -196,14 +197,12 @@ def csv_of(source):
     return next((path for path in paths if path.is_file()), None)
 
 
-def _columns(path):
+def columns_of(path):
     """{column: [text]} of a CSV; what is wrong with it is said by who reads the photos."""
-    columns = collections.defaultdict(list)
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        for row in csv.DictReader(file):
-            for name, text in row.items():
-                columns[(name or "").strip()].append(text)
-    return dict(columns) or {"": []}
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    return {name.strip(): [row[name] for row in rows] for name in reader.fieldnames or ()}
 
 
 def _joined(lineage):
