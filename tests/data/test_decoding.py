@@ -1,6 +1,8 @@
 import io
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -257,6 +259,24 @@ def test_a_thumbnail_is_a_small_upright_jpeg(tmp_path):
     IMAGE.resize((640, 512)).save(tmp_path / "1.jpg", exif=exif(6))
     with PIL.Image.open(io.BytesIO(thumbnail_jpeg(tmp_path / "1.jpg", size_px=50))) as image:
         assert (image.format, image.size) == ("JPEG", (40, 50))  # from 512 x 640 upright
+
+
+@pytest.mark.parametrize("mode, suffix", [("RGB", "jpg"), ("L", "jpg"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("I;16", "png"), ("RGB", "webp"), ("RGB", "tif")])
+def test_a_thumbnail_shows_what_is_decoded(mode, suffix, tmp_path):
+    path = tmp_path / f"1.{suffix}"
+    if mode == "I;16":
+        PIL.Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 256).save(path)
+    else:
+        IMAGE.convert(mode).save(path)
+    with PIL.Image.open(io.BytesIO(thumbnail_jpeg(path, size_px=WIDTH))) as image:
+        assert np.abs(np.asarray(image, float) - read_pixels(path)).mean() < 12  # it is a JPEG
+
+
+def test_a_thumbnail_does_not_wait_for_tensorflow(tmp_path):
+    IMAGE.save(tmp_path / "1.jpg")
+    script = "import sys; from tfvision.data.decoding import thumbnail_jpeg; print(len(thumbnail_jpeg(sys.argv[1])), 'tensorflow' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", script, str(tmp_path / "1.jpg")], capture_output=True, text=True, check=True).stdout.split()
+    assert int(out[0]) > 100 and out[1] == "False"
 
 
 def test_read_photo_reads_bytes_and_header_alone(tmp_path, monkeypatch):
