@@ -36,6 +36,8 @@ class TattooDetector:
         self.run = run
         self.network, self.whole, self.finer = network, network.whole, network.finer
         self._scores = tf.function(lambda images: self.whole(tf.cast(images, tf.float32), training=False)[SCORE][:, 0])
+        # A graph: executed eagerly, the tape would hold every layer's responses to photos of this size.
+        self._heat = tf.function(lambda images: heat_of(self.finer, run.recipe, tf.cast(images, tf.float32)))
 
     @classmethod
     def load(cls, run):
@@ -70,14 +72,15 @@ class TattooDetector:
         Yields:
           (photo numbers int [n], scores float32 [n]), photos in order.
         """
-        for batch in _batches(manifest, self.run.recipe.size_px, broken):
+        for batch in _batches(manifest, self.whole.input_shape[1], _BATCH, broken):
             is_good = batch["weight"].numpy() > 0
             yield batch["index"].numpy()[is_good], self._scores(batch["views"][_VIEW]).numpy()[is_good]
 
     def heat(self, manifest):
         """Where in photos the score rests: float32 [photos, side, side] in [0, 1], the side being that of the finer network."""
-        batches = _batches(manifest, self.finer.input_shape[1], BrokenPhotos())
-        return np.concatenate([heat_of(self.finer, self.run.recipe, tf.cast(batch["views"][_VIEW], tf.float32)) for batch in batches])
+        side, times = self.finer.input_shape[1], self.finer.input_shape[1] // self.whole.input_shape[1]
+        batches = _batches(manifest, side, max(1, _BATCH // times**2), BrokenPhotos())
+        return np.concatenate([self._heat(batch["views"][_VIEW]) for batch in batches])
 
     def _answer(self, photo, score, names):
         answer = judgement(score, self.run.calibration)
@@ -154,9 +157,9 @@ def _manifest(photos):
     return Manifest(("photo",), tuple(Record(photo, photo, ("",), photo) for photo in photos))
 
 
-def _batches(manifest, size_px, broken):
+def _batches(manifest, size_px, batch, broken):
     settings = ViewSettings((_VIEW,), size_px, is_uncropped=True)
-    return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, _BATCH, broken)
+    return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, batch, broken)
 
 
 class _Names:

@@ -17,6 +17,7 @@ const VIEWS = {
 };
 const OF_QUERY = ["near", "distribution", "verdict"];
 const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
+const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
 const main = document.getElementById("main"), bar = document.getElementById("bar"), notices = document.getElementById("notices");
 let app, shown = null, shownName = null, token = 0, lastQuery = null;
@@ -40,6 +41,7 @@ async function start() {
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
   document.getElementById("skip").addEventListener("click", event => { event.preventDefault(); main.querySelector("[tabindex='0'], button, input")?.focus(); });
   await route();
+  await app.thumbnails.first(PICTURES_FIRST_SECONDS);
   app.loadDetails().catch(error => app.say(error.message, true));
   app.refreshNotes().catch(() => {});
   drawNotices();

@@ -3,6 +3,7 @@
 const KEPT = 2400;
 const BATCH = 96;
 const IN_FLIGHT = 3;
+const FIRST_BATCH = 16;  // are shown while the others of the first screen are decoded
 const AGAIN_SECONDS = 0.4;
 
 export class Thumbnails {
@@ -41,6 +42,15 @@ export class Thumbnails {
     this.bitmaps.clear();
   }
 
+  // Resolves when the first pictures are there, or after so many seconds.
+  first(seconds) {
+    return new Promise(done => {
+      const once = () => { this.listeners.delete(once); done(); };
+      this.listeners.add(once);
+      setTimeout(once, 1000 * seconds);
+    });
+  }
+
   plan() {
     if (this.planned) return;
     this.planned = true;
@@ -49,21 +59,23 @@ export class Thumbnails {
 
   async fetch() {
     if (this.flying >= IN_FLIGHT || !this.wanted.size) return;
-    const rows = [...this.wanted.keys()].slice(-BATCH).reverse();
+    const rows = [...this.wanted.keys()].slice(-BATCH);
     rows.forEach(row => { this.wanted.delete(row); this.asked.add(row); });
     this.flying += 1;
     let isComplete = true;
     try {
       const blobs = await this.source.thumbnails(rows);
       isComplete = blobs.size === rows.length;
-      await Promise.all([...blobs].map(([row, blob]) => this.decode(row, blob)));
+      for (const some of parts([...blobs], this.bitmaps.size ? BATCH : FIRST_BATCH)) {
+        await Promise.all(some.map(([row, blob]) => this.decode(row, blob)));
+        this.tell();
+      }
     } catch {
       isComplete = false;
     }
     rows.forEach(row => this.asked.delete(row));
     this.flying -= 1;
-    if (isComplete) this.tell();
-    else setTimeout(() => this.tell(), 1000 * AGAIN_SECONDS);  // who still wants the rest will ask again
+    if (!isComplete) setTimeout(() => this.tell(), 1000 * AGAIN_SECONDS);  // who still wants the rest will ask again
     this.fetch();
   }
 
@@ -83,6 +95,10 @@ export class Thumbnails {
   tell() {
     this.listeners.forEach(listener => listener());
   }
+}
+
+function parts(list, size) {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, number) => list.slice(number * size, (number + 1) * size));
 }
 
 // Draws the middle square of a bitmap.
