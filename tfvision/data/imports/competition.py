@@ -1,0 +1,91 @@
+"""The JSON of iNaturalist's competitions (COCO style), read item by item: a million images fit into little memory."""
+
+import hashlib
+
+from tfvision.data.imports.json_items import json_items
+from tfvision.data.imports.lineages import RawTaxon
+from tfvision.data.imports.photo_records import Photo, Source, unknown_source
+from tfvision.data.manifest import RANKS
+
+NO_LABEL = "no annotation names its category"
+SEVERAL_LABELS = "several categories in one photo"
+_IMAGE_COLUMNS = ("file_name", "coco_url", "license", "rights_holder", "date", "latitude", "longitude")
+
+
+def competition_source(archive, name, database):
+    """The photos of a competition's JSON. Raises DataError where it is none."""
+    with archive.open(name) as stream:
+        if stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
+            raise unknown_source(archive.where(name), "it is JSON, but no object with images, annotations and categories")
+    source = Source("competition", archive, iter(()), total_bytes=archive.size(name))
+    source.photos = _photos(source, name, database)
+    return source
+
+
+def _photos(source, name, database):
+    """Sections may stand in any order, so that images and annotations wait on disk until all is read."""
+    sections = {"images": _IMAGE_COLUMNS, "annotations": ("category_id",)}
+    for section, columns in sections.items():
+        database.execute(f"CREATE TABLE {section} (id, {', '.join(columns)})")
+    categories, licences, rows = {}, {}, {section: [] for section in sections}
+    for section, item in json_items(source.archive, name):
+        if not isinstance(item, dict):
+            continue
+        if section == "categories":
+            categories[_text(item.get("id"))] = _raw_taxon(item)
+        elif section == "licenses":
+            licences[_text(item.get("id"))] = _text(item.get("url") or item.get("name"))
+        elif section in sections:
+            key = "id" if section == "images" else "image_id"
+            rows[section].append((_text(item.get(key)), *(_text(item.get(column)) for column in sections[section])))
+            if len(rows[section]) >= 10_000:
+                _write(database, section, rows[section])
+    for section in sections:
+        _write(database, section, rows[section])
+    if not categories or not database.execute("SELECT count(*) FROM images").fetchone()[0]:
+        raise unknown_source(source.archive.where(name), "it has no images and categories, so it is no competition's JSON with labels")
+    source.ranks = tuple(rank for rank, *names in zip(RANKS, *categories.values(), strict=False) if any(names))
+    database.execute("CREATE INDEX annotations_image ON annotations (id)")
+    labels = "(SELECT group_concat(DISTINCT category_id) FROM annotations WHERE annotations.id = images.id)"
+    for id, file_name, url, licence, holder, date, latitude, longitude, label in database.execute(f"SELECT *, {labels} FROM images ORDER BY rowid"):
+        source.observations += 1
+        taxon, problem = categories.get(label or "", RawTaxon()), ""
+        if label is None or "," in label:
+            problem = NO_LABEL if label is None else SEVERAL_LABELS
+        # No observation is named; photos of one holder at one place and second are taken for one.
+        facts = (holder, date, latitude, longitude)
+        observation = hashlib.blake2b("\n".join(facts).encode(), digest_size=8).hexdigest() if all(facts) else ""
+        yield Photo(
+            file_name or url,
+            taxon,
+            "",
+            observation,
+            id,
+            licences.get(licence, ""),
+            holder,
+            "",
+            latitude,
+            longitude,
+            "",
+            date,
+            is_local=bool(file_name),
+            problem=problem,
+        )
+
+
+def _write(database, section, rows):
+    if rows:
+        database.execute("BEGIN")
+        database.executemany(f"INSERT INTO {section} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        database.execute("COMMIT")
+        rows.clear()
+
+
+def _raw_taxon(category):
+    names = {rank: _text(category.get(rank)) for rank in RANKS}
+    return RawTaxon(*names.values(), name=_text(category.get("name")), epithet=_text(category.get("specific_epithet")))
+
+
+def _text(value):
+    """A value as text that can be written: JSON may escape halves of a character."""
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).encode(errors="replace").decode()

@@ -1,0 +1,88 @@
+"""A large JSON object, item by item of its arrays."""
+
+import codecs
+import json
+
+from tfvision.errors import DataError
+
+_CHUNK_BYTES = 2**20
+_DELIMITERS = frozenset(",:]} \t\r\n")
+_MAX_ITEM_CHARACTERS = 16 * 2**20
+
+
+def json_items(archive, name):
+    """Yields (key, item) for each item of each array of a JSON object, one at a time, and (key, value) for its other members.
+
+    Raises:
+      DataError: it is no JSON object, or one item is too large.
+    """
+    where = archive.where(name)
+    with archive.open(name) as stream:
+        text = _Text(stream, where)
+        text.expect("{")
+        if text.peek() == "}":
+            return
+        while True:
+            key = text.value()
+            text.expect(":")
+            if text.peek() != "[":
+                yield key, text.value()
+            else:
+                text.expect("[")
+                while text.peek() != "]":
+                    yield key, text.value()
+                    if text.peek() != "]":
+                        text.expect(",")
+                text.expect("]")
+            if text.peek() == "}":
+                return
+            text.expect(",")
+
+
+class _Text:
+    """JSON's text as a stream: what is needed next is decoded, what was used is forgotten."""
+
+    def __init__(self, stream, where):
+        self._stream, self._where, self._buffer, self._place = stream, where, "", 0
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
+        self._scan = json.JSONDecoder().raw_decode
+
+    def peek(self):
+        """The next character that is no white space, "" at the end."""
+        while True:
+            while self._place < len(self._buffer):
+                if self._buffer[self._place] not in " \t\r\n":
+                    return self._buffer[self._place]
+                self._place += 1
+            if not self._read():
+                return ""
+
+    def expect(self, letter):
+        """Passes over a character that must come next."""
+        if self.peek() != letter:
+            raise self._error(f"expected {letter!r}")
+        self._place += 1
+
+    def value(self):
+        """The next value."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._scan(self._buffer, self._place)
+                is_whole = self._buffer[end : end + 1] in _DELIMITERS  # else a number might go on behind what is read
+                if is_whole or not self._read():
+                    self._place = end
+                    return value
+            except (ValueError, RecursionError) as error:
+                if isinstance(error, RecursionError) or not self._read():
+                    raise self._error(str(error)) from error
+
+    def _read(self):
+        if len(self._buffer) - self._place > _MAX_ITEM_CHARACTERS:
+            raise self._error(f"one item has more than {_MAX_ITEM_CHARACTERS >> 20} million characters")
+        data = self._stream.read(_CHUNK_BYTES)
+        self._buffer, self._place = self._buffer[self._place :] + self._decode(data), 0
+        return bool(data)
+
+    def _error(self, reason):
+        return DataError(f"{self._where} cannot be read as JSON ({reason}): download it again")

@@ -1,0 +1,48 @@
+"""Photos with their observations, from whatever GBIF, iNaturalist and others write: finds out the kind of a source and opens it."""
+
+from tfvision.data.imports import competition, darwin_core, flat_tables, open_data
+from tfvision.data.imports.archives import open_archive
+from tfvision.data.imports.photo_records import unknown_source
+
+
+def open_source(path, database):
+    """Opens a source of any kind of KINDS; to be closed by `source.archive.close()`.
+
+    Args:
+      database: a scratch database for what must be joined.
+
+    Raises:
+      DataError: of no kind that is known, without photos, or not sound.
+    """
+    archive = open_archive(path)
+    try:
+        meta = darwin_core.find_meta(archive)
+        if meta:
+            return flat_tables.archive_source(archive, darwin_core.read_meta(archive, meta), database)
+        if tables := open_data.find_tables(archive):
+            return open_data.open_data_source(archive, tables, database)
+        name = _only_file(archive)
+        lower = name.lower().removesuffix(".gz")
+        if lower.endswith(".json"):
+            return competition.competition_source(archive, name, database)
+        if lower.endswith((".dwc", ".xml")):
+            return flat_tables.record_set_source(archive, name)
+        return flat_tables.table_source(archive, name)
+    except BaseException:
+        archive.close()
+        raise
+
+
+def _only_file(archive):
+    """The one file that may be a source, at the top of the archive."""
+    known = (".csv", ".tsv", ".txt", ".json", ".dwc", ".xml")
+    found = [name for name in archive.names if name.lower().removesuffix(".gz").endswith(known) and not name.startswith(("__MACOSX/", "."))]
+    top = [name for name in found if "/" not in name] or found
+    for endings in ((".json", ".dwc"), (".csv", ".tsv"), known):
+        candidates = [name for name in top if name.lower().removesuffix(".gz").endswith(endings)]
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            shown = ", ".join(candidates[:5]) + (", ..." if len(candidates) > 5 else "")
+            raise unknown_source(archive.path, f"several files could be meant ({shown}) and no meta.xml says which: name one of them")
+    raise unknown_source(archive.path, "there is no table, JSON or XML in it" if archive.names else "it is empty")

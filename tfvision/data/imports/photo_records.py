@@ -1,0 +1,72 @@
+"""A photo with its observation as its source describes it, and the kinds of sources that have such."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+
+from tfvision.data.imports.lineages import RawTaxon
+from tfvision.data.manifest import RANKS
+from tfvision.errors import DataError
+
+KINDS = {
+    "darwin-core-archive": "a Darwin Core archive (zip or folder with meta.xml), as GBIF and iNaturalist write it",
+    "gbif-simple": "GBIF's simple download (zip or CSV); it has addresses of photos only where a column was added",
+    "simple-darwin-record-set": "Darwin Core in XML, as iNaturalist writes it (.dwc)",
+    "inaturalist-export": "iNaturalist's export of observations (CSV with image_url or photo_url)",
+    "inaturalist-open-data": "iNaturalist's open data (a folder with photos, observations and taxa, .csv or .csv.gz)",
+    "competition": "an iNaturalist competition's JSON (COCO style: images, annotations, categories)",
+    "csv": "a CSV with a column of addresses (url, image_url, identifier, ...) and columns kingdom to species or scientific_name",
+}
+
+
+class Photo(typing.NamedTuple):
+    """A photo as its source describes it; "" where it says nothing.
+
+    Attributes:
+      url: its address, or, where `is_local`, its path below the source's folder.
+      format: media type ("image/jpeg", "audio/mpeg") or Darwin Core's type ("StillImage").
+      observation: what tells the observation from others.
+      source_id: the photo's id in the source, else the observation's.
+      problem: why it cannot be used, where its reader knows.
+    """
+
+    url: str
+    taxon: RawTaxon
+    format: str = ""
+    observation: str = ""
+    source_id: str = ""
+    license: str = ""
+    rights_holder: str = ""
+    creator: str = ""
+    latitude: str = ""
+    longitude: str = ""
+    country: str = ""
+    date: str = ""
+    grade: str = ""
+    is_local: bool = False
+    problem: str = ""
+
+
+@dataclasses.dataclass
+class Source:
+    """An opened source.
+
+    Attributes:
+      kind: a key of KINDS.
+      photos: a stream, read once.
+      ranks: those that the source has names for, so that a row without one is odd; settled when the first photo has come.
+      total_bytes: what will be decoded of the archive.
+      observations: how many observations the stream has passed, those without photos included.
+    """
+
+    kind: str
+    archive: object
+    photos: Iterator
+    ranks: tuple[str, ...] = RANKS
+    total_bytes: int = 0
+    observations: int = 0
+
+
+def unknown_source(path, reason):
+    """The error for a source of no known kind."""
+    return DataError(f"{path}: {reason}. What can be imported: " + "; ".join(KINDS.values()))

@@ -1,0 +1,86 @@
+"""What a source says of a photo, made plain: its address, suffix, date and place."""
+
+import datetime
+import functools
+import re
+
+from tfvision.data.decoding import PHOTO_SUFFIXES
+
+SIZES = ("original", "large", "medium", "small")  # of iNaturalist: 2048, 1024, 500 and 240 px at most
+_LONGEST_URL = 8000
+_INATURALIST = re.compile(
+    r"(https?://(?:inaturalist-open-data\.s3\.amazonaws\.com|(?:\w+\.)?inaturalist\.org)/photos/(\d+)/)"
+    r"(?:original|large|medium|small|square|thumb)(\.\w+)(?:\?.*)?"
+)
+_URL = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
+_SUFFIX = re.compile(r"(\.[a-z0-9]{2,5})$")
+_OTHER_SUFFIXES = frozenset(
+    ".svg .pdf .heic .heif .dng .cr2 .nef .psd .mp3 .wav .m4a .ogg .flac .mp4 .mov .avi .webm .mpg .mpeg .doc .docx .zip .json .xml .txt".split()
+)
+_SUFFIX_OF_FORMAT = {"image/png": ".png", "image/gif": ".gif", "image/bmp": ".bmp", "image/webp": ".webp", "image/tiff": ".tif"}
+_WHOLE_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:$|[T /])")
+_DATE = re.compile(r"(\d{4})(?:[-/](\d{1,2})(?:[-/](\d{1,2}))?)?(?:$|[T /])")
+
+
+def plain_date(text):
+    """The beginning of a date or a range as YYYY-MM-DD, YYYY-MM or YYYY; "" where it is none."""
+    text = text.strip()
+    if _WHOLE_DATE.match(text):
+        return _checked_date(text[:10])
+    match = _DATE.match(text)
+    if not match:
+        return ""
+    year, month, day = (int(part) if part else None for part in match.groups())
+    try:
+        whole = datetime.date(year, month or 1, day or 1).isoformat()
+    except ValueError:
+        return ""
+    return whole[: 10 if day else 7 if month else 4]
+
+
+@functools.lru_cache(50_000)
+def _checked_date(text):
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        return ""
+
+
+def photo_address(photo, size):
+    """(address or "", the photo's number at iNaturalist or "", suffix or "" where it is no photo).
+
+    Args:
+      photo: a photo_records.Photo.
+      size: of SIZES, for iNaturalist's photos.
+    """
+    url, number = photo.url.strip().replace(" ", "%20"), ""
+    if photo.is_local:
+        url = photo.url.replace("\\", "/")
+        is_usable = url and not url.startswith("/") and ":" not in url and ".." not in url.split("/") and url.isprintable()
+    elif match := _INATURALIST.fullmatch(url):
+        start, number, suffix = match.groups()
+        url, is_usable = f"{start}{size}{suffix}", True
+    else:
+        is_usable = _URL.fullmatch(url) and url.isprintable()
+    return url if is_usable and len(url) <= _LONGEST_URL else "", number, _suffix(url, photo.format.strip().lower())
+
+
+def _suffix(url, format):
+    if format.startswith(("audio", "video", "sound", "movingimage", "text/", "application/pdf")):
+        return ""
+    found = _SUFFIX.search(url.lower().partition("?")[0].partition("#")[0])
+    if found and found.group() in PHOTO_SUFFIXES:
+        return found.group()
+    if found and found.group() in _OTHER_SUFFIXES:
+        return ""
+    return _SUFFIX_OF_FORMAT.get(format, ".jpg")
+
+
+def plain_coordinates(latitude, longitude):
+    """(latitude, longitude) as they are, both "" where they are no place on Earth."""
+    try:
+        if -90 <= float(latitude) <= 90 and -180 <= float(longitude) <= 180:
+            return latitude.strip(), longitude.strip()
+    except ValueError:
+        pass
+    return "", ""

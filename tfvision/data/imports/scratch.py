@@ -1,0 +1,77 @@
+"""Rows that need not fit in memory: a database on disk that lives as long as the block."""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+
+from tfvision.errors import StorageError
+from tfvision.runs import TEMPORARY_PREFIX
+
+MOST_KEYS = 900  # fewer than the parameters that any sqlite takes
+_SEPARATOR = "\x1f"  # ASCII's own "unit separator"
+_CACHE_KIB = 64 * 1024
+
+
+@contextlib.contextmanager
+def scratch_database(folder):
+    """Yields an sqlite3 connection to a file in `folder` under a temporary name; removes it at the end.
+
+    Raises:
+      StorageError: the disk is full, or the folder cannot be written.
+    """
+    path = None
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, path = tempfile.mkstemp(dir=folder, prefix=TEMPORARY_PREFIX, suffix=".sqlite3")
+        os.close(handle)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            # A crash loses it anyway: no journal, no sync. Sorting goes to files beside, not into memory.
+            database.executescript(
+                f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE; PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA locking_mode=EXCLUSIVE"
+            )
+            yield database
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StorageError(f"{folder} could not be written ({error}): free some space or choose another folder") from error
+    finally:
+        if path and os.path.exists(path):
+            os.unlink(path)
+
+
+class Lookup:
+    """A table of text by key, written once in any order, then looked up.
+
+    Args:
+      database: an open scratch database.
+      name: the table's name, of letters.
+    """
+
+    def __init__(self, database, name):
+        self._database, self._name = database, name
+        self._database.execute(f"CREATE TABLE {name} (key, text)")  # one text: half the time of a column for each value
+
+    def fill(self, rows):
+        """Writes (key, value, ...) rows, all with as many values; of several with one key the first counts."""
+        self._database.execute("BEGIN")
+        self._database.executemany(f"INSERT INTO {self._name} VALUES (?, ?)", ((key, _joined(values)) for key, *values in rows))
+        self._database.execute("COMMIT")
+        self._database.execute(f"CREATE INDEX {self._name}_key ON {self._name} (key)")
+
+    def get(self, key):
+        """The values of a key as a list, or None."""
+        return self.get_all([key]).get(key)
+
+    def get_all(self, keys):
+        """key -> its values, of the keys that are there; at most MOST_KEYS at once."""
+        rows = self._database.execute(f"SELECT key, text FROM {self._name} WHERE key IN ({', '.join('?' * len(keys))}) ORDER BY rowid DESC", keys)
+        return {key: text.split(_SEPARATOR) for key, text in rows}
+
+    def __len__(self):
+        return self._database.execute(f"SELECT count(*) FROM {self._name}").fetchone()[0]
+
+
+def _joined(values):
+    text = _SEPARATOR.join(values)
+    if text.count(_SEPARATOR) != len(values) - 1:
+        text = _SEPARATOR.join(value.replace(_SEPARATOR, " ") for value in values)
+    return text
