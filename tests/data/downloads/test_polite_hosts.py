@@ -1,0 +1,67 @@
+import asyncio
+import datetime
+
+import pytest
+
+from tfvision.data.downloads.polite_hosts import Host, retry_after_seconds
+
+NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        (" 0 ", 0),
+        ("Sun, 01 Mar 2026 12:01:30 GMT", 90),
+        ("Sun, 01 Mar 2026 13:01:30 +0100", 90),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 0),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header, seconds):
+    assert retry_after_seconds(header, NOW) == seconds
+
+
+def starts_of(host, count, pause_after=None):
+    """When each of so many turns began, by the loop's clock."""
+
+    async def run():
+        starts = []
+
+        async def ask():
+            async with host.turn():
+                starts.append(asyncio.get_running_loop().time())
+                if len(starts) == pause_after:
+                    host.pause(0.2)
+
+        await asyncio.gather(*(ask() for _ in range(count)))
+        return starts
+
+    return asyncio.run(run())
+
+
+def gaps(starts):
+    return [later - earlier for earlier, later in zip(starts, starts[1:])]
+
+
+def test_turns_keep_their_distance_however_many_wait():
+    assert min(gaps(starts_of(Host(connections=8, requests_per_second=50), 8))) >= 0.0199
+
+
+def test_a_pause_holds_back_all_that_wait():
+    starts = starts_of(Host(connections=8, requests_per_second=1e6), 8, pause_after=3)
+    assert len(starts) == 8 and gaps(starts)[2] >= 0.1999
+
+
+def test_a_host_is_given_up_after_failures_in_a_row_only():
+    host = Host(1, 1)
+    for is_reached in (False, False, True, False, False):
+        host.note(is_reached, patience=3)
+    assert not host.gave_up
+    host.note(False, patience=3)
+    assert host.gave_up == "its host failed 3 times in a row: it was left alone"

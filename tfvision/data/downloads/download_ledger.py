@@ -1,0 +1,51 @@
+"""The ledger of downloads: a line a photo, appended as it is finished, read when the work goes on."""
+
+import sys
+import typing
+
+from tfvision.data.downloads.appended_csv import AppendedCsv, one_line, read_appended
+
+COLUMNS = ("image", "url", "status", "bytes", "sha256", "reason", "attempts")
+LEDGER_NAME = "downloads.csv"
+DONE, FAILED, RETRY = "done", "failed", "retry"  # there and sound; will not come; may come another time
+
+
+class Entry(typing.NamedTuple):
+    """What became of a photo.
+
+    Attributes:
+      status: DONE, FAILED or RETRY.
+      size: bytes of the file; 0 where there is none.
+      reason: why it failed, "" where it did not.
+    """
+
+    status: str
+    size: int = 0
+    sha256: str = ""
+    reason: str = ""
+    attempts: int = 0
+
+
+class Ledger(AppendedCsv):
+    """The ledger of a folder, open for appending. Raises as AppendedCsv."""
+
+    def __init__(self, folder):
+        super().__init__(folder / LEDGER_NAME, COLUMNS)
+
+    def add(self, image, url, entry):
+        """Appends one line. Raises StorageError."""
+        self.append((image, url, entry.status, entry.size, entry.sha256, entry.reason, entry.attempts))
+
+
+def read_ledger(folder, wanted):
+    """The last entry of each photo that is wanted from the same address as then: {image: Entry}.
+
+    Args:
+      folder: its Ledger is open.
+      wanted: {image: url}.
+    """
+    entries = {}
+    for image, url, status, size, sha256, reason, attempts in read_appended(folder / LEDGER_NAME, COLUMNS):
+        if size.isdecimal() and attempts.isdecimal() and image in wanted and one_line(wanted[image]) == url:
+            entries[image] = Entry(sys.intern(status), int(size), sha256, sys.intern(reason), int(attempts))
+    return entries

@@ -1,0 +1,77 @@
+"""Finding in a folder of photos the one that an address on the web stands for."""
+
+import collections
+import os
+import urllib.parse
+from pathlib import Path, PurePosixPath
+
+from tfvision.errors import DataError
+
+_SIZES = frozenset({"original", "large", "medium", "small", "square", "thumb", "thumbnail"})  # photos/123/original.jpg
+
+
+class LocalPhotos:
+    """The files below a folder, by path, by name and by stem; upper and lower case are alike."""
+
+    def __init__(self, folder, urls):
+        """Lists the folder.
+
+        Args:
+          urls: all addresses that will be asked for: a file name that several of them share tells none of them.
+
+        Raises:
+          DataError: it is no folder.
+        """
+        self._folder = Path(folder)
+        if not self._folder.is_dir():
+            raise DataError(f"{folder} is no folder of photos" + ("" if self._folder.exists() else ": it does not exist"))
+        self._by_path, self._by_name, self._by_stem = {}, collections.defaultdict(list), collections.defaultdict(list)
+        for parent, folders, names in os.walk(self._folder):
+            folders.sort()
+            for name in sorted(names):
+                relative = os.path.relpath(os.path.join(parent, name), self._folder).replace(os.sep, "/")
+                self._by_path[relative.lower()] = relative
+                self._by_name[name.lower()].append(relative)
+                self._by_stem[Path(name).stem.lower()].append(relative)
+        self._uses = collections.Counter(_address_parts(url)[-1] for url in set(urls))
+
+    def find(self, image, url):
+        """The path of the file that `url`, or else `image`, stands for.
+
+        Raises:
+          LookupError: there is none, or several fit.
+        """
+        parts = _address_parts(url)
+        own = image.lower()
+        ends = ["/".join(parts[start:]) for start in range(len(parts) - 1)]
+        for path in [*ends, own, own.partition("/")[2]]:
+            if path in self._by_path:
+                return self._folder / self._by_path[path]
+        for table, key in self._keys(parts, own, url):
+            found = table.get(key, ())
+            if len(found) > 1:
+                raise LookupError(f"several files of {self._folder} are called {key}: {', '.join(found[:3])}")
+            if found:
+                return self._folder / found[0]
+        raise LookupError(f"it is not in {self._folder}")
+
+    def _keys(self, parts, own, url):
+        """(table, name) pairs that tell the photo, the surest first."""
+        stem = PurePosixPath(parts[-1]).stem
+        if stem in _SIZES and len(parts) > 1:
+            yield self._by_stem, parts[-2]
+        elif self._uses[parts[-1]] == 1:
+            yield self._by_name, parts[-1]
+            yield self._by_stem, stem
+        for _, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query):
+            yield self._by_name, value.lower()
+            yield self._by_stem, value.lower()
+        yield self._by_stem, PurePosixPath(own).stem
+
+
+def _address_parts(url):
+    try:
+        path = urllib.parse.urlsplit(url).path
+    except ValueError:
+        path = url
+    return [part for part in urllib.parse.unquote(path).lower().split("/") if part] or [""]
