@@ -46,13 +46,15 @@ def predict(server, model, photos, signature, version, timeout_seconds, out, as_
 
 def _answer(client, model, photo, signature, version, timeout_seconds):
     """{"image", output: value...} or {"image", "error"}."""
+    from tfvision.data.decoding import read_encoded
+    from tfvision.errors import DataError
     from tfvision.serving.client import RequestError
 
     try:
-        encoded = Path(photo).read_bytes()
+        encoded = read_encoded(photo)
         outputs = client.predict(model, {"image_bytes": [encoded]}, signature, version, timeout_seconds)
-    except OSError as error:
-        return {"image": photo, "error": f"{photo} cannot be read ({error.strerror})"}
+    except DataError as error:
+        return {"image": photo, "error": str(error)}
     except RequestError as error:
         return {"image": photo, "error": f"{photo}: {error}"}
     return {"image": photo, **{name: _plain(array[0] if array.ndim else array) for name, array in outputs.items()}}

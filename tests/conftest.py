@@ -37,6 +37,32 @@ def colour_photos(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def colour_jpegs(colour_photos, tmp_path_factory):
+    """The colour_photos as JPEGs, with groups of two photos, a box here and there, and licences."""
+    folder = tmp_path_factory.mktemp("colour-jpegs")
+    with open(colour_photos / "manifest.csv", newline="") as file, open(folder / "manifest.csv", "w", newline="") as written:
+        writer = csv.writer(written)
+        writer.writerow(["image", "order", "genus", "species", "group", "box", "license"])
+        for number, row in enumerate(csv.DictReader(file)):
+            name = f"photos/{Path(row['image']).stem}.jpg"
+            (folder / "photos").mkdir(exist_ok=True)
+            Image.open(colour_photos / row["image"]).save(folder / name, quality=92)
+            box = "8,4,20,16" if number % 5 == 0 else ""
+            writer.writerow([name, row["order"], row["genus"], row["species"], f"walk {number // 2}", box, f"CC-BY {number}"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_colours(colour_jpegs, tmp_path_factory):
+    """The colour_jpegs as prepared data in four shards."""
+    from tfvision.data.prepared.preparing import prepare
+
+    folder = tmp_path_factory.mktemp("prepared") / "colours"
+    prepare(colour_jpegs, folder, shards=4)
+    return folder
+
+
 TINY = {  # settings that train the small network on colour_photos in seconds
     "network": "small",
     "weights": "none",

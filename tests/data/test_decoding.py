@@ -11,7 +11,7 @@ import PIL.ImageFile
 import PIL.ImageOps
 import pytest
 
-from tfvision.data.decoding import check_photo, decode_photo, read_photo, read_pixels, thumbnail_jpeg, upright
+from tfvision.data.decoding import check_photo, decode_photo, decoded_size, read_photo, read_pixels, thumbnail_jpeg, upright
 from tfvision.errors import DataError
 
 HEIGHT, WIDTH = 24, 32
@@ -374,3 +374,40 @@ def test_hostile_bytes_decode_or_raise_data_error(kind):
         except DataError:
             outcomes["refused"] += 1
     assert outcomes["refused"] >= 4, outcomes
+
+
+# Parts of a photo
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_blocks": 3}], ids=str)
+def test_a_window_of_a_jpeg_is_that_part_of_all_its_pixels(options, ratio):
+    pixels = np.random.default_rng(0).integers(0, 256, (29, 38, 3), np.uint8)
+    image = PIL.Image.fromarray(pixels).resize((299, 227), PIL.Image.Resampling.BICUBIC)
+    photo = check_photo(encode(image, "JPEG", **options))
+    whole = decode_photo(photo, ratio)
+    height, width = whole.shape[:2]
+    assert decoded_size(photo, ratio) == (height, width)
+    random = np.random.default_rng(1)
+    windows = [(0, 0, height, width), (0, 0, 1, 1), (height - 1, width - 1, 1, 1)]
+    for _ in range(20):
+        (top, bottom), (left, right) = (np.sort(random.integers(0, side + 1, 2)) for side in (height, width))
+        windows.append((int(top), int(left), max(1, int(bottom - top)), max(1, int(right - left))))
+    for top, left, rows, columns in windows:
+        top, left = min(top, height - rows), min(left, width - columns)
+        part = decode_photo(photo, ratio, window=(top, left, rows, columns))
+        np.testing.assert_array_equal(part, whole[top : top + rows, left : left + columns])
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_window_is_of_the_upright_photo(format, orientation):
+    photo = check_photo(encode(IMAGE, format, exif=exif(orientation)))
+    np.testing.assert_array_equal(decode_photo(photo, window=(3, 5, 7, 9)), decode_photo(photo)[3:10, 5:14])
+
+
+def test_a_truncated_jpeg_is_found_out_also_where_the_window_is_above_what_is_missing():
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    encoded = encode(PIL.Image.fromarray(noise), "JPEG")
+    with pytest.raises(DataError, match="a.jpg is damaged"):
+        decode_photo(check_photo(encoded[: len(encoded) // 2]), name="a.jpg", window=(0, 0, 8, 8))

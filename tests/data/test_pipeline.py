@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from tfvision.data import pipeline
 from tfvision.data.augmentation import Augmentation
-from tfvision.data.manifest import Manifest, Record
+from tfvision.data.manifest import Manifest, Record, read_source
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
+from tfvision.data.splits import split_validation
 
 COUNT = 7
 SETTINGS = ViewSettings(("whole", "crop"), 16, Augmentation(contrast=0.0, saturation=0.0))  # two orders compile fast, 24 do not
@@ -111,9 +112,9 @@ def test_a_reduced_scale_jpeg_gives_nearly_the_view_of_the_full_one(tmp_path, mo
     image.save(tmp_path / "1.png")
     ratios, decode_photo = [], pipeline.decode_photo
 
-    def watched(photo, ratio, name):
+    def watched(photo, ratio, *others):
         ratios.append(ratio)
-        return decode_photo(photo, ratio, name)
+        return decode_photo(photo, ratio, *others)
 
     monkeypatch.setattr(pipeline, "decode_photo", watched)
     settings = ViewSettings(("whole",), 56)  # 0.875 * 512 / 56 = 8
@@ -270,3 +271,17 @@ def test_a_manifest_of_broken_photos_alone_ends_without_an_error(tmp_path):
     (batch,) = evaluation_batches(manifest_of([tmp_path / "a.jpg", tmp_path / "b.jpg"]), [0, 1], SETTINGS, 2, broken)
     assert batch["weight"].numpy().tolist() == [0, 0]
     assert len(broken) == 2
+
+
+# Prepared data
+
+
+def test_prepared_data_gives_the_batches_of_its_source_also_when_resumed(colour_jpegs, prepared_colours):
+    source, prepared = read_source(colour_jpegs), read_source(prepared_colours)
+    whole = batches_of(source, (0, 96), batch_size=8)
+    assert_equal(batches_of(prepared, (0, 96), batch_size=8), whole)
+    assert_equal(batches_of(prepared, (40, 96), batch_size=8), whole[5:])
+    labels = np.zeros(48, int)
+    one, other = (joined(list(evaluation_batches(each, labels, SETTINGS, 8, BrokenPhotos()).as_numpy_iterator())) for each in (source, prepared))
+    assert_equal(one, other)
+    assert (split_validation(source, 0.2, 3) == split_validation(prepared, 0.2, 3)).all()

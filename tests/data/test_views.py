@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvision.data.views import central_region, cut_views, decoding_ratio, view_regions
+from tfvision.data.views import central_region, cut_views, decoding_ratio, view_regions, window_of
 
 NO_BOX = tf.zeros(4)
 
@@ -115,3 +115,20 @@ def test_views_are_the_same_in_a_graph():
     views, ratio = views_of(image)
     np.testing.assert_allclose(dataset_views, views, atol=1e-6)
     assert dataset_ratio == ratio
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 8])
+def test_views_cut_from_a_part_that_holds_them_are_those_cut_from_the_whole(ratio):
+    random = np.random.default_rng(0)
+    size = np.int32([160, 240])
+    image = random.integers(0, 256, (*-(-size // ratio), 3), np.uint8)
+    edges = [[0, 0, 160, 240], [159.6, 239.7, 0.4, 0.3], [-30, -20, 10, 10], [200, 300, 9, 9], [150, 230, 60, 60]]
+    drawn = [[*(random.uniform(0, 1, 2) * size), *(random.uniform(0, 1, 2) * size)] for _ in range(20)]
+    for region in edges + drawn:
+        top, left, height, width = region
+        regions = np.float32([region, [top + height / 4, left + width / 4, height / 2, width / 2]])
+        top, left, height, width = window_of(image.shape[:2], size, regions)
+        assert top >= 0 and left >= 0 and height > 0 and width > 0 and top + height <= image.shape[0] and left + width <= image.shape[1]
+        frame = tf.constant([top, left, *image.shape[:2]])
+        part = cut_views(image[top : top + height, left : left + width], tf.constant(size), tf.constant(regions), 12, frame)
+        np.testing.assert_array_equal(part, cut_views(image, tf.constant(size), tf.constant(regions), 12))

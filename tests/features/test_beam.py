@@ -1,14 +1,13 @@
 import functools
-import sys
 
 import numpy as np
 import pytest
 
 from tfvision.data.manifest import read_photos
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import DataError, RecipeError, UserError
+from tfvision.errors import DataError, RecipeError
 from tfvision.features import beam
-from tfvision.features.beam import extract_with_beam, open_pipeline
+from tfvision.features.beam import extract_with_beam
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
@@ -86,20 +85,8 @@ def test_a_job_that_fails_is_told_in_one_line(photos, tmp_path, monkeypatch):
         list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2))
 
 
-def test_the_local_runner_fetches_no_program():
-    """Beam's DirectRunner would first look for Prism, a program, on the network."""
-    pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
-    assert type(open_pipeline(["--runner=DirectRunner"]).runner).__name__ == "FnApiRunner"
-
-
 def test_a_runner_that_does_not_exist_is_told_before_anything_is_written(photos, tmp_path):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
     with pytest.raises(RecipeError, match="Beam does not take --runner=NoRunner: "):
         build_gallery(tmp_path / "photos", tmp_path / "g", RECIPE, beam=BeamJob(str(tmp_path / "parts"), ("--runner=NoRunner",)))
     assert not (tmp_path / "g").exists()
-
-
-def test_without_beam_one_line_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(UserError, match=r"Apache Beam is not installed: pip install 'tfvision\[beam\]'"):
-        open_pipeline([])

@@ -1,9 +1,9 @@
 """The one place where an image is decoded: header first, then pixels, upright, uint8 RGB.
 
-`read_photo` reads a file and its header and refuses what is too large or is no image before any
-pixel is allocated; `decode_photo` makes pixels, JPEGs at a reduced scale where the target is small.
-JPEGs and PNGs go to TensorFlow as they are; all else (WebP, TIFF, GIF, BMP, alpha, ...) passes
-through Pillow, once, into a lossless PNG.
+`read_photo` reads a file (or a photo's part of a shard of prepared data) and its header and refuses
+what is too large or is no image before any pixel is allocated; `decode_photo` makes pixels, JPEGs at
+a reduced scale where the target is small. JPEGs and PNGs go to TensorFlow as they are; all else
+(WebP, TIFF, GIF, BMP, alpha, ...) passes through Pillow, once, into a lossless PNG.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import warnings
 
 import numpy as np
 
+from tfvision.data.prepared.shards import read_slice, slice_of
 from tfvision.errors import DataError
 
 MAX_PIXELS = 150_000_000  # 450 MB as uint8 RGB; the largest cameras make 100 to 150 megapixels
@@ -30,6 +31,8 @@ _DIRECT = {  # format -> modes; an MPO is a JPEG with another behind it
 }
 _EXIF_ORIENTATION = 0x0112
 _MAX_TRANSCODED_PIXELS = 40_000_000
+_TAIL_BYTES = 64
+_MARGIN_PX = 8
 
 
 class Photo(typing.NamedTuple):
@@ -53,7 +56,25 @@ def read_photo(path):
     Raises:
       DataError: no image, empty, unreadable or larger than MAX_PIXELS; the message names the file.
     """
-    return check_photo(_read_bytes(path), name=path)
+    return check_photo(read_encoded(path), name=path)
+
+
+def read_encoded(path):
+    """The bytes of a photo's file, or of its part of a shard of prepared data.
+
+    Raises:
+      DataError: they cannot be read, are damaged, or too many.
+    """
+    place = slice_of(path)
+    try:
+        if (place.bytes if place else os.path.getsize(path)) > MAX_FILE_BYTES:
+            raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
+        if place:
+            return read_slice(path, place)
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def check_photo(encoded, name="the image"):
@@ -103,12 +124,14 @@ def opened_header(encoded, name="the image", max_pixels=MAX_PIXELS):
         raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
 
 
-def decode_photo(photo, ratio=1, name="the image"):
+def decode_photo(photo, ratio=1, name="the image", window=None):
     """Decodes a checked photo to uint8 RGB [height / ratio, width / ratio, 3], upright.
 
     Args:
       photo: what `read_photo` returned.
       ratio: 1, 2, 4 or 8: a JPEG is decoded at this fraction of its size; others at full size.
+      window: top, left, height, width of the part of all these pixels that is wanted, within them; the others of a JPEG cost
+        little then.
 
     Raises:
       DataError: the pixels cannot be decoded (a truncated file, say).
@@ -116,13 +139,43 @@ def decode_photo(photo, ratio=1, name="the image"):
     import tensorflow as tf
 
     try:
+        if window is not None and _has_end(photo.encoded) and photo.orientation == 1:
+            return _decode_window(photo, ratio, window)
         if photo.encoded[:2] == b"\xff\xd8":
             pixels = tf.io.decode_jpeg(photo.encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
         else:
             pixels = tf.io.decode_png(photo.encoded, channels=3)
     except tf.errors.OpError:  # its text tells of kernels and devices
         raise DataError(f"{name} is damaged: its header is whole, its pixels are not; it may be cut short") from None
-    return np.ascontiguousarray(upright(pixels.numpy(), photo.orientation))
+    pixels = upright(pixels.numpy(), photo.orientation)
+    if window is not None:
+        top, left, height, width = window
+        pixels = pixels[top : top + height, left : left + width]
+    return np.ascontiguousarray(pixels)
+
+
+def decoded_size(photo, ratio):
+    """Height and width of what `decode_photo` makes of a photo without a window."""
+    ratio = ratio if photo.encoded[:2] == b"\xff\xd8" else 1
+    return -(-photo.height // ratio), -(-photo.width // ratio)
+
+
+def _has_end(encoded):
+    """Whether it is a JPEG that is not cut short: what lies below a window is not read, so its absence would go unseen."""
+    return encoded[:2] == b"\xff\xd8" and encoded[-_TAIL_BYTES:].rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def _decode_window(photo, ratio, window):
+    import tensorflow as tf
+
+    height, width = decoded_size(photo, ratio)
+    # At the window's edges colours are interpolated without their neighbours: a margin keeps these.
+    top, left = (max(0, low - _MARGIN_PX) for low in window[:2])
+    bottom, right = (min(end, low + length + _MARGIN_PX) for end, low, length in zip((height, width), window[:2], window[2:], strict=True))
+    widened = (top, left, bottom - top, right - left)
+    pixels = tf.image.decode_and_crop_jpeg(photo.encoded, widened, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE").numpy()
+    top, left = window[0] - top, window[1] - left
+    return np.ascontiguousarray(pixels[top : top + window[2], left : left + window[3]])
 
 
 def upright(pixels, orientation):
@@ -169,16 +222,6 @@ def thumbnail_jpeg(path, size_px=160):
     buffer = io.BytesIO()
     PIL.Image.fromarray(np.ascontiguousarray(upright(np.asarray(small), photo.orientation))).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
-
-
-def _read_bytes(path):
-    try:
-        if os.path.getsize(path) > MAX_FILE_BYTES:
-            raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _orientation(image):

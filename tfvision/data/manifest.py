@@ -1,4 +1,4 @@
-"""A manifest: photos with their lineages, from a folder of class folders or from a CSV."""
+"""A manifest: photos with their lineages, from a folder of class folders, from a CSV, or from prepared data."""
 
 import collections
 import csv
@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.prepared.prepared import MANIFEST, PREPARED_COLUMNS, index_of, is_prepared, read_rows
+from tfvision.data.prepared.shards import photo_bytes, photo_file
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
@@ -17,8 +19,8 @@ RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 MANIFEST_NAMES = ("manifest.csv", "labels.csv")
 RESERVED_COLUMNS = frozenset(
     "image file path group split box role subject transform number id url source licence license author "
-    "creator rights rights_holder latitude longitude date wnid class_index".split()
-)
+    "creator rights rights_holder latitude longitude country date source_id wnid class_index".split()
+).union(PREPARED_COLUMNS)
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
@@ -28,12 +30,13 @@ class Record:
     """One photo.
 
     Attributes:
-      path: where the file is.
+      path: where the file is; of prepared data, where the photo lies in a shard (tfvision.data.prepared.shards).
       name: the path relative to the source, for people and for matching between sources.
       lineage: a name for each rank, coarsest first; "" where a rank is not named.
       group: photos of one group (an observation) are never parted by a split.
       split: "train", "validation", "test", another word of the user's, or "".
       box: left, top, width, height in pixels of the upright image; zeros where there is none.
+      source_bytes: of a prepared photo, the size of the file that it was made of.
     """
 
     path: str
@@ -42,11 +45,12 @@ class Record:
     group: str
     split: str = ""
     box: tuple[float, float, float, float] = _NO_BOX
+    source_bytes: int | None = None
 
     @property
     def identity(self):
-        """What tells the photo from others wherever its folder lies: file name and size in bytes."""
-        return os.path.basename(self.path), os.path.getsize(self.path)
+        """What tells the photo from others wherever its folder lies, prepared or not: file name and size in bytes."""
+        return os.path.basename(self.path), photo_bytes(self.path) if self.source_bytes is None else self.source_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,18 +99,20 @@ class Manifest:
 
 
 def read_source(source, ranks=None):
-    """Reads SOURCE: a folder of class folders (nested = taxonomy), a folder with a manifest, or a manifest.
+    """Reads SOURCE: a folder of class folders (nested = taxonomy), a folder with a manifest, a manifest, or prepared data.
 
     Args:
       source: a path.
       ranks: names of the label columns (CSV) or of the folder levels, coarsest first; None = from the source.
 
     Raises:
-      DataError: nothing there, no photos, a named file is missing, or labels are missing.
+      DataError: nothing there, no photos, a named file is missing, labels are missing, or prepared data is damaged.
     """
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".csv":
         return read_csv(source, ranks)
+    if is_prepared(source):
+        return read_csv(source / MANIFEST, ranks)
     if not source.is_dir():
         raise DataError(
             f"{source} is neither a folder of class folders nor a manifest CSV"
@@ -119,7 +125,7 @@ def read_source(source, ranks=None):
 
 
 def read_photos(source):
-    """Reads photos whose labels are of no interest: all below a folder, or those of a manifest CSV.
+    """Reads photos whose labels are of no interest: all below a folder, or those of a manifest CSV or of prepared data.
 
     Returns:
       Manifest of one rank, "photo", and one class. Raises DataError where there are none.
@@ -127,6 +133,8 @@ def read_photos(source):
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".csv":
         return _without_labels(read_csv(source))
+    if is_prepared(source):
+        return _without_labels(read_csv(source / MANIFEST))
     if not source.is_dir():
         raise DataError(f"{source} is neither a folder of photos nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
     names = []
@@ -147,7 +155,9 @@ def find_photos(paths):
     """
     photos = []
     for path in map(Path, paths):
-        if path.is_dir():
+        if is_prepared(path):
+            photos.extend(record.path for record in read_photos(path).records)
+        elif path.is_dir():
             found = sorted(
                 os.path.join(parent, name)
                 for parent, _, names in os.walk(path)
@@ -201,6 +211,7 @@ def read_folder(folder, ranks=None):
 def read_csv(path, ranks=None):
     """Reads a manifest CSV: a column `image` or `file`, relative to the CSV, and label columns. Raises DataError."""
     path = Path(path)
+    index = index_of(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -212,11 +223,15 @@ def read_csv(path, ranks=None):
     image_column = next((column for column in ("image", "file") if column in columns), None)
     if image_column is None:
         raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(columns) or 'none'}")
-    ranks = _rank_columns(path, columns, ranks)
+    ranks = _rank_columns(path, columns, ranks or (index.ranks if index else None))
     if not rows:
         raise DataError(f"{path} lists no photos")
     records = tuple(_record(path, line, row, image_column, ranks) for line, row in rows)
-    _check_files(path, records)
+    if index and set(PREPARED_COLUMNS) <= set(columns):
+        places = read_rows(path, index, rows)
+        records = tuple(_prepared_record(record, row) for record, row in zip(records, places, strict=True))
+    else:
+        _check_files(path, records)
     return Manifest(ranks, records)
 
 
@@ -293,6 +308,10 @@ def _record(path, line, row, image_column, ranks):
     )
 
 
+def _prepared_record(record, row):
+    return dataclasses.replace(record, path=row.place.path(record.name), source_bytes=row.source_bytes)
+
+
 def parse_box(text, where="--box"):
     """Parses "left,top,width,height" in pixels, brackets allowed; empty = zeros. Raises DataError."""
     text = (text or "").strip()
@@ -308,7 +327,7 @@ def parse_box(text, where="--box"):
 
 
 def _check_files(path, records):
-    missing = [record.name for record in records if not os.path.isfile(record.path)]
+    missing = [record.name for record in records if not os.path.isfile(photo_file(record.path))]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{path} names {missing[0]}{more}, which does not exist: correct the lines or remove them")

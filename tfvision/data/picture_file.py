@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.decoding import FORMATS, PHOTO_SUFFIXES, decode_photo, read_photo, upright
+from tfvision.data.decoding import FORMATS, PHOTO_SUFFIXES, decode_photo, read_encoded, read_photo, upright
 from tfvision.errors import DataError
 
 _ANIMATIONS = ("GIF", "WEBP", "PNG")  # a TIFF has pages, and an MPO two views: no frames
@@ -91,7 +91,7 @@ def _opened(path):
     import PIL.Image
 
     try:
-        with PIL.Image.open(io.BytesIO(Path(path).read_bytes()), formats=FORMATS) as image:
+        with PIL.Image.open(io.BytesIO(read_encoded(path)), formats=FORMATS) as image:
             yield image
     except DataError:
         raise

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfvision.data import views as view_steps
 from tfvision.data.augmentation import Augmentation, distort, random_region
-from tfvision.data.decoding import Photo, decode_photo, read_photo
+from tfvision.data.decoding import Photo, decode_photo, decoded_size, read_photo
 from tfvision.errors import DataError
 
 _ORDER_CHUNK = 65536
@@ -194,23 +194,29 @@ def _choose_regions(example, settings, seed):
 
 
 def _decode(example, broken):
-    """encoded, ratio -> image, uint8; weight; a broken image becomes a single pixel of weight 0."""
+    """encoded, ratio, regions -> image, uint8, the part that holds the regions; frame, where it lies, int32 [4]; weight.
 
-    def decode(encoded, size, orientation, ratio, path):
-        encoded, path = _bytes(encoded), _bytes(path).decode()
+    A broken image becomes a single pixel of weight 0.
+    """
+
+    def decode(encoded, size, orientation, ratio, regions, path):
+        encoded, path, ratio = _bytes(encoded), _bytes(path).decode(), int(ratio)
         try:
             if encoded:
                 photo = Photo(encoded, *map(int, size), int(orientation))
-                return decode_photo(photo, int(ratio), name=path), np.float32(1)
+                shape = decoded_size(photo, ratio)
+                window = view_steps.window_of(shape, size, regions)
+                return decode_photo(photo, ratio, path, window), np.int32([*window[:2], *shape]), np.float32(1)
         except DataError as error:
             broken.add(path, error)
-        return np.zeros((1, 1, 3), np.uint8), np.float32(0)
+        return np.zeros((1, 1, 3), np.uint8), np.int32([0, 0, 1, 1]), np.float32(0)
 
-    inputs = [example[name] for name in ("encoded", "size", "orientation", "ratio", "path")]
-    image, weight = tf.numpy_function(decode, inputs, (tf.uint8, tf.float32))
+    inputs = [example[name] for name in ("encoded", "size", "orientation", "ratio", "regions", "path")]
+    image, frame, weight = tf.numpy_function(decode, inputs, (tf.uint8, tf.int32, tf.float32))
     image.set_shape([None, None, 3])
+    frame.set_shape([4])
     weight.set_shape([])
-    return {**example, "image": image, "weight": weight}
+    return {**example, "image": image, "frame": frame, "weight": weight}
 
 
 def _bytes(value):
@@ -219,8 +225,8 @@ def _bytes(value):
 
 
 def _cut(example, settings):
-    """image, regions -> views: {name: uint8 [size, size, 3]}."""
-    images = view_steps.cut_views(example["image"], example["size"], example["regions"], example["target"])
+    """image, frame, regions -> views: {name: uint8 [size, size, 3]}."""
+    images = view_steps.cut_views(example["image"], example["size"], example["regions"], example["target"], example["frame"])
     if settings.augmentation:
         images = 255.0 * distort(images / 255.0, example["seed"], settings.augmentation)
     images = view_steps.as_pixels(images)

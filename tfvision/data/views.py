@@ -4,6 +4,7 @@
 full-resolution photo before resizing so that it keeps the high frequencies. A user's box replaces it.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from tfvision.data.decoding import JPEG_RATIOS
@@ -66,7 +67,22 @@ def decoding_ratio(regions, image_size):
     return tf.reduce_max([tf.where(smallest >= ratio, ratio, 1) for ratio in JPEG_RATIOS])
 
 
-def cut_views(image, size, regions, image_size):
+def window_of(shape, size, regions):
+    """The part of a photo's pixels that holds all regions: top, left, height, width, with a pixel more on each side.
+
+    Args:
+      shape: height and width of the pixels.
+      size: of the photo at full scale, to which the regions refer.
+      regions: float32 numpy array [views, 4].
+    """
+    scale = np.float32(shape) / np.float32(size)
+    low = np.floor(regions[:, :2].min(axis=0) * scale) - 1
+    high = np.ceil((regions[:, :2] + regions[:, 2:]).max(axis=0) * scale) + 1
+    low = np.clip(low, 0, np.subtract(shape, 1)).astype(np.int32)
+    return *low.tolist(), *(np.clip(high, low + 1, shape).astype(np.int32) - low).tolist()
+
+
+def cut_views(image, size, regions, image_size, frame=None):
     """Cuts and resizes each region: float32 [views, height, width, 3] in [0, 255].
 
     Args:
@@ -74,15 +90,18 @@ def cut_views(image, size, regions, image_size):
       size: int32 [2], height and width of the photo at full scale, to which the regions refer.
       regions: float32 [views, 4].
       image_size: pixels of both sides, or int32 [2], height and width.
+      frame: int32 [4], where the image is only a part that holds all regions: its top and left in, and height and width of,
+        all the pixels.
     """
     image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    shape = tf.shape(image)[:2]
+    origin, shape = (tf.zeros([2], tf.int32), tf.shape(image)[:2]) if frame is None else (frame[:2], frame[2:])
     scale = tf.cast(shape, tf.float32) / tf.cast(size, tf.float32)
     cut = []
     for region in tf.unstack(regions):
         low = tf.clip_by_value(tf.cast(tf.round(region[:2] * scale), tf.int32), 0, shape - 1)
         high = tf.cast(tf.round((region[:2] + region[2:]) * scale), tf.int32)
         high = tf.clip_by_value(high, low + 1, shape)
+        low, high = low - origin, high - origin
         part = image[low[0] : high[0], low[1] : high[1]]
         cut.append(tf.image.resize(part, image_size, antialias=True))
     return tf.stack(cut)

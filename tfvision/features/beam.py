@@ -14,14 +14,14 @@ import os
 
 import numpy as np
 
+from tfvision.data.beam import open_pipeline, run_on_each
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import DataError, RecipeError, UserError
+from tfvision.errors import DataError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 
 PART = 1024  # photos
-_RUNNERS = {"--runner=DirectRunner": "--runner=FnApiRunner"}  # the same, without first fetching a program, Prism, from the network
 
 
 def extract_with_beam(manifest, extractor, folder, options=("--runner=DirectRunner",), part=PART, broken=None):
@@ -50,29 +50,11 @@ def extract_with_beam(manifest, extractor, folder, options=("--runner=DirectRunn
         parts.append((start, records, _path(folder, extractor.identity, start, records)))
     missing = [one for one in parts if not _exists(one[2])]
     if missing:
-        _run(pipeline, missing, extractor.recipe)
+        run_on_each(pipeline, missing, _extract_part, extractor.recipe)
     for start, _, path in parts:
         stored = _read(path)
         broken.update(json.loads(str(stored["broken"])))
         yield stored["indices"] + start, stored["vectors"]
-
-
-def open_pipeline(options):
-    """An empty beam.Pipeline, not yet run.
-
-    Raises:
-      UserError: Beam is not installed.
-      RecipeError: there is no such runner, or an option does not fit.
-    """
-    try:
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError:
-        raise UserError("Apache Beam is not installed: pip install 'tfvision[beam]'") from None
-    try:
-        return beam.Pipeline(options=PipelineOptions([_RUNNERS.get(option, option) for option in options]))
-    except (ValueError, ImportError, AttributeError) as error:
-        raise RecipeError(f"Beam does not take {' '.join(options)}: {error}") from None
 
 
 def remove_parts(folder):
@@ -84,17 +66,6 @@ def remove_parts(folder):
         FileSystems.delete([one.path for one in found.metadata_list])
     with contextlib.suppress(OSError):  # other files; in a bucket there are no folders
         os.rmdir(folder)
-
-
-def _run(pipeline, parts, recipe):
-    import apache_beam as beam
-
-    spread = pipeline | "parts" >> beam.Create(parts) | "spread" >> beam.Reshuffle()
-    spread | "extract" >> beam.Map(_extract_part, recipe)
-    try:
-        pipeline.run().wait_until_finish()
-    except Exception as error:  # runners raise many kinds, and wrap what a worker raised
-        raise DataError(f"the Beam job failed: {error}; what is finished stays, run the same command again") from error
 
 
 @functools.lru_cache(maxsize=1)

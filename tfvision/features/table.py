@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.pipeline import BrokenPhotos
+from tfvision.data.prepared.shards import photo_bytes
 from tfvision.errors import RunError, StorageError
 from tfvision.features.extraction import extract
 from tfvision.runs import read_json, write_json
@@ -98,5 +99,5 @@ def _header(vectors):
 
 def _identity(manifest, extractor):
     """Of the extractor and of the photos: their names, sizes in bytes, and boxes."""
-    photos = [(record.name, os.path.getsize(record.path), record.box) for record in manifest.records]
+    photos = [(record.name, photo_bytes(record.path), record.box) for record in manifest.records]
     return hashlib.sha256(json.dumps([extractor.identity, photos]).encode()).hexdigest()

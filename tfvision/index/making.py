@@ -227,7 +227,7 @@ def _seen_by_beam(gallery, photos, extractor, beam, broken):
 
 
 def _check_beam(beam):
-    from tfvision.features.beam import open_pipeline
+    from tfvision.data.beam import open_pipeline
 
     open_pipeline(beam.options)
 

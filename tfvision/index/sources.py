@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.manifest import MANIFEST_NAMES, Manifest, Record, read_csv, read_photos
+from tfvision.data.prepared.prepared import PREPARED_COLUMNS
 from tfvision.errors import DataError
 
 _IMAGE_COLUMNS = ("image", "file")
-_NO_METADATA = {*_IMAGE_COLUMNS, "id", "box"}
+_NO_METADATA = {*_IMAGE_COLUMNS, "id", "box", *PREPARED_COLUMNS}
 
 
 class GalleryPhotos(typing.NamedTuple):

@@ -90,6 +90,25 @@ def test_killed_and_resumed_equals_uninterrupted(colour_photos, tiny_settings, t
         np.testing.assert_allclose(got[name], expected[name], atol=1e-6, err_msg=name)
 
 
+def test_training_from_prepared_data_equals_training_from_the_folder(colour_jpegs, prepared_colours, tiny_settings, tmp_path):
+    from tfvision.apps.species.evaluation import evaluate_species
+
+    settings = {**tiny_settings, "stages": "[[3, 0.05]]"}
+    for name, source in {"folder": colour_jpegs, "prepared": prepared_colours}.items():
+        train_species(str(source), "small", settings, str(tmp_path / name), ranks=RANKS)
+    folder, prepared = (_weights(tmp_path / name) for name in ("folder", "prepared"))
+    assert folder.keys() == prepared.keys() and len(folder) > 10
+    for name, values in folder.items():
+        np.testing.assert_allclose(prepared[name], values, atol=1e-6, err_msg=name)
+    photos = [SpeciesRun(tmp_path / name).photos_path.read_text() for name in ("folder", "prepared")]
+    assert photos[0] == photos[1]
+
+    # What the run was trained on is left out, from whichever of the two it is evaluated.
+    results = [evaluate_species(tmp_path / "prepared", str(source), out=tmp_path / "evaluation") for source in (colour_jpegs, prepared_colours)]
+    assert results[0]["left_out"] == results[1]["left_out"] != {} and results[0]["accuracy"] == results[1]["accuracy"] and results[1]["images"] > 0
+    assert "data:image/jpeg" in (tmp_path / "evaluation" / "report.html").read_text() or results[1]["accuracy"] == 1
+
+
 def test_a_finished_run_is_not_trained_again(colour_run, capsys):
     metrics = train_species(run=str(colour_run), resume=True)
     assert metrics == json.loads(SpeciesRun(colour_run).metrics_path.read_text())

@@ -13,7 +13,8 @@ from tfvision.apps.explorer import answers, selection
 from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.tables import check_umap
-from tfvision.data.decoding import check_photo, thumbnail_jpeg
+from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
+from tfvision.data.prepared.shards import photo_bytes
 from tfvision.errors import DataError, UserError
 
 STATIC = Path(__file__).parent / "static"
@@ -295,7 +296,7 @@ def _of_job(job, answer):
 def _shown(path):
     """A picture's file as it is where browsers show it and it is small; else smaller, as a JPEG."""
     with contextlib.suppress(OSError, DataError):
-        data = Path(path).read_bytes() if Path(path).stat().st_size <= _LARGEST_SHOWN_BYTES else b""
+        data = read_encoded(path) if photo_bytes(path) <= _LARGEST_SHOWN_BYTES else b""
         kind = _kind(data)
         if kind in _SHOWN_AS_THEY_ARE:
             check_photo(data)

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from tfvision.data.decoding import read_encoded
+from tfvision.data.prepared.shards import slice_of
 from tfvision.errors import DataError
 from tfvision.runs import atomic_folder
 
@@ -24,12 +26,18 @@ def as_manifest(pictures, places):
 
 
 def link_folder(pictures, places, folder, name):
-    """Makes FOLDER/NAME with a link to each picture's file that is there; returns its path. Raises DataError, StorageError."""
+    """Makes FOLDER/NAME with a link to each picture's file that is there (of prepared data, a copy); returns its path.
+
+    Raises:
+      DataError, StorageError.
+    """
     target = _free(Path(folder) / _file_name(name))
     with atomic_folder(target) as temporary:
         for place in places:
             path = os.path.abspath(pictures.path(place))
-            if os.path.exists(path):
+            if slice_of(path):
+                _free(temporary / os.path.basename(path)).write_bytes(read_encoded(path))
+            elif os.path.exists(path):
                 os.symlink(path, _free(temporary / os.path.basename(path)))
     return str(target)
 

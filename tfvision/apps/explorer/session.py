@@ -12,6 +12,7 @@ from tfvision.apps.explorer.queries import Queries
 from tfvision.apps.explorer.state import Notes
 from tfvision.apps.explorer.tables import Tables
 from tfvision.apps.explorer.thumbnails import Thumbnails
+from tfvision.data.prepared.shards import photo_file
 from tfvision.errors import GalleryError, RunError, UserError
 from tfvision.index.gallery import Gallery
 from tfvision.index.sources import read_gallery_photos
@@ -174,7 +175,7 @@ class Session:
         gone, changed = [], []
         for place, id in enumerate(pictures.ids):
             try:
-                if os.stat(pictures.path(place)).st_mtime > indexed:
+                if os.stat(photo_file(pictures.path(place))).st_mtime > indexed:
                     changed.append(id)
             except OSError:
                 gone.append(id)

@@ -1,0 +1,169 @@
+"""Preparing photos, and reading them for training, beside Keras's utility and beside the bare decoder.
+
+    python benchmarks/data_pipeline.py [--photos 96] [--rounds 3] [--size 224] [--folder PHOTOS]
+
+Photos are textures of 1632 x 1224 px at quality 90, about as many bytes as a camera's, or those of a folder of class folders.
+Each round measures all ways in turn, so that another load of the machine meets them alike; a way is warm when it is measured.
+
+- keras: keras.utils.image_dataset_from_directory, which decodes whole photos and resizes them without antialiasing.
+- bare: tf.io.decode_jpeg of the same files at the ratios that the pipeline chose, one thread a core, nothing behind it.
+- folder, prepared: the training pipeline, random regions and flips included, its colour changes by --colours; from the files,
+  from TFRecord shards that hold the same bytes, and from shards at the default bound of `tfvision data prepare`.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+_WIDTH, _HEIGHT = 1632, 1224
+_CLASSES = 4
+_EPOCHS = 6  # of reading in a round, so that the start of a pipeline counts as little as in a training
+_UNTOUCHED_PX = 100_000
+
+
+@click.command()
+@click.option("--folder", type=click.Path(exists=True), help="Class folders of JPEGs, instead of synthetic ones.")
+@click.option("--photos", default=96, show_default=True, help="Synthetic photos.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--batch", default=32, show_default=True)
+@click.option("--size", default=224, show_default=True, help="Pixels a side of a view.")
+@click.option("--views", default="whole", show_default=True, help="Of the pipeline, such as whole,crop.")
+@click.option("--colours/--no-colours", default=True, show_default=True, help="Whether the pipeline changes colours.")
+def main(folder, photos, rounds, batch, size, views, colours):
+    """Print two tables: photos a second of preparing, and of reading."""
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        folder = folder or _draw(scratch / "photos", photos)
+        count = _measure_preparing(folder, scratch, rounds)
+        ways = _reading_ways(folder, scratch, batch, size, views.split(","), colours)
+        rates = {name: [_EPOCHS * count / seconds for seconds in times] for name, times in _in_turns(ways, rounds).items()}
+        bare, keras_rate = (statistics.median(rates[name]) for name in ("bare", "keras"))
+        print(f"\nreading at {size} px, views {views}, {'with' if colours else 'without'} colour changes: photos a second")
+        print(f"{'':<26} {'median':>8} {'range':>17} {'of keras':>9} {'of bare':>8}")
+        for name, values in rates.items():
+            median = statistics.median(values)
+            print(f"{name:<26} {median:8.1f} {min(values):8.1f}-{max(values):<8.1f} {median / keras_rate:9.2f} {median / bare:8.2f}")
+
+
+def _draw(folder, count):
+    """Textures with details of four sizes: JPEGs of about 450 KB."""
+    import numpy as np
+    import PIL.Image
+
+    for number in range(count):
+        random, pixels = np.random.default_rng(number), np.full((_HEIGHT, _WIDTH, 3), 128, np.float32)
+        for cells, strength in ((8, 40), (32, 25), (128, 15), (512, 10)):
+            for channel in range(3):
+                waves = PIL.Image.fromarray(random.normal(0, strength, (cells * 3 // 4, cells)).astype(np.float32))
+                pixels[..., channel] += np.asarray(waves.resize((_WIDTH, _HEIGHT), PIL.Image.Resampling.BICUBIC))
+        place = folder / f"class {number % _CLASSES}"
+        place.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place / f"{number}.jpg", quality=90)
+    return folder
+
+
+def _measure_preparing(folder, scratch, rounds):
+    """Prints photos a second of `prepare`, whose shards stay in `scratch`; returns the number of photos."""
+    from tfvision.data.manifest import read_source
+    from tfvision.data.prepared.preparing import prepare
+
+    records = read_source(folder).records
+    megabytes = sum(os.path.getsize(record.path) for record in records) / 1e6
+    print(f"{len(records)} photos, {megabytes / len(records):.2f} MB each; {os.cpu_count()} cores; {rounds} rounds")
+    numbers = iter(range(2 * rounds + 2))
+    ways = {
+        "prepare": lambda: prepare(folder, scratch / f"prepared {next(numbers)}"),
+        "prepare, byte for byte": lambda: prepare(folder, scratch / f"copied {next(numbers)}", size=_UNTOUCHED_PX),
+        "bare decoder, whole": lambda: _decode([(record.path, 1) for record in records]),
+    }
+    print(f"\n{'preparing':<26} {'median':>8} {'range':>17}  photos a second")
+    for name, times in _in_turns(ways, rounds).items():
+        rates = [len(records) / seconds for seconds in times]
+        print(f"{name:<26} {statistics.median(rates):8.1f} {min(rates):8.1f}-{max(rates):<8.1f}", flush=True)
+    return len(records)
+
+
+def _reading_ways(folder, scratch, batch, size, views, colours):
+    import keras
+
+    from tfvision.data.augmentation import Augmentation
+    from tfvision.data.pipeline import ViewSettings
+
+    augmentation = Augmentation() if colours else Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+    settings = ViewSettings(tuple(views), size, augmentation)
+    copied, prepared = (next(scratch.glob(f"{name} *")) for name in ("copied", "prepared"))
+    ours = {name: _training(source, settings, batch) for name, source in {"folder": folder, "prepared, same bytes": copied, "prepared": prepared}.items()}
+    keras_set = keras.utils.image_dataset_from_directory(str(folder), image_size=(size, size), batch_size=batch)
+    decoded = _decoded(_training(folder, settings, batch))
+    return {
+        "keras": lambda: [_drain(keras_set) for _ in range(_EPOCHS)],
+        "bare": lambda: _decode(decoded),
+        **{name: lambda dataset=dataset: _drain(dataset) for name, dataset in ours.items()},
+    }
+
+
+def _training(source, settings, batch):
+    """_EPOCHS of training batches."""
+    from tfvision.data.manifest import read_source
+    from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
+
+    manifest = read_source(source)
+    labels = manifest.labels(manifest.taxonomy())
+    order = TrainingOrder(labels, 0)
+    return training_batches(manifest, labels, settings, lambda: order.positions(0, _EPOCHS * len(manifest)), 0, batch, BrokenPhotos())
+
+
+def _drain(dataset):
+    for _ in dataset:
+        pass
+
+
+def _decoded(dataset):
+    """(path, ratio) of each photo that a pipeline decodes."""
+    from tfvision.data import pipeline
+
+    decoded, decode_photo = [], pipeline.decode_photo
+
+    def watched(photo, ratio, path, window):
+        decoded.append((path, ratio))
+        return decode_photo(photo, ratio, path, window)
+
+    pipeline.decode_photo = watched
+    try:
+        _drain(dataset)
+    finally:
+        pipeline.decode_photo = decode_photo
+    return decoded
+
+
+def _decode(photos):
+    import tensorflow as tf
+
+    def decode(photo):
+        path, ratio = photo
+        tf.io.decode_jpeg(tf.io.read_file(path), channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(decode, photos))
+
+
+def _in_turns(ways, rounds):
+    """{name: seconds of each round} of functions called in turn, after a round that is not counted."""
+    taken = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            taken[name].append(time.perf_counter() - started)
+    return {name: times[1:] for name, times in taken.items()}
+
+
+if __name__ == "__main__":
+    main()
