@@ -59,6 +59,9 @@ def test_figures_of_matching_are_svg_or_png():
         lambda kind: plots.draw_det({"pairs": [(1.0, 0.0), (0.0, 1.0)]}, kind),  # nothing that a logarithm could show
         lambda kind: plots.draw_scores(np.linspace(-1, 1, 21), *shares, kind),
         lambda kind: plots.draw_likelihood([0.1, 0.5], [-1.0, 2.0], kind),
+        lambda kind: plots.draw_long_tail([900, 40, 9, 1], 10, kind),
+        lambda kind: plots.draw_long_tail([12, 11], 10, kind),
+        lambda kind: plots.draw_long_tail([1], 10, kind),
     )
     for draw in drawn:
         assert draw("svg") == draw("svg")  # the same numbers give the same bytes

@@ -84,6 +84,7 @@ body { font: 16px/1.55 system-ui, "Segoe UI", Roboto, sans-serif }
 main { max-width: 940px; margin: 0 auto; padding: 40px 20px 80px }
 h1 { font-size: 1.2rem; font-weight: 600; color: var(--soft); margin: 0 0 10px; overflow-wrap: anywhere }
 h2 { font-size: 1.25rem; margin: 0 0 14px }
+a { color: var(--blue) }
 .headline { font-size: 1.65rem; line-height: 1.35; font-weight: 600; margin: 0 0 28px; max-width: 36em }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 14px; margin-bottom: 26px }
 .tile, section { background: #fff; border: 1px solid var(--line); border-radius: 10px }

@@ -1,4 +1,4 @@
-"""The figures of reports: depth against target accuracy, class sizes, reliability, ranks; CMC, DET and scores of matching.
+"""The figures of reports: depth against target accuracy, class sizes, reliability, ranks; CMC, DET and scores of matching; the long tail.
 
 Each function takes numbers (of species: the result of `Evaluation.result`) and returns the bytes of an SVG or PNG picture. Figures are
 drawn without pyplot, so that nothing is left behind in the process. Colours are Okabe and Ito's, which people
@@ -177,6 +177,29 @@ def draw_likelihood(scores, log10_ratios, file_format="svg"):
         axes.plot(scores, log10_ratios, color=BLUE)
         axes.axhline(0, color=GREY, linestyle="--", linewidth=1.2)
         axes.set(xlabel="score", ylabel="log10 of the likelihood ratio")
+    return picture.getvalue()
+
+
+def draw_long_tail(sizes, few, file_format="svg"):
+    """How many photos each class has, the largest first.
+
+    Args:
+      sizes: int [classes], in descending order.
+      few: classes below are marked as small.
+    """
+    places = [place + 0.5 for place in range(len(sizes) + 1)]
+    with _axes(file_format) as (axes, picture):
+        axes.stairs(sizes, places, color=BLUE, fill=True, alpha=0.35)
+        axes.stairs(sizes, places, color=BLUE, linewidth=1.5)
+        is_wide = sizes[0] > 20 * sizes[-1]
+        if sizes[-1] < few < sizes[0]:
+            axes.axhline(few, color=ORANGE, linestyle="--", linewidth=1.2)
+            axes.annotate(f"{few} photos", (1, few), (-4, 4), xycoords=("axes fraction", "data"), textcoords="offset points", color=ORANGE, ha="right")
+        axes.set(xlabel="classes, the largest first", ylabel="photos", xlim=(0.5, len(sizes) + 0.5))
+        axes.set(yscale="log", ylim=(0.7, 1.4 * sizes[0])) if is_wide else axes.set_ylim(0, 1.08 * sizes[0])
+        if is_wide:
+            _plain_ticks(axes.yaxis, (1,))
+        axes.xaxis.get_major_locator().set_params(integer=True)
     return picture.getvalue()
 
 

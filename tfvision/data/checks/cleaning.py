@@ -1,0 +1,123 @@
+"""A cleaned manifest: what `tfvision data check --fix` writes, and the list of what it left out, and why."""
+
+import collections
+import csv
+import io
+import os
+from pathlib import Path
+
+from tfvision.data.checks.findings import straddling_groups
+from tfvision.data.manifest import MANIFEST_NAMES
+from tfvision.data.prepared.prepared import is_prepared
+from tfvision.errors import DataError
+from tfvision.runs import write_text
+
+DUPLICATE, CONTRADICTION, MOVED = "duplicate", "contradictory labels", "moved to another split"
+_KEPT_FIRST = {"test": 0, "validation": 1, "train": 2}  # a copy of a held-out photo leaves the training photos, not the reverse
+
+
+def write_cleaned(check, path):
+    """Writes the manifest without what is broken, with one of each set of copies, none of contradictory labels, no group across splits.
+
+    Every other column stays as it is; paths are made relative to the new file. Beside it, NAME.changes.csv lists what was
+    left out or moved, and why.
+
+    Args:
+      check: checking.Check.
+      path: of the new CSV; for prepared data a name in its folder, for there its shards are found.
+
+    Returns:
+      dict: "manifest", "changes" (paths), "images" kept, "left_out" {reason: photos}, "moved" (photos put into another split).
+
+    Raises:
+      DataError: nothing would be left, the file would replace the source's own, or prepared data lies elsewhere.
+      StorageError: a file cannot be written.
+    """
+    path, table = Path(path), _source_table(check)
+    _check_place(path, check.source)
+    changes = {**_left_out(check)}
+    kept = [place for place in range(len(check.facts)) if place not in changes]
+    if not kept:
+        raise DataError(f"none of the {len(check.facts)} photos of {check.source} would be left: {path} was not written")
+    moves = _moves(check.manifest.records, kept)
+    write_text(path, _cleaned_text(check, table, kept, moves, path))
+    listed = path.with_name(f"{path.stem}.changes.csv")
+    records = check.manifest.records
+    rows = [(records[place].name, reason, of) for place, (reason, of) in changes.items()]
+    rows += [(records[place].name, MOVED, f"{records[place].split} to {split}, as its group {records[place].group}") for place, split in moves.items()]
+    write_text(listed, _csv_text([("image", "change", "detail"), *sorted(rows)]))
+    reasons = collections.Counter(reason for reason, _ in changes.values())
+    return {"manifest": str(path), "changes": str(listed), "images": len(kept), "left_out": dict(reasons), "moved": len(moves)}
+
+
+def _left_out(check):
+    """{place: (reason, detail)}."""
+    records, facts, found = check.manifest.records, check.facts, check.findings
+    out = {place: (facts[place].fault, facts[place].reason) for place in (*found.unreadable, *found.truncated)}
+    for group in found.contradictions:
+        for place in group:
+            others = sorted({" / ".join(filter(None, records[other].lineage)) for other in group if records[other].lineage != records[place].lineage})
+            out[place] = CONTRADICTION, f"also labelled {'; '.join(others)}"
+    for group in found.duplicates:
+        best = min(group, key=lambda place: (-sum(map(bool, records[place].lineage)), _KEPT_FIRST.get(records[place].split, 3), place))
+        out |= {place: (DUPLICATE, f"of {records[best].name}") for place in group if place != best}
+    return out
+
+
+def _moves(records, kept):
+    """{place: split} of kept photos whose group lies in several splits: all go where most of them are, in doubt to `train`."""
+    moves = {}
+    for group in straddling_groups(records, kept):
+        sizes = collections.Counter(records[place].split for place in group if records[place].split)
+        chosen = max(sizes, key=lambda split: (sizes[split], split == "train", split))
+        moves |= {place: chosen for place in group if records[place].split not in ("", chosen)}
+    return moves
+
+
+def _source_table(check):
+    """The CSV that the source was read from, as (path, header, rows); None of a folder of class folders."""
+    source = Path(check.source)
+    found = source if source.is_file() else next((source / name for name in MANIFEST_NAMES if (source / name).is_file()), None)
+    if found is None:
+        return None
+    with open(found, newline="", encoding="utf-8-sig") as file:
+        header, *rows = (row for row in csv.reader(file) if row)
+    if len(rows) != len(check.facts):
+        raise DataError(f"{found} was changed while it was checked: check it again")
+    return found, header, rows
+
+
+def _check_place(path, source):
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    if path.exists() and any(path.samefile(own) for own in (Path(source), *(folder / name for name in MANIFEST_NAMES)) if own.exists()):
+        raise DataError(f"{path} is the source's own list: give the cleaned one another name")
+    if is_prepared(folder) and path.resolve().parent != folder.resolve():
+        raise DataError(f"a list of prepared photos must lie beside their shards: write it to {folder / path.name}")
+
+
+def _cleaned_text(check, table, kept, moves, path):
+    records = check.manifest.records
+    if table is None:
+        return _csv_text([("image", *check.manifest.ranks), *((_relative(records[place].path, path), *records[place].lineage) for place in kept)])
+    found, header, rows = table
+    names = [name.strip() for name in header]
+    image = names.index("image" if "image" in names else "file")
+    lines = [header]
+    for place in kept:
+        cells = list(rows[place])
+        if found.resolve().parent != path.resolve().parent:
+            cells[image] = _relative(records[place].path, path)
+        if place in moves:
+            cells[names.index("split")] = moves[place]
+        lines.append(cells)
+    return _csv_text(lines)
+
+
+def _relative(photo, path):
+    return os.path.relpath(photo, path.parent)
+
+
+def _csv_text(rows):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
