@@ -67,7 +67,7 @@ def main(arguments=None):
     try:
         tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Abort:
-        click.echo("interrupted; the same command goes on with --resume (a training: --run DIR --resume)", err=True)
+        click.echo("interrupted; the same command goes on, with --resume where it has one (a training: --run DIR --resume)", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
