@@ -6,8 +6,8 @@ Names of photos, classes and groups come from users' folders and archives: they 
 from html import escape
 from pathlib import Path
 
-from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.data.checks.set_statistics import FEW
+from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation import plots
 from tfvision.evaluation.page import bar, captioned_photo, compose, figure, paragraph, section, table
 from tfvision.runs import write_json, write_text

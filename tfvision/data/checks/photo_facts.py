@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.appended_csv import AppendedCsv, read_appended
 from tfvision.data.checks.near_duplicates import perceptual_hash
 from tfvision.data.decoding import check_photo, decode_photo, opened_header, read_encoded
-from tfvision.data.downloads.appended_csv import AppendedCsv, read_appended
 from tfvision.data.prepared.shards import photo_bytes, photo_file
 from tfvision.errors import DataError
 

@@ -3,7 +3,7 @@
 import sys
 import typing
 
-from tfvision.data.downloads.appended_csv import AppendedCsv, one_line, read_appended
+from tfvision.data.appended_csv import AppendedCsv, one_line, read_appended
 
 COLUMNS = ("image", "url", "status", "bytes", "sha256", "reason", "attempts")
 LEDGER_NAME = "downloads.csv"

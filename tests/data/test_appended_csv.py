@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from tfvision.data.downloads.appended_csv import AppendedCsv, one_line, read_appended
+from tfvision.data.appended_csv import AppendedCsv, one_line, read_appended
 from tfvision.errors import DataError, StorageError
 
 COLUMNS = ("name", "note")
