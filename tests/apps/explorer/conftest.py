@@ -52,7 +52,7 @@ def layer(session):
     return session.collection.layers[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: Playwright's event loop counts as running in this thread
 def browser():
     """Debian's Chromium, driven by Playwright, cut off from all but the loopback."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'tfvision[test]'")

@@ -1,3 +1,4 @@
+import asyncio
 import collections
 import csv
 import datetime
@@ -232,6 +233,14 @@ def test_photos_arrive_whole_and_stand_in_the_ledger(bring, server, tmp_path):
         assert row["sha256"] == hashlib.sha256(photo(number)).hexdigest()
     assert told[0] == (0, 5, 0) and told[-1] == (5, 5, 0) and len(told) == 6
     assert all(headers["User-Agent"].startswith("tfvision/0.") for headers in server.headers)
+
+
+def test_photos_arrive_where_an_event_loop_runs_as_in_a_notebook(bring):
+    async def cell():
+        return bring("photo/0")
+
+    result, _ = asyncio.run(cell())
+    assert result.done == {"photos/0.png"}
 
 
 @pytest.mark.parametrize(

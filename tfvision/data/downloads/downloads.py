@@ -16,6 +16,8 @@ import random
 import shutil
 from pathlib import Path, PurePosixPath
 
+import anyio.from_thread
+
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Ledger, read_ledger
 from tfvision.errors import DataError, RecipeError, StorageError
@@ -107,7 +109,8 @@ def download_photos(wanted, folder, settings=None, progress=None):
     settings = settings or DownloadSettings()
 
     def bring(todo, folder, settle):
-        asyncio.run(_Downloading(folder, settings, settle).run(todo))
+        with anyio.from_thread.start_blocking_portal() as portal:  # its own thread: a notebook's has an event loop already
+            portal.call(_Downloading(folder, settings, settle).run, todo)
 
     return _with_ledger(wanted, folder, settings, progress, bring)
 
