@@ -3,19 +3,25 @@
     python benchmarks/data_pipeline.py [--photos 96] [--rounds 3] [--size 224] [--folder PHOTOS]
 
 Photos are textures of 1632 x 1224 px at quality 90, about as many bytes as a camera's, or those of a folder of class folders.
-Each round measures all ways in turn, so that another load of the machine meets them alike; a way is warm when it is measured.
+Each way has a process of its own, warm when it is measured; each round measures all in turn, so that another load of the
+machine meets them alike.
 
 - keras: keras.utils.image_dataset_from_directory, which decodes whole photos and resizes them without antialiasing.
-- bare: tf.io.decode_jpeg of the same files at the ratios that the pipeline chose, one thread a core, nothing behind it.
+- bare: tf.io.decode_jpeg of the same files at the ratios that the pipeline chose, one thread a core, nothing behind it; its
+  freed memory is kept, as the pipeline's.
 - folder, prepared: the training pipeline, random regions and flips included, its colour changes by --colours; from the files,
   from TFRecord shards that hold the same bytes, and from shards at the default bound of `tfvision data prepare`.
 """
 
+import contextlib
+import functools
+import multiprocessing
 import os
+import shutil
 import statistics
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -42,7 +48,7 @@ def main(folder, photos, rounds, batch, size, views, colours):
         scratch = Path(scratch)
         folder = folder or _draw(scratch / "photos", photos)
         count = _measure_preparing(folder, scratch, rounds)
-        ways = _reading_ways(folder, scratch, batch, size, views.split(","), colours)
+        ways = _reading_ways(folder, scratch, batch, size, views, colours)
         rates = {name: [_EPOCHS * count / seconds for seconds in times] for name, times in _in_turns(ways, rounds).items()}
         bare, keras_rate = (statistics.median(rates[name]) for name in ("bare", "keras"))
         print(f"\nreading at {size} px, views {views}, {'with' if colours else 'without'} colour changes: photos a second")
@@ -72,51 +78,69 @@ def _draw(folder, count):
 def _measure_preparing(folder, scratch, rounds):
     """Prints photos a second of `prepare`, whose shards stay in `scratch`; returns the number of photos."""
     from tfvision.data.manifest import read_source
-    from tfvision.data.prepared.preparing import prepare
 
-    records = read_source(folder).records
-    megabytes = sum(os.path.getsize(record.path) for record in records) / 1e6
-    print(f"{len(records)} photos, {megabytes / len(records):.2f} MB each; {os.cpu_count()} cores; {rounds} rounds")
-    numbers = iter(range(2 * rounds + 2))
+    paths = [record.path for record in read_source(folder).records]
+    megabytes = sum(map(os.path.getsize, paths)) / 1e6
+    print(f"{len(paths)} photos, {megabytes / len(paths):.2f} MB each; {os.cpu_count()} cores; {rounds} rounds")
     ways = {
-        "prepare": lambda: prepare(folder, scratch / f"prepared {next(numbers)}"),
-        "prepare, byte for byte": lambda: prepare(folder, scratch / f"copied {next(numbers)}", size=_UNTOUCHED_PX),
-        "bare decoder, whole": lambda: _decode([(record.path, 1) for record in records]),
+        "prepare": (_prepare, folder, scratch / "prepared"),
+        "prepare, byte for byte": (_prepare, folder, scratch / "copied", _UNTOUCHED_PX),
+        "bare decoder, whole": (_decode, tuple((path, 1) for path in paths)),
     }
     print(f"\n{'preparing':<26} {'median':>8} {'range':>17}  photos a second")
     for name, times in _in_turns(ways, rounds).items():
-        rates = [len(records) / seconds for seconds in times]
+        rates = [len(paths) / seconds for seconds in times]
         print(f"{name:<26} {statistics.median(rates):8.1f} {min(rates):8.1f}-{max(rates):<8.1f}", flush=True)
-    return len(records)
+    return len(paths)
+
+
+def _prepare(folder, out, *size):
+    from tfvision.data.prepared.preparing import prepare
+
+    shutil.rmtree(out, ignore_errors=True)
+    prepare(folder, out, *size)
 
 
 def _reading_ways(folder, scratch, batch, size, views, colours):
-    import keras
-
-    from tfvision.data.augmentation import Augmentation
-    from tfvision.data.pipeline import ViewSettings
-
-    augmentation = Augmentation() if colours else Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
-    settings = ViewSettings(tuple(views), size, augmentation)
-    copied, prepared = (next(scratch.glob(f"{name} *")) for name in ("copied", "prepared"))
-    ours = {name: _training(source, settings, batch) for name, source in {"folder": folder, "prepared, same bytes": copied, "prepared": prepared}.items()}
-    keras_set = keras.utils.image_dataset_from_directory(str(folder), image_size=(size, size), batch_size=batch)
-    decoded = _decoded(_training(folder, settings, batch))
+    options = (batch, size, views, colours)
+    decoded = _decoded(_training(folder, *options))
     return {
-        "keras": lambda: [_drain(keras_set) for _ in range(_EPOCHS)],
-        "bare": lambda: _decode(decoded),
-        **{name: lambda dataset=dataset: _drain(dataset) for name, dataset in ours.items()},
+        "keras": (_read_by_keras, folder, batch, size),
+        "bare": (_decode, decoded),
+        "folder": (_read, folder, *options),
+        "prepared, same bytes": (_read, scratch / "copied", *options),
+        "prepared": (_read, scratch / "prepared", *options),
     }
 
 
-def _training(source, settings, batch):
-    """_EPOCHS of training batches."""
-    from tfvision.data.manifest import read_source
-    from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
+def _read_by_keras(folder, batch, size):
+    for _ in range(_EPOCHS):
+        _drain(_keras_set(folder, batch, size))
 
+
+@functools.cache
+def _keras_set(folder, batch, size):
+    import keras
+
+    return keras.utils.image_dataset_from_directory(str(folder), image_size=(size, size), batch_size=batch)
+
+
+def _read(source, *options):
+    _drain(_training(source, *options))
+
+
+@functools.cache
+def _training(source, batch, size, views, colours):
+    """_EPOCHS of training batches."""
+    from tfvision.data.augmentation import Augmentation
+    from tfvision.data.manifest import read_source
+    from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, training_batches
+
+    augmentation = Augmentation() if colours else Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
     manifest = read_source(source)
     labels = manifest.labels(manifest.taxonomy())
     order = TrainingOrder(labels, 0)
+    settings = ViewSettings(tuple(views.split(",")), size, augmentation)
     return training_batches(manifest, labels, settings, lambda: order.positions(0, _EPOCHS * len(manifest)), 0, batch, BrokenPhotos())
 
 
@@ -140,29 +164,38 @@ def _decoded(dataset):
         _drain(dataset)
     finally:
         pipeline.decode_photo = decode_photo
-    return decoded
+    return tuple(decoded)
 
 
 def _decode(photos):
     import tensorflow as tf
 
+    from tfvision.data.freed_memory import keep_freed_memory
+
     def decode(photo):
         path, ratio = photo
         tf.io.decode_jpeg(tf.io.read_file(path), channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
+    keep_freed_memory()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(decode, photos))
 
 
 def _in_turns(ways, rounds):
-    """{name: seconds of each round} of functions called in turn, after a round that is not counted."""
+    """{name: seconds of each round} of (function, arguments), called in turn after a round that is not counted."""
     taken = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            taken[name].append(time.perf_counter() - started)
+    with contextlib.ExitStack() as stack:
+        processes = {name: stack.enter_context(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))) for name in ways}
+        for _ in range(rounds + 1):
+            for name, way in ways.items():
+                taken[name].append(processes[name].submit(_seconds, *way).result())
     return {name: times[1:] for name, times in taken.items()}
+
+
+def _seconds(function, *arguments):
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 import click
 
 from tfvision import __version__
+from tfvision.cli.tensorflow_notes import keep_back_notes
 from tfvision.errors import UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
@@ -63,6 +64,7 @@ def main(arguments=None):
     """Runs the command line; exit code 0, 1 for a user's error, 2 for wrong usage, 130 when interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are no news to users
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AVX2: training takes twice as long without
+    keep_back_notes()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # nor are notes on retraced functions
     try:
         tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments)

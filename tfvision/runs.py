@@ -6,13 +6,14 @@ process killed at any moment leaves the old file or the new one, never a torn on
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from tfvision.errors import RunError, StorageError
+from tfvision.errors import DataError, RunError, StorageError
 
 TEMPORARY_PREFIX = ".partial-"
 
@@ -39,7 +40,7 @@ def atomic_path(path):
     except OSError as error:
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}); what was there before is untouched. "
-            "Free some space or choose another folder, then run the same command again"
+            "Free some space or choose another folder, then run the same command again, with --resume where it has one"
         ) from error
     finally:
         if temporary and os.path.exists(temporary):
@@ -103,6 +104,29 @@ def application_of(folder, known):
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
+
+
+@contextlib.contextmanager
+def sole_process(folder):
+    """A block in which no other process that asks for the same works in `folder`, which is made where there is none.
+
+    Raises:
+      DataError: another process does.
+      StorageError: the folder cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise StorageError(f"{folder} could not be made ({error.strerror}): choose another folder") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"another process works on {folder}: wait for it, or choose another folder") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_partial_files(folder):

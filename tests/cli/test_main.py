@@ -13,6 +13,13 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
 
 
+def test_the_import_of_tensorflow_tells_no_notes_but_what_else_is_written_stays():
+    script = "import os; from tfvision.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+    script += "import tensorflow.python, tensorflow as tf; print(tf.__version__, tf.constant(2).numpy()); os.write(2, b'of ours')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "of ours" and done.stdout.endswith(" 2\n")
+
+
 @pytest.mark.parametrize(
     "command", [["train", "species"], ["evaluate"], ["identify"], ["data", "specimens"], ["weights", "list"]], ids=" ".join
 )

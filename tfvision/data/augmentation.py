@@ -4,6 +4,7 @@ Random numbers are stateless: a seed, int32 [2], decides every one of them.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -107,9 +108,10 @@ def _recolour(images, seed, augmentation):
     ]
     changes = [change for strength, change in changes if strength]
     if changes:
-        orders = list(itertools.permutations(changes))
-        branches = [lambda order=order: _apply(order, images) for order in orders]
-        images = tf.switch_case(tf.cast(draws[5] * len(orders), tf.int32), branches)
+        orders = tf.constant(list(itertools.permutations(range(len(changes)))))
+        order = orders[tf.cast(draws[5] * len(orders), tf.int32)]
+        for which in tf.unstack(order):
+            images = tf.switch_case(which, [functools.partial(change, images) for change in changes])
     return images
 
 
@@ -180,12 +182,6 @@ def _hide(images, seed, augmentation):
     low = draws[2:4] * (shape - sides)
     inside = [(tf.range(shape[axis]) >= low[axis]) & (tf.range(shape[axis]) < low[axis] + sides[axis]) for axis in (0, 1)]
     return tf.where((inside[0][:, None] & inside[1][None])[None, :, :, None], draws[4:7], images)
-
-
-def _apply(changes, images):
-    for change in changes:
-        images = change(images)
-    return images
 
 
 def _between(draw, low, high):

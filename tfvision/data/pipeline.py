@@ -13,6 +13,7 @@ A broken photo stays in its batch with weight 0, so that it neither shifts other
 """
 
 import dataclasses
+import os
 import threading
 
 import numpy as np
@@ -21,9 +22,11 @@ import tensorflow as tf
 from tfvision.data import views as view_steps
 from tfvision.data.augmentation import Augmentation, distort, random_region
 from tfvision.data.decoding import Photo, decode_photo, decoded_size, read_photo
+from tfvision.data.freed_memory import keep_freed_memory
 from tfvision.errors import DataError
 
 _ORDER_CHUNK = 65536
+_PHOTOS_AT_ONCE = 2 * (os.cpu_count() or 1)  # more than cores, as some wait for the disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +137,7 @@ def _share_of(chunks, batch_size, worker, workers, replicas):
 
 
 def _load(dataset, manifest, labels, settings, broken, seed=0):
+    keep_freed_memory()
     columns = {
         "path": tf.constant([record.path for record in manifest.records]),
         "label": tf.constant(labels, tf.int32),
@@ -152,12 +156,14 @@ def _load(dataset, manifest, labels, settings, broken, seed=0):
             example = step(example)
         return example
 
-    return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.map(load, num_parallel_calls=_PHOTOS_AT_ONCE, deterministic=True)
 
 
 def _finish(dataset, batch_size):
     options = tf.data.Options()
     options.deterministic = True
+    # The tuner costs a tenth of the rate here, and the iterator's end waits for it, five seconds and more.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.batch(batch_size).prefetch(2).with_options(options)
 

@@ -247,6 +247,16 @@ def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(colour_
     assert files_of(tmp_path / "again") == files_of(tmp_path / "whole")
 
 
+def test_two_processes_do_not_write_into_one_folder(colour_jpegs, tmp_path):
+    process = start(colour_jpegs, tmp_path / "out", 60)
+    assert process.stdout.readline() == "shard-00000-of-00006.tfrecord\n"
+    with pytest.raises(DataError, match="another process works on .*out: wait for it, or choose another folder"):
+        prepare(colour_jpegs, tmp_path / "out", shards=6, is_resumed=True)
+    process.kill()
+    process.communicate()
+    assert prepare(colour_jpegs, tmp_path / "out", shards=6, is_resumed=True)["images"] == 48
+
+
 def test_a_full_disk_is_told_and_what_was_finished_is_kept(colour_jpegs, tmp_path):
     out = tmp_path / "out"
     done = subprocess.run([sys.executable, "-c", FULL_DISK + SCRIPT, str(colour_jpegs), str(out), "0"], capture_output=True, text=True)

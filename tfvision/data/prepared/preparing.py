@@ -26,7 +26,7 @@ from tfvision.data.manifest import MANIFEST_NAMES, Record, drop_small_classes, r
 from tfvision.data.prepared.prepared import FOOTER_BYTES, HEADER_BYTES, INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.prepared.shards import shard_name
 from tfvision.errors import DataError, RunError
-from tfvision.runs import atomic_path, read_json, remove_partial_files, write_json, write_text
+from tfvision.runs import atomic_path, read_json, remove_partial_files, sole_process, write_json, write_text
 
 # The crop view at evaluation is 0.875 x 0.5 of each side: of a photo of 3:2 with 1056 px on its longer side 308 px, and the
 # species networks want 299. Photos of 1024 px, iNaturalist's largest, stay as they are.
@@ -124,12 +124,14 @@ def prepare(
     others = _other_columns(source, manifest)
     plan = _identity(jobs, len(manifest), others)
     write_shards = _spread(runner_options) if runner_options else _write_here
-    if not _is_complete(Path(out), plan, is_resumed):
-        missing = [job for job in jobs if not _has_shard(job)]
-        found = len(manifest) - sum(len(job.places) for job in missing)
-        progress(found, len(manifest))
-        write_shards(missing, workers or os.cpu_count(), lambda done: progress(found + done, len(manifest)))
-        _finish(Path(out), jobs, manifest, taxonomy, others, plan)
+    _refuse_taken(Path(out), is_resumed)
+    with sole_process(out):
+        if not _is_complete(Path(out), plan, is_resumed):
+            missing = [job for job in jobs if not _has_shard(job)]
+            found = len(manifest) - sum(len(job.places) for job in missing)
+            progress(found, len(manifest))
+            write_shards(missing, workers or os.cpu_count(), lambda done: progress(found + done, len(manifest)))
+            _finish(Path(out), jobs, manifest, taxonomy, others, plan)
     index = PreparedIndex.open(out)
     return {
         "out": str(out),
@@ -247,12 +249,17 @@ def _identity(jobs, count, others):
     return digest.hexdigest()
 
 
-def _is_complete(out, plan, is_resumed):
-    """Whether all is done already; else the folder is ready for shards. Raises DataError where it is taken."""
-    if not is_resumed and out.exists() and (not out.is_dir() or any(out.iterdir())):
+def _refuse_taken(out, is_resumed):
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out} is a file: choose a folder")
+    if not is_resumed and out.is_dir() and any(out.iterdir()):
         if (out / UNFINISHED).is_file() and not (out / INDEX).exists():
             raise DataError(f"{out} is unfinished: go on with --resume, or remove the folder")
         raise DataError(f"{out} is there already: choose another folder, or remove it")
+
+
+def _is_complete(out, plan, is_resumed):
+    """Whether all is done already; else the folder is ready for shards. Raises DataError where it was begun for something else."""
     if is_resumed and (out / INDEX).exists():
         if PreparedIndex.open(out).settings.get("plan") != plan:
             raise DataError(f"{out} was prepared from other photos or with other settings: choose another folder")
