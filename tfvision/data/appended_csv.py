@@ -30,7 +30,7 @@ class AppendedCsv:
         except BlockingIOError:
             raise DataError(f"another process works on {self._path.parent}: wait for it, or choose another folder") from None
         except OSError as error:
-            raise _unwritable(self._path, error) from error
+            raise unwritable(self._path, error) from error
         if not os.path.getsize(self._path):
             self.append(columns)
 
@@ -43,7 +43,7 @@ class AppendedCsv:
             if self._file.write(lines) < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise _unwritable(self._path, error) from error
+            raise unwritable(self._path, error) from error
 
     def _check_header(self, columns):
         expected = ",".join(columns).encode() + b"\n"
@@ -93,5 +93,6 @@ def _drop_half_line(path):
             file.truncate(whole)
 
 
-def _unwritable(path, error):
+def unwritable(path, error):
+    """The StorageError of a file that belongs to work which goes on when its command is given again."""
     return StorageError(f"{path} could not be written ({error.strerror or error}): free some space, then run the same command again; it goes on")

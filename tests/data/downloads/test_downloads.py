@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+import trustme
 from PIL import Image
 
 from tfvision.data.downloads import web_access
@@ -45,7 +47,7 @@ class Server:
       most: how many requests were open at once.
     """
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.asked, self.headers, self.open, self.most = collections.Counter(), [], 0, 0
         self.lock, self.released, self.gate = threading.Lock(), threading.Event(), None
         server = self
@@ -87,11 +89,15 @@ class Server:
 
         self._server = Listener(("0.0.0.0", 0), Handler)
         self._server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def url(self, path, host="127.0.0.1"):
-        return f"http://{host}:{self.port}/{path}"
+    def url(self, path, host="127.0.0.1", scheme="http"):
+        return f"{scheme}://{host}:{self.port}/{path}"
 
     def close(self):
         self.released.set()
@@ -233,6 +239,18 @@ def test_photos_arrive_whole_and_stand_in_the_ledger(bring, server, tmp_path):
         assert row["sha256"] == hashlib.sha256(photo(number)).hexdigest()
     assert told[0] == (0, 5, 0) and told[-1] == (5, 5, 0) and len(told) == 6
     assert all(headers["User-Agent"].startswith("tfvision/0.") for headers in server.headers)
+
+
+def test_photos_come_by_https_from_hosts_with_a_known_certificate_only(tmp_path, monkeypatch):
+    authority = trustme.CA()
+    server = Server(authority.issue_cert("localhost"))
+    wanted = [("photos/0.png", server.url("photo/0", "localhost", "https"))]
+    result = download_photos(wanted, tmp_path / "unknown", DownloadSettings(**QUICK))
+    assert not result.done and "certificate verify failed" in result.failed["photos/0.png"]
+    authority.cert_pem.write_to_path(tmp_path / "known.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "known.pem"))
+    assert download_photos(wanted, tmp_path / "known", DownloadSettings(**QUICK)).done == {"photos/0.png"}
+    server.close()
 
 
 def test_photos_arrive_where_an_event_loop_runs_as_in_a_notebook(bring):

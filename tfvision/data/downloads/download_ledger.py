@@ -49,3 +49,19 @@ def read_ledger(folder, wanted):
         if size.isdecimal() and attempts.isdecimal() and image in wanted and one_line(wanted[image]) == url:
             entries[image] = Entry(sys.intern(status), int(size), sha256, sys.intern(reason), int(attempts))
     return entries
+
+
+class Failure(Exception):
+    """A photo that did not come.
+
+    Attributes:
+      status: FAILED or RETRY.
+      is_passing: whether another attempt in this run may help.
+    """
+
+    def __init__(self, reason, status=FAILED, is_passing=False):
+        super().__init__(reason)
+        self.status, self.is_passing = status, is_passing
+
+    def entry(self, attempts):
+        return Entry(self.status, reason=str(self), attempts=attempts)
