@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
-from tfvision.data.prepared.prepared import MANIFEST, PREPARED_COLUMNS, index_of, is_prepared, read_rows
+from tfvision.data.prepared.prepared_index import MANIFEST, PREPARED_COLUMNS, index_of, is_prepared
 from tfvision.data.prepared.shards import photo_bytes, photo_file
+from tfvision.data.prepared.verification import read_rows
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 

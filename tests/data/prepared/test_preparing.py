@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from tfvision.data.decoding import read_encoded, read_photo, read_pixels
 from tfvision.data.manifest import read_source
-from tfvision.data.prepared.prepared import PreparedIndex, verify_prepared
+from tfvision.data.prepared.prepared_index import PreparedIndex
 from tfvision.data.prepared.preparing import prepare
+from tfvision.data.prepared.verification import verify_prepared
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 

@@ -9,7 +9,8 @@ from tfvision.data.checks.findings import Findings, find_troubles
 from tfvision.data.checks.near_duplicates import NEAR_DISTANCE
 from tfvision.data.checks.photo_facts import CACHE_NAME, read_facts
 from tfvision.data.manifest import Manifest, read_source
-from tfvision.data.prepared.prepared import is_prepared, verify_prepared
+from tfvision.data.prepared.prepared_index import is_prepared
+from tfvision.data.prepared.verification import verify_prepared
 from tfvision.errors import RecipeError
 
 

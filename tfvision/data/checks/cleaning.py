@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfvision.data.checks.findings import straddling_groups
 from tfvision.data.manifest import MANIFEST_NAMES
-from tfvision.data.prepared.prepared import is_prepared
+from tfvision.data.prepared.prepared_index import is_prepared
 from tfvision.errors import DataError
 from tfvision.runs import write_text
 

@@ -4,7 +4,8 @@ The photos and the folder must lie where every worker finds them under the same 
 """
 
 from tfvision.data.beam import open_pipeline, run_on_each
-from tfvision.data.prepared.preparing import encode_photo, write_shard
+from tfvision.data.prepared.encoded_photos import encode_photo
+from tfvision.data.prepared.preparing import write_shard
 
 
 def shard_writer(options):

@@ -11,6 +11,7 @@ import zlib
 
 from tfvision.errors import DataError
 
+HEADER_BYTES, FOOTER_BYTES = 12, 4  # of a TFRecord: length and its checksum before the data, their checksum behind
 SHARD_NAME = re.compile(r"shard-\d{5}-of-\d{5}\.tfrecord")
 _PHOTO_PATH = re.compile(r"((?:.*/)?shard-\d{5}-of-\d{5}\.tfrecord)/(\d{1,15})-(\d{1,10})-([0-9a-f]{8})/[^/]+", re.DOTALL)
 

@@ -10,8 +10,9 @@ import pytest
 from tfvision.data.decoding import read_photo
 from tfvision.data.manifest import read_photos, read_source
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
-from tfvision.data.prepared.prepared import PreparedIndex, verify_prepared
+from tfvision.data.prepared.prepared_index import PreparedIndex
 from tfvision.data.prepared.shards import slice_of
+from tfvision.data.prepared.verification import verify_prepared
 from tfvision.errors import DataError
 
 SHARD = "shard-00001-of-00004.tfrecord"
