@@ -4,9 +4,10 @@ The hash is the perceptual one of Zauner, Implementation and Benchmarking of Per
 8 x 8 lowest frequencies of a grey photo of 32 x 32, each above their median or not. It stays close when a photo is scaled,
 encoded anew, blurred, brightened or cropped a little; not when it is turned or mirrored.
 
-NEAR_DISTANCE was chosen by measuring (benchmarks/near_duplicates.py), not by looking at single photos. Of 540 altered copies of 45 tattoo photos (blur, crop,
-aspect, illumination; the truth is known) 97 % are within 6 bits of their original, 99.6 % within 8. Of the 22 million pairs
-of 6,593 other photos 17 are within 6 bits, and all of them show one scene; beyond that, strangers begin.
+NEAR_DISTANCE was chosen by measuring (benchmarks/near_duplicates.py), not by looking at single photos. Of 540 altered copies
+of 45 tattoo photos (blur, crop, aspect, illumination; the truth is known) 97 % are within 6 bits of their original, 99.6 %
+within 8. Of the 22 million pairs of 6,593 other photos 17 are within 6 bits, and all of them show one scene; beyond that,
+strangers begin.
 """
 
 import itertools
