@@ -30,7 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _WIDTH, _HEIGHT = 1632, 1224
 _CLASSES = 4
-_EPOCHS = 6  # of reading in a round, so that the start of a pipeline counts as little as in a training
+_EPOCHS = 20  # of reading in a round, so that the start of a pipeline counts as little as in a training
 _UNTOUCHED_PX = 100_000
 
 
