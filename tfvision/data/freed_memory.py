@@ -15,8 +15,7 @@ def keep_freed_memory():
     """Lets freed memory of arrays up to 32 MB stay with the process for the next array; does nothing without glibc.
 
     A photo passes through arrays of some megabytes. By default each of them is asked of the system and given back, and the
-    system fills it with zeros page by page: up to a third of a pipeline's time, most in virtual machines
-    (benchmarks/data_pipeline.py). Up to 256 MB stay unused then.
+    system fills it with zeros page by page, which takes time, most in virtual machines. Up to 256 MB stay unused then.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -162,7 +162,7 @@ def _load(dataset, manifest, labels, settings, broken, seed=0):
 def _finish(dataset, batch_size):
     options = tf.data.Options()
     options.deterministic = True
-    # The tuner costs a tenth of the rate here, and the iterator's end waits for it, five seconds and more.
+    # The tuner takes time of its own, and an iterator's end may wait for it, for seconds.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.batch(batch_size).prefetch(2).with_options(options)
