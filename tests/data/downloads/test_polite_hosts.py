@@ -60,8 +60,10 @@ def test_a_pause_holds_back_all_that_wait():
 
 def test_a_host_is_given_up_after_failures_in_a_row_only():
     host = Host(1, 1)
-    for is_reached in (False, False, True, False, False):
-        host.note(is_reached, patience=3)
+    for failure in ("silent", "silent", "", "silent", "silent"):
+        host.note(failure, patience=3)
     assert not host.gave_up
-    host.note(False, patience=3)
-    assert host.gave_up == "its host failed 3 times in a row: it was left alone"
+    host.note("the host answered 503", patience=3)
+    assert host.gave_up == "its host was left alone after 3 failures in a row, the last: the host answered 503"
+    host.note(host.gave_up, patience=3)
+    assert host.gave_up.count("failures in a row") == 1

@@ -77,7 +77,7 @@ class PhotoRequests:
                 entry = failure.entry(attempt)
                 if not failure.is_passing:
                     break
-        host.note(entry.status != RETRY, self._settings.patience)
+        host.note(entry.reason if entry.status == RETRY else "", self._settings.patience)
         return entry
 
     async def _attempt(self, image, url, attempt):

@@ -34,11 +34,11 @@ class Host:
         """Starts no request for so long."""
         self._next_start = max(self._next_start, asyncio.get_running_loop().time() + seconds)
 
-    def note(self, is_reached, patience):
-        """Counts failures in a row; gives the host up after `patience` of them."""
-        self._failures_in_a_row = 0 if is_reached else self._failures_in_a_row + 1
-        if self._failures_in_a_row >= patience:
-            self.gave_up = f"its host failed {self._failures_in_a_row} times in a row: it was left alone"
+    def note(self, failure, patience):
+        """Counts failures in a row, "" being none; gives the host up after `patience` of them."""
+        self._failures_in_a_row = self._failures_in_a_row + 1 if failure else 0
+        if self._failures_in_a_row >= patience and not self.gave_up:
+            self.gave_up = f"its host was left alone after {self._failures_in_a_row} failures in a row, the last: {failure}"
 
 
 def retry_after_seconds(header, now=None):
