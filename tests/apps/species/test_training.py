@@ -197,11 +197,10 @@ def test_a_class_in_one_group_is_trained_and_named_as_unmeasured(tmp_path, tiny_
     assert "no validation photos, so no accuracy, for c" in capsys.readouterr().err
 
 
-def test_a_full_disk_loses_nothing(colour_photos, tiny_settings, tmp_path, monkeypatch):
+def test_a_full_disk_loses_nothing(colour_run, colour_photos, tiny_settings, tmp_path, monkeypatch):
     """The disk fills while the second checkpoint is written; space comes back; the run goes on."""
     import tfvision.runs as runs
 
-    whole = train_species(str(colour_photos), "small", tiny_settings, str(tmp_path / "whole"), ranks=RANKS)
     real, calls = os.replace, []
 
     def full(source, target):
@@ -217,6 +216,7 @@ def test_a_full_disk_loses_nothing(colour_photos, tiny_settings, tmp_path, monke
     monkeypatch.undo()
     assert read_facts(SpeciesRun(tmp_path / "run").checkpoint_path) == {"phase": 0, "step": 2}
     resumed = train_species(run=str(tmp_path / "run"), resume=True)
+    whole = json.loads(SpeciesRun(colour_run).metrics_path.read_text())  # of the same recipe but for the checkpoints
     assert resumed["accuracy"] == pytest.approx(whole["accuracy"])
 
 
@@ -235,9 +235,8 @@ train_species(sys.argv[1], "small", json.loads(sys.argv[3]), sys.argv[2], ranks=
 
 
 @pytest.mark.slow
-def test_two_workers_train_what_one_trains(colour_photos, tiny_settings, tmp_path):
+def test_two_workers_learn_what_one_learns(colour_run, colour_photos, tiny_settings, tmp_path):
     settings = {**tiny_settings, "stages": "[[30, 0.05]]"}
-    train_species(str(colour_photos), "small", settings, str(tmp_path / "one"), ranks=RANKS)
     (tmp_path / "worker.py").write_text(WORKER)
     ports = _free_ports(2)
     processes = []
@@ -254,7 +253,7 @@ def test_two_workers_train_what_one_trains(colour_photos, tiny_settings, tmp_pat
     for process in processes:
         _, errors = process.communicate(timeout=400)
         assert process.returncode == 0, errors[-3000:]
-    one, two = (json.loads(SpeciesRun(tmp_path / name).metrics_path.read_text()) for name in ("one", "two"))
+    one, two = (json.loads(SpeciesRun(folder).metrics_path.read_text()) for folder in (colour_run, tmp_path / "two"))
     assert two["images"] == one["images"]
     # Batch statistics are each replica's own, so weights differ a little; what was learnt does not.
     assert min(one["accuracy"], two["accuracy"]) >= 0.6, (one["accuracy"], two["accuracy"])
