@@ -17,12 +17,11 @@ import anyio.from_thread
 
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure, Ledger, read_ledger
-from tfvision.data.downloads.photo_requests import PhotoRequests
+from tfvision.data.downloads.photo_requests import THREADS, PhotoRequests
 from tfvision.errors import DataError, RecipeError
 from tfvision.runs import atomic_path
 
 _PARTIAL_FOLDER = ".partial-downloads"
-_THREADS = min(4, os.cpu_count() or 1)
 _COPIES_AT_ONCE = 256
 
 
@@ -133,7 +132,7 @@ def copy_photos(wanted, local, folder, settings=None, progress=None):
                 return Entry(RETRY, reason=str(error), attempts=1)
 
         todo = iter(todo)
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
+        with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
             while pairs := list(itertools.islice(todo, _COPIES_AT_ONCE)):
                 for (image, url), entry in zip(pairs, threads.map(copy, pairs), strict=True):
                     settle(image, url, entry)

@@ -20,7 +20,7 @@ _LONGEST_URL = 8000
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530})
 _PAUSING_STATUSES = frozenset({429, 503})  # the host itself is asked too much
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, os.cpu_count() or 1)  # that look at photos
 
 
 class PhotoRequests:
@@ -38,7 +38,7 @@ class PhotoRequests:
         settings = self._settings
         self._slots = asyncio.Semaphore(settings.connections)
         client = web_client(settings.connections, settings.connect_seconds, settings.read_seconds, settings.is_internal_allowed)
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as self._threads:
+        with concurrent.futures.ThreadPoolExecutor(THREADS) as self._threads:
             async with client as self._client:
                 try:
                     async with asyncio.TaskGroup() as workers:

@@ -212,7 +212,7 @@ def _is_complete(out, plan, is_resumed):
         if _read(begun).get("plan") != plan:
             raise DataError(f"{out} was begun with other photos or settings: give the same ones, or choose another folder")
         remove_partial_files(out)
-    elif out.is_dir() and any(out.iterdir()):
+    elif any(out.iterdir()):
         raise DataError(f"{out} holds other files and nothing to go on with: choose another folder")
     else:
         write_json(begun, {"plan": plan})
