@@ -95,7 +95,7 @@ def _measure_preparing(folder, scratch, rounds):
 
 
 def _prepare(folder, out, *size):
-    from tfvision.data.prepared.preparing import prepare
+    from tfvision.data.preparing.preparing import prepare
 
     shutil.rmtree(out, ignore_errors=True)
     prepare(folder, out, *size)

@@ -64,8 +64,8 @@ def main(rows, dimension, chromium, folder):
 
 def _make(folder, rows, dimension):
     from tfvision.apps.explorer.thumbnails import SHEET, THUMBNAIL_PX, sheet_path, write_sheet
+    from tfvision.files import write_json
     from tfvision.index.gallery import Gallery
-    from tfvision.runs import write_json
 
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     thumbnails = [_thumbnail(number, THUMBNAIL_PX) for number in range(_DIFFERENT)]

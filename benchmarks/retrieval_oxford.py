@@ -101,7 +101,7 @@ def _reranked(vectors, rows, k1, k2):
 @click.option("--cache", help="Folder that keeps the vectors.")
 def main(source, model, size_px, cache):
     """Print a table: mAP of each trick."""
-    from tfvision.apps.retrieval.sources import read_trial
+    from tfvision.apps.retrieval.source import read_trial
     from tfvision.evaluation.retrieval import bootstrap_interval
     from tfvision.features.extractor import open_extractor
     from tfvision.features.table import feature_table

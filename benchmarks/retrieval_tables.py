@@ -40,7 +40,7 @@ def measure_untrained(source, protocol, recipe, questions_of):
     """The taps and additions of the network as it came, on the queries of a trained run."""
     from tfvision.apps.retrieval.evaluation import judge_indices, score_of
     from tfvision.apps.retrieval.indices import read_taps, tap_extractor
-    from tfvision.features.retriever import build_retriever
+    from tfvision.trained.retriever_network import build_retriever
 
     recipe = dataclasses.replace(recipe, tuning=(), index="addition")
     retriever = build_retriever(recipe, 2, recipe.size_px, recipe.weights)
@@ -52,7 +52,7 @@ def measure_untrained(source, protocol, recipe, questions_of):
 def asked_of(folder, source, protocol):
     """The Trial that a finished run was evaluated by."""
     from tfvision.apps.retrieval.evaluation import asked_trial
-    from tfvision.features.retriever_run import RetrieverRun
+    from tfvision.trained.retriever_run import RetrieverRun
 
     return asked_trial(RetrieverRun.open(folder), source, protocol)[0]
 

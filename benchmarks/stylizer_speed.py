@@ -32,8 +32,8 @@ def main(sizes):
     import numpy as np
     import tensorflow as tf
 
-    from tfvision.apps.style.stylizer_run import StylizerRecipe
     from tfvision.models.stylizer import build_stylizer
+    from tfvision.trained.stylizer_run import StylizerRecipe
 
     recipe = StylizerRecipe()
     model = build_stylizer(recipe.width, recipe.blocks)

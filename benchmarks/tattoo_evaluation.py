@@ -14,7 +14,7 @@ import time
 import click
 import numpy as np
 
-from tfvision.apps.tattoo.matcher_evaluation import summary
+from tfvision.apps.tattoo_matching.evaluation import summary
 from tfvision.evaluation.identification import judge_probes, subject_groups
 from tfvision.evaluation.retrieval import Question
 

@@ -54,7 +54,7 @@ def list_omniglot(folder, out):
 
 def measure(extractor, trial, distance):
     """{"cmc", "map", "probes"} of one fold's questions."""
-    from tfvision.apps.tattoo.matcher_evaluation import judge_trial
+    from tfvision.apps.tattoo_matching.evaluation import judge_trial
     from tfvision.evaluation.identification import cmc, pooled
 
     judged = pooled([part for _, part in judge_trial(trial, extractor, distance, label="searching")])
@@ -63,8 +63,8 @@ def measure(extractor, trial, distance):
 
 def trials_of(source, folds):
     """[(fold or None, MatchingTrial)]: of the source's unseen photos, or of each fold's subjects."""
-    from tfvision.apps.tattoo.protocols import make_trial
-    from tfvision.apps.tattoo.sources import read_matching_source
+    from tfvision.apps.tattoo_matching.protocols import make_trial
+    from tfvision.apps.tattoo_matching.source import read_matching_source
 
     photos = read_matching_source(source)
     trial = make_trial(photos, "identification", folds=folds)
@@ -76,7 +76,7 @@ def trials_of(source, folds):
 
 def measure_fold(name, recipe, source, fold, trial, folder):
     """The result of a recipe on a fold; reads what was measured before."""
-    from tfvision.apps.tattoo.matcher_training import train_matcher
+    from tfvision.apps.tattoo_matching.training import train_matcher
     from tfvision.features.extractor import open_extractor
     from tfvision.features.recipe import FeatureRecipe
 
@@ -102,7 +102,7 @@ def measure_fold(name, recipe, source, fold, trial, folder):
 
 def recipe_of(name, settings, paper_steps):
     """The recipe of a row of the table, with its settings and, of the paper's, its steps."""
-    from tfvision.apps.tattoo.matcher_recipes import get_recipe
+    from tfvision.apps.tattoo_matching.recipes import get_recipe
     from tfvision.training.recipes import with_settings
 
     recipe = get_recipe("small" if name.startswith(PLAIN) else name)

@@ -143,7 +143,7 @@ def prepare(source, out, ranks, seed, runner, runner_options, resume, as_json, *
     tfvision data prepare my-photos/ prepared/ --size 1600 --quality 95
     tfvision train species prepared/
     """
-    from tfvision.data.prepared.preparing import prepare as prepare_photos
+    from tfvision.data.preparing.preparing import prepare as prepare_photos
     from tfvision.progress import progress_bar
 
     if runner_options and not runner:

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import click
-
 from tfvision.cli.main import print_json
 
 
@@ -23,7 +22,7 @@ def detect(model, photos, where, as_json):
     tfvision detect savedmodels/tattoo-detector custody/ --json > answers.jsonl
     tfvision detect runs/tattoo-detector custody/ --where regions/
     """
-    from tfvision.apps.tattoo.detector import load_detector
+    from tfvision.apps.tattoo_detection.detection import load_detector
     from tfvision.data.manifest import find_photos
     from tfvision.progress import progress_bar
 

@@ -2,7 +2,6 @@
 
 import click
 from click.core import ParameterSource
-
 from tfvision.cli.main import comma_separated, print_json
 
 PROTOCOLS = {  # application -> what can be asked of its runs; of any model that makes features, what can be asked of a matcher
@@ -65,7 +64,7 @@ def evaluate(context, run, source, out, ranks, target_accuracy, within, method, 
 
 def _application(run, protocol):
     """Whose evaluation is asked for: a matcher's protocols are for all that makes features."""
-    from tfvision.runs import application_of
+    from tfvision.training.run import application_of
 
     if protocol in PROTOCOLS["tattoo-matcher"]:
         return "tattoo-matcher"
@@ -121,7 +120,7 @@ def _retriever(run, source, protocol, queries, ranks, out, as_json):
 
 
 def _detector(run, source, others, out, as_json):
-    from tfvision.apps.tattoo.detector_evaluation import evaluate_detector
+    from tfvision.apps.tattoo_detection.evaluation import evaluate_detector
 
     result = evaluate_detector(run, source, others, out)
     if as_json:
@@ -140,8 +139,8 @@ def _detector(run, source, others, out, as_json):
 
 
 def _matcher(run, source, protocol, galleries, folds, distance, ranks, out, is_calibrated, as_json):
-    from tfvision.apps.tattoo.matcher_evaluation import evaluate_matcher
-    from tfvision.apps.tattoo.matcher_report import sentence
+    from tfvision.apps.tattoo_matching.evaluation import evaluate_matcher
+    from tfvision.apps.tattoo_matching.report import sentence
 
     result = evaluate_matcher(run, source, protocol, galleries, folds, distance=distance, ranks=ranks, out=out, is_calibrated=is_calibrated)
     if as_json:

@@ -26,7 +26,7 @@ def explore(places, port, no_browser, models, layers, state, export_folder):
     from tfvision.apps.explorer.places import plan
 
     what = plan(places, models, layers, state)
-    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    say = lambda line: click.echo(line, err=True)
     if export_folder:
         from tfvision.apps.explorer.export import export_site
 

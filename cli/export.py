@@ -3,14 +3,13 @@
 import importlib
 
 import click
-
 from tfvision.cli.main import print_json
 
 EXPORTABLES = {  # application of a run -> module and function that make an Exportable of it
     "species": ("tfvision.apps.species.export", "species_exportable"),
-    "stylizer": ("tfvision.apps.style.export", "stylizer_exportable"),
-    "tattoo-detector": ("tfvision.apps.tattoo.detector_export", "detector_exportable"),
-    "tattoo-matcher": ("tfvision.apps.tattoo.matcher_export", "matcher_exportable"),
+    "stylizer": ("tfvision.apps.stylizer.export", "stylizer_exportable"),
+    "tattoo-detector": ("tfvision.apps.tattoo_detection.export", "detector_exportable"),
+    "tattoo-matcher": ("tfvision.apps.tattoo_matching.export", "matcher_exportable"),
 }
 
 
@@ -33,7 +32,7 @@ def export(run, to, name, version, verify, half, tflite, onnx, as_json):
     tfvision serve savedmodels                    # then ask it
     """
     from tfvision.export.export import export_model
-    from tfvision.runs import application_of
+    from tfvision.training.run import application_of
 
     module, function = EXPORTABLES[application_of(run, EXPORTABLES)]
     exportable = getattr(importlib.import_module(module), function)(run, half=half)

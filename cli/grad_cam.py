@@ -1,7 +1,6 @@
 """`tfvision grad-cam`."""
 
 import click
-
 from tfvision.cli.main import print_json
 
 
@@ -19,7 +18,7 @@ def grad_cam(run, photos, layers, label, out, as_json):
     tfvision grad-cam runs/retriever photo.jpg --layer conv2 --layer conv5 -o figures
     """
     from tfvision.apps.retrieval.grad_cam import draw_grad_cams
-    from tfvision.runs import application_of
+    from tfvision.training.run import application_of
 
     application_of(run, ("retriever",))
     for photo in photos:

@@ -4,7 +4,6 @@ import csv
 import sys
 
 import click
-
 from tfvision.cli.main import print_json
 
 

@@ -3,7 +3,6 @@
 import contextlib
 
 import click
-
 from tfvision.cli.main import comma_separated, key_values, print_json
 
 
@@ -112,7 +111,7 @@ def info(gallery, ids, as_json):
     \b
     tfvision index info my-gallery
     """
-    from tfvision.index.places import open_gallery
+    from tfvision.index.locations import open_gallery
 
     with open_gallery(gallery) as opened:
         if ids:
@@ -134,7 +133,7 @@ def _seen():
     broken = BrokenPhotos()
     with contextlib.ExitStack() as stack:
         bars = []
-        start = lambda total: bars.append(stack.enter_context(progress_bar("seeing", total)))  # noqa: E731
+        start = lambda total: bars.append(stack.enter_context(progress_bar("seeing", total)))
         yield broken, Progress(start, lambda count: bars[-1].advance(count), lambda line: click.echo(line, err=True))
     for reason in broken.values():
         click.echo(f"broken    {reason}", err=True)

@@ -7,9 +7,9 @@ import os
 import sys
 
 import click
+from tfvision.cli.tensorflow_notes import keep_back_notes
 
 from tfvision import __version__
-from tfvision.cli.tensorflow_notes import keep_back_notes
 from tfvision.errors import UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
-
 from tfvision.cli.main import print_json
 
 PHOTOS_AT_ONCE = 8  # so that the server can join them to batches
@@ -64,7 +63,7 @@ def _with_pictures_saved(answer, model, folder):
     """The answer with the paths of its pictures in their place."""
     names = [name for name, value in answer.items() if isinstance(value, bytes)]
     for name in names:
-        from tfvision.runs import atomic_path
+        from tfvision.files import atomic_path
 
         other = f"-{name}" if len(names) > 1 else ""
         path = folder / f"{Path(answer['image']).stem}-{model}{other}{_PICTURES[answer[name][:3]]}"

@@ -3,7 +3,6 @@
 import sys
 
 import click
-
 from tfvision.cli.main import print_json
 
 
@@ -28,7 +27,7 @@ def search(gallery, photos, k, where, expand, rerank, method, model, html, as_js
     tfvision search my-gallery photo.jpg -k 20 --where "species=Vanessa atalanta" --where "year>=2015"
     tfvision search my-gallery holiday/ --expand 5 --rerank --html answers.html
     """
-    from tfvision.index.places import open_gallery
+    from tfvision.index.locations import open_gallery
     from tfvision.index.querying import search_photos
     from tfvision.index.sources import find_queries
     from tfvision.progress import progress_bar

@@ -6,8 +6,8 @@ import shlex
 import sys
 
 import click
-
 from tfvision.cli.main import comma_separated, key_values, print_json
+
 from tfvision.errors import RecipeError
 
 _FAST = "fast"
@@ -17,7 +17,7 @@ class _PresetOption(click.Option):
     """An option that changes the preset's value of the same name; its default is read from there, when help is asked for."""
 
     def get_help_record(self, context):
-        preset = next((option.default for option in context.command.params if option.name == "preset"))
+        preset = next(option.default for option in context.command.params if option.name == "preset")
         name, text = super().get_help_record(context)
         return name, f"{text}  [default: {getattr(_preset_or_fast(preset), self.name)}]"
 

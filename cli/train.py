@@ -1,7 +1,6 @@
 """`tfvision train ...`."""
 
 import click
-
 from tfvision.cli.main import comma_separated, key_values, print_json
 
 
@@ -118,7 +117,7 @@ def tattoo_matcher(source, recipe, settings, weights, fold, run, resume, seed, a
     tfvision train tattoo-matcher sketches.csv --recipe contrastive --set cross_media=true
     tfvision index build tattoos/ --model runs/tattoo-matcher --out gallery
     """
-    from tfvision.apps.tattoo.matcher_training import train_matcher
+    from tfvision.apps.tattoo_matching.training import train_matcher
 
     given = (("weights", weights), ("fold", fold), ("seed", seed))
     settings.update({key: str(value) for key, value in given if value is not None})
@@ -157,8 +156,8 @@ def tattoo_detector(source, others, recipe, settings, weights, probe_lists, run,
     tfvision train tattoo-detector tattc/ --recipe paper      # hours on a GPU
     tfvision detect runs/tattoo-detector photo.jpg
     """
-    from tfvision.apps.tattoo.detector_report import shown_interval
-    from tfvision.apps.tattoo.detector_training import train_detector
+    from tfvision.apps.tattoo_detection.report import shown_interval
+    from tfvision.apps.tattoo_detection.training import train_detector
 
     settings.update({key: str(value) for key, value in (("weights", weights), ("seed", seed)) if value is not None})
     metrics = train_detector(source, others, recipe, settings, run, resume, probe_lists)
@@ -195,7 +194,7 @@ def stylizer(painting, photos, settings, network, run, resume, seed, as_json):
     tfvision stylize photo.jpg starry_night.jpg --preset fast --module runs/stylizer
     tfvision export runs/stylizer
     """
-    from tfvision.apps.style.stylizer import train_stylizer
+    from tfvision.apps.stylizer.training import train_stylizer
 
     settings.update({key: str(value) for key, value in (("network", network), ("seed", seed)) if value is not None})
     metrics = train_stylizer(painting, photos, None, settings, run, resume)
@@ -228,7 +227,7 @@ def vgg19_slim(photos, teachers, settings, run, resume, seed, as_json):
     tfvision train vgg19-slim my-photos/ --teacher vgg19_small.npz --teacher vgg19_block1-3.weights.h5
     tfvision stylize photo.jpg painting.jpg --network runs/vgg19-slim/vgg19_slim.npz
     """
-    from tfvision.apps.style.distillation import train_vgg19_slim
+    from tfvision.apps.vgg19_slim.training import train_vgg19_slim
 
     settings.update({"seed": str(seed)} if seed is not None else {})
     metrics = train_vgg19_slim(photos, teachers, settings, run, resume)

@@ -56,7 +56,7 @@ def colour_jpegs(colour_photos, tmp_path_factory):
 @pytest.fixture(scope="session")
 def prepared_colours(colour_jpegs, tmp_path_factory):
     """The colour_jpegs as prepared data in four shards."""
-    from tfvision.data.prepared.preparing import prepare
+    from tfvision.data.preparing.preparing import prepare
 
     folder = tmp_path_factory.mktemp("prepared") / "colours"
     prepare(colour_jpegs, folder, shards=4)
@@ -168,7 +168,7 @@ def striped_painting(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stylizer_run(colour_photos, striped_painting, tmp_path_factory):
     """A finished stylizer run on colour_photos."""
-    from tfvision.apps.style.stylizer import train_stylizer
+    from tfvision.apps.stylizer.training import train_stylizer
 
     folder = tmp_path_factory.mktemp("runs") / "stripes"
     train_stylizer(str(striped_painting), str(colour_photos), settings=TINY_STYLIZER, run=str(folder))
@@ -216,7 +216,7 @@ def detection_photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def detector_run(detection_photos, tmp_path_factory):
     """A finished detector run on detection_photos, its network frozen."""
-    from tfvision.apps.tattoo.detector_training import train_detector
+    from tfvision.apps.tattoo_detection.training import train_detector
 
     folder = tmp_path_factory.mktemp("runs") / "detector"
     train_detector(str(detection_photos), settings=TINY_DETECTOR, run=str(folder))

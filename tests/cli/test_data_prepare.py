@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tfvision.data.prepared.prepared_index import PreparedIndex
-from tfvision.data.prepared.verification import verify_prepared
+from tfvision.data.shards.prepared_index import PreparedIndex
+from tfvision.data.shards.verification import verify_prepared
 
 
 def test_prepare_says_what_it_wrote_and_what_is_next(run_command, colour_jpegs, tmp_path):

@@ -1,7 +1,6 @@
 import json
 
 from click.testing import CliRunner
-
 from tfvision.cli.export import export
 
 

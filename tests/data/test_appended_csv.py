@@ -43,9 +43,8 @@ def test_a_file_of_a_header_cut_short_begins_anew(tmp_path):
 
 
 def test_only_one_may_write(tmp_path):
-    with AppendedCsv(tmp_path / "list.csv", COLUMNS):
-        with pytest.raises(DataError, match="another process works on"):
-            AppendedCsv(tmp_path / "list.csv", COLUMNS)
+    with AppendedCsv(tmp_path / "list.csv", COLUMNS), pytest.raises(DataError, match="another process works on"):
+        AppendedCsv(tmp_path / "list.csv", COLUMNS)
     AppendedCsv(tmp_path / "list.csv", COLUMNS).close()
 
 

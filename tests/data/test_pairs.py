@@ -90,7 +90,7 @@ def test_batches_hold_p_subjects_with_k_photos_each():
             subjects = SUBJECTS[batch]
             assert (subjects == subjects[:, :1]).all() and subjects[0, 0] != subjects[1, 0]
             for photos in batch:  # repeated only where there are too few
-                assert len(set(photos)) == min(3, (SUBJECTS == SUBJECTS[photos[0]]).sum())
+                assert len(set(photos)) == min(3, (SUBJECTS[photos[0]] == SUBJECTS).sum())
         assert sorted(SUBJECTS[epoch.reshape(-1, 3)[:, 0]]) == [0, 1, 2, 3]  # each once an epoch
         seen.update(epoch.tolist())
     assert set(seen) == set(range(10))

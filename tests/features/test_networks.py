@@ -29,7 +29,7 @@ def hub_module(tmp_path):
     def save(weight, signatures=None):
         module = _MeanColour(weight)
         folder = tmp_path / f"module-{weight}"
-        tf.saved_model.save(module, str(folder), signatures={name: module.__call__ for name in signatures} if signatures else None)
+        tf.saved_model.save(module, str(folder), signatures=dict.fromkeys(signatures, module.__call__) if signatures else None)
         return folder
 
     return save
@@ -61,8 +61,8 @@ def run_extractor(colour_run):
 
 def test_a_species_run_gives_the_features_before_its_last_layer(run_extractor, colour_run):
     from tfvision.data.graph_decoding import views_of_pixels
-    from tfvision.features.species import load_species_network
-    from tfvision.features.species_run import SpeciesRun
+    from tfvision.trained.species_network import load_species_network
+    from tfvision.trained.species_run import SpeciesRun
 
     run = SpeciesRun.open(colour_run)
     model = load_species_network(run)

@@ -10,8 +10,8 @@ from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.whitening import fit_whitening
 from tfvision.index import making, milvus, milvus_server
 from tfvision.index.gallery import Gallery
+from tfvision.index.locations import create_gallery, has_gallery, open_gallery
 from tfvision.index.making import add_photos, build_gallery, remove_pictures
-from tfvision.index.places import create_gallery, has_gallery, open_gallery
 from tfvision.index.querying import search_photos
 from tfvision.index.search import search
 

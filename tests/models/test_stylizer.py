@@ -21,7 +21,7 @@ def photos(*shape, seed=0):
 def test_a_picture_has_its_photos_size_and_range(model, size):
     painted = model(photos(2, *size)).numpy()
     assert painted.shape == (2, *size, 3) and painted.dtype == np.float32
-    assert 0 <= painted.min() and painted.max() <= 255
+    assert painted.min() >= 0 and painted.max() <= 255
 
 
 def test_photos_of_a_batch_do_not_touch_each_other(model):

@@ -175,9 +175,8 @@ def test_names_are_quoted_in_the_path(scripted):
 
 
 def test_slow_server_ends_in_a_clear_error():
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(UserError, match="did not answer in time"):
-            Client(f"http://127.0.0.1:{silent.getsockname()[1]}").status("m", timeout_seconds=0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UserError, match="did not answer in time"):
+        Client(f"http://127.0.0.1:{silent.getsockname()[1]}").status("m", timeout_seconds=0.3)
 
 
 def test_client_over_rest_needs_no_tensorflow(server, run_python):

@@ -81,7 +81,7 @@ def test_the_newest_version_serves(ready, double_base, add_version):
 def test_policies_choose_versions(ready, double_base, add_version):
     for version in (2, 3):
         add_version(double_base, version)
-    serve = lambda **policy: [version for version, _ in _states(ready(_double(double_base, **policy)))]  # noqa: E731
+    serve = lambda **policy: [version for version, _ in _states(ready(_double(double_base, **policy)))]
     assert serve(num_versions=2) == [3, 2]
     assert serve(policy="all") == [3, 2, 1]
     assert serve(policy="specific", versions=(1, 3)) == [3, 1]
@@ -101,7 +101,7 @@ def test_versions_and_labels_are_found(ready, double_base, add_version):
 def test_what_does_not_exist_is_refused_in_tensorflow_servings_words(ready, double_base):
     models = ready(_double(double_base))
     not_found, invalid = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT
-    submit = lambda name, version, label: models.submit(name, version, label, "", {})  # noqa: E731
+    submit = lambda name, version, label: models.submit(name, version, label, "", {})
     assert _refusal(submit, "triple", None, None) == (not_found, "Servable not found for request: Latest(triple)")
     assert _refusal(submit, "double", 7, None) == (not_found, "Servable not found for request: Specific(double, 7)")
     assert _refusal(submit, "double", None, "beta") == (invalid, "Unrecognized servable version label: beta")

@@ -250,15 +250,13 @@ def test_port_that_is_taken_is_named_with_a_way_out(saved_models, kind):
 def test_two_servers_never_share_a_port(saved_models):
     with running_server(saved_models / "double", **FREE_PORTS) as server:
         ports = {"rest_port": 0, "grpc_port": int(server.grpc_address.rsplit(":")[-1])}
-        with pytest.raises(UserError, match="is taken, gRPC cannot use it"):
-            with running_server(saved_models / "double", **ports):
-                pass
+        with pytest.raises(UserError, match="is taken, gRPC cannot use it"), running_server(saved_models / "double", **ports):
+            pass
 
 
 def test_address_that_is_not_this_machines_is_refused(saved_models):
-    with pytest.raises(UserError, match="cannot listen on 192.0.2.1, port 0"):
-        with running_server(saved_models, host="192.0.2.1", **FREE_PORTS):
-            pass
+    with pytest.raises(UserError, match="cannot listen on 192.0.2.1, port 0"), running_server(saved_models, host="192.0.2.1", **FREE_PORTS):
+        pass
 
 
 def test_server_listens_on_ipv6_too(saved_models):

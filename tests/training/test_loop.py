@@ -6,16 +6,16 @@ import pytest
 import tensorflow as tf
 
 from tfvision.losses.classification import smoothed_cross_entropy
+from tfvision.trained.species_run import SpeciesRecipe
 from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task, TrainingDiverged, train
-from tfvision.training.recipes import Recipe
 
 PHOTOS = 24
 
 
 def _recipe(**changes):
     settings = {"optimizer": "sgd", "weight_decay": 0.0, "precision": "float32", "batch_size": 4, "stages": ((2, 0.1),)}
-    return dataclasses.replace(Recipe(), **{**settings, **changes})
+    return dataclasses.replace(SpeciesRecipe(), **{**settings, **changes})
 
 
 def _model(seed=0):
@@ -78,7 +78,7 @@ def test_biases_learn_at_their_own_rate_and_do_not_decay(tmp_path):
 
 def test_weight_decay_equals_keras_l2_of_half_of_it_on_kernels_only(tmp_path):
     # With weight 0 on every photo nothing but the decay moves the weights: w - rate * lambda * w.
-    batches = lambda *arguments: _batches(*arguments, weights=np.zeros(PHOTOS, np.float32))  # noqa: E731
+    batches = lambda *arguments: _batches(*arguments, weights=np.zeros(PHOTOS, np.float32))
     model = _model()
     kernel = model.get_weights()[0].copy()
     kernel_variable = tf.Variable(kernel)
@@ -105,7 +105,7 @@ def test_it_learns_and_logs_what_callbacks_need(tmp_path):
 
 
 def test_a_nan_loss_stops_early_and_keeps_the_last_good_weights(tmp_path):
-    poisoned = lambda *arguments: _batches(*arguments, poisoned_from=40)  # noqa: E731
+    poisoned = lambda *arguments: _batches(*arguments, poisoned_from=40)
     model = _model()
     with pytest.raises(TrainingDiverged, match="loss became nan at step .* of 60; the last good weights, of step"):
         _train(tmp_path, _recipe(stages=((10, 0.1),), checkpoint_seconds=0.0), poisoned, model)

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from tfvision.errors import DataError
 from tfvision.training.photos import UnlabelledPhotos, images_of
-from tfvision.training.recipes import TrainingRecipe
+from tfvision.training.recipes import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
-class _Recipe(TrainingRecipe):
+class _Recipe(Recipe):
     image_size: int = 16
     batch_size: int = 4
     validation_fraction: float = 0.25

@@ -4,12 +4,13 @@ import json
 import pytest
 
 from tfvision.errors import RecipeError
-from tfvision.training.recipes import Recipe, from_json, with_settings
+from tfvision.trained.species_run import SpeciesRecipe
+from tfvision.training.recipes import from_json, with_settings
 
 
 def test_settings_are_parsed_by_the_kind_of_their_field():
     recipe = with_settings(
-        Recipe(),
+        SpeciesRecipe(),
         {"batch_size": "8", "stages": "[[2, 0.1], [1.5, 0.01]]", "views": "whole", "flip": "False", "dropout": "0", "network": "small"},
     )
     assert recipe.batch_size == 8
@@ -21,7 +22,7 @@ def test_settings_are_parsed_by_the_kind_of_their_field():
 
 
 def test_settings_may_be_plain_values():
-    recipe = with_settings(Recipe(), {"batch_size": 8, "flip": False, "stages": [[2, 0.1]], "views": ("whole",), "network": "small"})
+    recipe = with_settings(SpeciesRecipe(), {"batch_size": 8, "flip": False, "stages": [[2, 0.1]], "views": ("whole",), "network": "small"})
     assert (recipe.batch_size, recipe.flip, recipe.stages, recipe.views) == (8, False, ((2, 0.1),), ("whole",))
 
 
@@ -42,11 +43,11 @@ def test_settings_may_be_plain_values():
 )
 def test_what_does_not_fit_is_refused_with_the_way_out(settings, message):
     with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
-        with_settings(Recipe(), settings)
+        with_settings(SpeciesRecipe(), settings)
 
 
 def test_a_recipe_survives_json():
-    recipe = with_settings(Recipe(), {"stages": "[[1, 0.5]]", "frozen": "stem"})
+    recipe = with_settings(SpeciesRecipe(), {"stages": "[[1, 0.5]]", "frozen": "stem"})
     assert from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
 
 

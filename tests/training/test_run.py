@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from tfvision.errors import RecipeError, RunError
-from tfvision.training.recipes import TrainingRecipe
+from tfvision.training.recipes import Recipe
 from tfvision.training.run import Run, new_run_folder, settle_recipe
 
 
@@ -16,13 +16,13 @@ class _Run(Run):
 
 
 def _start(folder, worker=0):
-    return _Run.start(folder, worker, TrainingRecipe(batch_size=3), {"source": "dairy"})
+    return _Run.start(folder, worker, Recipe(batch_size=3), {"source": "dairy"})
 
 
 def test_a_started_run_knows_its_recipe_and_facts(tmp_path):
     _start(tmp_path / "run")
     run = _Run.resume(tmp_path / "run", 0)
-    assert run.recipe == TrainingRecipe(batch_size=3)
+    assert run.recipe == Recipe(batch_size=3)
     assert run.facts["source"] == "dairy" and run.facts["application"] == "cheese"
     assert set(run.facts["versions"]) == {"tfvision", "tensorflow", "keras", "python"}
 
@@ -88,6 +88,6 @@ def test_run_folders_count_up(tmp_path, monkeypatch):
 
 def test_a_batch_must_fit_the_replicas():
     replicas = type("Strategy", (), {"num_replicas_in_sync": 2})
-    assert settle_recipe(TrainingRecipe(batch_size=4, precision="float32"), replicas).precision == "float32"
+    assert settle_recipe(Recipe(batch_size=4, precision="float32"), replicas).precision == "float32"
     with pytest.raises(RecipeError, match="batch_size 3 must be a multiple of the 2 replicas"):
-        settle_recipe(TrainingRecipe(batch_size=3), replicas)
+        settle_recipe(Recipe(batch_size=3), replicas)

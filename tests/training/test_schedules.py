@@ -3,7 +3,7 @@ import types
 
 import pytest
 
-from tfvision.training.recipes import Recipe
+from tfvision.trained.species_run import SpeciesRecipe
 from tfvision.training.schedules import Phase, learning_rate_at, phases_of, stages_in_epochs, steps_in
 
 
@@ -40,7 +40,7 @@ def test_warm_up_rises_linearly():
 
 def test_hierarchical_transfer_passes_every_rank_from_the_start_down():
     ranks = ("order", "family", "genus", "species")
-    recipe = dataclasses.replace(Recipe(), start_rank="family", coarse_stages=((1.5, 0.1),), stages=((1, 0.01),))
+    recipe = dataclasses.replace(SpeciesRecipe(), start_rank="family", coarse_stages=((1.5, 0.1),), stages=((1, 0.01),))
     assert phases_of(recipe, ranks) == [
         Phase("family", ((1.5, 0.1),)),
         Phase("genus", ((1.5, 0.1),)),

@@ -14,7 +14,7 @@ import warnings
 
 import numpy as np
 
-from tfvision.data.prepared.shards import read_slice, slice_of
+from tfvision.data.shards.slices import read_slice, slice_of
 from tfvision.errors import DataError
 
 MAX_PIXELS = 150_000_000  # 450 MB as uint8 RGB; the largest cameras make 100 to 150 megapixels

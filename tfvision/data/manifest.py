@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
-from tfvision.data.prepared.prepared_index import MANIFEST, PREPARED_COLUMNS, index_of, is_prepared
-from tfvision.data.prepared.shards import photo_bytes, photo_file
-from tfvision.data.prepared.verification import read_rows
+from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, index_of, is_prepared
+from tfvision.data.shards.slices import photo_bytes, photo_file
+from tfvision.data.shards.verification import read_rows
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 MANIFEST_NAMES = ("manifest.csv", "labels.csv")
 RESERVED_COLUMNS = frozenset(
-    "image file path group split box role subject transform number id url source licence license author "
-    "creator rights rights_holder latitude longitude country date source_id wnid class_index".split()
+    ["image", "file", "path", "group", "split", "box", "role", "subject", "transform", "number", "id", "url", "source", "licence", "license", "author", "creator", "rights", "rights_holder", "latitude", "longitude", "country", "date", "source_id", "wnid", "class_index"]
 ).union(PREPARED_COLUMNS)
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -31,7 +30,7 @@ class Record:
     """One photo.
 
     Attributes:
-      path: where the file is; of prepared data, where the photo lies in a shard (tfvision.data.prepared.shards).
+      path: where the file is; of prepared data, where the photo lies in a shard (tfvision.data.shards.slices).
       name: the path relative to the source, for people and for matching between sources.
       lineage: a name for each rank, coarsest first; "" where a rank is not named.
       group: photos of one group (an observation) are never parted by a split.
@@ -173,6 +172,21 @@ def find_photos(paths):
         else:
             raise DataError(f"{path} does not exist")
     return photos
+
+
+def csv_of(source):
+    """The CSV that a source is read by, a Path; None where it has none."""
+    source = Path(source)
+    paths = [source] if source.suffix.lower() == ".csv" else [source / name for name in MANIFEST_NAMES]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def columns_of(path):
+    """{column: [text]} of a CSV; what is wrong with it is said by who reads the photos."""
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    return {name.strip(): [row[name] for row in rows] for name in reader.fieldnames or ()}
 
 
 def _without_labels(manifest):

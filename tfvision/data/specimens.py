@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
-from tfvision.runs import TEMPORARY_PREFIX, write_json, write_text
+from tfvision.files import TEMPORARY_PREFIX, write_json, write_text
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 IMAGES_PER_SPECIES = (5, 100)  # the rarest and the most common species

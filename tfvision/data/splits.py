@@ -77,3 +77,8 @@ def _groups_that_make(wanted, order, sizes):
 
 def _hash(seed, group):
     return hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
+
+
+def seeded_hash(seed, subject):
+    """Bytes by which subjects are dealt out to folds."""
+    return hashlib.blake2b(f"{seed}:{subject}".encode(), digest_size=8).digest()

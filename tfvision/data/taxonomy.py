@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from tfvision.errors import DataError, RunError
-from tfvision.runs import read_json, write_json
+from tfvision.files import read_json, write_json
 
 ROOT_NAME = "life"  # the synthetic root: to answer it is to abstain
 

@@ -10,7 +10,7 @@ from tfvision.data.checks.set_statistics import FEW
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation import plots
 from tfvision.evaluation.page import bar, captioned_photo, compose, figure, paragraph, section, table
-from tfvision.runs import write_json, write_text
+from tfvision.files import write_json, write_text
 
 THUMBNAIL_PX = 200
 LISTED_GROUPS, LISTED_PHOTOS, LISTED_LINES = 8, 12, 20

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfvision.errors import DataError, RunError
 from tfvision.evaluation.verification import BINS
-from tfvision.runs import read_json, write_json
+from tfvision.files import read_json, write_json
 
 FILE_NAME = "match_calibration.json"
 KNOTS = 256

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfvision.evaluation import plots
 from tfvision.evaluation.page import bar, compose, figure, inline, paragraph, section, table
-from tfvision.runs import write_json, write_text
+from tfvision.files import write_json, write_text
 
 THUMBNAIL_PX = 220
 LISTED = 20  # entries of a list among the facts before "and N more"

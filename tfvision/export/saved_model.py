@@ -22,7 +22,7 @@ from tfvision.export.model_card import model_card_json, model_card_markdown
 from tfvision.export.session import LoadedModel
 from tfvision.export.versions import version_folders
 from tfvision.export.warm_up import write_warm_up
-from tfvision.runs import atomic_folder, write_json, write_text
+from tfvision.files import atomic_folder, write_json, write_text
 
 CHECKSUMS = Path("assets.extra", "SHA256SUMS")
 

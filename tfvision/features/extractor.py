@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfvision.data.pipeline import ViewSettings
 from tfvision.data.views import as_pixels, target_size
 from tfvision.features.networks import open_network
-from tfvision.features.pooling import concatenate, normalise, pool
+from tfvision.models.pooling import concatenate, normalise, pool
 
 _ELSEWHERE = ("model", "weights", "layers", "image_size")  # of a recipe: the network and its weights stand for them
 

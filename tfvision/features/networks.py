@@ -11,15 +11,15 @@ import tensorflow as tf
 from tfvision.data.graph_decoding import views_of_pixels
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
 from tfvision.errors import RecipeError, RunError, WeightsError
-from tfvision.features.embedder import embed, load_embedder
-from tfvision.features.embedder_run import EmbedderRun
-from tfvision.features.retriever import index_responses, load_retriever
-from tfvision.features.retriever_run import RetrieverRun
-from tfvision.features.species import features_model, image_size_of, load_species_network
-from tfvision.features.species_run import SpeciesRun
 from tfvision.models.catalogue import get_network
 from tfvision.models.taps import build_taps
-from tfvision.runs import application_of
+from tfvision.trained.matcher_network import embed, load_embedder
+from tfvision.trained.matcher_run import MatcherRun
+from tfvision.trained.retriever_network import index_responses, load_retriever
+from tfvision.trained.retriever_run import RetrieverRun
+from tfvision.trained.species_network import features_model, image_size_of, load_species_network
+from tfvision.trained.species_run import SpeciesRun
+from tfvision.training.run import application_of
 
 HUB_PREFIX = "hub:"
 EMBEDDING = "embedding"  # the one tap of what is not of the catalogue
@@ -172,7 +172,7 @@ def _open_species(recipe, folder):
 def _open_embedder(recipe, folder):
     """A tattoo matcher's one tower."""
     _refuse_layers(recipe)
-    run = EmbedderRun.open(folder)
+    run = MatcherRun.open(folder)
     model = load_embedder(folder).model
 
     def responses(images):

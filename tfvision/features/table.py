@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.data.prepared.shards import photo_bytes
+from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import RunError, StorageError
 from tfvision.features.extraction import extract
-from tfvision.runs import read_json, write_json
+from tfvision.files import read_json, write_json
 
 _PHOTOS_BETWEEN_SAVES = 512
 

@@ -93,7 +93,7 @@ def metadata_columns(metadata):
     """{name: Column} of a list of dicts, held in memory. Raises DataError as `RowEncoder.encode`."""
     encoder = RowEncoder()
     pieces = encoder.encode([""] * len(metadata), [], [], metadata)
-    read = lambda name, dtype: np.frombuffer(pieces[name], dtype)  # noqa: E731
+    read = lambda name, dtype: np.frombuffer(pieces[name], dtype)
     return {name: Column(read(values_file(number), np.uint8), read(codes_file(number), "<i4")) for number, name in enumerate(encoder.names)}
 
 

@@ -5,8 +5,8 @@ from html import escape
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation.page import captioned_photo, compose, paragraph, section
+from tfvision.files import write_text
 from tfvision.index.querying import OWN_FIELDS, likelihood_text
-from tfvision.runs import write_text
 
 THUMBNAIL_PX = 200
 _COLUMNS = 5

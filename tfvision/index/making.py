@@ -9,7 +9,7 @@ import numpy as np
 import tfvision
 from tfvision.errors import DataError, GalleryError
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.index.places import create_gallery, has_gallery, open_gallery
+from tfvision.index.locations import create_gallery, has_gallery, open_gallery
 from tfvision.index.sources import read_gallery_photos
 
 _PHOTOS_BETWEEN_COMMITS = 1024

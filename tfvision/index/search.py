@@ -6,11 +6,11 @@ import zlib
 import numpy as np
 
 from tfvision.errors import DataError, RecipeError, RunError, StorageError
+from tfvision.files import atomic_path, read_json, write_json
 from tfvision.index import flat
 from tfvision.index.approximate import ApproximateIndex, build_index
 from tfvision.index.expansion import expand_queries
 from tfvision.index.reranking import k_reciprocal
-from tfvision.runs import atomic_path, read_json, write_json
 
 METHODS = ("auto", "exact", "hnsw", "ivfpq")
 _HNSW_FROM, _IVFPQ_FROM = 50_000, 200_000  # rows; below, the exact search takes milliseconds
@@ -51,7 +51,7 @@ def search(gallery, queries, k=10, where=None, method="auto", expansion=0, reran
     queries = _checked(gallery, queries, k, method)
     mask = gallery.mask_where(where)
     available = len(gallery) if mask is None else int(mask.sum())
-    find = lambda queries, k: gallery.nearest(queries, min(k, available), mask, method)  # noqa: E731
+    find = lambda queries, k: gallery.nearest(queries, min(k, available), mask, method)
     if available and expansion:
         rows, scores = find(queries, expansion)
         queries = expand_queries(queries, gallery.vectors_of_rows(rows), scores)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.manifest import MANIFEST_NAMES, Manifest, Record, read_csv, read_photos
-from tfvision.data.prepared.prepared_index import PREPARED_COLUMNS
+from tfvision.data.shards.prepared_index import PREPARED_COLUMNS
 from tfvision.errors import DataError
 
 _IMAGE_COLUMNS = ("image", "file")

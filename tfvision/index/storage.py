@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.errors import GalleryError, RunError, StorageError
-from tfvision.runs import TEMPORARY_PREFIX, read_json, write_json
+from tfvision.files import TEMPORARY_PREFIX, read_json, write_json
 
 MANIFEST = "gallery.json"
 LOCK = "lock"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.errors import WeightsError
+from tfvision.files import atomic_path
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from tfvision.models.tensor_file import open_tensors
 from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, block_of
-from tfvision.runs import atomic_path
 
 _FACTS = "facts"
 _MEAN_PREFIX = "mean/"

@@ -15,6 +15,7 @@ LAYERS = tuple(f"conv{block}_{place}" for block, count in enumerate(BLOCKS, 1) f
 PERCEPTUAL_LAYERS = LAYERS[: LAYERS.index("conv5_1") + 1]
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTENT_LAYER = "conv4_2"
+SMALLEST_SIZE = 16  # pixels: four poolings leave one position of conv5_1
 
 EDGES = ("zero", "repeat")
 

@@ -14,6 +14,7 @@ from tfvision import __version__
 from tfvision.data.manifest import read_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import RecipeError, WeightsError
+from tfvision.files import atomic_path
 from tfvision.models.catalogue import get_network
 from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.normalisation import normalise, unscale, whole_photos
@@ -22,7 +23,6 @@ from tfvision.models.tensor_file import refuse_pickle
 from tfvision.models.torch_weights import TORCH_NAMES, load_torch_weights
 from tfvision.models.weights import import_folder
 from tfvision.progress import progress_bar
-from tfvision.runs import atomic_path
 
 NORMALISED = "vgg19"
 LEAST_SIZE_PX = 32  # conv5_1 sees a sixteenth of it

@@ -180,7 +180,7 @@ def _classification(outputs, rows):
 
 
 def _regression(values, rows):
-    if not (values.ndim == 1 or values.ndim == 2 and values.shape[1] == 1):
+    if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
         message = f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(values)}"
         raise _invalid(message)
     if len(values) != rows:

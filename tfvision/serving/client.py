@@ -135,8 +135,9 @@ class _Rest:
         self._http.close()
 
     def _ask(self, method, path, timeout_seconds, body=None):
-        import httpx
         import json
+
+        import httpx
 
         content = None if body is None else json.dumps(body)  # httpx's own `json=` refuses NaN
         try:
@@ -208,7 +209,7 @@ class _Grpc:
             raise _too_slow(self._url)
         if code == grpc.StatusCode.UNAVAILABLE and ("connect" in text.lower() or "resolution" in text):
             raise _unreachable(self._url)
-        if code == grpc.StatusCode.UNAVAILABLE or code == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" not in text:
+        if code == grpc.StatusCode.UNAVAILABLE or (code == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" not in text):
             raise _Overloaded(text)
         raise RequestError(text)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfvision.errors import UserError
 from tfvision.export.versions import version_folders
-from tfvision.runs import write_text
+from tfvision.files import write_text
 
 METRICS_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's default
 BATCHING = {

@@ -173,7 +173,7 @@ def _as_array(value):
 def _check_names(signature, inputs, outputs):
     """predict_util.cc's VerifyRequestInputsSize and PreProcessPrediction, saved_model/util.cc's GetInputValues."""
     known, sent = sorted(signature.inputs), sorted(inputs)
-    if len(sent) > len(known) or len(sent) < len(known) and not signature.defaults:
+    if len(sent) > len(known) or (len(sent) < len(known) and not signature.defaults):
         extra, missing = sorted(set(sent) - set(known)), sorted(set(known) - set(sent))
         _refuse(
             f"input size does not match signature: {len(sent)}!={len(known)} len({_braces(sent)}) != len({_braces(known)}). "

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.errors import RunError
-from tfvision.runs import atomic_path
+from tfvision.files import atomic_path
 
 _FACTS = "facts"
 

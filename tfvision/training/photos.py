@@ -15,7 +15,7 @@ class UnlabelledPhotos:
 
     Args:
       source: a folder of photos, or a manifest CSV.
-      recipe: TrainingRecipe with image_size and validation_fraction; the random changes are its own.
+      recipe: Recipe with image_size and validation_fraction; the random changes are its own.
 
     Attributes:
       training, validation: Manifests.
@@ -41,7 +41,7 @@ class UnlabelledPhotos:
         recipe, replicas = self._recipe, context.num_replicas_in_sync
         settings = ViewSettings((_VIEW,), recipe.image_size, recipe)
         share = (context.input_pipeline_id, context.num_input_pipelines, replicas // context.num_input_pipelines)
-        positions = lambda: self._order.positions(begin, end)  # noqa: E731
+        positions = lambda: self._order.positions(begin, end)
         return training_batches(self.training, self._labels, settings, positions, recipe.seed, recipe.batch_size // replicas, self.broken, share)
 
     def unseen_batches(self, size_px, batch_size, count=None):

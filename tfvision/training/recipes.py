@@ -12,7 +12,7 @@ Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingRecipe(Augmentation):
+class Recipe(Augmentation):
     """What THE training loop needs to know; the defaults are InceptionResNetV2's own settings (paper, section 5).
 
     The random changes of photos (area, aspect, brightness, ...) are fields of Augmentation.
@@ -62,65 +62,6 @@ class TrainingRecipe(Augmentation):
         for key in ("backbone_rate", "bias_rate"):
             if getattr(self, key) != 1 and self.optimizer != "sgd":
                 raise RecipeError(f"{key} needs optimizer=sgd: Adam divides such a factor out again")
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe(TrainingRecipe):
-    """The training of a classifier.
-
-    Attributes:
-      network: a name of the catalogue.
-      weights: "imagenet", "auto", "none" or a path (models.weights.load_pretrained).
-      views: names from data.views.VIEWS; the first is the whole view.
-      image_size: pixels a side; 0 = the network's own.
-      has_auxiliary_head, auxiliary_weight: the extra classifier and the weight of its loss.
-      is_crop_branch_pretrained: whether further branches start from the same weights as the first and
-        are averaged (the paper's, and their merge, start from random ones).
-      frozen: sub-models whose weights stay as they are, batch statistics included, e.g. ("stem",).
-      dropout: probability of dropping a feature before the final layer.
-      label_smoothing: share of each target spread evenly over all classes.
-      mixup: alpha of mixup (training.mixup); 0 = none.
-      class_balance: 0 = photos alike, 1 = classes alike (data.pipeline.TrainingOrder).
-      start_rank: the rank at which hierarchical transfer starts; "" = none; `stages` are those of the finest rank.
-      coarse_stages: the stages at each rank above the finest, from start_rank down.
-      mixing: a of sqrt(a) * parent + sqrt(1 - a) * fresh.
-      batch_norm_momentum, batch_norm_epsilon: of every batch normalisation.
-      is_mirrored_at_prediction: whether logits are averaged over a photo and its mirror image.
-      min_images: classes with fewer photos are left out.
-      validation_fraction: share of each class's photos held out.
-    """
-
-    network: str = "inception_resnet_v2"
-    weights: str = "imagenet"
-    views: tuple[str, ...] = ("whole", "crop")
-    image_size: int = 0
-    has_auxiliary_head: bool = True
-    auxiliary_weight: float = 0.4
-    is_crop_branch_pretrained: bool = False
-    frozen: tuple[str, ...] = ()
-    dropout: float = 0.2
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    class_balance: float = 0.0
-    start_rank: str = ""
-    coarse_stages: Stages = ()
-    mixing: float = 0.5
-    batch_norm_momentum: float = 0.9997
-    batch_norm_epsilon: float = 1e-3
-    is_mirrored_at_prediction: bool = False
-    min_images: int = 5
-    validation_fraction: float = 0.2
-
-    def check(self):
-        """Raises RecipeError where values do not fit together."""
-        super().check()
-        if any(epochs < 0 or rate < 0 for epochs, rate in self.coarse_stages):
-            raise RecipeError(f"coarse_stages must be [[epochs, learning rate], ...] with nothing negative, got {self.coarse_stages}")
-        for key in ("validation_fraction", "dropout", "label_smoothing", "mixing", "class_balance"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
-        if self.start_rank and not self.coarse_stages:
-            raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
 
 
 _CHOICES = {

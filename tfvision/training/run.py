@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.errors import RecipeError, RunError, UserError
-from tfvision.runs import read_json, remove_partial_files, write_json
-from tfvision.training.recipes import TrainingRecipe, from_json
+from tfvision.files import read_json, remove_partial_files, write_json
+from tfvision.training.recipes import Recipe, from_json
 
 RUNS_FOLDER = Path("runs")
 
@@ -29,7 +29,7 @@ class Run:
 
     APPLICATION: typing.ClassVar[str] = ""
     COMMAND: typing.ClassVar[str] = ""  # that trains it
-    RECIPE: typing.ClassVar[type] = TrainingRecipe
+    RECIPE: typing.ClassVar[type] = Recipe
 
     folder: Path
     chief_folder: Path | None = None
@@ -184,6 +184,14 @@ class Run:
         application = self.facts.get("application")
         if application != self.APPLICATION:
             raise RunError(f"{self.folder} is a run of {application!r}, not of {self.APPLICATION}")
+
+
+def application_of(folder, known):
+    """The application that a run folder belongs to. Raises RunError where it is none of the known ones."""
+    application = read_json(Path(folder) / "recipe.json").get("application")
+    if application not in known:
+        raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
+    return application
 
 
 def load_run_weights(model, path):

@@ -23,7 +23,7 @@ def test_a_groups_score_is_the_mean_similarity_to_its_members(session, layer):
     vectors = layer.gallery.row_vectors
     for place in range(2, 6):
         assert query.scores[place] == pytest.approx(np.mean([vectors[place] @ vectors[member] for member in (0, 1)]), abs=1e-6)
-    assert np.isnan(query.scores[:2]).all() and "colour reds (2)" == query.title
+    assert np.isnan(query.scores[:2]).all() and query.title == "colour reds (2)"
 
 
 @pytest.mark.parametrize("name", ["6", "-1", "x", "g:colour", "g:colour=pink", "g:shape=round", "u:../../etc/passwd", "u:" + "0" * 20, "²", ""])

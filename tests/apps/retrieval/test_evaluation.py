@@ -9,11 +9,11 @@ from tfvision.apps.retrieval.grad_cam import draw_grad_cams
 from tfvision.apps.retrieval.indices import Taps, index_vectors, read_taps, tap_extractor
 from tfvision.data.manifest import read_source
 from tfvision.errors import DataError, RecipeError
-from tfvision.features.extractor import open_extractor
 from tfvision.features.extraction import extract
+from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.features.retriever import load_retriever
-from tfvision.features.retriever_run import RetrieverRun
+from tfvision.trained.retriever_network import load_retriever
+from tfvision.trained.retriever_run import RetrieverRun
 
 
 def _unit(vectors):

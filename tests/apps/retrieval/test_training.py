@@ -15,7 +15,7 @@ from tfvision.apps.retrieval.recipes import get_recipe
 from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever
 from tfvision.data.pipeline import TrainingOrder
 from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.features.retriever_run import RetrieverRun
+from tfvision.trained.retriever_run import RetrieverRun
 from tfvision.training.checkpoints import read_facts
 
 

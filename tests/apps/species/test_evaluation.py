@@ -8,7 +8,7 @@ import pytest
 from tfvision.apps.species.evaluation import evaluate_species
 from tfvision.apps.species.identification import SpeciesIdentifier
 from tfvision.errors import DataError
-from tfvision.features.species_run import SpeciesRun
+from tfvision.trained.species_run import SpeciesRun
 
 
 @pytest.fixture(scope="module")

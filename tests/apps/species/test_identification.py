@@ -5,7 +5,7 @@ from PIL import Image
 from tfvision.apps.species.identification import SpeciesIdentifier, load_identifier
 from tfvision.data.manifest import find_photos
 from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.features.species_run import SpeciesRun
+from tfvision.trained.species_run import SpeciesRun
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tfvision.apps.species.training import train_species
 from tfvision.errors import DataError, RecipeError, RunError, StorageError, WeightsError
-from tfvision.features.species_run import SpeciesRun
+from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.checkpoints import read_facts
 
 RANKS = ("order", "genus", "species")
@@ -199,7 +199,7 @@ def test_a_class_in_one_group_is_trained_and_named_as_unmeasured(tmp_path, tiny_
 
 def test_a_full_disk_loses_nothing(colour_run, colour_photos, tiny_settings, tmp_path, monkeypatch):
     """The disk fills while the second checkpoint is written; space comes back; the run goes on."""
-    import tfvision.runs as runs
+    import tfvision.files as runs
 
     real, calls = os.replace, []
 

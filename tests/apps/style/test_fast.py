@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from tfvision.apps.style import fast
 from tfvision.apps.style.fast import DEFAULT_MODULE, load_module, losses_of, stylize_fast
-from tfvision.apps.style.pictures import resized
-from tfvision.apps.style.stylizer import paint
-from tfvision.apps.style.stylizer_run import StylizerRun, load_stylizer
+from tfvision.data.resizing import resized
 from tfvision.errors import RunError, WeightsError
 from tfvision.export.export import export_model
+from tfvision.trained.stylizer_network import load_stylizer, paint
+from tfvision.trained.stylizer_run import StylizerRun
 
 
 class _PublicModule(tf.Module):
@@ -91,7 +91,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, photo, painting, colour
 
 
 def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_one_painting(tmp_path, stylizer_run, photo, painting, capsys):
-    from tfvision.apps.style.export import stylizer_exportable
+    from tfvision.apps.stylizer.export import stylizer_exportable
 
     export_model(stylizer_exportable(stylizer_run), tmp_path, verify=False)
     expected = paint(load_stylizer(StylizerRun.open(stylizer_run)), photo[None])[0]

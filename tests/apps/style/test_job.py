@@ -10,10 +10,11 @@ import pytest
 
 from tfvision.apps.style import stylization
 from tfvision.apps.style.job import stylize_files
-from tfvision.apps.style.pictures import grey, luminance, recoloured, resized
+from tfvision.apps.style.pictures import grey, luminance, recoloured
 from tfvision.apps.style.sidecar import StyleJob, job_like, read_sidecar
 from tfvision.apps.style.stylization import stylize
 from tfvision.data.picture_file import read_frames, read_picture_file
+from tfvision.data.resizing import resized
 from tfvision.errors import DataError, RecipeError, RunError
 
 SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()

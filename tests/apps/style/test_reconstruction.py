@@ -20,7 +20,7 @@ def test_the_first_layer_knows_the_photo_nearly_pixel_by_pixel(photo, short):
 
     wanted = resize(photo, result.picture.shape[:2])
     noise = np.random.default_rng(0).normal(127.5, 60, wanted.shape)
-    error = lambda picture: np.abs(picture - wanted).mean()  # noqa: E731
+    error = lambda picture: np.abs(picture - wanted).mean()
     assert error(result.picture.astype(float)) < error(noise) / 3
 
 

@@ -323,7 +323,7 @@ def test_retry_after_holds_back_the_whole_host(server, tmp_path):
 
 
 def test_retry_after_as_a_date_is_understood(bring, server):
-    soon = email.utils.format_datetime(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1), usegmt=True)
+    soon = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1), usegmt=True)
     result, rows = bring(f"busy/{soon.replace(' ', '%20')}")
     assert result.done == {"photos/0.png"} and rows["photos/0.png"]["attempts"] == "2"
 

@@ -5,7 +5,7 @@ import pytest
 
 from tfvision.data.downloads.polite_hosts import Host, retry_after_seconds
 
-NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
 
 
 @pytest.mark.parametrize(

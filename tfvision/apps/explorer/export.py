@@ -11,8 +11,8 @@ from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.thumbnails import SHEET, sheet_path, write_sheet
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import DataError
+from tfvision.files import atomic_folder, write_json
 from tfvision.progress import progress_bar
-from tfvision.runs import atomic_folder, write_json
 
 MOST_PICTURES = 20_000
 MOST_LARGE = 2_000  # of more pictures than these only the thumbnails are written

@@ -14,9 +14,9 @@ import numpy as np
 from tfvision.apps.explorer import similarity
 from tfvision.data.decoding import check_photo
 from tfvision.errors import DataError
+from tfvision.files import atomic_path
 from tfvision.index.making import gallery_extractor, whitened
 from tfvision.index.sources import photo_manifest
-from tfvision.runs import atomic_path
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _OUTSIDE, _GROUP = "u:", "g:"

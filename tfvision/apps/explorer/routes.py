@@ -14,7 +14,7 @@ from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.tables import check_umap
 from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
-from tfvision.data.prepared.shards import photo_bytes
+from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
 
 STATIC = Path(__file__).parent / "static"

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from tfvision.data.decoding import read_encoded
-from tfvision.data.prepared.shards import slice_of
+from tfvision.data.shards.slices import slice_of
 from tfvision.errors import DataError
-from tfvision.runs import atomic_folder
+from tfvision.files import atomic_folder
 
 _LONGEST_NAME = 80
 

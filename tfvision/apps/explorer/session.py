@@ -12,11 +12,11 @@ from tfvision.apps.explorer.queries import Queries
 from tfvision.apps.explorer.state import Notes
 from tfvision.apps.explorer.tables import Tables
 from tfvision.apps.explorer.thumbnails import Thumbnails
-from tfvision.data.prepared.shards import photo_file
+from tfvision.data.shards.slices import photo_file
 from tfvision.errors import GalleryError, RunError, UserError
+from tfvision.files import read_json, write_json
 from tfvision.index.gallery import Gallery
 from tfvision.index.sources import read_gallery_photos
-from tfvision.runs import read_json, write_json
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _BROKEN = "broken.json"

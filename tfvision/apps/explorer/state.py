@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from tfvision.errors import DataError, RunError
-from tfvision.runs import read_json, write_json
+from tfvision.files import read_json, write_json
 
 _FILE = "notes.json"
 _EMPTY = {"version": 0, "tags": {}, "questions": {}}

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfvision.apps.explorer.projection import principal_plane
 from tfvision.errors import DataError, UserError
-from tfvision.runs import atomic_path
+from tfvision.files import atomic_path
 
 NEIGHBOURS = 16
 _CHUNK_ROWS = 512

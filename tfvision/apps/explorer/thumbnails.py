@@ -13,7 +13,7 @@ import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import RunError
-from tfvision.runs import atomic_path, read_json, write_json
+from tfvision.files import atomic_path, read_json, write_json
 
 THUMBNAIL_PX = 160
 SHEET = 256  # thumbnails

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.runs import atomic_path
+from tfvision.files import atomic_path
 
 
 def main(path):

@@ -7,14 +7,14 @@ import numpy as np
 
 from tfvision.apps.retrieval.indices import index_vectors, read_taps, tap_extractor
 from tfvision.apps.retrieval.report import write_report
-from tfvision.apps.retrieval.sources import read_trial
+from tfvision.apps.retrieval.source import read_trial
 from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
-from tfvision.features.retriever import load_retriever
-from tfvision.features.retriever_run import RetrieverRun
-from tfvision.runs import write_json
+from tfvision.files import write_json
+from tfvision.trained.retriever_network import load_retriever
+from tfvision.trained.retriever_run import RetrieverRun
 
 
 def evaluate_retriever(run, source, protocol="labels", queries="boxes", ranks=None, out=None):

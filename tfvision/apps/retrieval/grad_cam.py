@@ -10,10 +10,10 @@ from tfvision.data.decoding import read_pixels
 from tfvision.data.views import as_pixels
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.grad_cam import grad_cam, overlay
-from tfvision.features.retriever import LOGITS, load_retriever
-from tfvision.features.retriever_run import RetrieverRun
+from tfvision.files import atomic_path
 from tfvision.models.catalogue import get_network
-from tfvision.runs import atomic_path
+from tfvision.trained.retriever_network import LOGITS, load_retriever
+from tfvision.trained.retriever_run import RetrieverRun
 
 
 def draw_grad_cams(run, photo, layers=(), label=None, out="."):

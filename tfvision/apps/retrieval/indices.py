@@ -12,9 +12,9 @@ from tfvision.data.pipeline import BrokenPhotos
 from tfvision.features.extractor import Extractor
 from tfvision.features.networks import FeatureNetwork
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.features.retriever import INDEX
 from tfvision.features.table import feature_table
 from tfvision.progress import progress_bar
+from tfvision.trained.retriever_network import INDEX
 
 _ROWS = 4096  # worked on at a time
 

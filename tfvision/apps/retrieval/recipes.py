@@ -1,7 +1,7 @@
 """The retriever's recipes: the paper's numbers, and those to start with."""
 
 from tfvision.errors import RecipeError
-from tfvision.features.retriever_run import RetrieverRecipe
+from tfvision.trained.retriever_run import RetrieverRecipe
 
 
 def paper():

@@ -3,7 +3,7 @@
 from html import escape
 
 from tfvision.evaluation.page import bar, compose, paragraph, section, table
-from tfvision.runs import write_text
+from tfvision.files import write_text
 
 SCORES = {
     "ukbench": ("NS-score", 4.0, "how many of a group's four photos are among the first four, the query included"),

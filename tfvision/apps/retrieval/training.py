@@ -18,16 +18,16 @@ from tfvision.apps.retrieval.evaluation import judge_indices, score_of
 from tfvision.apps.retrieval.indices import read_taps, tap_extractor
 from tfvision.apps.retrieval.recipes import get_recipe
 from tfvision.apps.retrieval.report import write_report
-from tfvision.apps.retrieval.sources import Trial, choose_training, read_retrieval_source
+from tfvision.apps.retrieval.source import Trial, choose_training, read_retrieval_source
 from tfvision.data.manifest import Manifest, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, training_batches
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.evaluation.retrieval import labels_questions, without
-from tfvision.features.retriever import LOGITS, build_retriever
-from tfvision.features.retriever_run import RetrieverRun
+from tfvision.files import atomic_path, write_json, write_text
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.losses.cosface import cosface_loss
-from tfvision.runs import atomic_path, write_json, write_text
+from tfvision.trained.retriever_network import LOGITS, build_retriever
+from tfvision.trained.retriever_run import RetrieverRun
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number

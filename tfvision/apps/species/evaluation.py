@@ -14,10 +14,10 @@ from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import headline, write_report
 from tfvision.evaluation.specificity import is_reachable
-from tfvision.features.species import load_species_network, make_predictor, predict
-from tfvision.features.species_run import SpeciesRun
+from tfvision.files import write_json
 from tfvision.progress import progress_bar
-from tfvision.runs import write_json
+from tfvision.trained.species_network import load_species_network, make_predictor, predict
+from tfvision.trained.species_run import SpeciesRun
 
 CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their logits
 TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated

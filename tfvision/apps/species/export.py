@@ -20,9 +20,9 @@ from tfvision.evaluation.calibration import softmax
 from tfvision.export.exportable import CLASSIFY, Exportable, Signature, tf_variables
 from tfvision.export.half import with_half_weights
 from tfvision.export.samples import sample_images, sample_pixels
-from tfvision.features.species import features_model, image_size_of, load_species_network, make_predictor, predict
-from tfvision.features.species_run import SpeciesRun
-from tfvision.runs import read_json
+from tfvision.files import read_json
+from tfvision.trained.species_network import features_model, image_size_of, load_species_network, make_predictor, predict
+from tfvision.trained.species_run import SpeciesRun
 
 _IMAGES = tf.TensorSpec([None], tf.string, name="image_bytes")
 _BOXES = tf.TensorSpec([None, 4], tf.float32, name="box")

@@ -14,9 +14,9 @@ from tfvision.evaluation.calibration import softmax
 from tfvision.evaluation.specificity import threshold_for
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
-from tfvision.features.species import load_species_network, make_predictor, predict
-from tfvision.features.species_run import SpeciesRun
-from tfvision.runs import read_json
+from tfvision.files import read_json
+from tfvision.trained.species_network import load_species_network, make_predictor, predict
+from tfvision.trained.species_run import SpeciesRun
 
 ALTERNATIVES = 5
 

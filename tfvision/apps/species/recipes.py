@@ -1,7 +1,7 @@
 """The species recipes: the paper's three experiments, and the one to start with."""
 
 from tfvision.errors import RecipeError
-from tfvision.training.recipes import Recipe
+from tfvision.trained.species_run import SpeciesRecipe
 
 
 def paper_baseline():
@@ -10,7 +10,7 @@ def paper_baseline():
     `tfvision train species SOURCE --recipe paper-baseline`; days on a GPU for 1.2 million photos;
     the paper's score: 46.6 % of 19,027 species, depth 4.78 at 90 %.
     """
-    return Recipe(
+    return SpeciesRecipe(
         name="paper-baseline",
         views=("whole",),
         batch_size=32,
@@ -23,7 +23,7 @@ def paper_multiview():
 
     `tfvision train species SOURCE --recipe paper-multiview`; the paper's score: 54.8 %, depth 4.96 at 90 %.
     """
-    return Recipe(
+    return SpeciesRecipe(
         name="paper-multiview",
         stages=((2, 0.1), (1.5, 0.01), (0.5, 0.001), (0.5, 0.0001)),
     )
@@ -34,7 +34,7 @@ def paper_hierarchical():
 
     `tfvision train species SOURCE --recipe paper-hierarchical`; the paper's score: 55.8 %, depth 5.09 at 90 %.
     """
-    return Recipe(
+    return SpeciesRecipe(
         name="paper-hierarchical",
         start_rank="genus",
         coarse_stages=((1.5, 0.1),),
@@ -47,7 +47,7 @@ def small():
 
     `tfvision train species SOURCE`; ImageNet weights where they can be had, else from scratch.
     """
-    return Recipe(
+    return SpeciesRecipe(
         name="small",
         network="mobilenet_v2",
         weights="auto",
@@ -78,7 +78,7 @@ def specimens():
 
     `tfvision train species`
     """
-    return Recipe(
+    return SpeciesRecipe(
         name="specimens",
         network="small",
         weights="none",

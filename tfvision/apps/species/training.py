@@ -17,17 +17,17 @@ from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
 from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.features.species import (
+from tfvision.files import atomic_path, write_text
+from tfvision.losses.classification import smoothed_cross_entropy
+from tfvision.models.multi_view import add_heads
+from tfvision.progress import progress_bar
+from tfvision.trained.species_network import (
     build_species_trunk,
     make_predictor,
     predict,
     view_settings,
 )
-from tfvision.features.species_run import SpeciesRun
-from tfvision.losses.classification import smoothed_cross_entropy
-from tfvision.models.multi_view import add_heads
-from tfvision.progress import progress_bar
-from tfvision.runs import atomic_path, write_text
+from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog, Validation
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.classification import classification_loss

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.style.painting_loss import PaintingLoss
-from tfvision.apps.style.pictures import fitted_size, resized
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.stylization import Stylization, as_picture
+from tfvision.data.resizing import fitted_size, resized
 from tfvision.errors import RunError, WeightsError
 from tfvision.export.session import is_export, newest_version
+from tfvision.losses.painting import PaintingLoss
 from tfvision.models.perceptual import load_perceptual
-from tfvision.runs import application_of
+from tfvision.training.run import application_of
 
 DEFAULT_MODULE = "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2"
 _PAINTING_PX = 256  # a side of the square in which the public module expects a painting
@@ -96,8 +96,8 @@ def losses_of(picture, photo, painting):
 
 
 def _open_run(folder):
-    from tfvision.apps.style.stylizer import paint
-    from tfvision.apps.style.stylizer_run import StylizerRun, load_stylizer
+    from tfvision.trained.stylizer_network import load_stylizer, paint
+    from tfvision.trained.stylizer_run import StylizerRun
 
     application_of(folder, (StylizerRun.APPLICATION,))
     run = StylizerRun.open(folder)
@@ -112,7 +112,7 @@ def _open_saved_model(loaded, name):
     if inputs == {"pixels"}:
         return _by_heart(name, lambda photo: own(pixels=tf.constant(photo[None]))["pixels"][0].numpy())
     if inputs == {"pixels", "painting"}:
-        both = lambda photo, painting: own(pixels=tf.constant(photo[None]), painting=tf.constant(painting[None]))["pixels"]  # noqa: E731
+        both = lambda photo, painting: own(pixels=tf.constant(photo[None]), painting=tf.constant(painting[None]))["pixels"]
         return FastModule(name, lambda photo, painting: both(photo, painting)[0].numpy())
     call = _find_call(loaded, name)
     return FastModule(name, lambda photo, painting: _call_public(call, photo, painting))

@@ -26,11 +26,11 @@ from tfvision.apps.style.pictures import (
     write_animation,
     write_picture,
 )
-from tfvision.apps.style.presets import SMALLEST_SIZE
 from tfvision.apps.style.sidecar import made_before, sha256_of, write_sidecar
 from tfvision.apps.style.watch import Watch
 from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_frames, read_picture_file
 from tfvision.errors import DataError, RecipeError
+from tfvision.models.vgg19 import SMALLEST_SIZE
 
 COLOURS = ("", "luminance", "histogram")
 _LONGEST_NAME = 100
@@ -296,7 +296,7 @@ def _output_file(job, out, format, frames):
 
 def _output_folder(job, out):
     folder = Path(out or f"{Path(job.photo).resolve().name}-{_paintings_name(job)}"[:_LONGEST_NAME])
-    if folder.exists() and not folder.is_dir() or folder.suffix.lower() in (*FORMATS, *ANIMATION_FORMATS):
+    if (folder.exists() and not folder.is_dir()) or folder.suffix.lower() in (*FORMATS, *ANIMATION_FORMATS):
         raise DataError(f"{job.photo} is a folder, so --out must be one too, got {folder}")
     if folder.resolve() == Path(job.photo).resolve():
         raise DataError(f"--out is the folder of the photos themselves, {folder}: give another one")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.picture_file import read_picture_file
+from tfvision.data.resizing import resized
 from tfvision.errors import DataError
-from tfvision.runs import atomic_path
+from tfvision.files import atomic_path
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP"}
@@ -35,21 +36,6 @@ def check_suffix(path, is_animation=False):
     if Path(path).suffix.lower() not in allowed:
         hint = ": only an animation becomes one" if Path(path).suffix.lower() in ANIMATION_FORMATS else ""
         raise DataError(f"--out must end in {', '.join(allowed)}, got {path}{hint}")
-
-
-def fitted_size(height, width, longer):
-    """(height, width) of the same shape whose longer side is `longer` pixels."""
-    scale = longer / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def resized(pixels, height, width):
-    """Resamples uint8 [h, w, 3] or [h, w] to [height, width, ...], with Lanczos's filter."""
-    import PIL.Image
-
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(PIL.Image.fromarray(pixels).resize((width, height), PIL.Image.Resampling.LANCZOS))
 
 
 def read_painting(path, profile):

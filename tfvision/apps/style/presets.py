@@ -3,9 +3,8 @@
 import dataclasses
 
 from tfvision.errors import RecipeError
-from tfvision.models.vgg19 import CONTENT_LAYER, EDGES, PERCEPTUAL_LAYERS, STYLE_LAYERS
+from tfvision.models.vgg19 import CONTENT_LAYER, EDGES, PERCEPTUAL_LAYERS, SMALLEST_SIZE, STYLE_LAYERS
 
-SMALLEST_SIZE = 16  # pixels: four poolings leave one position of conv5_1
 # The geometric mean of VGG19's mean responses to photos at conv1_1, conv2_1, conv3_1 and conv3_4: 21, 94, 65 and 246.
 VGG19_RESPONSE_MEAN = 75.0
 START_NOISE, START_PHOTO = "noise", "photo"

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.style.pictures import fitted_size
-from tfvision.apps.style.presets import SMALLEST_SIZE, START_NOISE
+from tfvision.apps.style.presets import START_NOISE
+from tfvision.data.resizing import fitted_size
+from tfvision.models.vgg19 import SMALLEST_SIZE
 
 _NOISE_LEVELS = 60.0  # standard deviation of white noise around mid-grey
 _SMALLEST_SCALE = 64  # pixels

@@ -15,8 +15,8 @@ from pathlib import Path
 from tfvision import __version__
 from tfvision.apps.style.presets import Preset
 from tfvision.errors import DataError, RunError
+from tfvision.files import read_json, write_json
 from tfvision.models.perceptual import find_weights
-from tfvision.runs import read_json, write_json
 from tfvision.training.recipes import from_json
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow")

@@ -13,11 +13,11 @@ import tensorflow as tf
 from tfvision.apps.style.memory import check_memory
 from tfvision.apps.style.objective import Objective
 from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent
-from tfvision.apps.style.pictures import fitted_size
-from tfvision.apps.style.presets import SMALLEST_SIZE
 from tfvision.apps.style.scales import Scales
+from tfvision.data.resizing import fitted_size
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.models.perceptual import load_perceptual
+from tfvision.models.vgg19 import SMALLEST_SIZE
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
 
 

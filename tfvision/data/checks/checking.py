@@ -9,8 +9,8 @@ from tfvision.data.checks.findings import Findings, find_troubles
 from tfvision.data.checks.near_duplicates import NEAR_DISTANCE
 from tfvision.data.checks.photo_facts import CACHE_NAME, read_facts
 from tfvision.data.manifest import Manifest, read_source
-from tfvision.data.prepared.prepared_index import is_prepared
-from tfvision.data.prepared.verification import verify_prepared
+from tfvision.data.shards.prepared_index import is_prepared
+from tfvision.data.shards.verification import verify_prepared
 from tfvision.errors import RecipeError
 
 
@@ -94,8 +94,8 @@ def _verified(folder, progress):
 
 def _result(check):
     records, facts, found = check.manifest.records, check.facts, check.findings
-    label = lambda place: " / ".join(name for name in records[place].lineage if name)  # noqa: E731
-    described = lambda place: {"image": records[place].name, "label": label(place), "split": records[place].split, "group": records[place].group}  # noqa: E731
+    label = lambda place: " / ".join(name for name in records[place].lineage if name)
+    described = lambda place: {"image": records[place].name, "label": label(place), "split": records[place].split, "group": records[place].group}
     result = {
         "source": check.source,
         "images": len(records),

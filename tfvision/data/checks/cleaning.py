@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tfvision.data.checks.findings import straddling_groups
 from tfvision.data.manifest import MANIFEST_NAMES
-from tfvision.data.prepared.prepared_index import is_prepared
+from tfvision.data.shards.prepared_index import is_prepared
 from tfvision.errors import DataError
-from tfvision.runs import write_text
+from tfvision.files import write_text
 
 DUPLICATE, CONTRADICTION, MOVED = "duplicate", "contradictory labels", "moved to another split"
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2}  # a copy of a held-out photo leaves the training photos, not the reverse

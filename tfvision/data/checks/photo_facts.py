@@ -17,7 +17,7 @@ import numpy as np
 from tfvision.data.appended_csv import AppendedCsv, read_appended
 from tfvision.data.checks.near_duplicates import perceptual_hash
 from tfvision.data.decoding import check_photo, decode_photo, opened_header, read_encoded
-from tfvision.data.prepared.shards import photo_bytes, photo_file
+from tfvision.data.shards.slices import photo_bytes, photo_file
 from tfvision.errors import DataError
 
 UNREADABLE, TRUNCATED = "unreadable", "truncated"

@@ -19,7 +19,7 @@ from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure, Ledger, read_ledger
 from tfvision.data.downloads.photo_requests import THREADS, PhotoRequests
 from tfvision.errors import DataError, RecipeError
-from tfvision.runs import atomic_path
+from tfvision.files import atomic_path
 
 _PARTIAL_FOLDER = ".partial-downloads"
 _COPIES_AT_ONCE = 256

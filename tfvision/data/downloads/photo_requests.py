@@ -14,7 +14,7 @@ from tfvision.data.appended_csv import unwritable
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure
 from tfvision.errors import DataError, StorageError
-from tfvision.runs import atomic_path
+from tfvision.files import atomic_path
 
 _LONGEST_URL = 8000
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530})

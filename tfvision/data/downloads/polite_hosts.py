@@ -56,5 +56,5 @@ def retry_after_seconds(header, now=None):
     except (TypeError, ValueError):
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return max(0.0, (moment - (now or datetime.datetime.now(datetime.timezone.utc))).total_seconds())
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return max(0.0, (moment - (now or datetime.datetime.now(datetime.UTC))).total_seconds())

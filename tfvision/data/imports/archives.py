@@ -46,9 +46,8 @@ def open_archive(path):
         raise DataError(f"{path} does not exist")
     if not path.is_file():
         raise DataError(f"{path} is neither a file nor a folder")
-    with _reading(path):
-        with open(path, "rb") as file:
-            start = file.read(4)
+    with _reading(path), open(path, "rb") as file:
+        start = file.read(4)
     if re.search(r"\.(tar(\.\w+)?|tgz|7z|rar)$", path.name.lower()):
         raise DataError(f"{path} is an archive that is not read as it is: unpack it first, then name the folder")
     if start[:2] == b"PK" or path.suffix.lower() == ".zip":

@@ -12,7 +12,7 @@ from tfvision.data.imports.photo_rows import SIZES
 from tfvision.data.imports.scratch import scratch_database
 from tfvision.data.imports.selecting import COLUMNS, Filters, Selection
 from tfvision.errors import DataError
-from tfvision.runs import TEMPORARY_PREFIX, atomic_path, read_json, write_json
+from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, write_json
 
 FORMAT = 1
 _MEGABYTE = 10**6

@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 
 from tfvision.errors import StorageError
-from tfvision.runs import TEMPORARY_PREFIX
+from tfvision.files import TEMPORARY_PREFIX
 
 MOST_KEYS = 900  # fewer than the parameters that any sqlite takes
 _SEPARATOR = "\x1f"  # ASCII's own "unit separator"

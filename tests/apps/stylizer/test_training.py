@@ -1,0 +1,200 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvision.apps.stylizer.training import judge, train_stylizer
+from tfvision.data.decoding import read_pixels
+from tfvision.errors import DataError, RecipeError, RunError, WeightsError
+from tfvision.losses.painting import PaintingLoss
+from tfvision.models.perceptual import load_perceptual
+from tfvision.trained.stylizer_network import load_stylizer, paint
+from tfvision.trained.stylizer_run import StylizerRecipe, StylizerRun
+from tfvision.training.checkpoints import read_facts
+
+TRAIN = """
+import json, sys
+from tfvision.apps.stylizer.training import train_stylizer
+painting, photos, run, settings, mode = sys.argv[1:]
+if mode == "resume":
+    train_stylizer(run=run, resume=True)
+else:
+    train_stylizer(painting, photos, settings=json.loads(settings), run=run)
+"""
+
+
+@pytest.fixture(scope="module")
+def loss():
+    recipe = StylizerRecipe(network="vgg19_slim", total_variation_weight=2.0)
+    model, _, _ = load_perceptual("vgg19_slim", (recipe.content_layer, *recipe.style_layers), recipe.pooling)
+    return PaintingLoss(model, recipe)
+
+
+def _weights(run):
+    values = {}
+    with h5py.File(StylizerRun(run).weights_path) as file:
+        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return values
+
+
+def _pixels(seed, *shape):
+    return np.random.default_rng(seed).uniform(0, 255, (*shape, 3)).astype(np.float32)
+
+
+def test_a_run_folder_holds_all_that_was_promised(stylizer_run):
+    metrics = json.loads((stylizer_run / "metrics.json").read_text())
+    assert set(metrics) >= {"run", "images", "seconds", "network", "before", "after", "broken"}
+    assert metrics["before"]["content_loss"] == 0
+    assert metrics["after"]["style_loss"] < metrics["before"]["style_loss"]
+    run = StylizerRun.open(stylizer_run)
+    assert run.facts["painting"] == "stripes.png"
+    assert read_pixels(run.painting_path).shape == (38, 48, 3)  # 48 x 60 px, its longer side made 48
+    assert not list(stylizer_run.glob("**/.partial*")) and not (stylizer_run / "checkpoints").exists()
+
+
+def test_the_report_shows_photos_before_and_after(stylizer_run):
+    page = (stylizer_run / "report.html").read_text()
+    assert len(re.findall("<img src=.data:image/jpeg", page)) == 1 + 2 * 2  # the painting; two of 48 photos are held out
+    assert "stripes.png" in page
+
+
+def test_tensorboard_shows_losses_and_painted_photos(stylizer_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(stylizer_run / "logs"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert set(events.Tags()["tensors"]) >= {"loss", "content", "style", "learning_rate", "unseen/photos", "unseen/painted"}
+    assert len(events.Tensors("unseen/painted")) == 4  # after each epoch
+
+
+def test_the_loss_is_the_optimisers(loss):
+    """The same three terms as apps/style/objective.py gives for one picture, at the same weights."""
+    import dataclasses
+
+    from tfvision.apps.style.objective import Objective
+    from tfvision.apps.style.presets import Preset
+
+    recipe = StylizerRecipe()
+    names = ("content_layer", "style_layers", "content_weight", "style_weight", "pooling")
+    preset = dataclasses.replace(Preset(), total_variation_weight=2.0, **{name: getattr(recipe, name) for name in names})
+    model, _, _ = load_perceptual("vgg19_slim", (recipe.content_layer, *recipe.style_layers), recipe.pooling)
+    objective = Objective(model, preset)
+    pictures, photos, painting = _pixels(0, 2, 32, 48), _pixels(1, 2, 32, 48), _pixels(2, 40, 24)
+    losses = loss(pictures, photos, loss.targets(painting[None]))
+    for row in range(2):
+        expected = objective.evaluate(pictures[row], objective.targets(photos[row], [painting], [1.0]))
+        assert float(losses["content"][row]) == pytest.approx(expected.content, rel=1e-4)
+        assert float(losses["style"][row]) == pytest.approx(expected.style, rel=1e-4)
+        assert float(losses["total"][row]) == pytest.approx(expected.total, rel=1e-4)
+
+
+def test_a_picture_that_is_the_painting_and_the_photo_has_no_loss(loss):
+    even = np.full((1, 32, 32, 3), 90, np.float32)
+    losses = loss(even, even, loss.targets(even))
+    assert {name: float(values[0]) for name, values in losses.items()} == {"total": 0, "content": 0, "style": 0}
+
+
+def test_judging_leaves_broken_photos_out(loss):
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(0.5)])
+    photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    targets = loss.targets(_pixels(1, 1, 32, 32))
+    batch = lambda *weights: {"views": {"whole": tf.constant(photos[: len(weights)])}, "weight": tf.constant(weights)}
+    alone, with_broken = judge(model, loss, [batch(1.0)], targets), judge(model, loss, [batch(1.0, 0.0)], targets)
+    assert with_broken["after"] == pytest.approx(alone["after"]) and alone["before"]["content_loss"] == 0
+    assert judge(model, loss, [batch(0.0)], targets)["after"] == {"content_loss": 0, "style_loss": 0}
+
+
+def test_a_loaded_network_paints_as_the_run_did(stylizer_run):
+    network = load_stylizer(StylizerRun.open(stylizer_run))
+    painted = paint(network, _pixels(0, 1, 21, 33))
+    assert painted.shape == (1, 21, 33, 3) and painted.dtype == np.uint8
+    stored = np.concatenate([values.ravel() for values in _weights(stylizer_run).values()])
+    assert sorted(np.concatenate([values.ravel() for values in network.get_weights()])) == sorted(stored)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted(colour_photos, striped_painting, tiny_stylizer, tmp_path):
+    settings = {**tiny_stylizer, "checkpoint_seconds": "0", "stages": "[[2, 0.01]]"}
+    train_stylizer(str(striped_painting), str(colour_photos), settings=settings, run=str(tmp_path / "whole"))
+    (tmp_path / "train.py").write_text(TRAIN)
+
+    def start(mode):
+        arguments = [striped_painting, colour_photos, tmp_path / "parts", json.dumps(settings), mode]
+        command = [sys.executable, str(tmp_path / "train.py"), *map(str, arguments)]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+    checkpoint = StylizerRun(tmp_path / "parts").checkpoint_path
+    process = start("new")
+    deadline = time.monotonic() + 300
+    while not (facts := read_facts(checkpoint)) or facts["step"] < 5:
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not StylizerRun(tmp_path / "parts").weights_path.exists()
+    with pytest.raises(RunError, match="is not finished: go on with `tfvision train stylizer --run"):
+        StylizerRun.open(tmp_path / "parts")
+    resumed = start("resume")
+    assert resumed.wait(300) == 0, resumed.stderr.read()
+    expected, got = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
+    assert expected.keys() == got.keys()
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)
+
+
+def test_a_finished_run_is_not_trained_again(stylizer_run, capsys):
+    assert train_stylizer(run=str(stylizer_run), resume=True) == json.loads((stylizer_run / "metrics.json").read_text())
+    assert "finished already" in capsys.readouterr().err
+
+
+def test_broken_photos_are_named_and_do_not_stop_training(colour_photos, striped_painting, tiny_stylizer, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(colour_photos, photos, ignore=shutil.ignore_patterns("*.csv"))
+    (photos / "Rosa_rubra_0.png").write_bytes(b"")
+    metrics = train_stylizer(str(striped_painting), str(photos), settings={**tiny_stylizer, "stages": "[[1, 0.01]]"}, run=str(tmp_path / "run"))
+    assert [os.path.basename(path) for path in metrics["broken"]] == ["Rosa_rubra_0.png"]
+    assert "Rosa_rubra_0.png is empty" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"painting": None}, RecipeError, "needs PAINTING and --photos DIR"),
+        ({"painting": "nowhere.png"}, DataError, "nowhere.png cannot be read"),
+        ({"photos": "nowhere"}, DataError, "nowhere does not exist: give a folder of photos"),
+        ({"settings": {"image_size": "8"}}, RecipeError, "image_size must be at least 32, got 8"),
+        ({"settings": {"content_layer": "fc6"}}, RecipeError, "layers must be of conv1_1, .*, got fc6"),
+        ({"settings": {"blok": "1"}}, RecipeError, "did you mean blocks"),
+        ({"settings": {"network": "no.npz"}}, WeightsError, "no.npz"),
+        ({"resume": True}, RecipeError, "leave PAINTING, --photos and --set out"),
+    ],
+    ids=str,
+)
+def test_mistakes_end_in_one_clear_line_and_leave_no_run(colour_photos, striped_painting, tmp_path, change, error, message):
+    given = {"painting": str(striped_painting), "photos": str(colour_photos), "run": str(tmp_path / "run"), **change}
+    with pytest.raises(error, match=message):
+        train_stylizer(**given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_photo_is_too_few(striped_painting, tmp_path):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(striped_painting, tmp_path / "photos")
+    with pytest.raises(DataError, match="holds 1 photo: at least two are needed"):
+        train_stylizer(str(striped_painting), str(tmp_path / "photos"), run=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_a_run_of_another_kind_is_refused(colour_run):
+    with pytest.raises(RunError, match="is a run of 'species', not of stylizer"):
+        train_stylizer(run=str(colour_run), resume=True)

@@ -1,0 +1,75 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tfvision.apps.tattoo_matching.export import matcher_exportable
+from tfvision.export.export import export_model
+from tfvision.export.session import LoadedModel
+from tfvision.features.extractor import open_extractor
+from tfvision.features.recipe import FeatureRecipe
+from tfvision.trained.matcher_network import build_embedder, embed
+from tfvision.trained.matcher_run import MatcherRecipe, MatcherRun
+
+RECIPE = MatcherRecipe(name="tiny", network="small", image_size=32, weights="none", batch_size=8, embedding=8, rotations=2)
+METRICS = {"dimension": 8, "images": 3, "subjects": 2, "held_out": 0, "crosses_media": False, "weights": "random weights"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run with random weights."""
+    keras.utils.set_random_seed(0)
+    run = MatcherRun.start(tmp_path_factory.mktemp("runs") / "tattoos", 0, RECIPE, {"source": "/some/where/custody"})
+    build_embedder(RECIPE, 32).model.save_weights(run.weights_path)
+    run.finish(METRICS)
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    return export_model(matcher_exportable(run.folder), tmp_path_factory.mktemp("savedmodels"), tflite=True)
+
+
+def test_every_signature_answers_as_keras_does(exported):
+    assert exported["signatures"] == ["serving_default", "embed", "tensor", "compare"]
+    assert set(exported["differences"]) == {"tflite", "serving_default", "embed", "tensor", "compare", "saved_model_cli"}
+    assert max(exported["differences"].values()) < 1e-3
+
+
+def test_two_photos_are_compared(run, exported):
+    from tfvision.export.samples import sample_images
+
+    images = sample_images()
+    with LoadedModel(exported["path"]) as model:
+        vectors = model.run("serving_default", {"image_bytes": images})["embedding"]
+        compared = model.run("compare", {"left_bytes": images[[0, 1]], "right_bytes": images[[0, 2]]})
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(compared["similarity"], [1, vectors[1] @ vectors[2]], atol=1e-4)
+    np.testing.assert_allclose(compared["distance"], [0, np.linalg.norm(vectors[1] - vectors[2])], atol=1e-3)
+
+
+def test_pixels_are_seen_whole(run, exported):
+    photo = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
+    with LoadedModel(exported["path"]) as model:
+        vector = model.run("tensor", {"pixels": photo})["embedding"]
+    built = build_embedder(RECIPE, 32).model
+    built.load_weights(run.weights_path)
+    np.testing.assert_allclose(vector, embed(built, photo, RECIPE), atol=1e-5)
+
+
+def test_an_export_makes_the_same_features_as_its_run(run, exported):
+    photo = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
+    vectors = [open_extractor(FeatureRecipe(model=str(model), image_size=32)).features(photo) for model in (run.folder, exported["path"])]
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-4)
+
+
+def test_the_card_tells_how_vectors_are_compared_and_no_path(exported):
+    with open(f"{exported['path']}/assets.extra/model_card.json") as file:
+        card = json.load(file)
+    assert card["Compared by"] == "the cosine" and card["Data"]["source"] == "custody"
+    assert "never an identification" in card["Limits"]
+
+
+def test_half_of_the_weights_size(run, tmp_path):
+    assert max(export_model(matcher_exportable(run.folder, half=True), tmp_path, half=True)["differences"].values()) <= 0.05

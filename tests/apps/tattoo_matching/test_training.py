@@ -1,0 +1,270 @@
+import csv
+import json
+import os
+import shutil
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfvision.apps.tattoo_matching.recipes import RECIPES, get_recipe
+from tfvision.apps.tattoo_matching.training import matching_loss, train_matcher
+from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.losses.triplet import mined_triplet_loss
+from tfvision.trained.matcher_run import MatcherRun
+from tfvision.training.checkpoints import read_facts
+from tfvision.training.recipes import with_settings
+
+TINY = {
+    "small": {
+        "network": "small",
+        "weights": "none",
+        "image_size": "32",
+        "batch_size": "8",
+        "photos_per_subject": "2",
+        "stages": "[[6, 0.003]]",
+        "warmup_steps": "0",
+        "frozen": "",
+        "rotations": "1",
+        "is_augmented": "false",
+    },
+    "contrastive": {"batch_size": "8", "stages": "[[4, 0.01]]"},
+    "triplet": {"batch_size": "12", "stages": "[[4, 0.01]]"},
+}
+
+
+def _draw(folder, subjects=8, photos=3):
+    """Subjects told apart by their stripes; the first photo of each is a grey drawing."""
+    y, x = np.mgrid[:40, :48]
+    rows, random = [], np.random.default_rng(0)
+    for subject in range(subjects):
+        for number in range(photos if subject else 1):  # subject 0 has one photo
+            angle, colour = subject * np.pi / subjects, random.uniform(120, 250, 3) if number else np.full(3, 200)
+            pixels = (np.sin((np.cos(angle) * x + np.sin(angle) * y) * 0.5 + number)[..., None] + 1) / 2 * colour
+            name = f"subject{subject}_{number}.png"
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)
+            rows.append((name, f"subject {subject}", "photo" if number else "drawing", "probe" if number else "gallery"))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tattoos")
+    _write(folder / "manifest.csv", _draw(folder), ("image", "subject"))
+    return folder
+
+
+def _write(path, rows, columns):
+    names = ("image", "subject", "medium", "role")
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([columns, *([row[names.index(column)] for column in columns] for row in rows)])
+
+
+@pytest.fixture(scope="module")
+def matcher_run(photos, tmp_path_factory):
+    """A finished run of the recipe `small` on photos, a fold held out."""
+    folder = tmp_path_factory.mktemp("runs") / "tattoos"
+    train_matcher(str(photos), "small", TINY["small"], str(folder))
+    return folder
+
+
+def _weights(run):
+    values = {}
+    with h5py.File(MatcherRun(run).weights_path) as file:
+        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return values
+
+
+def test_the_papers_numbers():
+    contrastive, triplet = RECIPES["contrastive"](), RECIPES["triplet"]()
+    assert (contrastive.margin, triplet.margin) == (1.0, 0.005)
+    assert (contrastive.tap, contrastive.loss_tap, triplet.tap) == ("ip2", "feat", "ip2")
+    assert [steps for steps, _ in contrastive.stages] == [20000, 20000, 20000, 10000]
+    assert [rate for _, rate in contrastive.stages] == pytest.approx([1e-4, 1e-5, 1e-6, 1e-7])
+    assert sum(steps for steps, _ in triplet.stages) == 40000 and triplet.stages[0] == (10000, 2e-4)
+    for recipe in (contrastive, triplet):
+        assert (recipe.bias_rate, recipe.flip, recipe.vertical_flip, recipe.is_normalised) == (2.0, True, True, False)
+        assert recipe.area == (1.0, 1.0) and not (recipe.rotation or recipe.brightness or recipe.blur)
+
+
+def test_a_run_folder_holds_all_that_was_promised(matcher_run):
+    run = MatcherRun.open(matcher_run)
+    metrics = json.loads(run.metrics_path.read_text())
+    assert (metrics["images"] + metrics["held_out"], metrics["dimension"], metrics["crosses_media"]) == (22, 192, False)
+    assert 6 <= metrics["subjects"] <= 7 and np.isfinite(metrics["loss"])
+    with open(run.photos_path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    splits = {}
+    for row in rows:
+        splits.setdefault(row["subject"], set()).add(row["split"])
+    assert all(len(of_subject) == 1 for of_subject in splits.values())  # subjects are held out whole
+    assert sum(row["split"] == "train" for row in rows) == metrics["images"]
+    assert not run.checkpoint_path.exists() and list(run.logs_path.glob("events*"))
+
+
+@pytest.mark.parametrize("recipe", ["contrastive", "triplet"])
+def test_the_papers_recipes_train_the_tower_of_table_2(photos, tmp_path, recipe):
+    metrics = train_matcher(str(photos), recipe, TINY[recipe], str(tmp_path / "run"))
+    assert metrics["dimension"] == {"contrastive": 10, "triplet": 256}[recipe]
+    assert metrics["weights"] == "random weights" and 0 <= metrics["accuracy"] <= 1
+
+
+class _Stopped(Exception):
+    pass
+
+
+class _StopAfter(keras.callbacks.Callback):
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise _Stopped
+
+
+@pytest.mark.parametrize("recipe", ["small", "contrastive"])
+def test_stopped_and_resumed_equals_uninterrupted(photos, matcher_run, tmp_path, recipe):
+    whole = matcher_run
+    if recipe != "small":
+        whole = tmp_path / "whole"
+        train_matcher(str(photos), recipe, TINY[recipe], str(whole))
+    run = str(tmp_path / "run")
+    with pytest.raises(_Stopped):
+        train_matcher(str(photos), recipe, {**TINY[recipe], "checkpoint_seconds": "0"}, run, callbacks=[_StopAfter(3)])
+    assert read_facts(MatcherRun(tmp_path / "run").checkpoint_path) == {"phase": 0, "step": 2}
+    with pytest.raises(RunError, match="is not finished: go on with"):
+        MatcherRun.open(run)
+    train_matcher(run=run, resume=True)
+    expected, got = _weights(whole), _weights(tmp_path / "run")
+    assert expected.keys() == got.keys()
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-4, err_msg=name)
+
+
+def test_subjects_with_one_photo_each_can_be_learnt_from(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    _write(folder / "manifest.csv", _draw(folder, photos=1), ("image", "subject"))
+    metrics = train_matcher(str(folder), "small", {**TINY["small"], "fold": "-1", "is_augmented": "true"}, str(tmp_path / "run"))
+    assert (metrics["images"], metrics["subjects"], metrics["held_out"]) == (8, 8, 0)
+    with pytest.raises(DataError, match="no subject has two photos.*--recipe small"):
+        train_matcher(str(folder), "contrastive", TINY["contrastive"], str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "setting", "crosses"),
+    [
+        (("image", "subject", "medium"), "auto", True),
+        (("image", "subject", "medium"), "false", False),
+        (("image", "subject", "role"), "auto", False),
+        (("image", "subject", "role"), "true", True),
+    ],
+)
+def test_pairs_cross_media_where_there_are_any_or_as_asked(tmp_path, columns, setting, crosses):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    _write(folder / "manifest.csv", _draw(folder), columns)
+    settings = {**TINY["contrastive"], "stages": "[[1, 0.01]]", "cross_media": setting}
+    assert train_matcher(str(folder), "contrastive", settings, str(tmp_path / "run"))["crosses_media"] is crosses
+
+
+def test_media_that_are_not_there_are_missed(photos, tmp_path):
+    with pytest.raises(RecipeError, match="cross_media=true needs a column `medium` with two media, or `role`"):
+        train_matcher(str(photos), "contrastive", {**TINY["contrastive"], "cross_media": "true"}, str(tmp_path / "run"))
+
+
+def test_a_sources_split_goes_before_folds_and_broken_photos_are_named(photos, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "subject1_0.png").write_bytes(b"no image")
+    with open(folder / "manifest.csv", newline="") as file:
+        rows = [(row["image"], row["subject"], "val" if row["image"].endswith("_2.png") else "train") for row in csv.DictReader(file)]
+    (folder / "manifest.csv").write_text("image,subject,split\n" + "".join(",".join(row) + "\n" for row in rows))
+    settings = {**TINY["small"], "batch_size": "32", "stages": "[[2, 0.001]]"}
+    metrics = train_matcher(str(folder), "small", settings, str(tmp_path / "run"))
+    assert (metrics["images"], metrics["held_out"], metrics["subjects"]) == (15, 7, 8)
+    assert [os.path.basename(path) for path in metrics["broken"]] == ["subject1_0.png"]
+
+
+def test_a_batch_shrinks_to_the_subjects_there_are(photos, tmp_path, capsys):
+    settings = {**TINY["small"], "batch_size": "64", "stages": "[[1, 0.001]]"}
+    train_matcher(str(photos), "small", settings, str(tmp_path / "run"))
+    assert "there are no more" in capsys.readouterr().err
+
+
+def _batch(labels, weights):
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8, 3)).astype(np.uint8)
+    return {"views": {"whole": tf.constant(pixels)}, "label": tf.constant(labels, tf.int32), "weight": tf.constant(weights, tf.float32)}
+
+
+@pytest.fixture(scope="module")
+def linear():
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, {"trained": keras.layers.Dense(4)(keras.layers.Flatten()(inputs)) / 100.0})
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_photos_that_could_not_be_read_have_no_loss(linear, name):
+    recipe, labels = RECIPES[name](), [0, 0, 1, 0, 0, 1, 2, 2, 0, 3, 3, 1]
+    weights = np.float32([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+    losses, measures = matching_loss(linear, recipe)(_batch(labels, weights), 0)
+    assert losses.shape == (12,) and np.isfinite(losses).all()
+    if recipe.is_mined:
+        batch = _batch(labels, weights)
+        seen = linear(tf.cast(batch["views"]["whole"], tf.float32))["trained"][1:]
+        expected = mined_triplet_loss(labels[1:], seen, recipe.margin, recipe.loss)[0] * 11 / 12
+        np.testing.assert_allclose(losses, np.full(12, expected), rtol=1e-5)
+        assert measures["accuracy"][1] == 11
+    else:
+        together = recipe.photos_together
+        assert not np.any(losses[:together]) and np.any(losses[together:])
+        assert measures["accuracy"][1] == 12 / together - 1
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_batch_without_any_photo_or_positive_pair_is_finite(linear, name):
+    for labels, weights in ((range(12), np.ones(12)), ([0] * 12, np.zeros(12))):
+        with tf.GradientTape() as tape:
+            losses, _ = matching_loss(linear, RECIPES[name]())(_batch(list(labels), weights), 0)
+        gradients = tape.gradient(losses, linear.trainable_variables)
+        assert np.isfinite(losses).all() and all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        ("small", {"loss": "softmax"}, "loss must be one of contrastive, triplet, semi-hard, hard, got 'softmax'"),
+        ("small", {"batch_size": "30"}, r"batch_size must be a multiple of 4 \(semi-hard\) and two subjects at least, got 30"),
+        ("contrastive", {"batch_size": "9"}, r"batch_size must be a multiple of 2 \(contrastive\), got 9"),
+        ("small", {"fold": "5"}, "fold must be one of 0 .. folds - 1, or -1"),
+        ("small", {"image_size": "64"}, "image_size of mobilenet_v2 must be at least 96, got 64"),
+        ("small", {"rotations": "3"}, "rotations must be one of 1, 2, 4, got 3"),
+        ("small", {"cross_media": "yes"}, "cross_media must be one of auto, true, false, got 'yes'"),
+        ("small", {"margin": "-0.1"}, "margin must be 0 or more"),
+        ("small", {"photos_per_subject": "1"}, "photos_per_subject must be at least 2"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(recipe, settings, message):
+    with pytest.raises(RecipeError, match=message):
+        with_settings(get_recipe(recipe), settings)
+
+
+def test_what_cannot_be_trained_on_leaves_the_folder_free(tmp_path, photos):
+    with pytest.raises(RecipeError, match="recipe must be one of small, contrastive, triplet, got 'quadruplet'"):
+        train_matcher(str(photos), "quadruplet")
+    with pytest.raises(DataError, match="does not exist"):
+        train_matcher(str(tmp_path / "nothing"), "small", run=str(tmp_path / "run"))
+    with pytest.raises(RecipeError, match="a training needs SOURCE"):
+        train_matcher(run=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_trained_again(matcher_run, capsys):
+    assert train_matcher(run=str(matcher_run), resume=True)["dimension"] == 192
+    assert "finished already" in capsys.readouterr().err

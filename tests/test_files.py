@@ -1,0 +1,150 @@
+import dataclasses
+import errno
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfvision.errors import RunError, StorageError
+from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, remove_partial_files, write_json, write_text
+
+
+def files_below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_block_that_ends_well_replaces_the_file(tmp_path):
+    path = tmp_path / "new/folder/model.weights.h5"
+    for text in ("old", "new"):
+        with atomic_path(path) as temporary:
+            assert temporary.parent == path.parent
+            assert temporary.name.endswith(".weights.h5")  # Keras chooses its format by it
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert files_below(tmp_path) == ["new/folder/model.weights.h5"]
+
+
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
+    write_text(tmp_path / "1.txt", "text")
+    (tmp_path / "2.txt").write_text("text")
+    assert (tmp_path / "1.txt").stat().st_mode == (tmp_path / "2.txt").stat().st_mode
+
+
+@pytest.mark.parametrize("exception", [ValueError, KeyboardInterrupt])
+def test_an_exception_in_the_block_leaves_the_old_file(tmp_path, exception):
+    write_text(tmp_path / "1.txt", "old")
+    with pytest.raises(exception), atomic_path(tmp_path / "1.txt") as temporary:
+        temporary.write_text("half of the new")
+        raise exception
+    assert (tmp_path / "1.txt").read_text() == "old"
+    assert files_below(tmp_path) == ["1.txt"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_names_path_and_remedy(tmp_path, monkeypatch, step):
+    write_text(tmp_path / "1.txt", "old")
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(StorageError, match=r"1.txt could not be written \(No space left on device\).*Free some space"):
+        write_text(tmp_path / "1.txt", "new")
+    assert (tmp_path / "1.txt").read_text() == "old"
+    assert files_below(tmp_path) == ["1.txt"]
+
+
+def test_a_file_too_large_for_the_disk_leaves_the_old_file(tmp_path):
+    write_text(tmp_path / "1.txt", "old")
+    script = (
+        "import resource, sys\n"
+        "from tfvision.errors import StorageError\n"
+        "from tfvision.files import write_text\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        "    write_text(sys.argv[1], 5000 * 'x')\n"
+        "except StorageError as error:\n"
+        "    print(error)\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script, tmp_path / "1.txt"], capture_output=True, text=True, check=True)
+    assert f"{tmp_path / '1.txt'} could not be written (File too large)" in finished.stdout
+    assert (tmp_path / "1.txt").read_text() == "old"
+    assert files_below(tmp_path) == ["1.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="1.txt could not be written"):
+        write_text(tmp_path / "file/1.txt", "text")
+
+
+def test_a_killed_process_leaves_the_old_file_and_its_remains_can_be_removed(tmp_path):
+    write_text(tmp_path / "logs/1.txt", "old")
+    script = (
+        "import os, sys\n"
+        "from tfvision.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half of the new')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, tmp_path / "logs/1.txt"]).returncode == -9
+    assert (tmp_path / "logs/1.txt").read_text() == "old"
+    assert any(TEMPORARY_PREFIX in name for name in files_below(tmp_path))
+    remove_partial_files(tmp_path)
+    assert files_below(tmp_path) == ["logs/1.txt"]
+
+
+def test_removing_remains_leaves_all_else(tmp_path):
+    for name in (f"{TEMPORARY_PREFIX}ab1.txt", f"sub/{TEMPORARY_PREFIX}x", "partial-1.txt", "sub/.hidden"):
+        write_text(tmp_path / name, "")
+    remove_partial_files(tmp_path)
+    assert files_below(tmp_path) == ["partial-1.txt", "sub/.hidden"]
+    remove_partial_files(tmp_path / "nowhere")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    epochs: float
+    views: tuple[str, ...]
+
+
+def test_dataclasses_and_numpy_values_are_written_as_plain_json(tmp_path):
+    value = {
+        "stages": [Stage(1.5, ("whole", "crop"))],
+        "count": np.int64(3),
+        "share": np.float32(0.5),
+        "is_kept": np.bool_(True),
+        "labels": np.int32([[1, 2], [3, 4]]),
+        "path": tmp_path,
+        "name": "Löwe",
+    }
+    write_json(tmp_path / "1.json", value)
+    assert read_json(tmp_path / "1.json") == {
+        "stages": [{"epochs": 1.5, "views": ["whole", "crop"]}],
+        "count": 3,
+        "share": 0.5,
+        "is_kept": True,
+        "labels": [[1, 2], [3, 4]],
+        "path": str(tmp_path),
+        "name": "Löwe",
+    }
+    assert "Löwe" in (tmp_path / "1.json").read_text(encoding="utf-8")
+
+
+def test_a_missing_file_asks_whether_the_folder_is_a_run(tmp_path):
+    with pytest.raises(RunError, match="recipe.json does not exist: is .* a run folder made by `tfvision train`"):
+        read_json(tmp_path / "recipe.json")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"epochs": ', b"\xff\xfe"])
+def test_a_damaged_file_is_named(tmp_path, content):
+    (tmp_path / "recipe.json").write_bytes(content)
+    with pytest.raises(RunError, match="recipe.json cannot be read as JSON"):
+        read_json(tmp_path / "recipe.json")
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(RunError, match="cannot be read as JSON"):
+        read_json(tmp_path)

@@ -1,0 +1,24 @@
+"""The features of photos that a detector's SVM sees, as a table's extractor."""
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.features.extractor import Extractor
+from tfvision.features.networks import FeatureNetwork
+from tfvision.features.recipe import FeatureRecipe
+from tfvision.trained.detector_network import FEATURES
+
+
+def features_extractor(detector, recipe):
+    """An Extractor of a detector's features, as its weights are now."""
+    size, digest = recipe.size_px, hashlib.sha256(repr((recipe.network, recipe.tap, recipe.size_px, recipe.crop_px, recipe.is_normalised)).encode())
+    for values in detector.whole.get_weights():
+        digest.update(np.ascontiguousarray(values).tobytes())
+
+    def responses(images):
+        return {FEATURES: detector.whole(tf.cast(images, tf.float32), training=False)[FEATURES]}
+
+    network = FeatureNetwork(responses, size, (None, size, size, 3), f"detector {digest.hexdigest()}", loaded=detector.loaded)
+    return Extractor(FeatureRecipe(recipe.network, recipe.weights, (FEATURES,), image_size=size, is_normalised=False), network)

@@ -1,0 +1,178 @@
+"""SOURCE as detection reads it: which photos show a tattoo, whose they are, and the probe lists that they are judged by."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.manifest import RESERVED_COLUMNS, Manifest, columns_of, csv_of, read_csv, read_folder, read_photos
+from tfvision.data.splits import seeded_hash
+from tfvision.data.tattc import is_tattc, read_tattc_detection
+from tfvision.errors import DataError
+
+TATTOO, OTHER = "tattoo", "other"
+_TATTOO_LABELS = ("tattoo", "tattoos", "1", "true", "yes")
+_FOLD_COLUMNS = ("fold", "probe_list")
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionPhotos:
+    """Labelled photos.
+
+    Attributes:
+      manifest: Manifest of one rank, "label": "tattoo" or "other"; a record's group is its subject, or the photo itself.
+      folds: names of the probe lists, one a photo, or () where the source has none.
+    """
+
+    manifest: Manifest
+    folds: tuple[str, ...] = ()
+
+    def __len__(self):
+        return len(self.manifest)
+
+    @property
+    def is_tattoo(self):
+        """bool [photos]."""
+        return np.array([record.lineage == (TATTOO,) for record in self.manifest.records], bool)
+
+    def select(self, is_kept):
+        """The photos where `is_kept` (a sequence of bool) is true."""
+        folds = tuple(fold for fold, keep in zip(self.folds, is_kept, strict=True) if keep) if self.folds else ()
+        return DetectionPhotos(self.manifest.select(is_kept), folds)
+
+    def dealt(self, count, seed):
+        """Probe lists: (names, place among them of each photo, int [photos]).
+
+        The source's own, or `count` made by subject: photos of one subject are never parted, and each list has about as many
+        photos of each kind. Large subjects are dealt first, equals in the order of a seeded hash.
+
+        Raises:
+          DataError: too few lists or subjects, or a list without photos to train on beside it.
+        """
+        if self.folds:
+            names = tuple(sorted(set(self.folds), key=lambda name: (len(name), name)))
+            places = np.array([names.index(fold) for fold in self.folds])
+        else:
+            names, places = tuple(str(number) for number in range(1, count + 1)), self._dealt_by_subject(count, seed)
+        for place, name in enumerate(names):
+            rest = set(self.is_tattoo[places != place].tolist())
+            if rest != {True, False}:
+                raise DataError(f"without probe list {name} there are no photos of {'anything' if not rest else OTHER if True in rest else TATTOO} to train on: give at least two lists of both kinds")
+        return names, places
+
+    def _dealt_by_subject(self, count, seed):
+        members = {}
+        for index, record in enumerate(self.manifest.records):
+            members.setdefault(record.group, []).append(index)
+        is_tattoo = self.is_tattoo
+        for kind, has_kind in ((TATTOO, is_tattoo), (OTHER, ~is_tattoo)):
+            subjects = len({record.group for record, has in zip(self.manifest.records, has_kind, strict=True) if has})
+            if subjects < count:
+                raise DataError(f"{count} probe lists need {count} subjects with photos of {kind}, got {subjects}: ask for fewer with --set folds={max(subjects, 2)}")
+        filled, places = np.zeros((count, 2)), np.zeros(len(self), int)
+        for group in sorted(members, key=lambda group: (-len(members[group]), seeded_hash(seed, group))):
+            counts = np.bincount(is_tattoo[members[group]].astype(int), minlength=2)
+            place = int(np.argmin(filled @ counts))
+            filled[place] += counts
+            places[members[group]] = place
+        return places
+
+
+def read_detection_source(source, others=None, probe_lists=()):
+    """Reads photos that show a tattoo, or do not.
+
+    Args:
+      source: one of
+        - a folder of class folders, one of them called `tattoo`; all others are non-tattoos;
+        - a manifest: a column `label` (else its finest label) that says tattoo or anything else, and perhaps `subject`,
+          `fold` or `probe_list`, `box` (only the box is seen);
+        - Tatt-C's detection files;
+        - where `others` is given: tattoos only, a folder of photos or a manifest.
+      others: the non-tattoos, a folder of photos or a manifest.
+      probe_lists: text files, one a list, that name its images one a line; () = the source's own, if any.
+
+    Returns:
+      DetectionPhotos.
+
+    Raises:
+      DataError: nothing there, photos of one kind only, or lists that leave a photo out.
+    """
+    if others is not None:
+        parts = [_all_of(source, TATTOO), _all_of(others, OTHER)]
+        if any(photos.folds for photos in parts) and not all(photos.folds for photos in parts) and not probe_lists:
+            raise DataError(f"one of {source} and {others} has a column of folds, the other has none: give both one, or none")
+        manifest = Manifest(("label",), sum((photos.manifest.records for photos in parts), ()))
+        photos = DetectionPhotos(manifest, sum((photos.folds for photos in parts), ()))
+    else:
+        photos = _labelled(source)
+    kinds = {record.lineage[0] for record in photos.manifest.records}
+    if len(kinds) < 2:
+        raise DataError(f"{source} has photos of {kinds.pop()} only: label some `tattoo` and some otherwise, or give the others with --non-tattoos DIR")
+    return dataclasses.replace(photos, folds=_read_lists(photos.manifest, probe_lists)) if probe_lists else photos
+
+
+def _labelled(source):
+    if is_tattc(source):
+        manifest, folds = read_tattc_detection(source)
+        records = [_record(record, record.lineage[0], record.name) for record in manifest.records]
+        return DetectionPhotos(Manifest(("label",), tuple(records)), tuple(map(str, folds)) if len(set(folds)) > 1 else ())
+    if path := csv_of(source):
+        columns = columns_of(path)
+        if columns.keys() <= RESERVED_COLUMNS:
+            raise DataError(f"{path} does not say which photos are tattoos: add a column `label` (tattoo, or anything else), or give the others with --non-tattoos DIR")
+        manifest = read_csv(path, ("label",) if "label" in columns else None)
+        return _from_csv(manifest, [record.lineage[-1] for record in manifest.records], columns)
+    if not Path(source).is_dir():
+        raise DataError(f"{source} is neither a folder nor a manifest CSV" + ("" if Path(source).exists() else ": it does not exist"))
+    manifest = read_folder(source)
+    records = tuple(_record(record, record.lineage[0], record.name) for record in manifest.records)
+    return DetectionPhotos(Manifest(("label",), records, manifest.ignored))
+
+
+def _all_of(source, label):
+    """All photos of a source as of one kind."""
+    path = csv_of(source)
+    if path is None:
+        manifest = read_photos(source)
+        return DetectionPhotos(Manifest(("label",), tuple(_record(record, label, record.path) for record in manifest.records)))
+    columns = columns_of(path)
+    if "label" in columns and len({_is_tattoo(text) for text in columns["label"]}) > 1:
+        raise DataError(f"{path} labels its photos itself: leave --non-tattoos out, or give the tattoos alone")
+    manifest = read_csv(path, ("image",) if "image" in columns else ("file",))  # its own labels are of no interest
+    return _from_csv(manifest, [label] * len(manifest), columns)
+
+
+def _from_csv(manifest, labels, columns):
+    texts = lambda name: [(text or "").strip() for text in columns.get(name, [""] * len(manifest))]
+    groups = [f"subject {subject}" if subject else record.group for subject, record in zip(texts("subject"), manifest.records, strict=True)]
+    records = tuple(_record(*row) for row in zip(manifest.records, labels, groups, strict=True))
+    folds = next((texts(name) for name in _FOLD_COLUMNS if name in columns), [])
+    if any(folds) and not all(folds):
+        raise DataError(f"{records[folds.index('')].name} is in no fold, others are: give each photo one, or none")
+    return DetectionPhotos(Manifest(("label",), records), tuple(folds) if any(folds) else ())
+
+
+def _record(record, label, group):
+    return dataclasses.replace(record, lineage=(TATTOO if _is_tattoo(label) else OTHER,), group=group)
+
+
+def _is_tattoo(label):
+    return (label or "").strip().lower() in _TATTOO_LABELS
+
+
+def _read_lists(manifest, paths):
+    """The name of the list that each photo is in, by the photo's path in the source or by its file name."""
+    found = {}
+    for number, path in enumerate(paths, 1):
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} cannot be read as a probe list ({error})") from error
+        for name in (line.split("|")[0].split(",")[0].strip() for line in lines):
+            if name and found.setdefault(name, number) != number:
+                raise DataError(f"{path}: {name} is in list {found[name]} too: an image is in one list")
+    numbers = [found.get(record.name, found.get(os.path.basename(record.path))) for record in manifest.records]
+    if None in numbers:
+        raise DataError(f"{manifest.records[numbers.index(None)].name} is in no probe list, as are {numbers.count(None) - 1} other photos: complete the lists")
+    return tuple(map(str, numbers))

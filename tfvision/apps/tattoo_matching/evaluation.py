@@ -1,0 +1,255 @@
+"""Evaluating a matcher, or any network that makes features: whose tattoo is it, and how far is the answer to be trusted?"""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.apps.tattoo_matching.protocols import make_trial
+from tfvision.apps.tattoo_matching.report import write_report
+from tfvision.apps.tattoo_matching.source import read_matching_source
+from tfvision.data.manifest import read_trained_photos
+from tfvision.data.pipeline import BrokenPhotos
+from tfvision.errors import DataError
+from tfvision.evaluation.identification import (
+    RANKS,
+    as_products,
+    cmc,
+    cmc_curve,
+    fnir_at_fpir,
+    fnir_intervals,
+    judge_probes,
+    mean_intervals,
+    pooled,
+    subject_groups,
+    unmated_scores,
+)
+from tfvision.evaluation.likelihood import FILE_NAME, fit_calibration
+from tfvision.evaluation.verification import FMRS, Scores, det_curve, eer_interval
+from tfvision.features.extractor import open_extractor
+from tfvision.features.recipe import FeatureRecipe
+from tfvision.features.table import feature_table
+from tfvision.files import read_json, write_json
+from tfvision.progress import progress_bar
+from tfvision.training.run import RUNS_FOLDER
+
+DISTANCES = ("cosine", "euclidean")
+
+
+def evaluate_matcher(
+    model, source, protocol="identification", galleries=None, folds=5, seed=0, distance=None, ranks=(), out=None, is_calibrated=True
+):
+    """Evaluates a model on a source by a protocol; writes report.html and report.json, and beside a run what its scores are worth.
+
+    A run's training subjects stay in the gallery but do not ask.
+
+    Args:
+      model: a run, a network of the catalogue, an export or hub:..., as FeatureRecipe takes it, or a FeatureRecipe.
+      source: as `read_matching_source`.
+      protocol, galleries, folds, seed: as `make_trial`.
+      distance: "cosine", or "euclidean", of the vectors as the network gives them; None = as the run was trained, else "cosine".
+      ranks: of the CMC table, besides 1, 5, 10, 20 and 30.
+      out: folder for the report; None = RUN/evaluation-PROTOCOL, or runs/evaluation-MODEL-PROTOCOL.
+      is_calibrated: whether RUN/match_calibration.json is written (cosine of a run only).
+
+    Returns:
+      What `summary` says, and "protocol", "model", "source", "distance", "galleries", "left_out" (probes of subjects that were
+      trained on), "images", "broken", "calibration" (path or None), "report".
+
+    Raises:
+      DataError, RecipeError, RunError, WeightsError.
+    """
+    recipe = model if isinstance(model, FeatureRecipe) else FeatureRecipe(model=str(model))
+    run = Path(recipe.model) if (Path(recipe.model) / "recipe.json").is_file() else None
+    distance = distance or _trained_distance(run)
+    if distance not in DISTANCES:
+        raise DataError(f"--distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
+    trial = make_trial(read_matching_source(source, protocol), protocol, galleries, folds, seed)
+    trial, left_out = untrained(trial, run)
+    extractor = open_extractor(dataclasses.replace(recipe, is_normalised=distance == "cosine"))
+    broken = BrokenPhotos()
+    parts = judge_trial(trial, extractor, distance, broken, "searching")
+    judged = pooled([part for _, part in parts])
+    result = {
+        "protocol": protocol,
+        "model": recipe.model,
+        "source": str(source),
+        "distance": distance,
+        "galleries": trial.galleries,
+        **summary(judged, trial.subjects, ranks, seed),
+        "by_fold": [{"fold": fold, **_figures(part, ranks)} for fold, part in parts],
+        "left_out": left_out,
+        "images": len(trial.gallery) + (len(trial.probes) if trial.probes is not trial.gallery else 0),
+        "broken": dict(broken),
+        "calibration": None,
+    }
+    calibration = fit_calibration(judged.genuine, judged.impostor, len(judged), extractor.identity, str(source), protocol) if judged.impostor.count else None
+    result["cllr"] = calibration.cllr if calibration else None
+    if run and calibration and is_calibrated and distance == "cosine":
+        calibration.save(run)
+        result["calibration"] = str(run / FILE_NAME)
+    folder = Path(out) if out else _report_folder(run, recipe.model, protocol)
+    write_json(folder / "report.json", result)
+    result["report"] = str(write_report(folder / "report.html", result, trial, judged, calibration))
+    return result
+
+
+def evaluate_folds(runs, source, protocol="identification", galleries=None, folds=5, seed=0, distance=None, ranks=()):
+    """The figures of several runs over one source, each asked by the subjects that it was not trained on, as if they were one.
+
+    Args:
+      runs: a run for each fold, so that every probe is asked of exactly one.
+      source, protocol, galleries, folds, seed, distance, ranks: as `evaluate_matcher`.
+
+    Returns:
+      What `summary` says, "by_run" [the figures of each], and "broken". Euclidean scores of several networks cannot be laid on
+      each other, so there is then no EER of all.
+
+    Raises:
+      DataError: two runs left out the same subject.
+    """
+    trial, parts, broken = make_trial(read_matching_source(source, protocol), protocol, galleries, folds, seed), [], BrokenPhotos()
+    for run in map(Path, runs):
+        own, _ = untrained(trial, run)
+        chosen = distance or _trained_distance(run)
+        extractor = open_extractor(FeatureRecipe(model=str(run), is_normalised=chosen == "cosine"))
+        parts.append(pooled([part for _, part in judge_trial(own, extractor, chosen, broken, run.name)]))
+    asked = np.concatenate([part.probes for part in parts])
+    if len(set(asked.tolist())) < len(asked):
+        raise DataError("a probe is asked of two of the runs: give runs that left out one fold each")
+    limits = {(part.genuine.low, part.genuine.high) for part in parts}
+    judged = pooled(parts) if len(limits) == 1 else pooled([dataclasses.replace(part, genuine=Scores(), impostor=Scores()) for part in parts])
+    return {**summary(judged, trial.subjects, ranks, seed), "by_run": [_figures(part, ranks) for part in parts], "broken": dict(broken)}
+
+
+def judge_trial(trial, extractor, distance="cosine", broken=None, label=None):
+    """Sees the photos of a trial and searches for its probes: [(fold, Judged)], rows of the whole gallery.
+
+    Photos that cannot be read neither ask nor are found. Judged of several runs over one trial are pooled by `pooled`.
+
+    Args:
+      label: of a progress bar; None = none.
+
+    Raises:
+      DataError: no probe is left.
+    """
+    broken = BrokenPhotos() if broken is None else broken
+    gallery, is_read = _vectors(trial.gallery, extractor, broken, label and "gallery")
+    asked, is_asked = (gallery, is_read) if trial.probes is trial.gallery else _vectors(trial.probes, extractor, broken, label and "probes")
+    trial, limits = trial.without(~is_asked, ~is_read), (-1.0, 1.0)
+    if not trial.questions:
+        raise DataError(f"none of the probes could be read: {next(iter(broken.values()))}")
+    if distance == "euclidean":
+        asked, gallery, limits = as_products(asked, gallery)
+    groups, parts = subject_groups(trial.subjects), []
+    with progress_bar(label, len(trial.questions)) if label else contextlib.nullcontext() as bar:
+        for fold, questions, rows in trial.searches():
+            own = groups[[question.query for question in questions]]
+            searched = gallery if rows is None else gallery[rows]
+            judged = judge_probes(asked, searched, questions, own, limits, bar and bar.advance)
+            judged = dataclasses.replace(judged, gallery=float(np.count_nonzero(is_read if rows is None else is_read[rows])))
+            parts.append((fold, judged if rows is None else _of_whole_gallery(judged, rows)))
+    return parts
+
+
+def summary(judged, subjects, ranks=(), seed=0):
+    """The figures of probes that were searched for.
+
+    Args:
+      judged: Judged.
+      subjects: of every probe of the trial.
+      ranks: as `evaluate_matcher`.
+      seed: of the bootstraps.
+
+    Returns:
+      dict: "probes", "mated" (those with a mate), "gallery" (photos searched, the mean over probes), "cmc" {rank: share},
+      "cmc_curve" [share], "map", "eer", "fnmr" {FMR: FNMR}, "fnir" {FPIR: FNIR}, "fnir_thresholds", "unmated" (probes that false alarms
+      are counted on), "has_unmated" (else each probe with its mates taken out stands in), "resolution" of thresholds, and
+      "intervals": 95 %, by drawing subjects, of cmc, map, eer and fnir.
+    """
+    wanted, own = _all_ranks(ranks), np.asarray(subjects)[judged.probes]
+    mated = np.flatnonzero(judged.is_mated)
+    alarms, _, has_unmated = unmated_scores(judged)
+    fnir = fnir_at_fpir(judged)
+    intervals = {}
+    if len(mated):
+        values = np.column_stack([*(judged.places[mated] < rank for rank in wanted), judged.precisions[mated]])
+        found = mean_intervals(values, own[mated], seed).tolist()
+        intervals = {"cmc": dict(zip(map(str, wanted), found, strict=False)), "map": found[-1], "fnir": fnir_intervals(judged, own, seed=seed)}
+    is_verified = bool(judged.genuine.count and judged.impostor.count)
+    if is_verified:
+        intervals["eer"] = eer_interval(judged.genuine, judged.impostor, seed)
+    return {
+        **_figures(judged, ranks),
+        "cmc_curve": cmc_curve(judged.places, judged.gallery).tolist(),
+        "fnmr": {f"{fmr:g}": det_curve(judged.genuine, judged.impostor).at_fmr(fmr)[0] for fmr in FMRS if fmr * judged.impostor.count >= 1} if is_verified else {},
+        "fnir": {name: one["fnir"] for name, one in fnir.items()},
+        "fnir_thresholds": {name: one["threshold"] for name, one in fnir.items()},
+        "unmated": len(alarms),
+        "has_unmated": has_unmated,
+        "genuine": judged.genuine.count,
+        "impostor": judged.impostor.count,
+        "resolution": max(judged.genuine.resolution, judged.impostor.resolution),
+        "intervals": intervals,
+    }
+
+
+def untrained(trial, run):
+    """The MatchingTrial without probes of subjects that a run was trained on, and how many these are.
+
+    Args:
+      run: folder with photos.csv, or None.
+
+    Raises:
+      DataError: no probe with a mate is left.
+    """
+    trained = read_trained_photos(run / "photos.csv") if run and (run / "photos.csv").is_file() else set()
+    if not trained:
+        return trial, 0
+    records = [*trial.probes.records, *trial.gallery.records]
+    subjects = {record.lineage for record in records if record.identity in trained}
+    is_trained = [trial.probes.records[question.query].lineage in subjects for question in trial.questions]
+    kept = tuple(question for question, was in zip(trial.questions, is_trained, strict=True) if not was)
+    if not any(len(np.setdiff1d(question.relevant, question.ignored)) for question in kept):
+        raise DataError(f"{run} was trained on the subjects of all probes: evaluate on other photos, or train with subjects held out")
+    return dataclasses.replace(trial, questions=kept), sum(is_trained)
+
+
+def _figures(judged, ranks):
+    mated = judged.is_mated
+    is_verified = judged.genuine.count and judged.impostor.count
+    return {
+        "probes": len(judged),
+        "mated": int(mated.sum()),
+        "gallery": round(judged.gallery),
+        "cmc": cmc(judged.places, _all_ranks(ranks)),
+        "map": float(np.mean(judged.precisions[mated])) if mated.any() else None,
+        "eer": det_curve(judged.genuine, judged.impostor).eer if is_verified else None,
+    }
+
+
+def _all_ranks(ranks):
+    if any(rank < 1 for rank in ranks):
+        raise DataError(f"a rank is 1 or more, got {min(ranks)}")
+    return sorted({*RANKS, *ranks})
+
+
+def _vectors(manifest, extractor, broken, label):
+    with progress_bar(label, len(manifest)) if label else contextlib.nullcontext() as bar:
+        return feature_table(manifest, extractor, broken=broken, on_photos=bar and bar.advance)
+
+
+def _of_whole_gallery(judged, rows):
+    """Rows of a part of the gallery as those of the whole."""
+    rows = np.append(rows, -1)  # -1 stays what it is
+    return dataclasses.replace(judged, mates=rows[judged.mates], others=rows[judged.others])
+
+
+def _trained_distance(run):
+    is_normalised = run is None or read_json(run / "recipe.json").get("recipe", {}).get("is_normalised", True)
+    return "cosine" if is_normalised else "euclidean"
+
+
+def _report_folder(run, model, protocol):
+    return run / f"evaluation-{protocol}" if run else RUNS_FOLDER / f"evaluation-{Path(model).name.replace(':', '-')}-{protocol}"

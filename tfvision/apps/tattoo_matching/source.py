@@ -1,0 +1,199 @@
+"""SOURCE as tattoo matching reads it: whose each photo is, and whether it asks or is searched."""
+
+import collections
+import dataclasses
+import json
+
+import numpy as np
+
+from tfvision.data.manifest import Manifest, columns_of, csv_of, read_source
+from tfvision.data.splits import seeded_hash
+from tfvision.data.tattc import is_tattc, read_tattc
+from tfvision.errors import DataError
+
+GALLERY, PROBE = "gallery", "probe"
+_ROLES = {"gallery": GALLERY, "reference": GALLERY, "probe": PROBE, "query": PROBE, "": GALLERY}
+_CORNERS_SUFFIX = "x1y1x2y2"  # of a column with a JSON list of boxes by their corners
+_NO_BOX = (0.0, 0.0, 0.0, 0.0)
+_HOW = ": --folds {0} of an evaluation, --set folds={0} of a training"
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchingPhotos:
+    """Photos of tattoos, and whose they are.
+
+    Attributes:
+      manifest: Manifest.
+      subjects: the identity of each photo.
+      roles: "gallery" or "probe" of each photo; all "" where the source names none: each photo then asks all others.
+      media: what each is (photo, drawing, print, ...); () = not told.
+      transforms: what was done to each; () = not told.
+      groups: what each looks like, for similarity: tattoos of one group are alike, of whatever subject; () = not told.
+      regions: a box of each, left, top, width, height in pixels of the upright image, for `roi`; () = those of the records.
+      given_folds: the fold of each by the source, -1 where it names none for a photo; () = none named.
+      mates: for each photo the rows that should be found, where the source lists them one by one; () = by subject.
+    """
+
+    manifest: Manifest
+    subjects: tuple[str, ...]
+    roles: tuple[str, ...]
+    media: tuple[str, ...] = ()
+    transforms: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    regions: tuple[tuple[float, float, float, float], ...] = ()
+    given_folds: tuple[int, ...] = ()
+    mates: tuple[tuple[int, ...], ...] = ()
+
+    def __len__(self):
+        return len(self.manifest)
+
+    @property
+    def has_roles(self):
+        return any(self.roles)
+
+    def is_role(self, role):
+        """bool [photos]; where the source names no roles, every photo has both."""
+        return np.array([not named or named == role for named in self.roles])
+
+    def select(self, is_kept):
+        """The photos where `is_kept` (a sequence of bool) is true."""
+        is_kept = np.asarray(is_kept, bool)
+        lists = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "manifest"}
+        kept = {name: tuple(item for item, keep in zip(items, is_kept, strict=True) if keep) for name, items in lists.items() if items}
+        if self.mates:
+            place = dict(zip(np.flatnonzero(is_kept).tolist(), range(int(is_kept.sum())), strict=True))
+            kept["mates"] = tuple(tuple(place[row] for row in rows if row in place) for rows in kept["mates"])
+        return dataclasses.replace(self, manifest=self.manifest.select(is_kept), **kept)
+
+    def folds(self, count=5, seed=0):
+        """The fold of each photo, int [photos]: whole subjects, as many photos in each as can be; the source's own where it names any.
+
+        Subjects are dealt out in the order of a seeded hash of their names, so that photos added later change little.
+
+        Raises:
+          DataError: a fold would be empty, or the source parts a subject.
+        """
+        if self.given_folds:
+            return self._given(count)
+        sizes = collections.Counter(self.subjects)
+        if len(sizes) < count:
+            raise DataError(f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}")
+        fold, filled = {}, [0] * count
+        for subject in sorted(sizes, key=lambda subject: seeded_hash(seed, subject)):
+            fold[subject] = min(range(count), key=filled.__getitem__)
+            filled[fold[subject]] += sizes[subject]
+        return np.array([fold[subject] for subject in self.subjects], int)
+
+    def _given(self, count):
+        """The source's folds; what it puts into none follows its subject, and then a hash."""
+        folds = {}
+        for subject, fold in zip(self.subjects, self.given_folds, strict=True):
+            if fold >= 0 and folds.setdefault(subject, fold) != fold:
+                raise DataError(f"subject {subject!r} is in the folds {folds[subject]} and {fold}: photos of one subject belong to one fold")
+        names = sorted(set(folds.values()))
+        if len(names) != count:
+            raise DataError(f"the source's column of folds names {len(names)}, {count} were asked for: ask for as many{_HOW.format(len(names))}")
+        return np.array([names.index(folds[s]) if s in folds else _number(s) % count for s in self.subjects], int)
+
+
+def read_matching_source(source, protocol=None):
+    """Reads photos for matching: a manifest, the files of Tatt-C, or a folder of subject folders.
+
+    A manifest's columns: `image` (or `file`); `subject`, else its labels joined; `role` (gallery or probe), else `transform`
+    (empty = gallery), else none; and perhaps `medium`, `group`, `fold`, `split`, `box` (or a column that ends in x1y1x2y2, with a
+    JSON list of corners).
+
+    Args:
+      source: a path.
+      protocol: which of Tatt-C's use cases is read, where the folder holds several.
+
+    Returns:
+      MatchingPhotos.
+
+    Raises:
+      DataError: nothing there, no photos, or a role or fold that is none.
+    """
+    if is_tattc(source):
+        return _of_tattc(read_tattc(source, protocol))
+    path = csv_of(source)
+    if path is None:
+        manifest = read_source(source)
+        names = tuple(_joined(record.lineage) for record in manifest.records)
+        return MatchingPhotos(manifest, names, ("",) * len(names))
+    return _from_csv(path)
+
+
+def _from_csv(path):
+    columns = columns_of(path)
+    manifest = read_source(path, ("subject",) if "subject" in columns else None)
+    column = lambda name: tuple((text or "").strip() for text in columns.get(name, ()))
+    return MatchingPhotos(
+        manifest,
+        tuple(_joined(record.lineage) for record in manifest.records),
+        _roles(path, columns, len(manifest)),
+        media=tuple(text.lower() for text in column("medium")),
+        transforms=column("transform"),
+        groups=column("group"),
+        regions=_regions(path, columns),
+        given_folds=_folds(path, column("fold")),
+    )
+
+
+def _of_tattc(read):
+    records = read.manifest.records
+    gallery_folds = {row: read.folds[probe] for probe, rows in enumerate(read.mates) for row in rows if read.folds[probe] >= 0}
+    folds = tuple(fold if fold >= 0 else gallery_folds.get(row, -1) for row, fold in enumerate(read.folds))
+    return MatchingPhotos(
+        Manifest(("subject",), records),
+        tuple(record.lineage[0] for record in records),
+        tuple(PROBE if is_probe else GALLERY for is_probe in read.is_probe),
+        given_folds=folds if any(fold >= 0 for fold in folds) else (),
+        mates=read.mates,
+    )
+
+
+def _roles(path, columns, count):
+    if "role" in columns:
+        roles = [(text or "").strip().lower() for text in columns["role"]]
+        if unknown := [role for role in roles if role not in _ROLES]:
+            raise DataError(f"{path}: a role is gallery or probe, got {unknown[0]!r}")
+        return tuple(_ROLES[role] for role in roles) if any(roles) else ("",) * count
+    if "transform" in columns:
+        return tuple(PROBE if (text or "").strip() else GALLERY for text in columns["transform"])
+    return ("",) * count
+
+
+def _folds(path, texts):
+    try:
+        return tuple(int(text) if text else -1 for text in texts) if any(texts) else ()
+    except ValueError:
+        raise DataError(f"{path}: a fold is a number, got {next(text for text in texts if not text.lstrip('-').isdecimal())!r}") from None
+
+
+def _regions(path, columns):
+    """What surrounds all boxes that a column lists by their corners."""
+    name = next((name for name in columns if name.endswith(_CORNERS_SUFFIX)), None)
+    return tuple(_surrounding(path, line, text) for line, text in enumerate(columns[name], 2)) if name else ()
+
+
+def _surrounding(path, line, text):
+    if not (text or "").strip():
+        return _NO_BOX
+    try:
+        corners = np.array(json.loads(text), float).reshape(-1, 4)
+        left, top = np.maximum(corners[:, :2].min(axis=0), 0)
+        right, bottom = corners[:, 2:].max(axis=0)
+    except ValueError:  # of json as well
+        raise DataError(f"{path}, line {line}: boxes by corners are [[left, top, right, bottom], ...], got {text!r}") from None
+    return (float(left), float(top), float(right - left), float(bottom - top)) if right > left and bottom > top else _NO_BOX
+
+
+def _joined(lineage):
+    """One name of a lineage: folders of the same name lie in different ones."""
+    return "/".join(name for name in lineage if name)
+
+
+def _number(subject, seed=0):
+    return int.from_bytes(seeded_hash(seed, subject), "big")
+
+

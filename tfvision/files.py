@@ -1,0 +1,149 @@
+"""A run folder: recipe, taxonomy, weights, metrics; every file is written whole or not at all.
+
+Whatever matters is written to a temporary name beside its place, synced and renamed, so that a
+process killed at any moment leaves the old file or the new one, never a torn one.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from tfvision.errors import DataError, RunError, StorageError
+
+TEMPORARY_PREFIX = ".partial-"
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path`; renames it to `path` when the block ends well.
+
+    Raises:
+      StorageError: the file could not be written (a full disk, say); `path` is as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept: Keras and Pillow choose their format by it.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.name)
+        os.close(handle)
+        yield Path(temporary)
+        _sync(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"{path} could not be written ({error.strerror or error}); what was there before is untouched. "
+            "Free some space or choose another folder, then run the same command again, with --resume where it has one"
+        ) from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Yields a temporary folder beside `path`; syncs it and renames it to `path` when the block ends well.
+
+    Raises:
+      StorageError: the folder could not be written; nothing is left of it.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY_PREFIX))
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        for part in [*temporary.rglob("*"), temporary]:
+            _sync(part)
+        os.rename(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path} could not be written ({error.strerror or error}): free some space or choose another folder") from error
+    finally:
+        if temporary and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path, text):
+    """Writes `text` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Writes `value` to `path` as JSON, atomically; dataclasses become objects."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def read_json(path):
+    """Reads JSON.
+
+    Raises:
+      RunError: the file is missing or is not JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as JSON ({error}); train again, or restore the file") from error
+
+
+@contextlib.contextmanager
+def sole_process(folder):
+    """A block in which no other process that asks for the same works in `folder`, which is made where there is none.
+
+    Raises:
+      DataError: another process does.
+      StorageError: the folder cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise StorageError(f"{folder} could not be made ({error.strerror}): choose another folder") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"another process works on {folder}: wait for it, or choose another folder") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial_files(folder):
+    """Removes what killed processes left under temporary names in `folder`."""
+    for path in Path(folder).glob(f"**/{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def _plain(value):
+    if dataclasses.is_dataclass(value):
+        return dataclasses.asdict(value)
+    if hasattr(value, "tolist"):  # numpy arrays and scalars
+        return value.tolist()
+    return str(value)
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask():
+    current = os.umask(0)
+    os.umask(current)
+    return current

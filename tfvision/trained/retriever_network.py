@@ -1,0 +1,166 @@
+"""Feature Tuning's networks: taps of a catalogue network, its classifier, and what is trained on its taps.
+
+Source: Tani and Wada, feature-tuning, section 3.2, figures 5 and 6; READINGS, section 5.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvision.losses.cosface import CosineLogits
+from tfvision.models.catalogue import get_network
+from tfvision.models.pooling import concatenate, pool
+from tfvision.models.taps import tap_outputs
+from tfvision.models.weights import load_pretrained
+from tfvision.trained.retriever_run import ADDITIONS, RetrieverRun
+from tfvision.training.loop import precision_policy
+from tfvision.training.run import load_run_weights
+
+INDEX, LOGITS = "index", "logits"
+_HIDDEN = {3: (1024, 512), 6: (None, 1280, 1024, 768, 512)}  # widths; None = that of the input
+
+
+@dataclasses.dataclass(frozen=True)
+class Retriever:
+    """A network and what was put on it; all share its layers.
+
+    Attributes:
+      base: keras.Model of the catalogue, on scaled pixels.
+      maps: keras.Model, float32 RGB 0-255 [batch, size, size, 3] -> {tap: responses}.
+      widths: {tap: channels}, shallow to deep.
+      classifier: the same -> float32 logits [batch, classes], on the mean of the last tap.
+      tuned: name -> keras.Model, concatenated taps float32 [batch, width] -> {"index": [batch, 512], "logits"}.
+      whole: keras.Model, pixels -> {tap: maps, "logits", and each tuned network's index}: what a run's weights are of.
+      loaded: one sentence on the base's weights.
+    """
+
+    base: keras.Model
+    maps: keras.Model
+    widths: dict[str, int]
+    classifier: keras.Model
+    tuned: dict[str, keras.Model]
+    whole: keras.Model
+    loaded: str
+
+
+def build_retriever(recipe, classes, image_size=None, weights="none", precision="float32"):
+    """Builds all of a recipe's networks.
+
+    Args:
+      recipe: RetrieverRecipe.
+      classes: number of classes.
+      image_size: pixels a side; None = any.
+      weights: of the base, as `load_pretrained` takes them.
+      precision: of training.loop.precision_policy.
+
+    Raises:
+      RecipeError, WeightsError.
+    """
+    network = get_network(recipe.network)
+    with precision_policy(precision):
+        base = network.build(image_size)
+        loaded = load_pretrained(base, recipe.network, weights)
+        for layer in base.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = recipe.batch_norm_momentum
+        outputs = tap_outputs(base, network, recipe.network, recipe.tap_names)
+        image = keras.Input((image_size, image_size, 3), name="image")
+        pixels = keras.layers.Rescaling(network.scale, network.offset, name="scaled")(image)
+        maps = keras.Model(base.input, outputs, name=base.name)(pixels)
+        pooled = {tap: _pooled(tap, maps[tap]) for tap in recipe.tap_names}  # Keras sorts the outputs of a model by name
+        logits = _classifier(recipe, classes, LOGITS, recipe.seed)(pooled[recipe.tap_names[-1]])
+        joined = keras.layers.Concatenate(name="taps")([*pooled.values()]) if len(pooled) > 1 else pooled[recipe.tap_names[0]]
+        widths = {tap: vectors.shape[-1] for tap, vectors in pooled.items()}
+        tuned = {f"tuned{layers}": build_tuning(recipe, tuple(widths.values()), classes, layers) for layers in recipe.tuning}
+        answers = {name: model(joined) for name, model in tuned.items()}
+    whole = {**maps, LOGITS: logits, **{name: answer[INDEX] for name, answer in answers.items()}}
+    return Retriever(
+        base,
+        keras.Model(image, maps, name="maps"),
+        widths,
+        keras.Model(image, logits, name="classifier"),
+        tuned,
+        keras.Model(image, whole, name="retriever"),
+        loaded,
+    )
+
+
+def build_tuning(recipe, widths, classes, layers):
+    """The fully connected network of stage 2.
+
+    Args:
+      recipe: RetrieverRecipe.
+      widths: channels of each tap.
+      classes: number of classes.
+      layers: 3 (1472-1024-512-classes, for ResNet18) or 6 (1472-1472-1280-1024-768-512-classes).
+
+    Returns:
+      keras.Model: concatenated taps float32 [batch, sum(widths)] -> {"index": [batch, 512], "logits": [batch, classes]}.
+    """
+    x = inputs = keras.Input((sum(widths),), name="taps")
+    if recipe.tuning_input == "normalised_addition":
+        x = TapNormalization(widths, name="normalised")(x)
+    for number, units in enumerate(_HIDDEN[layers], 1):
+        initializer = keras.initializers.HeNormal(seed=recipe.seed + 100 * layers + number)
+        x = keras.layers.Dense(units or sum(widths), "relu", kernel_initializer=initializer, name=f"fully{number}")(x)
+    index = keras.layers.Activation("linear", dtype="float32", name=INDEX)(x)
+    logits = _classifier(recipe, classes, LOGITS, recipe.seed + layers)(index)
+    return keras.Model(inputs, {INDEX: index, LOGITS: logits}, name=f"tuned{layers}")
+
+
+def load_retriever(folder, image_size=None):
+    """The networks of a finished run, with its weights. Raises RunError."""
+    run = RetrieverRun.open(folder)
+    retriever = build_retriever(run.recipe, len(run.classes), image_size)
+    load_run_weights(retriever.whole, run.weights_path)
+    return retriever
+
+
+def index_responses(retriever, recipe, names):
+    """A function: uint8 RGB [batch, height, width, 3] -> {name: maps of a tap, or vectors of another index}, for some indices."""
+
+    def responses(images):
+        outputs = retriever.whole(tf.cast(images, tf.float32), training=False)
+        pooled = {tap: pool(outputs[tap]) for tap in recipe.tap_names}
+        added = {name: concatenate(pooled, name == "normalised_addition", is_normalised=False) for name in ADDITIONS}
+        return {name: added[name] if name in ADDITIONS else outputs[name] for name in names}
+
+    return responses
+
+
+@keras.utils.register_keras_serializable("tfvision")
+class TapNormalization(keras.layers.Layer):
+    """Concatenated taps [batch, sum(widths)]: each tap L2-normalised, times the root of its width, so that a value is about 1.
+
+    Args:
+      widths: channels of each tap.
+    """
+
+    def __init__(self, widths, **kwargs):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+
+    def call(self, inputs):
+        parts = tf.split(tf.cast(inputs, tf.float32), self.widths, axis=1)
+        normalised = [np.sqrt(width) * tf.math.l2_normalize(part, axis=1) for part, width in zip(parts, self.widths, strict=True)]
+        return tf.cast(tf.concat(normalised, axis=1), inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "widths": self.widths}
+
+
+def _pooled(tap, responses):
+    if len(responses.shape) == 2:
+        return keras.layers.Activation("linear", dtype="float32", name=f"{tap}_mean")(responses)
+    return keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"{tap}_mean")(responses)
+
+
+def _classifier(recipe, classes, name, seed):
+    if recipe.loss == "cosface":
+        return CosineLogits(classes, recipe.scale, seed, dtype="float32", name=name)
+    return keras.layers.Dense(classes, dtype="float32", kernel_initializer=keras.initializers.GlorotUniform(seed=seed), name=name)

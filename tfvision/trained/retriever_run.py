@@ -1,0 +1,127 @@
+"""A retriever run on disk, and its recipe: Feature Tuning's two stages."""
+
+import dataclasses
+import functools
+import typing
+
+from tfvision.errors import RecipeError
+from tfvision.files import read_json
+from tfvision.losses.cosface import MARGIN, SCALE
+from tfvision.models.catalogue import get_network
+from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.run import Run
+
+ADDITIONS = ("addition", "normalised_addition")
+LOSSES = ("softmax", "cosface")
+TUNING_LAYERS = (3, 6)
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrieverRecipe(Recipe):
+    """The training of a retriever: a network fine-tuned on labels, then a small network on its taps.
+
+    Source: Tani and Wada, feature-tuning, sections 3.2 and 4.1; READINGS, section 5.
+
+    Attributes:
+      network, weights: a name of the catalogue, and as models.weights.load_pretrained takes them.
+      taps: names of the network's taps, shallow to deep; () = all of the catalogue's. The last one feeds the classifier.
+      image_size: pixels a side; 0 = the network's own.
+      loss: "softmax" or "cosface", of both stages.
+      margin, scale: of CosFace.
+      is_augmented: whether stage 1 sees random changes of the photos; the paper's sees them whole, resized.
+      tuning: layers of the networks of stage 2, of TUNING_LAYERS.
+      tuning_input: one of ADDITIONS, what they see.
+      tuning_stages: their (epochs, learning rate); () = as `stages`.
+      index: what a photo's vector is where none is named: a tap, one of ADDITIONS, "tuned3" or "tuned6".
+      batch_norm_momentum: of every batch normalisation.
+      protocol_split: "held-out" (queries are not trained on) or "paper" (all photos train, queries included).
+      held_out: where neither `role` nor `split` says which photos are queries: whole "classes", or "photos" of each class.
+      held_out_fraction: the share of them.
+    """
+
+    network: str = "resnet18"
+    weights: str = "imagenet"
+    taps: tuple[str, ...] = ()
+    image_size: int = 0
+    loss: str = "cosface"
+    margin: float = MARGIN
+    scale: float = SCALE
+    is_augmented: bool = False
+    tuning: tuple[int, ...] = TUNING_LAYERS
+    tuning_input: str = "addition"
+    tuning_stages: Stages = ()
+    index: str = "tuned3"
+    batch_norm_momentum: float = 0.9
+    protocol_split: str = "held-out"
+    held_out: str = "classes"
+    held_out_fraction: float = 0.2
+
+    def check(self):
+        """Raises RecipeError where values do not fit together."""
+        super().check()
+        choices = {"loss": LOSSES, "tuning_input": ADDITIONS, "protocol_split": ("held-out", "paper"), "held_out": ("classes", "photos")}
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise RecipeError(f"{key} must be one of {', '.join(known)}, got {getattr(self, key)!r}")
+        if set(self.tuning) - set(TUNING_LAYERS):
+            raise RecipeError(f"tuning must be numbers of layers, of {list(TUNING_LAYERS)}, got {list(self.tuning)}")
+        if any(epochs < 0 or rate < 0 for epochs, rate in self.tuning_stages):
+            raise RecipeError(f"tuning_stages must be [[epochs, learning rate], ...] with nothing negative, got {self.tuning_stages}")
+        if not 0 < self.held_out_fraction < 1:
+            raise RecipeError(f"held_out_fraction must lie between 0 and 1, got {self.held_out_fraction}")
+        network = get_network(self.network)
+        if self.size_px < network.least_image_size:
+            raise RecipeError(f"image_size of {self.network} must be at least {network.least_image_size}, got {self.image_size}")
+        if self.index not in self.indices:
+            raise RecipeError(f"index must be one of {', '.join(self.indices)}, got {self.index!r}")
+
+    @property
+    def size_px(self):
+        """Pixels a side of what the network sees."""
+        return self.image_size or get_network(self.network).image_size
+
+    @property
+    def tap_names(self):
+        """Shallow to deep."""
+        return self.taps or tuple(get_network(self.network).taps)
+
+    @property
+    def tuned_names(self):
+        """Of the networks of stage 2, e.g. "tuned3"."""
+        return tuple(f"tuned{layers}" for layers in self.tuning)
+
+    @property
+    def indices(self):
+        """All that a photo's vector can be: single taps, both additions, the tuned ones."""
+        return (*self.tap_names, *ADDITIONS, *self.tuned_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrieverRun(Run):
+    """The files of a retriever run."""
+
+    APPLICATION: typing.ClassVar[str] = "retriever"
+    COMMAND: typing.ClassVar[str] = "tfvision train retriever"
+    RECIPE: typing.ClassVar[type] = RetrieverRecipe
+
+    @functools.cached_property
+    def classes(self):
+        """Names of what it was trained to tell apart, sorted."""
+        return tuple(read_json(self.labels_path))
+
+    @property
+    def first_files(self):
+        return [self.recipe_path, self.labels_path, self.photos_path]
+
+    @property
+    def labels_path(self):
+        return self.folder / "labels.json"
+
+    @property
+    def features_path(self):
+        """The taps of all photos, which stage 2 is trained on."""
+        return self.folder / "checkpoints" / "features.npy"
+
+    def stage_path(self, name):
+        """Weights of a finished stage, until all are finished; every worker reads the chief's."""
+        return self.checkpoint_path.parent / f"{name}.weights.h5"
