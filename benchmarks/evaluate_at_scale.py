@@ -51,10 +51,7 @@ def simulated_taxonomy(species):
         levels[fine] = np.union1d(levels[coarse], levels[fine])  # each finer rank cuts wherever a coarser does
     index = np.arange(species)
     columns = [np.searchsorted(cuts, index, side="right") for cuts in levels] + [index]
-    lineages = [
-        tuple(f"{rank} {number:05d}" for rank, number in zip(RANKS, row, strict=True))
-        for row in zip(*columns, strict=True)
-    ]
+    lineages = [tuple(f"{rank} {number:05d}" for rank, number in zip(RANKS, row, strict=True)) for row in zip(*columns, strict=True)]
     return Taxonomy.from_lineages(RANKS, lineages)
 
 

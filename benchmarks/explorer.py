@@ -74,7 +74,9 @@ def _make(folder, rows, dimension):
         file.write(thumbnails[0])
     ids = [f"photos/{number:06d}.jpg" for number in range(rows)]
     with Gallery.create(folder, dimension) as gallery:
-        gallery.add(ids, clustered_vectors(rows, dimension), [photo] * rows, [{"label": f"label {number % 97}", "year": 1990 + number % 30} for number in range(rows)])
+        gallery.add(
+            ids, clustered_vectors(rows, dimension), [photo] * rows, [{"label": f"label {number % 97}", "year": 1990 + number % 30} for number in range(rows)]
+        )
     sheets = f"{folder}-explorer/thumbnails"
     for number, start in enumerate(range(0, rows, SHEET)):
         write_sheet(sheet_path(sheets, number), [thumbnails[place % _DIFFERENT] for place in range(start, min(start + SHEET, rows))])
@@ -116,7 +118,10 @@ def _measure(gallery, rows, chromium):
             scattered = page.evaluate(_SCROLL)
             page.evaluate("path => fetch(path)", "api/neighbours?q=1")  # vectors are read from the disk once
             page.evaluate("path => fetch(path)", "api/distribution?q=1")
-            near, far = ([page.evaluate(_ASK, f"api/{what}?q={start + 977 * number}") for number in range(_QUESTIONS)] for what, start in (("neighbours", 5), ("distribution", 50_000 % rows)))
+            near, far = (
+                [page.evaluate(_ASK, f"api/{what}?q={start + 977 * number}") for number in range(_QUESTIONS)]
+                for what, start in (("neighbours", 5), ("distribution", 50_000 % rows))
+            )
             memory = _memory_mb(server.pid)
             browser.close()
         finally:

@@ -56,7 +56,23 @@ _CORE = (
     ]
     + [f"empty{number}" for number in range(27)]
 )
-_MEDIA = ["gbifID", "type", "format", "identifier", "references", "title", "description", "created", "creator", "contributor", "publisher", "audience", "source", "license", "rightsHolder"]
+_MEDIA = [
+    "gbifID",
+    "type",
+    "format",
+    "identifier",
+    "references",
+    "title",
+    "description",
+    "created",
+    "creator",
+    "contributor",
+    "publisher",
+    "audience",
+    "source",
+    "license",
+    "rightsHolder",
+]
 
 
 @click.command()

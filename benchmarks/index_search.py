@@ -78,6 +78,7 @@ def _measure(rows, dimension, count, methods, folder):
     started = time.perf_counter()
     gallery = Gallery.open(folder)
     print(f"opened in {1000 * (time.perf_counter() - started):.0f} ms")
+
     def numpy_search():
         found = []
         for start in range(0, count, 100):
@@ -105,7 +106,9 @@ def _measure(rows, dimension, count, methods, folder):
         ways[method] = (functools.partial(nearest, gallery, queries, K, method=method), lambda found: found[1], seconds, memory)
         ways[f"{method}, with ids"] = (functools.partial(search, gallery, queries, K, method=method), hit_scores, 0, 0)
         if index:
-            print(f"{method}: {index.facts['candidates']} candidates an answer, effort {index.facts['effort']}; recall@10 measured at building: {index.facts['recall']}")
+            print(
+                f"{method}: {index.facts['candidates']} candidates an answer, effort {index.facts['effort']}; recall@10 measured at building: {index.facts['recall']}"
+            )
     truth = numpy_search()
     recalls = {name: recall_at(scores_of(function()), truth) for name, (function, scores_of, *_) in ways.items()}
     taken = interleaved_seconds([function for function, *_ in ways.values()], 3)
@@ -113,7 +116,9 @@ def _measure(rows, dimension, count, methods, folder):
     print(f"\n{'':<26}{'build s':>9}{'memory MB':>11}{'queries/s':>11}{'recall@10':>11}{'x exact':>9}")
     for name, (_, _, seconds, memory) in ways.items():
         print(f"{name:<26}{seconds:>9.1f}{memory:>11.0f}{rates[name]:>11.1f}{recalls[name]:>11.3f}{rates[name] / rates['exact']:>9.1f}")
-    print(f"\nexact is {rates['exact'] / rates['FAISS IndexFlatIP']:.2f} of FAISS; highest memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
+    print(
+        f"\nexact is {rates['exact'] / rates['FAISS IndexFlatIP']:.2f} of FAISS; highest memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
+    )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def asked_of(folder, source, protocol):
 
 
 def mean_and_interval(values):
-    """"0.812 ± 0.010"; without an interval for one seed."""
+    """ "0.812 ± 0.010"; without an interval for one seed."""
     values = np.asarray(values, float)
     if len(values) < 2:
         return f"{values.mean():.3f}"
@@ -76,6 +76,7 @@ def table(title, columns, rows):
 
 def tables(results, taps, tuned, score):
     """All four tables, and what tuning gains."""
+
     def by_layer(name):
         return lambda result: result["by_layer"].get(name)
 
@@ -88,7 +89,9 @@ def tables(results, taps, tuned, score):
     gains = {}
     for name in tuned:
         gains[f"{name} - best single tap"] = lambda result, name=name: result["by_layer"][name] - max(result["by_layer"][tap] for tap in taps)
-        gains[f"{name} - better addition"] = lambda result, name=name: result["by_layer"][name] - max(result["by_layer"][a] for a in ("addition", "normalised_addition"))
+        gains[f"{name} - better addition"] = lambda result, name=name: (
+            result["by_layer"][name] - max(result["by_layer"][a] for a in ("addition", "normalised_addition"))
+        )
     parts.append(table("What tuning gains, paired by seed (the best tap and addition are chosen on the queries, to tuning's disadvantage)", gains, trained))
     return "\n".join(parts)
 
@@ -120,7 +123,9 @@ def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
         results.setdefault(UNTRAINED, []).append(measure_untrained(source, protocol, recipe, trial))
     (folder / "tables.json").write_text(json.dumps(results, indent=2))
     first = results[LOSSES[0]][0]
-    print(f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; {first['queries']} queries in {first['images']} photos. {stamp(first)}")
+    print(
+        f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; {first['queries']} queries in {first['images']} photos. {stamp(first)}"
+    )
     print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[protocol][0]))
 
 

@@ -225,7 +225,11 @@ def _print(model, options, answers, problems, memory, latencies, checks):
         ("good photos sent between", checks),
         ("wrong answers to them, 5xx, broken connections", len(problems)),
         ("slowest answer", f"{latencies[slowest]:.2f} s, image {slowest}"),
-        *((f"memory, {sent:,} sent" if isinstance(sent, int) else f"memory {sent}", f"{memory[place][1]:.0f} MB") for place, (sent, _) in enumerate(memory) if place in shown),
+        *(
+            (f"memory, {sent:,} sent" if isinstance(sent, int) else f"memory {sent}", f"{memory[place][1]:.0f} MB")
+            for place, (sent, _) in enumerate(memory)
+            if place in shown
+        ),
     )
     print("\n".join(f"- {problem}" for problem in problems))
 

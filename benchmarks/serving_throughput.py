@@ -118,8 +118,7 @@ async def _first_and_median(server, model, protocol, request):
 def _print_throughput(model, called, served):
     best = max(rate for rate, _, _ in called.values())
     rows = [
-        (f"in the process, {way}", f"{rate:.1f}", f"{rate / best:.2f}", f"{p50:.1f}", f"{p99:.1f}", "", "", "", "")
-        for way, (rate, p50, p99) in called.items()
+        (f"in the process, {way}", f"{rate:.1f}", f"{rate / best:.2f}", f"{p50:.1f}", f"{p99:.1f}", "", "", "", "") for way, (rate, p50, p99) in called.items()
     ]
     for (protocol, clients), (seconds, outcomes, client_cpu, server_cpu) in served.items():
         answered, refused = outcomes.of("200"), outcomes.of(*REFUSED)

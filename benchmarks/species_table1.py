@@ -32,9 +32,7 @@ def experiments(epochs, has_control):
     rows = {
         "baseline": dataclasses.replace(recipe, views=("whole",)),
         "multi-view": recipe,
-        "multi-view + hierarchical": dataclasses.replace(
-            recipe, start_rank="genus", coarse_stages=((coarse, rate),), stages=((epochs - coarse, rate),)
-        ),
+        "multi-view + hierarchical": dataclasses.replace(recipe, start_rank="genus", coarse_stages=((coarse, rate),), stages=((epochs - coarse, rate),)),
     }
     if has_control:
         rows["baseline, twice the epochs"] = dataclasses.replace(rows["baseline"], stages=((2 * epochs, rate),))

@@ -87,7 +87,14 @@ def part(result, rows, is_chosen):
     scores = np.where(is_tattoo, 1.0, -1.0)
     scores[[wrong["row"] for wrong in result["wrong"]]] *= -1
     judged = judge_detection(is_tattoo[is_chosen], scores[is_chosen])
-    return {"images": int(np.sum(is_chosen)), "seconds": result["seconds"], "folds": [], "tattoo": judged["positive"], "non_tattoo": judged["negative"], "overall": judged["overall"]}
+    return {
+        "images": int(np.sum(is_chosen)),
+        "seconds": result["seconds"],
+        "folds": [],
+        "tattoo": judged["positive"],
+        "non_tattoo": judged["negative"],
+        "overall": judged["overall"],
+    }
 
 
 def point(originals, folder, source, recipe, settings, run):
@@ -196,7 +203,9 @@ def main():
         for name, source in (("whole", write_both(out / "originals.csv", arguments.others, None, out / "whole.csv")), ("both", both))
     }
     (out / "detection.json").write_text(json.dumps({"sets": results, "pointing": pointing}, indent=2))
-    print(f"\n{table(results)}\n\n| trained on | photos | strongest place in a box | share of the map in boxes | boxes' share of the photo |\n|---|---|---|---|---|")
+    print(
+        f"\n{table(results)}\n\n| trained on | photos | strongest place in a box | share of the map in boxes | boxes' share of the photo |\n|---|---|---|---|---|"
+    )
     for name, found in pointing.items():
         print(f"| {name} | {found['photos']} | {found['strongest']:.3f} | {found['share']:.3f} | {found['area']:.3f} |")
 

@@ -116,7 +116,7 @@ def recipe_of(name, settings, paper_steps):
 
 
 def mean_and_interval(values):
-    """"0.812 ± 0.010"; without an interval for one fold."""
+    """ "0.812 ± 0.010"; without an interval for one fold."""
     if len(values) < 2:
         return f"{np.mean(values):.3f}"
     return f"{np.mean(values):.3f} ± {stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
@@ -137,7 +137,12 @@ def table(rows):
 @click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--kind", type=click.Choice(["tattoos", "grocery", "omniglot"]), default="tattoos", show_default=True)
-@click.option("--recipes", default="plain,contrastive,triplet,small", show_default=True, help="Rows; plain-same-size: plain features at our image size; plain-turned: and the mean over four quarter turns, as ours.")
+@click.option(
+    "--recipes",
+    default="plain,contrastive,triplet,small",
+    show_default=True,
+    help="Rows; plain-same-size: plain features at our image size; plain-turned: and the mean over four quarter turns, as ours.",
+)
 @click.option("--folds", default=5, show_default=True)
 @click.option("--only", type=int, multiple=True, help="Measure these folds alone; repeatable.")
 @click.option("--set", "settings", multiple=True, metavar="RECIPE.KEY=VALUE", help="Change one number of a recipe; repeatable.")

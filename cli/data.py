@@ -47,11 +47,21 @@ def specimens(out, seed, as_json):
 @click.argument("out")
 @click.option("--photos", metavar="FOLDER", help="Take the photos from this folder instead of the web.")
 @click.option("--download/--no-download", "is_downloaded", default=True, help="--no-download writes the lists only.  [default: download]")
-@click.option("--requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="Photos that are asked for in a second at one host. [default: 10]")
+@click.option(
+    "--requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="Photos that are asked for in a second at one host. [default: 10]"
+)
 @click.option("--retry-failed", is_flag=True, help="Try photos again that failed for good in an earlier run.")
 @click.option("--allow-private", is_flag=True, help="Also ask addresses of internal networks and of this machine, which an archive may name to do harm.")
-@click.option("--size", type=click.Choice(["original", "large", "medium", "small"]), default="large", show_default=True, help="Of iNaturalist's photos: 2048, 1024, 500 or 240 px.")
-@click.option("--licence", "--license", "licences", multiple=True, metavar="NAME", help="Keep photos of this licence, such as CC0, CC-BY, CC-BY-NC; repeatable.")
+@click.option(
+    "--size",
+    type=click.Choice(["original", "large", "medium", "small"]),
+    default="large",
+    show_default=True,
+    help="Of iNaturalist's photos: 2048, 1024, 500 or 240 px.",
+)
+@click.option(
+    "--licence", "--license", "licences", multiple=True, metavar="NAME", help="Keep photos of this licence, such as CC0, CC-BY, CC-BY-NC; repeatable."
+)
 @click.option("--research-grade", "is_research_grade", is_flag=True, help="Keep what the source calls research grade.")
 @click.option("--within", multiple=True, metavar="TAXON", help="Keep a taxon of any rank, such as Insecta; repeatable.")
 @click.option("--country", "countries", multiple=True, metavar="NAME", help="Keep a country as the source writes it, such as US; repeatable.")
@@ -123,7 +133,12 @@ def _show_import(out, report, is_downloaded):
 @data.command()
 @click.argument("source")
 @click.argument("out")
-@click.option("--size", type=click.IntRange(1), metavar="PX", help="Bound of the longer side; up to twice as much where a box needs it. [default: 1056, of which the crop view keeps 299]")
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    metavar="PX",
+    help="Bound of the longer side; up to twice as much where a box needs it. [default: 1056, of which the crop view keeps 299]",
+)
 @click.option("--quality", type=click.IntRange(1, 95), help="Of JPEG, of photos that are encoded anew. [default: 90]")
 @click.option("--shards", type=click.IntRange(1), metavar="N", help="Files that the photos go into. [default: one for each 512]")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads that decode and encode. [default: one a core]")
@@ -175,7 +190,14 @@ def prepare(source, out, ranks, seed, runner, runner_options, resume, as_json, *
 @click.option("--fix", metavar="CSV", help="Also write a cleaned manifest: no broken photo, no copies, no contradictory labels, no group across splits.")
 @click.option("--ranks", callback=comma_separated, help="Label columns, or levels of folders, coarsest first. [default: from the source]")
 @click.option("--min-size", type=click.IntRange(1), default=64, show_default=True, metavar="PX", help="Photos whose shorter side is below are tiny.")
-@click.option("--near", type=click.IntRange(0, 12), default=6, show_default=True, metavar="BITS", help="Bits of 64 in which the perceptual hashes of near duplicates may differ.")
+@click.option(
+    "--near",
+    type=click.IntRange(0, 12),
+    default=6,
+    show_default=True,
+    metavar="BITS",
+    help="Bits of 64 in which the perceptual hashes of near duplicates may differ.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(source, out, fix, ranks, min_size, near, as_json):
     """Look through the photos of SOURCE for what would spoil a training, and write a report.

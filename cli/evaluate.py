@@ -25,18 +25,61 @@ _OPTIONS = {  # application of a run -> its own options
 @click.option("--target-accuracy", type=float, default=0.9, show_default=True, help="Species: share of answers that must be right.")
 @click.option("--within", multiple=True, help="Species: a taxon that is known to hold every answer; repeatable.")
 @click.option("--method", default="exact", show_default=True, help="Species: how the threshold is found: exact or climb (the paper's).")
-@click.option("--confidence", type=float, help="Species: reach the target with this one-sided confidence; 0: by the fitting half alone, as the paper. [default: 0.95 where photos suffice]")
-@click.option("--protocol", type=click.Choice([name for names in PROTOCOLS.values() for name in names]), help="What is asked, and by which measure; labels to oxford of retrievers, detection of tattoo detectors, the others of tattoo matchers. [default: labels, detection or identification]")
-@click.option("--queries", type=click.Choice(["boxes", "good"]), default="boxes", show_default=True, help="Retriever, oxford: the official queries, cropped, or each good photo against the rest.")
-@click.option("--galleries", type=click.Choice(["whole", "folds"]), help="Matcher: search the whole gallery, or that of the probe's fold. [default: folds where SOURCE names them, as Tatt-C does]")
+@click.option(
+    "--confidence",
+    type=float,
+    help="Species: reach the target with this one-sided confidence; 0: by the fitting half alone, as the paper. [default: 0.95 where photos suffice]",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice([name for names in PROTOCOLS.values() for name in names]),
+    help="What is asked, and by which measure; labels to oxford of retrievers, detection of tattoo detectors, the others of tattoo matchers. [default: labels, detection or identification]",
+)
+@click.option(
+    "--queries",
+    type=click.Choice(["boxes", "good"]),
+    default="boxes",
+    show_default=True,
+    help="Retriever, oxford: the official queries, cropped, or each good photo against the rest.",
+)
+@click.option(
+    "--galleries",
+    type=click.Choice(["whole", "folds"]),
+    help="Matcher: search the whole gallery, or that of the probe's fold. [default: folds where SOURCE names them, as Tatt-C does]",
+)
 @click.option("--folds", type=click.IntRange(1), default=5, show_default=True, help="Matcher: folds by subject, where SOURCE names none.")
-@click.option("--distance", type=click.Choice(["cosine", "euclidean"]), help="Matcher: how vectors are compared. [default: as the run was trained, else cosine]")
+@click.option(
+    "--distance", type=click.Choice(["cosine", "euclidean"]), help="Matcher: how vectors are compared. [default: as the run was trained, else cosine]"
+)
 @click.option("--rank", type=click.IntRange(1), multiple=True, help="Matcher: a rank of the CMC table, besides 1, 5, 10, 20 and 30; repeatable.")
-@click.option("--calibration/--no-calibration", default=True, help="Matcher: write what a run's scores are worth to RUN/match_calibration.json, for `tfvision search`. [default: write it]")
+@click.option(
+    "--calibration/--no-calibration",
+    default=True,
+    help="Matcher: write what a run's scores are worth to RUN/match_calibration.json, for `tfvision search`. [default: write it]",
+)
 @click.option("--non-tattoos", metavar="DIR", help="Detector: photos without tattoos; every photo of SOURCE then is a tattoo.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def evaluate(context, run, source, out, ranks, target_accuracy, within, method, confidence, protocol, queries, galleries, folds, distance, rank, calibration, non_tattoos, as_json):
+def evaluate(
+    context,
+    run,
+    source,
+    out,
+    ranks,
+    target_accuracy,
+    within,
+    method,
+    confidence,
+    protocol,
+    queries,
+    galleries,
+    folds,
+    distance,
+    rank,
+    calibration,
+    non_tattoos,
+    as_json,
+):
     """Measure RUN, of species, a retriever, a tattoo matcher or a tattoo detector, on the labelled photos of SOURCE, and write a report.
 
     Photos that the run was trained on are left out; a retriever's or matcher's stay in the gallery and do not ask. Where SOURCE

@@ -7,7 +7,13 @@ import click
 @click.argument("places", nargs=-1, required=True, metavar="FOLDER_OR_GALLERY...")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of 127.0.0.1; 0: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
-@click.option("--model", "models", multiple=True, metavar="NAME", help="For a folder: a network, a run or an export; several are seen side by side. [default: mobilenet_v2]")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="For a folder: a network, a run or an export; several are seen side by side. [default: mobilenet_v2]",
+)
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="For a folder: a tap of the network; several are seen side by side. [default: its last]")
 @click.option("--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision, or GALLERY-explorer]")
 @click.option("--export", "export_folder", metavar="DIR", help="Write the page as a static site instead, for up to 20,000 pictures.")

@@ -20,8 +20,17 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.option("--out", required=True, metavar="GALLERY", help="The gallery's folder, or milvus://HOST:PORT/COLLECTION.")
 @click.option("--model", help="A network, a run, an export, or hub:HANDLE. [default: mobilenet_v2]")
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="A tap of the network; repeatable. [default: its last]")
-@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Any value of the recipe, such as pooling=gem, image_size=448, scales=[0.7,1]; repeatable.")
-@click.option("--whiten", type=click.IntRange(0), metavar="DIMENSION", help="PCA-whiten the vectors, fitted on all of them, to DIMENSION values; 0: as many as there are.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=key_values,
+    metavar="KEY=VALUE",
+    help="Any value of the recipe, such as pooling=gem, image_size=448, scales=[0.7,1]; repeatable.",
+)
+@click.option(
+    "--whiten", type=click.IntRange(0), metavar="DIMENSION", help="PCA-whiten the vectors, fitted on all of them, to DIMENSION values; 0: as many as there are."
+)
 @_RANKS
 @click.option("--runner", metavar="NAME", help="See the photos by an Apache Beam pipeline on this runner, such as DirectRunner.")
 @click.option("--runner-option", "runner_options", multiple=True, metavar="KEY=VALUE", help="An option of Beam, such as direct_num_workers=2; repeatable.")

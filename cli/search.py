@@ -13,7 +13,9 @@ from tfvision.cli.main import print_json
 @click.option("--where", multiple=True, metavar="CONDITION", help="Only pictures that fulfil it, such as species=Vanessa atalanta or year>=2015; repeatable.")
 @click.option("--expand", type=click.IntRange(0), default=0, metavar="N", help="Search again with the mean of the photo and its N best answers.")
 @click.option("--rerank", is_flag=True, help="Order the best hundred anew by the neighbours that they share.")
-@click.option("--method", type=click.Choice(["auto", "exact", "hnsw", "ivfpq"]), default="auto", show_default=True, help="How to search; auto: by the gallery's size.")
+@click.option(
+    "--method", type=click.Choice(["auto", "exact", "hnsw", "ivfpq"]), default="auto", show_default=True, help="How to search; auto: by the gallery's size."
+)
 @click.option("--model", help="Where the gallery's network is now, if it was moved.")
 @click.option("--html", metavar="FILE", help="Write a page with the pictures that were found.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")

@@ -74,7 +74,9 @@ def _numbers(context, parameter, text):
 @click.option("--preset", default="default", show_default=True, help="default, paper or fast.")
 @_preset_options
 @click.option("--blend", callback=_numbers, metavar="N,N,...", help="How the paintings mix, a number each. [default: alike]")
-@click.option("--mask", "masks", multiple=True, metavar="FILE", help="White where a painting applies; one a painting, in order. Where none is white, the photo stays.")
+@click.option(
+    "--mask", "masks", multiple=True, metavar="FILE", help="White where a painting applies; one a painting, in order. Where none is white, the photo stays."
+)
 @click.option("--keep-colour", "colour", flag_value="luminance", default="", help="The photo's colours, the painting's light and shade.")
 @click.option("--match-colour", "colour", flag_value="histogram", help="First give the painting the photo's mean and covariance of colours.")
 @click.option("--frames", is_flag=True, help="PHOTO is a folder of frames, in order: each goes on from the last, without flicker.")
@@ -116,7 +118,13 @@ def stylize(context, files, out, preset, settings, blend, masks, colour, frames,
 @click.command()
 @click.argument("kind", type=click.Choice(["content", "style"]))
 @click.argument("image")
-@click.option("--layer", "layers", callback=comma_separated, metavar="NAME,...", help="Of VGG19, conv1_1 to conv5_1; of style any subset. [default: the whole row of figure 1]")
+@click.option(
+    "--layer",
+    "layers",
+    callback=comma_separated,
+    metavar="NAME,...",
+    help="Of VGG19, conv1_1 to conv5_1; of style any subset. [default: the whole row of figure 1]",
+)
 @click.option("-o", "--out", help="The picture: .png, .jpg or .tif. [default: IMAGE-KIND-LAYER.png]")
 @click.option("--preset", default="paper", show_default=True, help="default or paper.")
 @_preset_options

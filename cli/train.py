@@ -53,7 +53,11 @@ def species(source, recipe, settings, weights, ranks, run, resume, seed, as_json
 @click.option("--recipe", help="small (default) or paper.")
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--weights", help="imagenet, none, auto or a file of weights: the same as --set weights=...")
-@click.option("--protocol-split", type=click.Choice(["held-out", "paper"]), help="paper: train on the queries too, as the paper does; stamped on every report. [default: held-out]")
+@click.option(
+    "--protocol-split",
+    type=click.Choice(["held-out", "paper"]),
+    help="paper: train on the queries too, as the paper does; stamped on every report. [default: held-out]",
+)
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first; the finest is learnt.")
 @click.option("--run", help="The run folder. [default: runs/retriever, or the next free one]")
 @click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it.")
@@ -84,7 +88,9 @@ def retriever(source, recipe, settings, weights, protocol_split, ranks, run, res
     for name, value in metrics.get("by_layer", {}).items():
         click.echo(f"  {name:<22}{value:.3f}")
     if "map" in metrics:
-        click.echo(f"MAP@R     {metrics['map']:.3f} by {metrics['index']}, {metrics['queries']} held-out photos against all {metrics['images'] + metrics['held_out']}")
+        click.echo(
+            f"MAP@R     {metrics['map']:.3f} by {metrics['index']}, {metrics['queries']} held-out photos against all {metrics['images'] + metrics['held_out']}"
+        )
     if metrics["broken"]:
         click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are listed in the report")
     click.echo(f"run       {metrics['run']}  ({metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s)")
@@ -128,7 +134,9 @@ def tattoo_matcher(source, recipe, settings, weights, fold, run, resume, seed, a
         click.echo(f"training  {metrics['accuracy']:.3f} told right at the end, loss {metrics['loss']:.4g}")
     if metrics["broken"]:
         click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are named in metrics.json")
-    click.echo(f"run       {metrics['run']}  ({metrics['images']} photos of {metrics['subjects']} subjects, {metrics['seconds']:.0f} s; {metrics['held_out']} held out)")
+    click.echo(
+        f"run       {metrics['run']}  ({metrics['images']} photos of {metrics['subjects']} subjects, {metrics['seconds']:.0f} s; {metrics['held_out']} held out)"
+    )
     click.echo(f"next      tfvision index build PHOTOS --model {metrics['run']} --out GALLERY")
 
 
@@ -138,7 +146,13 @@ def tattoo_matcher(source, recipe, settings, weights, fold, run, resume, seed, a
 @click.option("--recipe", help="small (default) or paper.")
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--weights", help="imagenet, none, auto or a file of weights: the same as --set weights=...")
-@click.option("--probe-list", "probe_lists", multiple=True, metavar="FILE", help="A list of images to test on while the others train, one a line; repeatable. [default: columns or files of SOURCE, else five by subject]")
+@click.option(
+    "--probe-list",
+    "probe_lists",
+    multiple=True,
+    metavar="FILE",
+    help="A list of images to test on while the others train, one a line; repeatable. [default: columns or files of SOURCE, else five by subject]",
+)
 @click.option("--run", help="The run folder. [default: runs/tattoo-detector, or the next free one]")
 @click.option("--resume", is_flag=True, help="Go on with --run where it was left.")
 @click.option("--seed", type=int, help="Of the probe lists, the order and all random numbers.")

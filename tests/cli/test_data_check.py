@@ -51,7 +51,9 @@ def test_prepared_data_is_compared_with_its_checksums(run_command, photos, tmp_p
     content = bytearray(shard.read_bytes())
     content[int(row["offset"]) + int(row["bytes"]) // 2] ^= 1
     shard.write_bytes(content)
-    result = json.loads(run_command("data", "check", tmp_path / "prepared", "--out", tmp_path / "out", "--fix", tmp_path / "prepared" / "clean.csv", "--json")[1])
+    result = json.loads(
+        run_command("data", "check", tmp_path / "prepared", "--out", tmp_path / "out", "--fix", tmp_path / "prepared" / "clean.csv", "--json")[1]
+    )
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     (damaged,) = report["prepared"]["damaged"]
     assert (damaged["shard"], damaged["records_lost"]) == (row["shard"], 1) and not report["prepared"]["is_sound"]

@@ -57,7 +57,9 @@ def test_exporting_and_evaluating(run_command, detector_run, detection_photos, t
         Image.open(detection_photos / photo).rotate(180).save(tmp_path / name / "turned.png")
     code, out, _ = run_command("evaluate", detector_run, tmp_path / "tattoos", "--non-tattoos", tmp_path / "others", "--out", tmp_path / "out")
     assert code == 0 and "overall  " in out and "tattoo  1/1" in out
-    code, out, _ = run_command("evaluate", detector_run, tmp_path / "tattoos", "--non-tattoos", tmp_path / "others", "--protocol", "detection", "--out", tmp_path / "out", "--json")
+    code, out, _ = run_command(
+        "evaluate", detector_run, tmp_path / "tattoos", "--non-tattoos", tmp_path / "others", "--protocol", "detection", "--out", tmp_path / "out", "--json"
+    )
     result = json.loads(out)
     assert (result["protocol"], result["images"]) == ("detection", 2) and set(result["overall"]) == {"right", "photos", "accuracy", "interval"}
     code, _, err = run_command("evaluate", detector_run, tmp_path, "--target-accuracy", "0.9")

@@ -129,7 +129,11 @@ def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos
         (["index", "build", "nowhere", "--out", "g"], 1, "error: nowhere is neither a folder of photos nor a manifest CSV"),
         (["index", "build", "new", "--out", "g", "--set", "poling=gem"], 1, "did you mean pooling"),
         (["index", "build", "new", "--out", "new", "--model", "{run}"], 1, "new holds other files"),
-        (["index", "build", "new/broken.jpg", "--out", "g", "--model", "{run}"], 1, "none of the 1 photos of new/broken.jpg could be read: new/broken.jpg is no image"),
+        (
+            ["index", "build", "new/broken.jpg", "--out", "g", "--model", "{run}"],
+            1,
+            "none of the 1 photos of new/broken.jpg could be read: new/broken.jpg is no image",
+        ),
         (["index", "build", "new"], 2, "Missing option '--out'"),
         (["index", "add", "nowhere", "new"], 1, "nowhere is no gallery"),
         (["index", "info", "new"], 1, "new is no gallery: it has no gallery.json"),

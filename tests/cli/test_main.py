@@ -19,9 +19,7 @@ def test_the_import_of_tensorflow_tells_no_notes_but_what_else_is_written_stays(
     assert done.returncode == 0 and done.stderr == "of ours" and done.stdout.endswith(" 2\n")
 
 
-@pytest.mark.parametrize(
-    "command", [["train", "species"], ["evaluate"], ["identify"], ["data", "specimens"], ["weights", "list"]], ids=" ".join
-)
+@pytest.mark.parametrize("command", [["train", "species"], ["evaluate"], ["identify"], ["data", "specimens"], ["weights", "list"]], ids=" ".join)
 def test_every_help_has_an_example(run_command, command):
     code, out, _ = run_command(*command, "--help")
     assert code == 0

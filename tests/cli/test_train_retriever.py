@@ -50,7 +50,9 @@ def test_training_evaluating_and_looking_inside(run_command, photos, tmp_path, m
     assert code == 0
     assert "mAP of 1 queries in 20 photos. No query was trained on." in out and "normalised_addition" in out
 
-    code, out, _ = run_command("grad-cam", "runs/retriever", photos / "label0" / "0-0.png", "--layer", "stage1", "--layer", "stage2_conv1", "-o", "figures", "--json")
+    code, out, _ = run_command(
+        "grad-cam", "runs/retriever", photos / "label0" / "0-0.png", "--layer", "stage1", "--layer", "stage2_conv1", "-o", "figures", "--json"
+    )
     result = json.loads(out)
     assert code == 0 and set(result["pictures"]) == {"stage1", "stage2_conv1"}
     assert Image.open(result["pictures"]["stage1"]).size == (48, 40)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TINY = {"network": "small", "weights": "none", "image_size": "32", "batch_size": "8", "photos_per_subject": "2", "stages": "[[2, 0.001]]", "warmup_steps": "0", "frozen": ""}
+TINY = {
+    "network": "small",
+    "weights": "none",
+    "image_size": "32",
+    "batch_size": "8",
+    "photos_per_subject": "2",
+    "stages": "[[2, 0.001]]",
+    "warmup_steps": "0",
+    "frozen": "",
+}
 
 
 @pytest.fixture(scope="module")

@@ -54,9 +54,7 @@ def largest_difference(one, other):
 # Formats, against Pillow or by hand
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"quality": 40}, {"progressive": True}, {"subsampling": 0}, {"optimize": True}], ids=str
-)
+@pytest.mark.parametrize("options", [{}, {"quality": 40}, {"progressive": True}, {"subsampling": 0}, {"optimize": True}], ids=str)
 def test_jpegs_decode_as_with_pillow(options):
     encoded = encode(IMAGE, "JPEG", **options)
     assert largest_difference(decode(encoded), pillows(encoded)) <= 1
@@ -261,7 +259,9 @@ def test_a_thumbnail_is_a_small_upright_jpeg(tmp_path):
         assert (image.format, image.size) == ("JPEG", (40, 50))  # from 512 x 640 upright
 
 
-@pytest.mark.parametrize("mode, suffix", [("RGB", "jpg"), ("L", "jpg"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("I;16", "png"), ("RGB", "webp"), ("RGB", "tif")])
+@pytest.mark.parametrize(
+    "mode, suffix", [("RGB", "jpg"), ("L", "jpg"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("I;16", "png"), ("RGB", "webp"), ("RGB", "tif")]
+)
 def test_a_thumbnail_shows_what_is_decoded(mode, suffix, tmp_path):
     path = tmp_path / f"1.{suffix}"
     if mode == "I;16":

@@ -51,9 +51,7 @@ def test_children_are_those_whose_parent_a_node_is(taxonomy):
 
 def test_every_subtree_covers_a_contiguous_range_of_nodes_and_of_classes():
     random = np.random.default_rng(0)
-    lineages = {
-        tuple(f"{rank}{random.integers(4)}" if random.random() < 0.7 else "" for rank in "abc") + (f"species{i}",) for i in range(80)
-    }
+    lineages = {tuple(f"{rank}{random.integers(4)}" if random.random() < 0.7 else "" for rank in "abc") + (f"species{i}",) for i in range(80)}
     taxonomy = Taxonomy.from_lineages(("a", "b", "c", "species"), lineages)
     paths = [taxonomy.path_to(node) for node in range(taxonomy.node_count)]
     for node in range(taxonomy.node_count):

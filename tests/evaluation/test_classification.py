@@ -12,9 +12,7 @@ from tfvision.evaluation.hierarchy import answer, descend, judge, node_probabili
 
 RANKS = ("kingdom", "family", "species")
 CLASSES = 30
-TAXONOMY = Taxonomy.from_lineages(
-    RANKS, [(f"k{index % 3}", f"f{index % 7}" if index % 5 else "", f"s{index}") for index in range(CLASSES)]
-)
+TAXONOMY = Taxonomy.from_lineages(RANKS, [(f"k{index % 3}", f"f{index % 7}" if index % 5 else "", f"s{index}") for index in range(CLASSES)])
 SIZES = np.arange(CLASSES)
 
 
@@ -118,9 +116,7 @@ def test_all_right_and_all_wrong(sign):
 
 def test_top5_counts_equals_in_their_order():
     labels = np.arange(CLASSES)
-    result = evaluated(
-        (np.zeros((CLASSES, CLASSES), np.float32), labels, labels.astype(str).tolist(), labels > 3)
-    ).result()
+    result = evaluated((np.zeros((CLASSES, CLASSES), np.float32), labels, labels.astype(str).tolist(), labels > 3)).result()
     assert (result["accuracy"], result["top5"]) == (1 / CLASSES, 5 / CLASSES)
 
 

@@ -91,7 +91,13 @@ def test_the_page_is_self_contained_and_names_are_escaped(elements):
 
 def test_each_finding_has_its_part_with_photos(elements, check):
     assert set(elements.ids) == set(check.result()["counts"])
-    for told in ("Unreadable: 1 photo", "The same photo under two labels: 20 photos", "Exact duplicates: 1 surplus photo", "Groups across splits: 1 group", "Duplicates across splits: 2 sets"):
+    for told in (
+        "Unreadable: 1 photo",
+        "The same photo under two labels: 20 photos",
+        "Exact duplicates: 1 surplus photo",
+        "Groups across splits: 1 group",
+        "Duplicates across splits: 2 sets",
+    ):
         assert told in elements.text
     assert "And 2 more: all are in report.json." in elements.text
     pictures = sum(address.startswith("data:image/jpeg") for address in elements.addresses)

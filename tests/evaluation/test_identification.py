@@ -127,9 +127,9 @@ def test_no_fold_with_probes_is_told():
 def test_intervals_draw_subjects_not_photos():
     # Ten subjects, of each 50 photos that are all right or all wrong: as uncertain as ten coins, not as five hundred.
     right = np.repeat(np.arange(10) % 2, 50).astype(float)
-    (low, high), = mean_intervals(right, np.repeat(np.arange(10), 50))
+    ((low, high),) = mean_intervals(right, np.repeat(np.arange(10), 50))
     assert low <= 0.3 and high >= 0.7
-    (low, high), = mean_intervals(right, np.arange(500))
+    ((low, high),) = mean_intervals(right, np.arange(500))
     assert 0.44 < low < 0.5 < high < 0.56
 
 

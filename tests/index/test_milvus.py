@@ -15,7 +15,7 @@ from tfvision.index.making import add_photos, build_gallery, remove_pictures
 from tfvision.index.querying import search_photos
 from tfvision.index.search import search
 
-HOSTILE = ["plain", "o'brien \"quoted\" \\", "row >= 0) or (1 == 1", "{metadata}", "日本 🦋\n\t", "\udcff not UTF-8", "%s' ] or true"]
+HOSTILE = ["plain", 'o\'brien "quoted" \\', "row >= 0) or (1 == 1", "{metadata}", "日本 🦋\n\t", "\udcff not UTF-8", "%s' ] or true"]
 
 
 def contents(gallery):

@@ -17,9 +17,7 @@ def test_two_equal_logits_cost_the_logarithm_of_two():
 def test_smoothing_equals_keras_on_one_hot_targets():
     random = np.random.default_rng(0)
     logits, labels = random.normal(size=(5, 7)).astype(np.float32), np.array([0, 6, 3, 3, 1])
-    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1, reduction="none")(
-        keras.utils.to_categorical(labels, 7), logits
-    )
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1, reduction="none")(keras.utils.to_categorical(labels, 7), logits)
     np.testing.assert_allclose(smoothed_cross_entropy(labels, logits, 0.1), expected, rtol=1e-5)
 
 

@@ -44,10 +44,7 @@ def _mean_responses(convolutions, images, pooling):
     model = build_vgg19(4, pooling, tuple(convolutions))
     set_convolutions(model, convolutions)
     answers = [model(np.float32(image[None])) for image in images]
-    return {
-        layer: np.concatenate([answer[layer].numpy().reshape(-1, answer[layer].shape[-1]) for answer in answers]).mean(axis=0)
-        for layer in convolutions
-    }
+    return {layer: np.concatenate([answer[layer].numpy().reshape(-1, answer[layer].shape[-1]) for answer in answers]).mean(axis=0) for layer in convolutions}
 
 
 def test_the_function_is_unchanged_but_for_a_factor_a_channel(convolutions, images):

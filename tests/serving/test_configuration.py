@@ -143,7 +143,7 @@ MODEL = "name: 'a' base_path: '/a' model_platform: 'tensorflow'"
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("model_config_list {\n  config {\n    nmae: 'a'\n  }\n}", "line 3: .*no field named \"nmae\""),
+        ("model_config_list {\n  config {\n    nmae: 'a'\n  }\n}", 'line 3: .*no field named "nmae"'),
         ("model_config_list {\n  config {\n", "line 2: "),
         ('model_config_list { config {\n name: "a }\n}', "line 2: "),
         ("", "lists no model"),
@@ -159,8 +159,7 @@ MODEL = "name: 'a' base_path: '/a' model_platform: 'tensorflow'"
             "base_path must be absolute or a URI, got 'a'",
         ),
         (
-            f"model_config_list {{ config {{ {MODEL} model_version_policy {{ specific {{ versions: 1 }} }} "
-            "version_labels { key: 'new' value: 2 } } }",
+            f"model_config_list {{ config {{ {MODEL} model_version_policy {{ specific {{ versions: 1 }} }} version_labels {{ key: 'new' value: 2 }} }} }}",
             "label 'new' names version 2, which its policy does not load",
         ),
         (

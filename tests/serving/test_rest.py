@@ -64,7 +64,10 @@ def test_other_signatures_are_asked_by_name(server):
 
 def test_inputs_with_a_default_may_be_left_out(server):
     path = "/v1/models/double:predict"
-    for left_out, given in (({"instances": [{"x": 1}, {"x": 2}]}, {"instances": [{"x": 1, "factor": 5}]}), ({"inputs": {"x": [1, 2]}}, {"inputs": {"x": [1], "factor": [5]}})):
+    for left_out, given in (
+        ({"instances": [{"x": 1}, {"x": 2}]}, {"instances": [{"x": 1, "factor": 5}]}),
+        ({"inputs": {"x": [1, 2]}}, {"inputs": {"x": [1], "factor": [5]}}),
+    ):
         answer = "predictions" if "instances" in left_out else "outputs"
         assert _ask(server, "POST", path, {"signature_name": "scale", **left_out}) == (200, {answer: [3.0, 6.0]})
         assert _ask(server, "POST", path, {"signature_name": "scale", **given}) == (200, {answer: [5.0]})

@@ -128,7 +128,7 @@ REFUSED = [  # signature, request, the error's words
     ("", '"instances": ["a"]', ELEMENT.format(0) + 'JSON Value: "a" Type: String is not of expected type: float'),
     ("", '"instances": [1, true]', ELEMENT.format(1) + "JSON Value: true Type: True is not of expected type: float"),
     ("", '"instances": [null]', ELEMENT.format(0) + "JSON Value: null Type: Null is not of expected type: float"),
-    ("", '"instances": [{"b64": "YQ=="}]', 'Type: Object is not of expected type: float'),
+    ("", '"instances": [{"b64": "YQ=="}]', "Type: Object is not of expected type: float"),
     ("", '"instances": [16777216]', ELEMENT.format(0) + "Cannot convert JSON value: 16777216 to float without loss of precision."),
     ("", '"instances": [0.5, 1e39]', ELEMENT.format(1) + "Cannot convert JSON value: 1e+39 to float without loss of precision."),
     ("double", '"instances": [9007199254740992]', "Cannot convert JSON value: 9007199254740992 to double without loss of precision."),
@@ -157,8 +157,7 @@ REFUSED = [  # signature, request, the error's words
     (
         "",
         '"instances": [{"y": 1}]',
-        "Failed to process element: 0 key: y of 'instances' list. "
-        "Error: INVALID_ARGUMENT: JSON object: does not have named input: y",
+        "Failed to process element: 0 key: y of 'instances' list. Error: INVALID_ARGUMENT: JSON object: does not have named input: y",
     ),
     (
         "two",
@@ -170,7 +169,7 @@ REFUSED = [  # signature, request, the error's words
     ("default", '"instances": [{"b": 1}]', "keys must be equal to: a,b"),
     ("default", '"inputs": {"b": 1}', "Missing named input: a in 'inputs' object."),
     ("default", '"instances": [1]', "instances is a plain list, but expecting list of objects"),
-    ("two", '"instances": [{"a": 1, "b": 2}]', 'key: b of \'instances\' list. Error: INVALID_ARGUMENT: JSON Value: 2 Type: Number'),
+    ("two", '"instances": [{"a": 1, "b": 2}]', "key: b of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 2 Type: Number"),
     ("two", '"instances": [1, 2]', "instances is a plain list, but expecting list of objects as multiple input tensors required"),
     ("two", '"inputs": [1, 2]', "inputs is a plain value/list, but expecting an object as multiple input tensors required"),
 ]

@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(settings, message):
 
 def test_a_recipe_survives_json():
     recipe = with_settings(SpeciesRecipe(), {"stages": "[[1, 0.5]]", "frozen": "stem"})
-    assert from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+    assert from_json(json.loads(json.dumps(dataclasses.asdict(recipe))), SpeciesRecipe) == recipe
 
 
 def test_a_recipe_of_a_newer_version_is_refused():

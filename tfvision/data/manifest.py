@@ -19,7 +19,34 @@ from tfvision.errors import DataError
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 MANIFEST_NAMES = ("manifest.csv", "labels.csv")
 RESERVED_COLUMNS = frozenset(
-    ["image", "file", "path", "group", "split", "box", "role", "subject", "transform", "number", "id", "url", "source", "licence", "license", "author", "creator", "rights", "rights_holder", "latitude", "longitude", "country", "date", "source_id", "wnid", "class_index"]
+    [
+        "image",
+        "file",
+        "path",
+        "group",
+        "split",
+        "box",
+        "role",
+        "subject",
+        "transform",
+        "number",
+        "id",
+        "url",
+        "source",
+        "licence",
+        "license",
+        "author",
+        "creator",
+        "rights",
+        "rights_holder",
+        "latitude",
+        "longitude",
+        "country",
+        "date",
+        "source_id",
+        "wnid",
+        "class_index",
+    ]
 ).union(PREPARED_COLUMNS)
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -114,10 +141,7 @@ def read_source(source, ranks=None):
     if is_prepared(source):
         return read_csv(source / MANIFEST, ranks)
     if not source.is_dir():
-        raise DataError(
-            f"{source} is neither a folder of class folders nor a manifest CSV"
-            + ("" if source.exists() else ": it does not exist")
-        )
+        raise DataError(f"{source} is neither a folder of class folders nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
     for name in MANIFEST_NAMES:
         if (source / name).is_file():
             return read_csv(source / name, ranks)
@@ -158,12 +182,7 @@ def find_photos(paths):
         if is_prepared(path):
             photos.extend(record.path for record in read_photos(path).records)
         elif path.is_dir():
-            found = sorted(
-                os.path.join(parent, name)
-                for parent, _, names in os.walk(path)
-                for name in names
-                if Path(name).suffix.lower() in PHOTO_SUFFIXES
-            )
+            found = sorted(os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES)
             if not found:
                 raise DataError(f"{path} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
             photos.extend(found)
@@ -270,11 +289,7 @@ def drop_small_classes(manifest, min_images):
     named = {tuple(name for name in lineage if name) for lineage in lineages}
     parents = {path[:end] for path in named for end in range(1, len(path))}
     counts = collections.Counter(record.lineage for record in manifest.records)
-    dropped = {
-        lineage: count
-        for lineage, count in counts.items()
-        if count < min_images or tuple(name for name in lineage if name) in parents
-    }
+    dropped = {lineage: count for lineage, count in counts.items() if count < min_images or tuple(name for name in lineage if name) in parents}
     kept = manifest.select([record.lineage not in dropped for record in manifest.records])
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
 

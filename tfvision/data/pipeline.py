@@ -81,9 +81,7 @@ def training_batches(manifest, labels, settings, order, seed, batch_size, broken
       "weight": float32 [batch], 0 where the photo is broken}.
     """
     signature = {name: tf.TensorSpec([None], tf.int64) for name in ("position", "index")}
-    dataset = tf.data.Dataset.from_generator(
-        lambda: _share_of(order(), batch_size, *share), output_signature=signature
-    ).unbatch()
+    dataset = tf.data.Dataset.from_generator(lambda: _share_of(order(), batch_size, *share), output_signature=signature).unbatch()
     dataset = _load(dataset, manifest, labels, settings, broken, seed)
     return _finish(dataset, batch_size)
 

@@ -200,14 +200,9 @@ def _check_folder(folder, settings):
     except (OSError, ValueError):
         stored = None
     if not isinstance(stored, dict) or "tfvision_specimens" not in stored:
-        raise DataError(
-            f"specimens are written to a new or empty folder, but {folder} holds something else: choose another folder"
-        )
+        raise DataError(f"specimens are written to a new or empty folder, but {folder} holds something else: choose another folder")
     if stored != settings:
-        raise DataError(
-            f"{folder} holds specimens made with {_in_words(stored)}, not with {_in_words(settings)}: "
-            "choose another folder, or delete this one"
-        )
+        raise DataError(f"{folder} holds specimens made with {_in_words(stored)}, not with {_in_words(settings)}: choose another folder, or delete this one")
 
 
 def _in_words(settings):
@@ -226,8 +221,7 @@ def _save_jpeg(image, path):
         image.save(path, quality=95, subsampling=0)  # 4:4:4, so that no texture loses its colour
     except OSError as error:
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}). "
-            "Free some space or choose another folder, then run the same command again"
+            f"{path} could not be written ({error.strerror or error}). Free some space or choose another folder, then run the same command again"
         ) from error
 
 

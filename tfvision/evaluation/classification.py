@@ -96,14 +96,8 @@ class Evaluation:
             "accuracy_interval": _interval(is_right),
             "top5": float((table["rank"] < 5).mean()),
             "macro_accuracy": _macro_accuracy(label, is_right),
-            "accuracy_by_rank": {
-                rank: float((groups.of_class[label] == groups.of_class[predicted]).mean())
-                for rank, groups in self._groups.items()
-            },
-            "accuracy_by_rank_summed": {
-                rank: float((groups.of_class[label] == table[f"group at {rank}"]).mean())
-                for rank, groups in self._groups.items()
-            },
+            "accuracy_by_rank": {rank: float((groups.of_class[label] == groups.of_class[predicted]).mean()) for rank, groups in self._groups.items()},
+            "accuracy_by_rank_summed": {rank: float((groups.of_class[label] == table[f"group at {rank}"]).mean()) for rank, groups in self._groups.items()},
             **self._specificity(table, target_accuracy, confidence, method),
             "by_class_size": _accuracy_by_class_size(self.class_sizes, label, is_right),
             "calibration_error": reliability.error(),
@@ -115,10 +109,7 @@ class Evaluation:
     def _check(self, logits, labels, images, is_fitting):
         shape = (len(labels), len(self.taxonomy))
         if logits.shape != shape or is_fitting.shape != labels.shape or len(images) != len(labels):
-            raise DataError(
-                f"logits must be {shape} and images and is_fitting as long as labels, "
-                f"got {logits.shape}, {len(images)} and {is_fitting.shape}"
-            )
+            raise DataError(f"logits must be {shape} and images and is_fitting as long as labels, got {logits.shape}, {len(images)} and {is_fitting.shape}")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.taxonomy):
             raise DataError(f"labels must lie from 0 to {len(self.taxonomy) - 1}, got {labels.min()} to {labels.max()}")
 
@@ -170,9 +161,7 @@ class Evaluation:
                 "threshold": fitted.threshold,
                 **{key: measured[key] for key in ("accuracy", "depth", "interval", "lower_bound", "abstained")},
                 "deepest": int(self.taxonomy.depths.max()),
-                "answers_by_rank": self._answers_by_rank(
-                    hierarchy.answer(nodes[reporting], reached[reporting], fitted.threshold), table["label"][reporting]
-                ),
+                "answers_by_rank": self._answers_by_rank(hierarchy.answer(nodes[reporting], reached[reporting], fitted.threshold), table["label"][reporting]),
                 "fitted_accuracy": fitted.accuracy,
                 "fitted_on": fitted.images,
                 "reported_on": int(reporting.sum()),

@@ -21,11 +21,36 @@ _GAP = '<p class="note"></p>'
 _KINDS = {
     "unreadable": ("Unreadable", "photo", "No image, or none that may be read: empty files, texts, pictures of too many pixels.", "left out"),
     "truncated": ("Truncated or damaged", "photo", "The header is whole, the pixels are not: most often a download that was cut short.", "left out"),
-    "contradictions": ("The same photo under two labels", "photo", "The same pixels with different labels: one of them at least is wrong, and no training can tell which.", "left out, all of them"),
-    "duplicates": ("Exact duplicates", "surplus photo", "The same pixels more than once, whatever the file is called or how it is packed.", "one of each set is kept"),
-    "straddling_groups": ("Groups across splits", "group", "Photos of one group (an observation, a specimen) in more than one split: what is tested was seen in training.", "each put into one split"),
-    "straddling_duplicates": ("Duplicates across splits", "set", "Copies and near duplicates with one foot in training and one in a test: the scores will be too good.", "copies: one kept, of the test; near ones: yours to judge"),
-    "near_duplicates": ("Near duplicates", "set", "Different files that look the same: scaled, encoded anew, cropped a little, or shot in one burst.", "kept: yours to judge"),
+    "contradictions": (
+        "The same photo under two labels",
+        "photo",
+        "The same pixels with different labels: one of them at least is wrong, and no training can tell which.",
+        "left out, all of them",
+    ),
+    "duplicates": (
+        "Exact duplicates",
+        "surplus photo",
+        "The same pixels more than once, whatever the file is called or how it is packed.",
+        "one of each set is kept",
+    ),
+    "straddling_groups": (
+        "Groups across splits",
+        "group",
+        "Photos of one group (an observation, a specimen) in more than one split: what is tested was seen in training.",
+        "each put into one split",
+    ),
+    "straddling_duplicates": (
+        "Duplicates across splits",
+        "set",
+        "Copies and near duplicates with one foot in training and one in a test: the scores will be too good.",
+        "copies: one kept, of the test; near ones: yours to judge",
+    ),
+    "near_duplicates": (
+        "Near duplicates",
+        "set",
+        "Different files that look the same: scaled, encoded anew, cropped a little, or shot in one burst.",
+        "kept: yours to judge",
+    ),
     "blank": ("Blank", "photo", "Nearly one colour: a lens cap, a placeholder, an empty scan.", "kept: yours to judge"),
     "tiny": ("Tiny", "photo", "The shorter side is below {min_size_px} pixels.", "kept: yours to judge"),
 }
@@ -77,7 +102,11 @@ def headline(result):
         if found[kind]:
             of = " of duplicates" if name == "set" else ""
             told.append(f"{_count(found[kind], name)}{of} {'lies' if found[kind] == 1 else 'lie'} across splits")
-    told += [f"{_count(found['near_duplicates'], 'set')} of near duplicates {'waits' if found['near_duplicates'] == 1 else 'wait'} for your eye"] if found["near_duplicates"] else []
+    told += (
+        [f"{_count(found['near_duplicates'], 'set')} of near duplicates {'waits' if found['near_duplicates'] == 1 else 'wait'} for your eye"]
+        if found["near_duplicates"]
+        else []
+    )
     told += ["prepared shards are damaged"] if result["prepared"] and not result["prepared"]["is_sound"] else []
     classes = result["class_sizes"]["classes"]
     size = f"{_count(result['images'], 'photo')} of {_count(classes, 'class', 'classes')}"
@@ -90,8 +119,16 @@ def _head(result):
     cards = [
         ("Photos", f"{result['images']:,}", f"half have at least {pixels[0]:,} pixels on the shorter side" if pixels else "none can be read"),
         ("Classes", f"{sizes['classes']:,}", f"{sizes['smallest']:,} to {sizes['largest']:,} photos, half have at least {sizes['median']:,.0f}"),
-        ("Not to be used", f"{found['unreadable'] + found['truncated'] + found['contradictions'] + found['duplicates']:,}", "photos: broken, surplus copies, contradictory labels"),
-        ("Across splits", f"{found['straddling_groups'] + found['straddling_duplicates']:,}", "groups and sets of duplicates that are trained on and tested" if result["splits"] else "no split is given"),
+        (
+            "Not to be used",
+            f"{found['unreadable'] + found['truncated'] + found['contradictions'] + found['duplicates']:,}",
+            "photos: broken, surplus copies, contradictory labels",
+        ),
+        (
+            "Across splits",
+            f"{found['straddling_groups'] + found['straddling_duplicates']:,}",
+            "groups and sets of duplicates that are trained on and tested" if result["splits"] else "no split is given",
+        ),
     ]
     tiles = "".join(f'<div class="tile"><span>{name}</span><strong>{value}</strong><small>{note}</small></div>' for name, value, note in cards)
     return f'<p class="headline">{escape(headline(result))}</p>\n<div class="tiles">{tiles}</div>'
@@ -108,7 +145,10 @@ def _overview(result, fix):
     body = table(("looked for", "found", "in a cleaned manifest (--fix)"), rows)
     if fix:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in fix["left_out"].items()) or "nothing"
-        body += paragraph(f"The cleaned manifest {fix['manifest']} keeps {fix['images']:,} photos. Left out: {left_out}; put into another split: {fix['moved']:,}. Each with its reason: {fix['changes']}.", "note")
+        body += paragraph(
+            f"The cleaned manifest {fix['manifest']} keeps {fix['images']:,} photos. Left out: {left_out}; put into another split: {fix['moved']:,}. Each with its reason: {fix['changes']}.",
+            "note",
+        )
     return section("What was looked for", body)
 
 
@@ -178,7 +218,9 @@ def _photos(kind, result, paths):
     pictures = []
     for row in found[:LISTED_PHOTOS]:
         told = f"{row['width']} x {row['height']}" if kind == "tiny" else f"spread {row['spread']}"
-        pictures.append(captioned_photo(thumbnail_jpeg(paths[row["image"]], THUMBNAIL_PX), f"{escape(Path(row['image']).name)}<br>{told}", description=row["image"]))
+        pictures.append(
+            captioned_photo(thumbnail_jpeg(paths[row["image"]], THUMBNAIL_PX), f"{escape(Path(row['image']).name)}<br>{told}", description=row["image"])
+        )
     grid = f'<div class="photos" style="grid-template-columns: repeat(6, 1fr); align-items: start">{"".join(pictures)}</div>'
     return _finding(kind, result, grid + _more(len(found), LISTED_PHOTOS))
 
@@ -197,7 +239,9 @@ def _class_sizes(sizes):
     )
     body = figure(plots.draw_long_tail(sizes["sizes"], FEW), caption, "photos of each class, the largest first")
     body += table(("photos of the class", "share of the classes", "classes", "photos"), rows, numbers=(2, 3))
-    ends = [("largest classes", sizes["largest_classes"])] + ([("smallest classes", sizes["smallest_classes"])] if sizes["classes"] > len(sizes["largest_classes"]) else [])
+    ends = [("largest classes", sizes["largest_classes"])] + (
+        [("smallest classes", sizes["smallest_classes"])] if sizes["classes"] > len(sizes["largest_classes"]) else []
+    )
     lists = [(name, ", ".join(f"{escape(row['class'])}&nbsp;({row['photos']:,})" for row in found)) for name, found in ends]
     return section("Class sizes", body + _GAP + table((), lists, kind="facts"))
 
@@ -207,7 +251,10 @@ def _splits(splits):
         return ""
     has_train = any(row["split"] == "train" for row in splits)
     header = ("split", "photos", "classes") + (("of these without training photos",) if has_train else ())
-    rows = [(escape(row["split"] or "(none)"), f"{row['photos']:,}", f"{row['classes']:,}", *((f"{row['untrained_classes']:,}",) if has_train else ())) for row in splits]
+    rows = [
+        (escape(row["split"] or "(none)"), f"{row['photos']:,}", f"{row['classes']:,}", *((f"{row['untrained_classes']:,}",) if has_train else ()))
+        for row in splits
+    ]
     return section("Splits", table(header, rows, numbers=(1, 2, 3)))
 
 
@@ -235,11 +282,16 @@ def _facts(result):
         ("Source", escape(result["source"])),
         ("Ranks", escape(", ".join(result["ranks"]))),
         ("Duplicates", "SHA-256 of the upright pixels; photos with different boxes are different"),
-        ("Near duplicates", f"perceptual hash of 64 bits, at most {settings['near_distance']} of them different, chains joined; turned or mirrored copies are not found"),
+        (
+            "Near duplicates",
+            f"perceptual hash of 64 bits, at most {settings['near_distance']} of them different, chains joined; turned or mirrored copies are not found",
+        ),
         ("Blank", f"no colour channel deviates by {settings['blank_spread']:g} or more of 255"),
     ]
     if result["ignored_files"]:
-        rows.append(("Other files", f"{len(result['ignored_files']):,} files of the folder are no photos of a class, {escape(str(result['ignored_files'][0]))} for one"))
+        rows.append(
+            ("Other files", f"{len(result['ignored_files']):,} files of the folder are no photos of a class, {escape(str(result['ignored_files'][0]))} for one")
+        )
     return section("How this was checked", table((), rows, kind="facts"))
 
 

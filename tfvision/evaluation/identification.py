@@ -102,7 +102,10 @@ def pooled(parts):
     for part in parts:
         genuine.merge(part.genuine)
         impostor.merge(part.impostor)
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("probes", "places", "precisions", "mate_scores", "other_scores", "mates", "others")}
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("probes", "places", "precisions", "mate_scores", "other_scores", "mates", "others")
+    }
     gallery = sum(part.gallery * len(part) for part in parts) / sum(map(len, parts))
     return Judged(**arrays, genuine=genuine, impostor=impostor, gallery=gallery)
 

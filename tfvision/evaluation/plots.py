@@ -54,9 +54,7 @@ def draw_class_sizes(result, file_format="svg"):
     below = [max(0, 100 * (row["accuracy"] - row["interval"][0])) for row in rows]
     above = [max(0, 100 * (row["interval"][1] - row["accuracy"])) for row in rows]
     with _axes(file_format) as (axes, picture):
-        axes.errorbar(
-            places, accuracy, yerr=[below, above], fmt="o-", color=BLUE, ecolor=GREY, capsize=3, elinewidth=1.5
-        )
+        axes.errorbar(places, accuracy, yerr=[below, above], fmt="o-", color=BLUE, ecolor=GREY, capsize=3, elinewidth=1.5)
         axes.axhline(100 * result["accuracy"], color=ORANGE, linestyle="--", linewidth=1.2)
         axes.annotate(
             "all photos", (0, 100 * result["accuracy"]), (4, 4), xycoords=("axes fraction", "data"),
@@ -205,9 +203,7 @@ def draw_long_tail(sizes, few, file_format="svg"):
 
 def size_label(row):
     """How many training photos a bin stands for: "5", "8-15"."""
-    return (
-        str(row["smallest"]) if row["smallest"] == row["largest"] else f"{row['smallest']}\N{EN DASH}{row['largest']}"
-    )
+    return str(row["smallest"]) if row["smallest"] == row["largest"] else f"{row['smallest']}\N{EN DASH}{row['largest']}"
 
 
 def _plain_ticks(axis, steps):

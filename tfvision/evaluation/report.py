@@ -73,10 +73,7 @@ def _headline(result):
             f"of {named['deepest']}, when asked for {_percent(named['target'])} accuracy",
         ),
     ]
-    tiles = "".join(
-        f'<div class="tile"><span>{name}</span><strong>{value}</strong><small>{note}</small></div>'
-        for name, value, note in cards
-    )
+    tiles = "".join(f'<div class="tile"><span>{name}</span><strong>{value}</strong><small>{note}</small></div>' for name, value, note in cards)
     return f'<p class="headline">{escape(headline(result))}</p>\n<div class="tiles">{tiles}</div>'
 
 
@@ -97,8 +94,7 @@ def _specificity(result):
         else "The threshold meets the target on the photos it was fitted on, without a margin. "
     )
     halves = margin + (
-        f"The threshold was fitted on {named['fitted_on']:,} photos and everything here is measured on "
-        f"{named['reported_on']:,} others."
+        f"The threshold was fitted on {named['fitted_on']:,} photos and everything here is measured on {named['reported_on']:,} others."
         if named["is_held_out"]
         else f"There were too few photos to hold some out: the threshold was fitted and measured on the same "
         f"{named['fitted_on']:,}, so these figures are too hopeful."
@@ -123,9 +119,7 @@ def _specificity(result):
 
 def _ranks(result):
     summed = result["accuracy_by_rank_summed"]
-    rows = [
-        (escape(rank), _percent(value), _percent(summed[rank])) for rank, value in result["accuracy_by_rank"].items()
-    ]
+    rows = [(escape(rank), _percent(value), _percent(summed[rank])) for rank, value in result["accuracy_by_rank"].items()]
     caption = (
         "Dots: the one species named, judged by the family, order and so on it belongs to. Diamonds: each rank "
         "asked anew, the probabilities of all species below a taxon added up. The further a rank stands to the "
@@ -157,8 +151,7 @@ def _class_sizes(result):
     header = ("training photos", "species", "evaluated photos", "accuracy", "95 % interval")
     return section(
         "Rare and common species",
-        figure(plots.draw_class_sizes(result), caption, "accuracy by class size")
-        + table(header, rows, numbers=(0, 1, 2, 3, 4)),
+        figure(plots.draw_class_sizes(result), caption, "accuracy by class size") + table(header, rows, numbers=(0, 1, 2, 3, 4)),
     )
 
 
@@ -169,26 +162,20 @@ def _reliability(result):
         f"(expected calibration error): {100 * result['calibration_error']:.1f} percentage points, at temperature "
         f"{result['temperature']:.2f}."
     )
-    return section(
-        "Can its confidence be believed?", figure(plots.draw_reliability(result), caption, "reliability diagram")
-    )
+    return section("Can its confidence be believed?", figure(plots.draw_reliability(result), caption, "reliability diagram"))
 
 
 def _confusions(result, thumbnail):
     if not result["confusions"]:
         return section("Most confused pairs", paragraph("No photo was given a wrong species."))
     pairs = "".join(_confusion(pair, thumbnail) for pair in result["confusions"])
-    note = (
-        "Left, up to three photos that were named wrongly; framed in blue, a photo of the species they were taken for."
-    )
+    note = "Left, up to three photos that were named wrongly; framed in blue, a photo of the species they were taken for."
     return section("Most confused pairs", paragraph(note) + f'<div class="pairs">{pairs}</div>')
 
 
 def _confusion(pair, thumbnail):
     wrong = "".join(_photo(path, thumbnail) for path in pair["images"])
-    reference = (
-        _photo(pair["reference"], thumbnail) if pair["reference"] else '<div class="nophoto">no photo of it here</div>'
-    )
+    reference = _photo(pair["reference"], thumbnail) if pair["reference"] else '<div class="nophoto">no photo of it here</div>'
     photos = f"{pair['count']:,} photo{'s' * (pair['count'] != 1)}"
     return (
         f'<div class="pair"><h3><em>{escape(pair["true"])}</em> taken for <em>{escape(pair["predicted"])}</em>'
@@ -221,9 +208,7 @@ def _table_1(result, title, training_accuracy):
         "counts the root as 0 and a full lineage's species as 7, as that paper's text does; its table counts the "
         "root as 1, so add 1 to compare with it."
     )
-    return section(
-        "For comparison with the paper", table(header, [row], numbers=(1, 2, 3, 4)) + paragraph(note, "note")
-    )
+    return section("For comparison with the paper", table(header, [row], numbers=(1, 2, 3, 4)) + paragraph(note, "note"))
 
 
 def _facts(facts):

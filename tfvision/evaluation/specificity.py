@@ -117,9 +117,7 @@ def measure(path_probabilities, is_correct, threshold):
         "interval": list(clopper_pearson(right, images)),
         "lower_bound": clopper_pearson(right, images, side="lower")[0],
         "abstained": float((depths == 0).mean()),
-        "answers_by_depth": [
-            share_of(depths == depth, is_right, depth=depth) for depth in range(np.shape(path_probabilities)[1])
-        ],
+        "answers_by_depth": [share_of(depths == depth, is_right, depth=depth) for depth in range(np.shape(path_probabilities)[1])],
     }
 
 
@@ -159,10 +157,7 @@ def threshold_for(curve, target_accuracy):
     points = [point for point in curve if point["target"] >= target_accuracy - 1e-9]
     if not points:
         highest = max((point["target"] for point in curve), default=0)
-        raise RecipeError(
-            f"--target-accuracy must be at most {highest} for this model, got {target_accuracy}; "
-            "a higher one needs more validation photos"
-        )
+        raise RecipeError(f"--target-accuracy must be at most {highest} for this model, got {target_accuracy}; a higher one needs more validation photos")
     return min(points, key=lambda point: point["target"])["threshold"]
 
 

@@ -142,7 +142,9 @@ def det_curve(genuine, impostor):
     """The Det of two `Scores` with the same limits. Raises DataError where either is empty."""
     for scores, name in ((genuine, "genuine"), (impostor, "impostor")):
         if not scores.count:
-            raise DataError(f"there is no {name} pair, so no error rate can be told: give photos of {'one subject' if scores is genuine else 'two subjects'} at least twice")
+            raise DataError(
+                f"there is no {name} pair, so no error rate can be told: give photos of {'one subject' if scores is genuine else 'two subjects'} at least twice"
+            )
     is_binned = not (genuine.is_exact and impostor.is_exact)
     same, same_counts = genuine.table(is_binned)
     other, other_counts = impostor.table(is_binned)

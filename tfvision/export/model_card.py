@@ -18,10 +18,7 @@ def model_card_json(exportable, name, version):
         "name": name,
         "version": version,
         **exportable.facts,
-        "Signatures": {
-            key: {"description": signature.description, **_specs(signature.function)}
-            for key, signature in exportable.signatures.items()
-        },
+        "Signatures": {key: {"description": signature.description, **_specs(signature.function)} for key, signature in exportable.signatures.items()},
         "Preprocessing": exportable.preprocessing,
         "Licence": {"model": "", "training data": "", "pretrained weights": ""},
         "Exported with": {

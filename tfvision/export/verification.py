@@ -32,8 +32,7 @@ def verify_export(folder, exportable, tolerance=TOLERANCE):
     """
     with LoadedModel(folder) as model:
         differences = {
-            name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance)
-            for name, signature in exportable.signatures.items()
+            name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance) for name, signature in exportable.signatures.items()
         }
     name = _first_with_numbers(exportable)
     by_tool = run_saved_model_cli(folder, name, exportable.signatures[name].samples)

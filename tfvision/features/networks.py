@@ -94,8 +94,7 @@ def _open_hub(recipe):
         module = hub.load(handle)
     except Exception as error:  # urllib, ssl, tarfile and TensorFlow raise many kinds
         raise WeightsError(
-            f"{handle} could not be loaded from TensorFlow Hub ({_first_line(error)}). "
-            "Offline, download the module elsewhere, unpack it and give hub:FOLDER"
+            f"{handle} could not be loaded from TensorFlow Hub ({_first_line(error)}). Offline, download the module elsewhere, unpack it and give hub:FOLDER"
         ) from error
     signature = next((module.signatures[name] for name in _HUB_SIGNATURES if name in getattr(module, "signatures", ())), None)
     if signature is None and not callable(module):

@@ -109,10 +109,7 @@ class Gallery:
     def columns(self):
         """{name: Column} of the metadata, over all rows."""
         read = self._storage.bytes_of
-        return {
-            name: Column(read(values_file(number)), read(codes_file(number)).view("<i4"))
-            for number, name in enumerate(self._storage.state["columns"])
-        }
+        return {name: Column(read(values_file(number)), read(codes_file(number)).view("<i4")) for number, name in enumerate(self._storage.state["columns"])}
 
     @functools.cached_property
     def whitening(self):

@@ -49,7 +49,7 @@ def search_photos(gallery, photos, k=10, where=None, expansion=0, rerank=False, 
 
 
 def likelihood_text(hit):
-    """"likelihood ratio 120" of a hit, or "over" or "under" where it is a bound."""
+    """ "likelihood ratio 120" of a hit, or "over" or "under" where it is a bound."""
     ratio = hit["likelihood"]
     bound = ("over " if ratio > 1 else "under ") if hit["likelihood_is_bound"] else ""
     return f"likelihood ratio {bound}{ratio:g}"

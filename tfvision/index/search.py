@@ -86,7 +86,7 @@ def nearest(gallery, queries, k, mask=None, method="auto"):
 
 
 def chosen_method(rows):
-    """"exact", "hnsw" or "ivfpq", by the number of vectors."""
+    """ "exact", "hnsw" or "ivfpq", by the number of vectors."""
     return "exact" if rows < _HNSW_FROM else "hnsw" if rows < _IVFPQ_FROM else "ivfpq"
 
 

@@ -149,7 +149,9 @@ def _lock(folder):
     except OSError:
         owner = os.read(descriptor, 20).decode(errors="replace").strip()
         os.close(descriptor)
-        raise GalleryError(f"{folder} is being written to by process {owner or 'unknown'}: only one may write; wait for it, then run the same command again") from None
+        raise GalleryError(
+            f"{folder} is being written to by process {owner or 'unknown'}: only one may write; wait for it, then run the same command again"
+        ) from None
     with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
@@ -197,8 +199,7 @@ def _append(path, extent, data):
                 raise
     except OSError as error:
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. "
-            "Free some space, then run the same command again"
+            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. Free some space, then run the same command again"
         ) from error
     return {"bytes": extent["bytes"] + data.nbytes, "crc32": zlib.crc32(data, extent["crc32"])}
 

@@ -27,9 +27,7 @@ class CountedDropout(keras.layers.Layer):
         self.seed = seed
 
     def build(self, input_shape):
-        self.calls = self.add_weight(
-            name="calls", shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation=_first_replica()
-        )
+        self.calls = self.add_weight(name="calls", shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation=_first_replica())
         super().build(input_shape)
 
     def call(self, inputs, training=False):

@@ -125,7 +125,14 @@ def import_weights(file, photos, network=NORMALISED, out=None, size_px=256, coun
         "size_px": size_px,
     }
     save_convolutions(out, convolutions, facts, means, dtype="float32")
-    return {"out": str(out), "network": network, "layers": len(convolutions), "photos": used, "broken": dict(broken), "seconds": round(time.monotonic() - started, 1)}
+    return {
+        "out": str(out),
+        "network": network,
+        "layers": len(convolutions),
+        "photos": used,
+        "broken": dict(broken),
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 def _check(network, size_px, out):

@@ -73,10 +73,7 @@ class Batcher:
         self._row_seconds = {}  # (model name, signature name) -> deque of what a row took in the last batches
         self._changed = threading.Condition()
         self._is_open = True
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"batch-{number}", daemon=True)
-            for number in range(settings.num_batch_threads)
-        ]
+        self._threads = [threading.Thread(target=self._serve, name=f"batch-{number}", daemon=True) for number in range(settings.num_batch_threads)]
         for thread in self._threads:
             thread.start()
 
@@ -196,8 +193,7 @@ class Batcher:
             ends = np.cumsum([request.rows for request in batch]).tolist()
             bounds = zip([0, *ends], ends)
         return [
-            {key: values[key] if start is None else values[key][start:end] for key in request.outputs or values}
-            for request, (start, end) in zip(batch, bounds)
+            {key: values[key] if start is None else values[key][start:end] for key in request.outputs or values} for request, (start, end) in zip(batch, bounds)
         ]
 
     def _joined(self, servable, signature_name, batch):
@@ -250,9 +246,7 @@ def _is_joinable(signature, inputs):
     infos = [*(signature.inputs[key] for key in inputs), *signature.outputs.values()]
     shapes = [info.tensor_shape for info in infos]
     defaults = [tensor.tensor_shape.dim for key, tensor in signature.defaults.items() if key not in inputs]
-    return all(not dim or dim[0].size == 1 for dim in defaults) and all(
-        not shape.unknown_rank and shape.dim and shape.dim[0].size == -1 for shape in shapes
-    )
+    return all(not dim or dim[0].size == 1 for dim in defaults) and all(not shape.unknown_rank and shape.dim and shape.dim[0].size == -1 for shape in shapes)
 
 
 def _rows(requests):

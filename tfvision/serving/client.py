@@ -71,10 +71,7 @@ class Client:
         """A list of {"version", "state", "error"}, as the server orders them; state is AVAILABLE where it serves."""
         answer = _retry(lambda left: self._transport.status(model, version, left), time.monotonic() + timeout_seconds, self.url)
         versions = answer["model_version_status"]
-        return [
-            {"version": int(item.get("version", 0)), "state": item["state"], "error": item.get("status", {}).get("error_message", "")}
-            for item in versions
-        ]
+        return [{"version": int(item.get("version", 0)), "state": item["state"], "error": item.get("status", {}).get("error_message", "")} for item in versions]
 
     def metadata(self, model, version=None, timeout_seconds=10):
         """{"version": int, "signatures": {name: {"inputs": {name: {"dtype", "shape"}}, "outputs": ...}}}.

@@ -130,9 +130,7 @@ def find_exports(folder):
         else:
             left_out.append(f"{model.name}: no version that can be served")
     if not models:
-        raise ConfigurationError(
-            f"{folder} holds no export NAME/VERSION/saved_model.pb; make one with `tfvision export RUN --to {folder}`"
-        )
+        raise ConfigurationError(f"{folder} holds no export NAME/VERSION/saved_model.pb; make one with `tfvision export RUN --to {folder}`")
     return models, left_out
 
 
@@ -189,9 +187,7 @@ def _models_config(models, base_path, newest, labels):
         raise ConfigurationError(f"labels name the model {name!r}; there are {', '.join(sorted(models))}")
     config = model_server_config_pb2.ModelServerConfig()
     for name, versions in models.items():
-        model = config.model_config_list.config.add(
-            name=name, base_path=f"{base_path.rstrip('/')}/{name}", model_platform="tensorflow"
-        )
+        model = config.model_config_list.config.add(name=name, base_path=f"{base_path.rstrip('/')}/{name}", model_platform="tensorflow")
         _set_policy(model, versions, newest, labels.get(name, {}))
     _check_models(config, "models.config")
     return config
@@ -273,9 +269,7 @@ def _check_batching(values, path):
     if sizes != sorted(set(sizes)):
         raise ConfigurationError(f"{path}: allowed_batch_sizes must increase, got {sizes}")
     if sizes and sizes[-1] != values.get("max_batch_size"):
-        raise ConfigurationError(
-            f"{path}: the last of allowed_batch_sizes must be max_batch_size ({values.get('max_batch_size')}), got {sizes[-1]}"
-        )
+        raise ConfigurationError(f"{path}: the last of allowed_batch_sizes must be max_batch_size ({values.get('max_batch_size')}), got {sizes[-1]}")
 
 
 def _parse(path, message):

@@ -19,9 +19,7 @@ class ServingMetrics:
         self._request_latency = self._histogram("serving:request_latency", "request", "model_name", "API", "entrypoint")
         self._runtime_latency = self._histogram("serving:runtime_latency", "Tensorflow runtime", "model_name", "API", "runtime")
         self._warm_up_latency = self._histogram("serving:model_warmup_latency", "warming up the model", "model_path", "status")
-        self._queuing_latency = self._histogram(
-            "serving:batching_session:queuing_latency", "queuing", "thread_pool_name", buckets=_QUEUE_BUCKETS
-        )
+        self._queuing_latency = self._histogram("serving:batching_session:queuing_latency", "queuing", "thread_pool_name", buckets=_QUEUE_BUCKETS)
         self._runs = self._counter("serving:batching_session:wrapped_run_count", "Total count of run calls on the wrapped session")
         self._graph_runs = self._counter("core:graph_runs", "The number of graph executions.")
         self._graph_run_time = self._counter("core:graph_run_time_usecs", "The total time spent on executing graphs in microseconds.")

@@ -1,8 +1,8 @@
 """TensorFlow Serving's REST API as an ASGI application, with its metrics page and two health pages.
 
-    POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
-    GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
-    GET  /monitoring/prometheus/metrics, /healthz (the process lives), /readyz (every model serves)
+POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
+GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
+GET  /monitoring/prometheus/metrics, /healthz (the process lives), /readyz (every model serves)
 """
 
 import asyncio

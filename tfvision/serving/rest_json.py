@@ -169,9 +169,7 @@ def _row_inputs(document, types, defaults):
     if not instances:
         raise _malformed(document, "No values in 'instances' array")
     if not isinstance(instances[0], dict) and len(types) > 1:
-        raise invalid(
-            "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
-        )
+        raise invalid("instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map")
     left_out = defaults - instances[0].keys() if _is_named(instances[0]) else ()  # the first row decides for all
     names = [name for name in types if name not in left_out]
     try:
@@ -230,9 +228,7 @@ def _walk_instance(name, value, types, shapes):
 def _column_inputs(value, types, defaults):
     if not _is_named(value):
         if len(types) > 1:
-            raise invalid(
-                "inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map"
-            )
+            raise invalid("inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map")
         value = {next(iter(types)): value}
     inputs = {}
     for name, dtype in types.items():

@@ -1,7 +1,7 @@
 """The local server: REST and gRPC in one process, over the models of a folder or a models.config.
 
-    with running_server("savedmodels", rest_port=0, grpc_port=0) as server:
-        Client(server.rest_url).predict(...)
+with running_server("savedmodels", rest_port=0, grpc_port=0) as server:
+    Client(server.rest_url).predict(...)
 """
 
 import asyncio

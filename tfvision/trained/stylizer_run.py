@@ -83,5 +83,3 @@ class StylizerRun(Run):
     def painting_path(self):
         """The painting at the size at which it was learnt."""
         return self.folder / "painting.png"
-
-

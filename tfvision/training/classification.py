@@ -24,9 +24,7 @@ def classification_loss(model, losses, loss_weights, mixup=0.0, seed=0, main_out
         labels, weights = batch["label"], batch["weight"]
         share = draw_share(mixup, [seed % 2**31, step])
         logits = model(blend(batch["views"], share) if mixup else batch["views"], training=True)
-        per_photo = tf.add_n(
-            [loss_weights[name] * blend_loss(one, labels, logits[name], weights, share) for name, one in losses.items()]
-        )
+        per_photo = tf.add_n([loss_weights[name] * blend_loss(one, labels, logits[name], weights, share) for name, one in losses.items()])
         answers = tf.argmax(logits[main_output], axis=1, output_type=tf.int32)
         right = tf.reduce_sum(tf.cast(answers == labels, tf.float32) * weights)
         return per_photo, {"accuracy": (right, tf.reduce_sum(weights))}

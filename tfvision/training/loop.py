@@ -224,9 +224,7 @@ def _compile_step(task, recipe, strategy, optimizer, scale):
     variables = task.model.trainable_variables
     kernels = [v for v in variables if _is_kernel(v)]
     new_variables = {id(v) for layer in task.new_layers for v in layer.trainable_variables}
-    factors = [
-        (1.0 if id(v) in new_variables else recipe.backbone_rate) * (recipe.bias_rate if _is_bias(v) else 1.0) for v in variables
-    ]
+    factors = [(1.0 if id(v) in new_variables else recipe.backbone_rate) * (recipe.bias_rate if _is_bias(v) else 1.0) for v in variables]
 
     def replica_step(batch):
         with tf.GradientTape() as tape:

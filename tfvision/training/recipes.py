@@ -90,7 +90,7 @@ def with_settings(recipe, settings):
     return recipe
 
 
-def from_json(stored, kind=Recipe):
+def from_json(stored, kind):
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:

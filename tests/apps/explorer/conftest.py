@@ -9,7 +9,7 @@ from tfvision.apps.explorer.places import plan
 from tfvision.apps.explorer.session import Session
 from tfvision.index.gallery import Gallery
 
-NAMES = ["red 1.png", "red 2.png", "green \"quoted\" & <b>.png", "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
+NAMES = ["red 1.png", "red 2.png", 'green "quoted" & <b>.png', "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
 COLOURS = [(220, 40, 40), (200, 60, 60), (40, 200, 60), (60, 190, 80), (40, 60, 210), (70, 80, 200)]
 VECTORS = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0, 1, 0], [0.0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])
 

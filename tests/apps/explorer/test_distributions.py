@@ -43,4 +43,6 @@ def test_degenerate_samples_have_bins_of_some_width(sample):
 def test_nothing_has_no_distance_and_no_summary():
     assert np.isnan(distributions.kolmogorov_smirnov(np.zeros(0), np.ones(2))) and np.isnan(distributions.jensen_shannon(np.zeros(3), np.ones(3)))
     assert distributions.summary(np.zeros(0))["mean"] is None
-    assert distributions.summary(np.array([1.0, 2, 6])) == pytest.approx({"count": 3, "mean": 3, "deviation": np.sqrt(14 / 3), "low": 1, "high": 6, "median": 2})
+    assert distributions.summary(np.array([1.0, 2, 6])) == pytest.approx(
+        {"count": 3, "mean": 3, "deviation": np.sqrt(14 / 3), "low": 1, "high": 6, "median": 2}
+    )

@@ -73,7 +73,11 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
     found = page.evaluate(ask)
     expected = answers.neighbours(session.queries, layer, "0", 5)
     np.testing.assert_allclose(found["near"]["scores"], expected["scores"], atol=0.01)
-    assert found["near"]["places"][0] == expected["places"][0] and found["near"]["percentiles"][0] == expected["percentiles"][0] and found["near"]["title"] == expected["title"]
+    assert (
+        found["near"]["places"][0] == expected["places"][0]
+        and found["near"]["percentiles"][0] == expected["percentiles"][0]
+        and found["near"]["title"] == expected["title"]
+    )
     assert found["range"]["places"] == [1] and found["range"]["total"] == 1
     compared = answers.comparison(session.queries, layer, ["0", "4", "g:colour=greens"])
     assert [query["title"] for query in found["compared"]["queries"]] == [query["title"] for query in compared["queries"]]
@@ -104,7 +108,17 @@ def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_p
 def test_every_view_of_the_site_opens(site_address, watched_page):
     page = watched_page(site_address)
     page.set_default_timeout(60_000)
-    waits = {"browse": ".wall", "map": ".map-legend div", "near?q=0": ".columns .wall", "distribution?q=0": ".barlayer path", "compare?q=0&q=3": ".matrices table", "verdict?q=0&x=its colour": "aside table", "tidy": ".groups, .state", "tidy?kind=hubs": ".wall", "basket": ".state"}
+    waits = {
+        "browse": ".wall",
+        "map": ".map-legend div",
+        "near?q=0": ".columns .wall",
+        "distribution?q=0": ".barlayer path",
+        "compare?q=0&q=3": ".matrices table",
+        "verdict?q=0&x=its colour": "aside table",
+        "tidy": ".groups, .state",
+        "tidy?kind=hubs": ".wall",
+        "basket": ".state",
+    }
     for address, selector in waits.items():
         page.evaluate("address => { location.hash = address }", f"#{address}")
         page.wait_for_selector(f"main.view-{re.split('[?]', address)[0]} {selector.split(',')[0]}")
@@ -115,5 +129,3 @@ def test_every_view_of_the_site_opens(site_address, watched_page):
     page.get_by_text("Basket (1)").wait_for()
     page.reload()
     page.get_by_text("Basket (1)").wait_for()  # kept in this browser
-
-

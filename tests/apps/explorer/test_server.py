@@ -35,7 +35,11 @@ def test_without_the_token_nothing_is_told(stranger, path):
 def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(stranger):
     answer = stranger.get(f"/?token={TOKEN}")
     assert answer.headers["location"] == "/" and TOKEN not in answer.headers["location"]
-    assert "tfvision-8080" in answer.headers["set-cookie"] and "HttpOnly" in answer.headers["set-cookie"] and "samesite=strict" in answer.headers["set-cookie"].lower()
+    assert (
+        "tfvision-8080" in answer.headers["set-cookie"]
+        and "HttpOnly" in answer.headers["set-cookie"]
+        and "samesite=strict" in answer.headers["set-cookie"].lower()
+    )
 
 
 def test_a_name_of_another_site_for_this_machine_is_refused(client):
@@ -56,7 +60,19 @@ def test_every_answer_has_a_strict_policy(client):
         assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
 
 
-@pytest.mark.parametrize("path", ["/static/../server.py", "/static/%2e%2e%2fserver.py", "/static/..%2f..%2fsetup.cfg", "/image/../../etc/passwd", "/image/-1", "/image/6", "/outside/..%2f..%2fnotes.json", "/outside/" + "0" * 20])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../server.py",
+        "/static/%2e%2e%2fserver.py",
+        "/static/..%2f..%2fsetup.cfg",
+        "/image/../../etc/passwd",
+        "/image/-1",
+        "/image/6",
+        "/outside/..%2f..%2fnotes.json",
+        "/outside/" + "0" * 20,
+    ],
+)
 def test_no_path_leads_out(client, path):
     answer = client.get(path)
     assert answer.status_code in (400, 404) and b"root:" not in answer.content and b"import" not in answer.content
@@ -142,7 +158,18 @@ def test_tags_and_marks_are_by_number_here_and_by_id_on_disk(client, session):
     assert client.get("/api/notes").json()["marks"] == {}
 
 
-@pytest.mark.parametrize("path, body", [("/api/tag", "no json"), ("/api/tag", '{"tag": "x", "places": [99]}'), ("/api/tag", '{"tag": "", "places": [1]}'), ("/api/mark", '{"question": "x", "query": "0", "marks": {"1": "maybe"}}'), ("/api/export", '{"kind": "csv", "places": []}'), ("/api/export", '{"kind": "zip", "places": [1]}'), ("/api/queries", "no picture")])
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("/api/tag", "no json"),
+        ("/api/tag", '{"tag": "x", "places": [99]}'),
+        ("/api/tag", '{"tag": "", "places": [1]}'),
+        ("/api/mark", '{"question": "x", "query": "0", "marks": {"1": "maybe"}}'),
+        ("/api/export", '{"kind": "csv", "places": []}'),
+        ("/api/export", '{"kind": "zip", "places": [1]}'),
+        ("/api/queries", "no picture"),
+    ],
+)
 def test_wrong_changes_are_refused(client, path, body):
     answer = client.post(path, content=body)
     assert answer.status_code == 400 and answer.json()["error"]

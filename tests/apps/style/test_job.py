@@ -297,13 +297,11 @@ def test_what_does_not_fit_into_memory_is_foreseen(job):
 
 def _folder(name, pictures, names):
 
-
     Path(name).mkdir()
     for picture, file in zip(pictures, names, strict=True):
         PIL.Image.fromarray(np.ascontiguousarray(picture)).save(Path(name) / file)
 
 
 def job_paths(pattern="*"):
-
 
     return Path(".").glob(pattern)

@@ -181,7 +181,9 @@ def test_parts_of_several_models_are_pooled(custody):
 
 
 def test_subjects_that_were_trained_on_do_not_ask(custody, tmp_path):
-    (tmp_path / "photos.csv").write_text("image,bytes,split\n" + "".join(f"{name},{(custody / name).stat().st_size},train\n" for name in ("0_0.png", "1_2.png")))
+    (tmp_path / "photos.csv").write_text(
+        "image,bytes,split\n" + "".join(f"{name},{(custody / name).stat().st_size},train\n" for name in ("0_0.png", "1_2.png"))
+    )
     trial, left_out = untrained(make_trial(read_matching_source(custody), "identification"), tmp_path)
     assert left_out == 6 and len(trial.questions) == 32 and len(trial.gallery) == 12
     assert not {"s0", "s1"} & {trial.subjects[question.query] for question in trial.questions}

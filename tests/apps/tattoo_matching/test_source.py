@@ -75,7 +75,9 @@ def test_a_column_of_corners_gives_regions_and_leaves_photos_whole(tmp_path):
 
 def test_selected_photos_keep_all_that_is_known_of_them(tmp_path):
     header = ["image", "subject", "role", "medium"]
-    photos = read_matching_source(_manifest(tmp_path, header, *([f"{name}.png", name, role, "photo"] for name, role in zip("abc", ("gallery", "probe", "gallery"), strict=True))))
+    photos = read_matching_source(
+        _manifest(tmp_path, header, *([f"{name}.png", name, role, "photo"] for name, role in zip("abc", ("gallery", "probe", "gallery"), strict=True)))
+    )
     kept = photos.select([False, True, True])
     assert (kept.subjects, kept.roles, kept.media, len(kept)) == (("b", "c"), ("probe", "gallery"), ("photo", "photo"), 2)
 
@@ -135,7 +137,11 @@ def test_tattc_probes_galleries_and_mates(tmp_path):
     assert names == ["images/p1.png", "images/p3.png", "images/p2.png", *(f"images/g{number}.png" for number in range(1, 6))]
     assert photos.roles == ("probe",) * 3 + ("gallery",) * 5
     mates = {name: [names[row] for row in rows] for name, rows in zip(names, photos.mates, strict=True) if rows}
-    assert mates == {"images/p1.png": ["images/g1.png", "images/g2.png"], "images/p3.png": ["images/g2.png", "images/g4.png"], "images/p2.png": ["images/g3.png"]}
+    assert mates == {
+        "images/p1.png": ["images/g1.png", "images/g2.png"],
+        "images/p3.png": ["images/g2.png", "images/g4.png"],
+        "images/p2.png": ["images/g3.png"],
+    }
 
 
 def test_tattc_images_that_share_a_probe_or_mate_are_one_subject(tmp_path):

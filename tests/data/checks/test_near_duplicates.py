@@ -76,7 +76,11 @@ def test_altered_tattoos_are_near_their_originals_and_no_strangers(shared):
         rows = list(csv.DictReader(file))
     altered = {(row["subject"], row["number"]) for row in rows if row["transform"]}
     chosen = sorted(altered)[:5]
-    hashes = {(row["subject"], row["number"], row["transform"]): perceptual_hash(read_pixels(folder / row["file"])) for row in rows if (row["subject"], row["number"]) in chosen}
+    hashes = {
+        (row["subject"], row["number"], row["transform"]): perceptual_hash(read_pixels(folder / row["file"]))
+        for row in rows
+        if (row["subject"], row["number"]) in chosen
+    }
     copies = [key for key in hashes if key[2].startswith(("ar", "b", "c", "i"))]
     near = [bin(hashes[key] ^ hashes[*key[:2], ""]).count("1") <= NEAR_DISTANCE for key in copies]
     assert len(near) == 5 * 12 and np.mean(near) > 0.93

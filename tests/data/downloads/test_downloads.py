@@ -429,7 +429,19 @@ def partial_files(folder):
 
 
 def test_internal_addresses_are_not_asked(bring, server, tmp_path):
-    hosts = ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "10.0.0.1", "169.254.169.254", "192.168.1.1", "[fe80::1]"]
+    hosts = [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "10.0.0.1",
+        "169.254.169.254",
+        "192.168.1.1",
+        "[fe80::1]",
+    ]
     wanted = [(f"{place}.png", server.url("photo/1", host)) for place, host in enumerate(hosts)]
     result = download_photos(wanted, tmp_path, DownloadSettings(**{**QUICK, "is_internal_allowed": False}))
     assert not result.done and not server.asked
@@ -452,7 +464,9 @@ def test_a_redirect_does_not_lead_into_the_internal_network(server, tmp_path, mo
     assert "/photo/1" not in server.asked and "/photo/2" not in server.asked
 
 
-@pytest.mark.parametrize("url", ["", "photo.jpg", "ftp://localhost/a.jpg", "file:///etc/passwd", "http://", "http://[::1", "http://a\nb/", "x" * 9000, "http://localhost:99999/a"])
+@pytest.mark.parametrize(
+    "url", ["", "photo.jpg", "ftp://localhost/a.jpg", "file:///etc/passwd", "http://", "http://[::1", "http://a\nb/", "x" * 9000, "http://localhost:99999/a"]
+)
 def test_what_is_no_address_is_noted_and_the_rest_goes_on(server, tmp_path, url):
     wanted = [("0.png", url), ("1.png", server.url("photo/1"))]
     for _ in range(2):
@@ -503,7 +517,9 @@ class TestCopies:
     @pytest.fixture
     def local(self, tmp_path):
         folder = tmp_path / "local"
-        for number, name in enumerate(["photos/11/original.jpg", "photos/12/original.jpg", "wing.png", "13.png", "deep/er/shell.JPG", "a/twin.png", "b/twin.png"]):
+        for number, name in enumerate(
+            ["photos/11/original.jpg", "photos/12/original.jpg", "wing.png", "13.png", "deep/er/shell.JPG", "a/twin.png", "b/twin.png"]
+        ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(photo(number))
         (folder / "broken.jpg").write_bytes(photo(9, "jpg")[:-100])

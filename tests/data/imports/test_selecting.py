@@ -47,7 +47,26 @@ def test_a_row_in_full(tmp_path):
     assert (
         list(row)
         == list(COLUMNS)
-        == ["image", "kingdom", "phylum", "class", "order", "family", "genus", "species", "group", "license", "rights_holder", "creator", "url", "latitude", "longitude", "country", "date", "source_id"]
+        == [
+            "image",
+            "kingdom",
+            "phylum",
+            "class",
+            "order",
+            "family",
+            "genus",
+            "species",
+            "group",
+            "license",
+            "rights_holder",
+            "creator",
+            "url",
+            "latitude",
+            "longitude",
+            "country",
+            "date",
+            "source_id",
+        ]
     )
     assert row["image"].startswith("photos/") and row["image"].endswith(".jpg") and row["image"].count("/") == 2
     assert [row[name] for name in COLUMNS[1:10]] == [*TIT[:7], "7", "CC-BY"]

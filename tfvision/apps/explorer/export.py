@@ -17,9 +17,7 @@ from tfvision.progress import progress_bar
 MOST_PICTURES = 20_000
 MOST_LARGE = 2_000  # of more pictures than these only the thumbnails are written
 _LARGE_PX = 640
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
-)
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 _LEASTS = (0.99, 0.97, 0.95, 0.9, 0.85)  # thresholds of near duplicates, as tidy.js offers them
 _LISTED = 500
 
@@ -81,7 +79,15 @@ def _write_pictures(site, session):
 def _write_numbers(site, session):
     collection, data = session.collection, site / "data"
     pictures = collection.pictures
-    status = {**session.status(), "indexing": None, "thumbnails": None, "changed": None, "broken": None, "has_large": len(pictures) <= MOST_LARGE, "sheet": SHEET}
+    status = {
+        **session.status(),
+        "indexing": None,
+        "thumbnails": None,
+        "changed": None,
+        "broken": None,
+        "has_large": len(pictures) <= MOST_LARGE,
+        "sheet": SHEET,
+    }
     write_json(data / "status.json", status)
     write_json(data / "names.json", pictures.ids)
     write_json(data / "columns.json", [{"name": name, "values": values} for name, (values, _) in pictures.columns.items()])
@@ -123,5 +129,7 @@ def _marks(session, notes):
     places, found = session.collection.pictures.places, {}
     for question, entry in notes["questions"].items():
         named = {session.queries.name_of(key): judged for key, judged in entry["marks"].items()}
-        found[question] = {name: {places[id]: is_right for id, is_right in judged.items() if id in places} for name, judged in named.items() if name is not None}
+        found[question] = {
+            name: {places[id]: is_right for id, is_right in judged.items() if id in places} for name, judged in named.items() if name is not None
+        }
     return found

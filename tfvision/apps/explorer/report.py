@@ -49,7 +49,9 @@ def _query(session, found, row):
     lines = [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
     hits = session.queries.open(row["name"], session.collection.layers[0]).hits(_SHOWN_HITS).tolist()
     shown = "".join(_picture(session, place, judged.get(session.collection.pictures.ids[place])) for place in hits)
-    grid = f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin-top: 18px">{_asked(session, row["name"])}{shown}</div>'
+    grid = (
+        f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin-top: 18px">{_asked(session, row["name"])}{shown}</div>'
+    )
     return section(escape(row["title"]), table(header, lines) + grid)
 
 

@@ -1,6 +1,6 @@
 """The explorer's server: loopback only, behind a token; pictures by their number only.
 
-    explore(plan(["photos"]), print)
+explore(plan(["photos"]), print)
 """
 
 import contextlib

@@ -168,7 +168,9 @@ class Session:
     def _look_for_changes(self):
         """Compares the files with what was indexed: new, gone and changed since."""
         new, gone, changed = self._changes()
-        self.changed = {"new": len(new), "gone": len(gone), "changed": len(changed), "can_add": self.plan.source is not None} if new or gone or changed else None
+        self.changed = (
+            {"new": len(new), "gone": len(gone), "changed": len(changed), "can_add": self.plan.source is not None} if new or gone or changed else None
+        )
 
     def _changes(self):
         pictures, indexed = self.collection.pictures, _made_at(self.plan.galleries[0][1])

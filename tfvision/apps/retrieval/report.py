@@ -11,7 +11,9 @@ SCORES = {
     "oxford": ("mAP", 1.0, "mean average precision by the trapezoid rule; good and ok photos count, junk is taken out of the ranking"),
     "labels": ("MAP@R", 1.0, "mean average precision among the first R, R being the number of photos with the query's label"),
 }
-TRAINED = "Trained on the queries (--protocol-split paper, as the paper does): these scores say how well the photos were learnt, not how well unseen ones are found."
+TRAINED = (
+    "Trained on the queries (--protocol-split paper, as the paper does): these scores say how well the photos were learnt, not how well unseen ones are found."
+)
 HELD_OUT = "No query was trained on."
 
 

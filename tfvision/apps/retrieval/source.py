@@ -165,13 +165,12 @@ def _read_landmarks(source):
     try:
         if path.is_file():
             stored = json.loads(path.read_text(encoding="utf-8"))["groundtruth"]
-            return {
-                name: _Landmark(lists["good"], lists["ok"], lists["junk"], lists.get("official_queries_present", []))
-                for name, lists in stored.items()
-            }
+            return {name: _Landmark(lists["good"], lists["ok"], lists["junk"], lists.get("official_queries_present", [])) for name, lists in stored.items()}
         return {path.name.removesuffix("_query.txt"): _official_landmark(path) for path in sorted(Path(source).glob("**/*_query.txt"))}
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(f"the ground truth in {source} cannot be read ({error!r}): expected {GROUND_TRUTH}, or Oxford's NAME_query.txt, _good, _ok and _junk") from error
+        raise DataError(
+            f"the ground truth in {source} cannot be read ({error!r}): expected {GROUND_TRUTH}, or Oxford's NAME_query.txt, _good, _ok and _junk"
+        ) from error
 
 
 def _official_landmark(path):
@@ -192,7 +191,9 @@ def _oxford_trial(source, queries):
     if queries not in QUERY_KINDS:
         raise DataError(f"--queries must be one of {', '.join(QUERY_KINDS)}, got {queries!r}")
     if not Path(source).is_dir() or not _has_ground_truth(source):
-        raise DataError(f"--protocol oxford needs a folder with {GROUND_TRUTH}, or with Oxford's ground-truth files (NAME_query.txt, ...): {source} has neither")
+        raise DataError(
+            f"--protocol oxford needs a folder with {GROUND_TRUTH}, or with Oxford's ground-truth files (NAME_query.txt, ...): {source} has neither"
+        )
     manifest, rows = _oxford_photos(source)
     records, questions = [], []
     for landmark in _read_landmarks(source).values():

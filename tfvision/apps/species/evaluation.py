@@ -25,9 +25,7 @@ DEFAULT_TARGET = 0.9
 DEFAULT_CONFIDENCE = 0.95
 
 
-def evaluate_species(
-    run, source, target_accuracy=DEFAULT_TARGET, out=None, ranks=None, within=(), method="exact", confidence=None
-):
+def evaluate_species(run, source, target_accuracy=DEFAULT_TARGET, out=None, ranks=None, within=(), method="exact", confidence=None):
     """Evaluates a run on labelled photos and writes report.html and report.json.
 
     Photos that the run was trained on are left out, and counted. The threshold is fitted on one half of

@@ -85,19 +85,14 @@ class SpeciesIdentifier:
         for row, node in enumerate(named):
             path = taxonomy.path_to(node)
             chances = dict(zip(paths[row].tolist(), reached[row].tolist(), strict=True))
-            lineage = [
-                {"rank": taxonomy.node_ranks[n], "name": taxonomy.names[n], "probability": round(chances[n], 4)}
-                for n in path[1:]
-            ]
+            lineage = [{"rank": taxonomy.node_ranks[n], "name": taxonomy.names[n], "probability": round(chances[n], 4)} for n in path[1:]]
             best = np.argsort(-probabilities[row], kind="stable")[: min(ALTERNATIVES, int(inside.sum()))]
             yield {
                 "taxon": taxonomy.names[node],
                 "rank": taxonomy.node_ranks[node],
                 "probability": round(chances[int(node)], 4),
                 "lineage": lineage,
-                "top": [
-                    {"name": taxonomy.class_names[i], "probability": round(float(probabilities[row, i]), 4)} for i in best
-                ],
+                "top": [{"name": taxonomy.class_names[i], "probability": round(float(probabilities[row, i]), 4)} for i in best],
             }
 
 
@@ -150,10 +145,7 @@ class ExportIdentifier:
             "rank": row["rank"],
             "probability": round(row["probability"], 4),
             "lineage": [{"rank": rank, "name": name, "probability": round(value, 4)} for rank, name, value in lineage if name],
-            "top": [
-                {"name": name, "probability": round(value, 4)}
-                for name, value in zip(row["top_names"], row["top_probabilities"], strict=True)
-            ],
+            "top": [{"name": name, "probability": round(value, 4)} for name, value in zip(row["top_names"], row["top_probabilities"], strict=True)],
         }
 
 

@@ -280,9 +280,7 @@ def _tensorboard(run, data, recipe, first_step):
     if first_step == 0:
         manifest, labels = data.part("train")
         order = TrainingOrder(labels, recipe.seed)
-        batches = training_batches(
-            manifest, labels, view_settings(recipe), lambda: order.positions(0, 8), recipe.seed, 8, BrokenPhotos()
-        )
+        batches = training_batches(manifest, labels, view_settings(recipe), lambda: order.positions(0, 8), recipe.seed, 8, BrokenPhotos())
         log.write_images(next(iter(batches))["views"])
     return log
 

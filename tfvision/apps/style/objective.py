@@ -165,8 +165,7 @@ class Objective:
     def _response_gradients(self, responses, grams, targets):
         """The derivative of eq. 7 by the responses of each layer, from eq. 2 and 6."""
         gradients = {
-            name: self._preset.content_weight * targets.content_scale * content_gradient(responses[name], target)
-            for name, target in targets.content.items()
+            name: self._preset.content_weight * targets.content_scale * content_gradient(responses[name], target) for name, target in targets.content.items()
         }
         for layer in grams:
             masks = targets.masks.get(layer, (None,))
@@ -205,10 +204,7 @@ class Objective:
         for tile in cut_picture(*painting.shape[:2], self._preset.tile):
             cores = self._core_responses(_cut(painting, tile), _as_tensor(tile))
             sums.append({layer: (gram_matrix(cores[layer]), cores[layer].shape[1] * cores[layer].shape[2]) for layer in self._preset.style_layers})
-        return {
-            layer: tf.add_n([part[layer][0] for part in sums]) / sum(part[layer][1] for part in sums)
-            for layer in self._preset.style_layers
-        }
+        return {layer: tf.add_n([part[layer][0] for part in sums]) / sum(part[layer][1] for part in sums) for layer in self._preset.style_layers}
 
 
 def _cut(image, tile):

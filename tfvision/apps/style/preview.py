@@ -1,9 +1,9 @@
 """`--preview`: a small page on this machine alone that shows a picture growing, its losses and the time left.
 
-    with preview_page() as preview:
-        preview.begin("photo.jpg", [photo, painting])
-        preview.update(...)   # after each iteration
-        preview.finish("photo-painting.jpg", picture)
+with preview_page() as preview:
+    preview.begin("photo.jpg", [photo, painting])
+    preview.update(...)   # after each iteration
+    preview.finish("photo-painting.jpg", picture)
 """
 
 import asyncio

@@ -91,7 +91,9 @@ def _signatures(detector, network, half):
 
     photos, tolerance = {"image_bytes": sample_images()}, _TOLERANCES["score"][half]
     signatures = {
-        "serving_default": Signature(serving_default, photos, description="encoded photos -> score, decision (score above 0) and probability", tolerance=tolerance),
+        "serving_default": Signature(
+            serving_default, photos, description="encoded photos -> score, decision (score above 0) and probability", tolerance=tolerance
+        ),
         "tensor": Signature(tensor, {"pixels": sample_pixels()}, description="the same of upright photos of one size, uint8 RGB", tolerance=tolerance),
         "embed": Signature(embed, photos, description="encoded photos -> the features that the SVM sees", tolerance=tolerance),
         WHERE: Signature(where, photos, description="encoded photos -> Grad-CAM of the score over the photo, 0 to 1", tolerance=_TOLERANCES["heat"]),
@@ -154,4 +156,3 @@ def _facts(run):
         "Recipe": {"name": recipe.name, "seed": recipe.seed, "network": recipe.network, "fine-tuned": recipe.is_fine_tuned, "lambda": recipe.svm_lambda},
         "Trained with": run.facts["versions"],
     }
-

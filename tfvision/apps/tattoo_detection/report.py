@@ -60,8 +60,16 @@ def _accuracies(photos, result, how):
     rows.append(["<em>all lists</em>" if rows else "<em>all photos</em>", *total])
     rows.append(["published, on Tatt-C", *(f"{value:.4f}" for value in _PUBLISHED.values())])
     subjects = len({record.group for record in photos.manifest.records})
-    alike = "" if subjects == len(photos) else f" The {len(photos):,} photos are of {subjects:,} subjects; photos of one subject are alike, so that the true intervals are wider."
-    note = "Intervals: 95 %, Clopper-Pearson over photos." + alike + " The published figures are of other photos (2349 of Tatt-C, the others faces) and stand here to compare the form only."
+    alike = (
+        ""
+        if subjects == len(photos)
+        else f" The {len(photos):,} photos are of {subjects:,} subjects; photos of one subject are alike, so that the true intervals are wider."
+    )
+    note = (
+        "Intervals: 95 %, Clopper-Pearson over photos."
+        + alike
+        + " The published figures are of other photos (2349 of Tatt-C, the others faces) and stand here to compare the form only."
+    )
     return section("Accuracy", paragraph(how) + table(("", *_KINDS.values()), rows, numbers=(1, 2, 3)) + paragraph(note, "note"))
 
 
@@ -75,7 +83,10 @@ def _wrong(photos, result):
     if not result["wrong"]:
         return section("Wrongly classified", paragraph("None."))
     shown = result["wrong"][:_SHOWN]
-    parts = [_figures(photos, [wrong for wrong in shown if wrong["label"] == kind], heading) for kind, heading in ((TATTOO, "Tattoos that were not seen"), (OTHER, "Other photos that were taken for tattoos"))]
+    parts = [
+        _figures(photos, [wrong for wrong in shown if wrong["label"] == kind], heading)
+        for kind, heading in ((TATTOO, "Tattoos that were not seen"), (OTHER, "Other photos that were taken for tattoos"))
+    ]
     more = f" The first {_SHOWN} are shown." if len(result["wrong"]) > _SHOWN else ""
     text = f"{len(result['wrong'])} photos, those furthest from the boundary first.{more}"
     return section("Wrongly classified", paragraph(text) + "".join(parts))

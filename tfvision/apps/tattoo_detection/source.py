@@ -58,7 +58,9 @@ class DetectionPhotos:
         for place, name in enumerate(names):
             rest = set(self.is_tattoo[places != place].tolist())
             if rest != {True, False}:
-                raise DataError(f"without probe list {name} there are no photos of {'anything' if not rest else OTHER if True in rest else TATTOO} to train on: give at least two lists of both kinds")
+                raise DataError(
+                    f"without probe list {name} there are no photos of {'anything' if not rest else OTHER if True in rest else TATTOO} to train on: give at least two lists of both kinds"
+                )
         return names, places
 
     def _dealt_by_subject(self, count, seed):
@@ -69,7 +71,9 @@ class DetectionPhotos:
         for kind, has_kind in ((TATTOO, is_tattoo), (OTHER, ~is_tattoo)):
             subjects = len({record.group for record, has in zip(self.manifest.records, has_kind, strict=True) if has})
             if subjects < count:
-                raise DataError(f"{count} probe lists need {count} subjects with photos of {kind}, got {subjects}: ask for fewer with --set folds={max(subjects, 2)}")
+                raise DataError(
+                    f"{count} probe lists need {count} subjects with photos of {kind}, got {subjects}: ask for fewer with --set folds={max(subjects, 2)}"
+                )
         filled, places = np.zeros((count, 2)), np.zeros(len(self), int)
         for group in sorted(members, key=lambda group: (-len(members[group]), seeded_hash(seed, group))):
             counts = np.bincount(is_tattoo[members[group]].astype(int), minlength=2)
@@ -120,7 +124,9 @@ def _labelled(source):
     if path := csv_of(source):
         columns = columns_of(path)
         if columns.keys() <= RESERVED_COLUMNS:
-            raise DataError(f"{path} does not say which photos are tattoos: add a column `label` (tattoo, or anything else), or give the others with --non-tattoos DIR")
+            raise DataError(
+                f"{path} does not say which photos are tattoos: add a column `label` (tattoo, or anything else), or give the others with --non-tattoos DIR"
+            )
         manifest = read_csv(path, ("label",) if "label" in columns else None)
         return _from_csv(manifest, [record.lineage[-1] for record in manifest.records], columns)
     if not Path(source).is_dir():

@@ -41,9 +41,7 @@ from tfvision.training.schedules import stages_in_epochs, steps_in
 _VIEW = "whole"
 
 
-def train_detector(
-    source=None, others=None, recipe=None, settings=None, run=None, resume=False, probe_lists=(), strategy=None, callbacks=()
-):
+def train_detector(source=None, others=None, recipe=None, settings=None, run=None, resume=False, probe_lists=(), strategy=None, callbacks=()):
     """Trains a detector and writes a run folder.
 
     Args:
@@ -283,9 +281,7 @@ def _started_run(folder, worker, source, others, recipe, settings, probe_lists):
 def _prepare_photos(run, recipe, resume):
     photos = read_detection_source(run.facts["source"], run.facts["others"], run.facts["probe_lists"])
     names, places = photos.dealt(recipe.folds, recipe.seed)
-    records = tuple(
-        dataclasses.replace(record, split=f"list {names[place]}") for record, place in zip(photos.manifest.records, places, strict=True)
-    )
+    records = tuple(dataclasses.replace(record, split=f"list {names[place]}") for record, place in zip(photos.manifest.records, places, strict=True))
     manifest = dataclasses.replace(photos.manifest, records=records)
     listed = write_csv_text(manifest)
     if resume and run.photos_path.exists() and run.photos_path.read_text(encoding="utf-8") != listed:

@@ -37,9 +37,7 @@ from tfvision.training.run import RUNS_FOLDER
 DISTANCES = ("cosine", "euclidean")
 
 
-def evaluate_matcher(
-    model, source, protocol="identification", galleries=None, folds=5, seed=0, distance=None, ranks=(), out=None, is_calibrated=True
-):
+def evaluate_matcher(model, source, protocol="identification", galleries=None, folds=5, seed=0, distance=None, ranks=(), out=None, is_calibrated=True):
     """Evaluates a model on a source by a protocol; writes report.html and report.json, and beside a run what its scores are worth.
 
     A run's training subjects stay in the gallery but do not ask.
@@ -183,7 +181,9 @@ def summary(judged, subjects, ranks=(), seed=0):
     return {
         **_figures(judged, ranks),
         "cmc_curve": cmc_curve(judged.places, judged.gallery).tolist(),
-        "fnmr": {f"{fmr:g}": det_curve(judged.genuine, judged.impostor).at_fmr(fmr)[0] for fmr in FMRS if fmr * judged.impostor.count >= 1} if is_verified else {},
+        "fnmr": {f"{fmr:g}": det_curve(judged.genuine, judged.impostor).at_fmr(fmr)[0] for fmr in FMRS if fmr * judged.impostor.count >= 1}
+        if is_verified
+        else {},
         "fnir": {name: one["fnir"] for name, one in fnir.items()},
         "fnir_thresholds": {name: one["threshold"] for name, one in fnir.items()},
         "unmated": len(alarms),

@@ -117,9 +117,13 @@ def _parts(photos, protocol):
             searched = {photos.media[row] for row in np.flatnonzero(is_gallery)}
             is_probe = is_probe & np.array([medium not in searched for medium in photos.media])
     elif protocol == "mixed-media" and not photos.has_roles:
-        raise DataError("--protocol mixed-media: the source tells neither media nor roles: name them in a column `medium` (photo, drawing, ...) or `role` (gallery, probe)")
+        raise DataError(
+            "--protocol mixed-media: the source tells neither media nor roles: name them in a column `medium` (photo, drawing, ...) or `role` (gallery, probe)"
+        )
     if not is_probe.any() or not is_gallery.any():
-        raise DataError(f"--protocol {protocol}: the source has {np.count_nonzero(is_probe)} probes and {np.count_nonzero(is_gallery)} gallery photos: both are needed (columns `role`, `medium`)")
+        raise DataError(
+            f"--protocol {protocol}: the source has {np.count_nonzero(is_probe)} probes and {np.count_nonzero(is_gallery)} gallery photos: both are needed (columns `role`, `medium`)"
+        )
     return is_probe, is_gallery
 
 

@@ -74,14 +74,18 @@ def _det(result, judged):
     )
     note = f"Thresholds are known to {result['resolution']:.1e}." if result["resolution"] else "All scores are counted one by one."
     picture = figure(draw_det(curves), "Detection error trade-off (DET).", "DET curve")
-    return section("How far a score is to be trusted", paragraph(text) + picture + table(("", "rate", "interval"), rows, numbers=(1, 2)) + paragraph(note, "note"))
+    return section(
+        "How far a score is to be trusted", paragraph(text) + picture + table(("", "rate", "interval"), rows, numbers=(1, 2)) + paragraph(note, "note")
+    )
 
 
 def _scores(result, judged, calibration):
     if result["eer"] is None:
         return ""
     edges, genuine = judged.genuine.histogram()
-    picture = figure(draw_scores(edges, genuine, judged.impostor.histogram()[1]), "Scores of pairs of the same and of different tattoos.", "distribution of scores")
+    picture = figure(
+        draw_scores(edges, genuine, judged.impostor.histogram()[1]), "Scores of pairs of the same and of different tattoos.", "distribution of scores"
+    )
     if calibration:
         caption = (
             f"What a score is worth: how many times likelier it is of the same tattoo than of two, from {10 ** calibration.log10_ratios[0]:.2g} to "
@@ -97,12 +101,24 @@ def _folds(result):
     if len(folds) < 2:
         return ""
     ranks = list(result["cmc"])
-    rows = [[str(one["fold"]), f"{one['probes']:,}", f"{one['gallery']:,}", *(_number(one["cmc"].get(rank)) for rank in ranks), _number(one["map"]), _number(one["eer"])] for one in folds]
+    rows = [
+        [
+            str(one["fold"]),
+            f"{one['probes']:,}",
+            f"{one['gallery']:,}",
+            *(_number(one["cmc"].get(rank)) for rank in ranks),
+            _number(one["map"]),
+            _number(one["eer"]),
+        ]
+        for one in folds
+    ]
     for name, measure in (("mean", np.mean), ("standard deviation", lambda values: np.std(values, ddof=1))):
         columns = [[one["cmc"][rank] for one in folds if one["cmc"]] for rank in ranks]
         columns += [[one[key] for one in folds if one[key] is not None] for key in ("map", "eer")]
         rows.append([name, "", "", *(_number(float(measure(values))) if len(values) > 1 else "" for values in columns)])
-    text = "By subject." + (" A probe is searched for in its fold's gallery." if result["galleries"] == "folds" else " Every probe is searched for in the whole gallery.")
+    text = "By subject." + (
+        " A probe is searched for in its fold's gallery." if result["galleries"] == "folds" else " Every probe is searched for in the whole gallery."
+    )
     header = ("fold", "probes", "gallery", *(f"rank {rank}" for rank in ranks), "mAP", "EER")
     return section("Folds", paragraph(text) + table(header, rows, numbers=tuple(range(1, len(header)))))
 

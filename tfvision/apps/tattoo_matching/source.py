@@ -77,7 +77,9 @@ class MatchingPhotos:
             return self._given(count)
         sizes = collections.Counter(self.subjects)
         if len(sizes) < count:
-            raise DataError(f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}")
+            raise DataError(
+                f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}"
+            )
         fold, filled = {}, [0] * count
         for subject in sorted(sizes, key=lambda subject: seeded_hash(seed, subject)):
             fold[subject] = min(range(count), key=filled.__getitem__)
@@ -195,5 +197,3 @@ def _joined(lineage):
 
 def _number(subject, seed=0):
     return int.from_bytes(seeded_hash(seed, subject), "big")
-
-

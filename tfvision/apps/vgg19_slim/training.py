@@ -237,10 +237,7 @@ def correlations(student, teachers, batches):
             for layer, wanted in _by_layer(teacher, images).items():
                 moments = _moments(answers[teacher.compared[layer]], wanted)
                 sums[teacher.name, layer] = sums.get((teacher.name, layer), 0) + moments
-    return {
-        teacher.name: {layer: round(float(_correlation(sums[teacher.name, layer]).mean()), 4) for layer in teacher.compared}
-        for teacher in teachers
-    }
+    return {teacher.name: {layer: round(float(_correlation(sums[teacher.name, layer]).mean()), 4) for layer in teacher.compared} for teacher in teachers}
 
 
 def _train(run, recipe, data, network, student, teachers, strategy, callbacks):

@@ -23,7 +23,9 @@ def class_sizes(records):
         "gini": gini(sizes),
         "small_classes": int((sizes < FEW).sum()),
         "classes_with_half_of_the_photos": int(np.searchsorted(np.cumsum(sizes), sizes.sum() / 2) + 1),
-        "bins": [{"from": low, "to": high, "classes": int(members.sum()), "photos": int(sizes[members].sum())} for low, high, members in _bins(sizes, _CLASS_EDGES)],
+        "bins": [
+            {"from": low, "to": high, "classes": int(members.sum()), "photos": int(sizes[members].sum())} for low, high, members in _bins(sizes, _CLASS_EDGES)
+        ],
         "largest_classes": [{"class": name, "photos": count} for name, count in ordered[:_NAMED_CLASSES]],
         "smallest_classes": [{"class": name, "photos": count} for name, count in ordered[::-1][:_NAMED_CLASSES]],
         "sizes": sizes.tolist(),
@@ -66,7 +68,9 @@ def splits(records):
         return []
     counts = collections.Counter(record.split for record in records)
     trained = classes.get("train", set())
-    return [{"split": name, "photos": counts[name], "classes": len(found), "untrained_classes": len(found - trained)} for name, found in sorted(classes.items())]
+    return [
+        {"split": name, "photos": counts[name], "classes": len(found), "untrained_classes": len(found - trained)} for name, found in sorted(classes.items())
+    ]
 
 
 def _bins(values, edges):

@@ -15,7 +15,33 @@ _INATURALIST = re.compile(
 _URL = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _SUFFIX = re.compile(r"(\.[a-z0-9]{2,5})$")
 _OTHER_SUFFIXES = frozenset(
-    [".svg", ".pdf", ".heic", ".heif", ".dng", ".cr2", ".nef", ".psd", ".mp3", ".wav", ".m4a", ".ogg", ".flac", ".mp4", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".doc", ".docx", ".zip", ".json", ".xml", ".txt"]
+    [
+        ".svg",
+        ".pdf",
+        ".heic",
+        ".heif",
+        ".dng",
+        ".cr2",
+        ".nef",
+        ".psd",
+        ".mp3",
+        ".wav",
+        ".m4a",
+        ".ogg",
+        ".flac",
+        ".mp4",
+        ".mov",
+        ".avi",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".doc",
+        ".docx",
+        ".zip",
+        ".json",
+        ".xml",
+        ".txt",
+    ]
 )
 _SUFFIX_OF_FORMAT = {"image/png": ".png", "image/gif": ".gif", "image/bmp": ".bmp", "image/webp": ".webp", "image/tiff": ".tif"}
 _WHOLE_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:$|[T /])")
