@@ -99,6 +99,11 @@ class Manifest:
         """A manifest of the records where `is_kept` (a sequence of bool) is true."""
         return dataclasses.replace(self, records=tuple(r for r, keep in zip(self.records, is_kept, strict=True) if keep))
 
+    def with_splits(self, splits):
+        """The same photos, each put into its split of `splits`, a sequence of texts."""
+        records = (dataclasses.replace(record, split=str(split)) for record, split in zip(self.records, splits, strict=True))
+        return dataclasses.replace(self, records=tuple(records))
+
     def taxonomy(self):
         """The taxonomy of all lineages."""
         return Taxonomy.from_lineages(self.ranks, (record.lineage for record in self.records))
