@@ -17,7 +17,20 @@ import tfvision
 
 ROOT = Path(__file__).parents[1]
 BUILD = "import setuptools.build_meta as backend, sys; getattr(backend, sys.argv[1])(sys.argv[2])"
-SOURCES = ("tfvision", "cli", "setup.cfg", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE", "NOTICE", "SECURITY.md", "CITATION.cff")
+SOURCES = (
+    "tfvision",
+    "cli",
+    "setup.cfg",
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "NOTICE",
+    "SECURITY.md",
+    "CITATION.cff",
+)
 
 
 def _is_made(path):
@@ -101,7 +114,9 @@ def test_every_file_that_ships_is_taken_into_the_copy_that_is_built():
 
 def test_the_citation_is_sound_and_tells_the_version_that_ships():
     done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.citation-file-format", str(ROOT / "CITATION.cff")], capture_output=True, text=True
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.citation-file-format", str(ROOT / "CITATION.cff")],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     cited = dict(line.split(": ", 1) for line in (ROOT / "CITATION.cff").read_text().splitlines() if line.startswith(("version", "date-released")))
@@ -120,7 +135,15 @@ def test_the_wheel_works_outside_the_checkout(installed, tmp_path):
     assert PIL.Image.open(picture).size == (64, 64)
 
     run = tmp_path / "run"
-    settings = {"network": "small", "weights": "none", "image_size": "32", "frozen": "[]", "is_crop_branch_pretrained": "false", "batch_size": "4", "stages": "[[1, 0.05]]"}
+    settings = {
+        "network": "small",
+        "weights": "none",
+        "image_size": "32",
+        "frozen": "[]",
+        "is_crop_branch_pretrained": "false",
+        "batch_size": "4",
+        "stages": "[[1, 0.05]]",
+    }
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     assert json.loads(installed("train", "species", photos, "--run", run, "--json", *options))["classes"] == 2
 

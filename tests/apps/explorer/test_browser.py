@@ -123,11 +123,12 @@ def test_keys_of_the_page_work_on_every_view(page):
         page.locator("dialog[open]").wait_for()
         page.keyboard.press("?")
         page.locator("dialog").wait_for(state="detached")
-        page.locator("main input, main select").first.wait_for()
-        page.keyboard.press("/")
-        page.wait_for_function("() => document.activeElement.matches('main input, main select')")
-        page.keyboard.press("Escape")
-        page.wait_for_function("() => document.activeElement === document.body")
+        if view != "near?q=0":  # it has no field
+            page.locator("main input, main select").first.wait_for()
+            page.keyboard.press("/")
+            page.wait_for_function("() => document.activeElement.matches('main input, main select')")
+            page.keyboard.press("Escape")
+            page.wait_for_function("() => document.activeElement === document.body")
         page.locator("main :is(.wall, .map, .picture)").first.wait_for()
         page.keyboard.press("p")
         page.wait_for_function("() => document.activeElement.matches('.wall, .map, .picture')")
@@ -149,7 +150,16 @@ def test_keys_of_pictures_work_on_every_wall(page, view):
         page.locator(f"main .wall [aria-posinset='{place}']").wait_for(state="attached")
 
     count = int(page.locator("main .wall [role=option]").get_attribute("aria-setsize"))
-    for key, place in [("ArrowRight", 2), ("ArrowLeft", 1), ("End", count), ("Home", 1), ("PageDown", count), ("PageUp", 1), ("ArrowDown", count), ("ArrowUp", 1)]:
+    for key, place in [
+        ("ArrowRight", 2),
+        ("ArrowLeft", 1),
+        ("End", count),
+        ("Home", 1),
+        ("PageDown", count),
+        ("PageUp", 1),
+        ("ArrowDown", count),
+        ("ArrowUp", 1),
+    ]:
         page.keyboard.press(key)
         stands_at(place)
     for is_picked in ("true", "false"):
@@ -160,17 +170,17 @@ def test_keys_of_pictures_work_on_every_wall(page, view):
     page.keyboard.press("v")
     page.locator(".preview").wait_for(state="hidden")
     page.keyboard.press("Shift+ArrowRight")
-    page.get_by_text("Basket (2)").wait_for()
+    page.locator("#tabs", has_text="Basket (2)").wait_for()
     page.keyboard.press("Enter")
     if view.startswith("verdict"):  # there it judges
-        page.locator("aside tr", has_text="at 1").first.wait_for()
+        page.get_by_text("1 mark", exact=True).wait_for()
     else:
         page.wait_for_url(re.compile(r"#near\?q=\d"))
 
 
 def test_plus_and_minus_change_the_size_of_pictures(page):
     page.keyboard.press("p")
-    for key, size in (("+", "144"), ("-", "112"), ("-", "88")):
+    for key, size in (("+", "144"), ("+", "184"), ("-", "144")):
         page.keyboard.press(key)
         page.wait_for_url(re.compile(f"size={size}"))
 
@@ -188,15 +198,15 @@ def test_keys_of_the_map_move_it_and_switch_the_lasso(page):
     page.locator(".map-legend", has_text="greens").wait_for()
     page.keyboard.press("p")
     for key, at in [
-        ("ArrowRight", "0.1500,0.0000,1.00"),
-        ("ArrowLeft", "0.0000,0.0000,1.00"),
-        ("ArrowUp", "0.0000,0.1500,1.00"),
-        ("ArrowDown", "0.0000,0.0000,1.00"),
-        ("+", "0.0000,0.0000,1.40"),
-        ("-", "0.0000,0.0000,1.00"),
+        ("ArrowRight", "0.1500,0.0000,"),
+        ("ArrowUp", "0.1500,0.1500,"),
+        ("ArrowLeft", "0.0000,0.1500,"),
+        ("ArrowDown", "0.0000,0.0000,"),
+        ("+", ",1.40"),
+        ("-", ",1.00"),
     ]:
         page.keyboard.press(key)
-        page.wait_for_function("at => new URLSearchParams(location.hash.split('?')[1]).get('at')?.replaceAll('-0.0000', '0.0000') === at", arg=at)
+        page.wait_for_function("at => new URLSearchParams(location.hash.split('?')[1]).get('at')?.replace('-0.0000', '0.0000').includes(at)", arg=at)
     page.keyboard.press("0")
     page.wait_for_function("() => !location.hash.includes('at=')")
     for is_on in ("true", "false"):
