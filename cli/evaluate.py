@@ -33,7 +33,8 @@ _OPTIONS = {  # application of a run -> its own options
 @click.option(
     "--protocol",
     type=click.Choice([name for names in PROTOCOLS.values() for name in names]),
-    help="What is asked, and by which measure; labels to oxford of retrievers, detection of tattoo detectors, the others of tattoo matchers. [default: labels, detection or identification]",
+    help="What is asked, and by which measure; labels to oxford of retrievers, detection of tattoo detectors, the others of tattoo matchers. "
+    "[default: labels, detection or identification]",
 )
 @click.option(
     "--queries",
@@ -138,7 +139,7 @@ def _species(run, source, target_accuracy, out, ranks, within, method, confidenc
         click.echo(f"  {rank:<12} {accuracy:.3f}")
     for reason, count in result["left_out"].items():
         click.echo(f"left out  {count} photos: {reason}")
-    for path, reason in result["broken"].items():
+    for reason in result["broken"].values():
         click.echo(f"broken    {reason}")
     click.echo(f"report    {result['report']}")
 

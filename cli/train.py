@@ -135,7 +135,8 @@ def tattoo_matcher(source, recipe, settings, weights, fold, run, resume, seed, a
     if metrics["broken"]:
         click.echo(f"broken    {len(metrics['broken'])} photos could not be read; they are named in metrics.json")
     click.echo(
-        f"run       {metrics['run']}  ({metrics['images']} photos of {metrics['subjects']} subjects, {metrics['seconds']:.0f} s; {metrics['held_out']} held out)"
+        f"run       {metrics['run']}  ({metrics['images']} photos of {metrics['subjects']} subjects, "
+        f"{metrics['seconds']:.0f} s; {metrics['held_out']} held out)"
     )
     click.echo(f"next      tfvision index build PHOTOS --model {metrics['run']} --out GALLERY")
 
