@@ -124,7 +124,8 @@ def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
     (folder / "tables.json").write_text(json.dumps(results, indent=2))
     first = results[LOSSES[0]][0]
     print(
-        f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; {first['queries']} queries in {first['images']} photos. {stamp(first)}"
+        f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; "
+        f"{first['queries']} queries in {first['images']} photos. {stamp(first)}"
     )
     print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[protocol][0]))
 

@@ -38,7 +38,7 @@ def test_regions_stay_inside_the_image(size):
 
 def test_areas_and_aspects_cover_their_ranges_evenly():
     # Half of 300 x 400 at an aspect of 4/3 is at most 283 pixels a side: no region is cut at an edge.
-    top, left, height, width = regions_of((300, 400), Augmentation(area=(0.05, 0.5))).T
+    _top, _left, height, width = regions_of((300, 400), Augmentation(area=(0.05, 0.5))).T
     shares, log_aspects = height * width / (300 * 400), np.log(width / height)
     for values, low, high in ((shares, 0.05, 0.5), (log_aspects, np.log(3 / 4), np.log(4 / 3))):
         assert values.min() >= low - 1e-3 and values.max() <= high + 1e-3
@@ -166,7 +166,7 @@ SMOOTH = np.stack([np.sin(np.mgrid[:33, :33][axis] / 5)[..., None] * [0.2, 0.3, 
 
 
 def test_a_region_keeps_the_images_own_aspect_where_that_is_asked():
-    top, left, height, width = regions_of((300, 150), Augmentation(area=(0.2, 0.6), aspect=(1.0, 1.0), is_aspect_relative=True), 50).T
+    _top, _left, height, width = regions_of((300, 150), Augmentation(area=(0.2, 0.6), aspect=(1.0, 1.0), is_aspect_relative=True), 50).T
     np.testing.assert_allclose(width / height, 0.5, rtol=1e-4)
     whole = regions_of((300, 150), Augmentation(area=(1.0, 1.0), aspect=(1.0, 1.0), is_aspect_relative=True), 3)
     np.testing.assert_allclose(whole, [[0, 0, 300, 150]] * 3, atol=1e-3)

@@ -105,7 +105,7 @@ def test_sound_data_has_no_losses(folder):
 
 @pytest.mark.parametrize("part", ["length", "length's checksum", "other feature", "image", "record's checksum"])
 def test_a_flipped_byte_anywhere_is_named_with_its_record(folder, part):
-    start, offset, end, image = records_of(folder)[7]
+    start, _offset, end, image = records_of(folder)[7]
     flip(folder / SHARD, {"length": start, "length's checksum": start + 8, "other feature": start + 40, "image": end - 30, "record's checksum": end - 1}[part])
     found = verify_prepared(folder)
     ((name, reason, lost),) = found.damaged
