@@ -5,10 +5,8 @@ order, outline the family, colour and markings the genus, and only a texture of 
 colour and one brightness, the species. What is learnt here is of no use in the field.
 """
 
-import csv
 import difflib
 import functools
-import io
 import json
 import zlib
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tfvision.data.csv_table import csv_text
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
@@ -226,11 +225,7 @@ def _save_jpeg(image, path):
 
 
 def _manifest(photos):
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("image", *RANKS))
-    writer.writerows((_photo_name(species, number), *LINEAGES[species]) for species, number in photos)
-    return table.getvalue()
+    return csv_text([("image", *RANKS), *((_photo_name(species, number), *LINEAGES[species]) for species, number in photos)])
 
 
 def _overview(seed):

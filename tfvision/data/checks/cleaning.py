@@ -1,13 +1,12 @@
 """A cleaned manifest: what `tfvision data check --fix` writes, and the list of what it left out, and why."""
 
 import collections
-import csv
-import io
 import os
 from pathlib import Path
 
 from tfvision.data.checks.findings import straddling_groups
-from tfvision.data.manifest import MANIFEST_NAMES
+from tfvision.data.csv_table import csv_text, read_rows
+from tfvision.data.manifest import MANIFEST_NAMES, csv_of
 from tfvision.data.shards.prepared_index import is_prepared
 from tfvision.errors import DataError
 from tfvision.files import write_text
@@ -45,7 +44,7 @@ def write_cleaned(check, path):
     records = check.manifest.records
     rows = [(records[place].name, reason, of) for place, (reason, of) in changes.items()]
     rows += [(records[place].name, MOVED, f"{records[place].split} to {split}, as its group {records[place].group}") for place, split in moves.items()]
-    write_text(listed, _csv_text([("image", "change", "detail"), *sorted(rows)]))
+    write_text(listed, csv_text([("image", "change", "detail"), *sorted(rows)]))
     reasons = collections.Counter(reason for reason, _ in changes.values())
     return {"manifest": str(path), "changes": str(listed), "images": len(kept), "left_out": dict(reasons), "moved": len(moves)}
 
@@ -76,12 +75,10 @@ def _moves(records, kept):
 
 def _source_table(check):
     """The CSV that the source was read from, as (path, header, rows); None of a folder of class folders."""
-    source = Path(check.source)
-    found = source if source.is_file() else next((source / name for name in MANIFEST_NAMES if (source / name).is_file()), None)
+    found = csv_of(check.source)
     if found is None:
         return None
-    with open(found, newline="", encoding="utf-8-sig") as file:
-        header, *rows = (row for row in csv.reader(file) if row)
+    header, *rows = (cells for _, cells in read_rows(found))
     if len(rows) != len(check.facts):
         raise DataError(f"{found} was changed while it was checked: check it again")
     return found, header, rows
@@ -98,7 +95,7 @@ def _check_place(path, source):
 def _cleaned_text(check, table, kept, moves, path):
     records = check.manifest.records
     if table is None:
-        return _csv_text([("image", *check.manifest.ranks), *((_relative(records[place].path, path), *records[place].lineage) for place in kept)])
+        return csv_text([("image", *check.manifest.ranks), *((_relative(records[place].path, path), *records[place].lineage) for place in kept)])
     found, header, rows = table
     names = [name.strip() for name in header]
     image = names.index("image" if "image" in names else "file")
@@ -110,14 +107,8 @@ def _cleaned_text(check, table, kept, moves, path):
         if place in moves:
             cells[names.index("split")] = moves[place]
         lines.append(cells)
-    return _csv_text(lines)
+    return csv_text(lines)
 
 
 def _relative(photo, path):
     return os.path.relpath(photo, path.parent)
-
-
-def _csv_text(rows):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from tfvision import __version__
+from tfvision.data.csv_table import read_rows
 from tfvision.data.imports.lineages import GAPS
 from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.photo_rows import SIZES
@@ -108,8 +109,9 @@ def _write_rows(path, rows):
 
 
 def _read_rows(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
+    rows = read_rows(path)
+    _, columns = next(rows)
+    yield from (dict(zip(columns, cells, strict=True)) for _, cells in rows)
 
 
 def _check_place(source, out):

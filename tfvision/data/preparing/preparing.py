@@ -6,10 +6,8 @@ so that a stopped command goes on with the first that is missing.
 
 import collections
 import concurrent.futures
-import csv
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -21,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 import tfvision
-from tfvision.data.manifest import MANIFEST_NAMES, Record, drop_small_classes, read_source
+from tfvision.data.csv_table import csv_text
+from tfvision.data.manifest import IMAGE_COLUMNS, Manifest, Record, drop_small_classes, read_source
 from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, PreparedSettings, encode_photo
 from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, shard_name
@@ -91,7 +90,7 @@ def prepare(
     manifest, settings = read_source(source, ranks), PreparedSettings(size, quality, seed)
     taxonomy = drop_small_classes(manifest, 1)[0].taxonomy()
     jobs = _shard_jobs(Path(out), manifest, manifest.labels(taxonomy), settings, shards)
-    others = _other_columns(source, manifest)
+    others = _other_columns(manifest)
     plan = _identity(jobs, len(manifest), others)
     write_shards = _spread(runner_options) if runner_options else _write_here
     _refuse_taken(Path(out), is_resumed)
@@ -169,17 +168,10 @@ def _shard_jobs(out, manifest, labels, settings, count):
     return jobs
 
 
-def _other_columns(source, manifest):
-    """{column: [text]} of the columns of the source's CSV that a manifest does not hold: licences, authors, roles, ..."""
-    listed = next((path for path in (Path(source), *(Path(source) / name for name in MANIFEST_NAMES)) if path.is_file()), None)
-    if listed is None:
-        return {}
-    with open(listed, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
-    known = {"image", "file", "group", "split", "box", "", *PREPARED_COLUMNS, *manifest.ranks}
-    names = [name.strip() for name in rows[0]]
-    rows = [row for row in rows[1:] if row]
-    return {name: [row[column] if column < len(row) else "" for row in rows] for column, name in enumerate(names) if name not in known}
+def _other_columns(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """{column: texts} of the columns that no record holds: licences, authors, roles, ..."""
+    known = {*IMAGE_COLUMNS, "group", "split", "box", "", *PREPARED_COLUMNS, *manifest.ranks}
+    return {name: texts for name, texts in manifest.columns.items() if name not in known}
 
 
 def _identity(jobs, count, others):
@@ -299,21 +291,19 @@ def _finish(out, jobs, manifest, taxonomy, others, plan):
     _remove_traces(out)
 
 
-def _manifest_text(manifest, facts, others):
+def _manifest_text(manifest: Manifest, facts: dict[str, dict], others: dict[str, tuple[str, ...]]) -> str:
     """The text of manifest.csv, in the order of the source."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     # A group that is the photo alone is none; readers take a column of groups as the user's word.
     groups = ["group"] * any(record.group != record.name for record in manifest.records)
-    writer.writerow(["image", *PREPARED_COLUMNS, *groups, "split", "box", *manifest.ranks, *others])
+    lines = [["image", *PREPARED_COLUMNS, *groups, "split", "box", *manifest.ranks, *others]]
     photos = ((photo["place"], name, photo) for name, shard in facts.items() for photo in shard["photos"])
-    for place, shard, photo in sorted(photos, key=lambda one: one[0]):
-        record = manifest.records[place]
+    for row, shard, photo in sorted(photos, key=lambda one: one[0]):
+        record = manifest.records[row]
         where = [shard, photo["offset"], photo["bytes"], f"{photo['crc32']:08x}", f"{photo['record_crc32']:08x}", photo["source_bytes"]]
         box = ",".join(map(repr, photo["box"])) if photo["box"][2] else ""
         own = [record.name, *where, *([record.group] if groups else []), record.split, box, *record.lineage]
-        writer.writerow([*own, *(_other_cell(name, column[place], photo["scale"]) for name, column in others.items())])
-    return buffer.getvalue()
+        lines.append([*own, *(_other_cell(name, texts[row], photo["scale"]) for name, texts in others.items())])
+    return csv_text(lines)
 
 
 def _other_cell(name, text, scale):
