@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError
 from tfvision.files import read_json, write_json
 
 ROOT_NAME = "life"  # the synthetic root: to answer it is to abstain
@@ -52,12 +52,12 @@ class Taxonomy:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote. Raises RunError."""
+        """Reads what `save` wrote. Raises FileError."""
         stored = read_json(path)
         try:
             return cls(tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"]))
         except (KeyError, TypeError):
-            raise RunError(f"{path} holds no ranks and lineages; train again, or restore the file") from None
+            raise FileError(f"{path} holds no ranks and lineages: restore the file, or make it again") from None
 
     def save(self, path):
         """Writes the taxonomy as JSON, atomically."""

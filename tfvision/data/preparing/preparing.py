@@ -24,7 +24,7 @@ from tfvision.data.manifest import IMAGE_COLUMNS, Manifest, Record, drop_small_c
 from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, PreparedSettings, encode_photo
 from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, shard_name
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError
 from tfvision.files import atomic_path, read_json, remove_partial_files, sole_process, write_json, write_text
 
 _PHOTOS_A_SHARD = 512
@@ -216,7 +216,7 @@ def _has_shard(job):
     try:
         with open(job.path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == read_json(_facts_path(job))["sha256"]
-    except (OSError, RunError, KeyError, TypeError):
+    except (OSError, FileError, KeyError, TypeError):
         return False
 
 
@@ -319,7 +319,7 @@ def _other_cell(name, text, scale):
 def _read(path):
     try:
         return read_json(path)
-    except RunError as error:
+    except FileError as error:
         raise DataError(f"{path} cannot be read: remove it and run the same command again with --resume") from error
 
 
