@@ -33,8 +33,9 @@ class CsvTable:
         rows = read_rows(path)
         _, names = next(rows, (0, []))
         header = tuple(name.strip() for name in names)
-        texts, lines = [[] for _ in header], []
-        shared = [{} for _ in header]
+        texts: list[list[str]] = [[] for _ in header]
+        shared: list[dict[str, str]] = [{} for _ in header]
+        lines: list[int] = []
         missing = ("",) * len(header)
         for line, cells in rows:
             lines.append(line)

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import os
-import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -144,7 +143,8 @@ class Manifest:
         )
 
 
-class ListedPhotos(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ListedPhotos:
     """A manifest CSV that was parsed, so that what its columns are can decide which of them are labels.
 
     Attributes:
@@ -158,7 +158,8 @@ class ListedPhotos(typing.NamedTuple):
     @classmethod
     def open(cls, path: Path | str) -> "ListedPhotos":
         """Parses a manifest CSV. Raises DataError."""
-        return cls(index=index_of(path), table=CsvTable.read(path))
+        index = index_of(path)  # first, as it knows what is wrong with data that is unfinished or damaged
+        return cls(CsvTable.read(path), index)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -271,7 +272,8 @@ def _without_labels(manifest: Manifest) -> Manifest:
 def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
     """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)
-    photos, ignored = [], []
+    photos: list[tuple[str, tuple[str, ...]]] = []
+    ignored: list[str] = []
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         levels = Path(parent).relative_to(folder).parts

@@ -25,12 +25,12 @@ class GalleryPhotos(typing.NamedTuple):
 
     manifest: Manifest
     ids: list[str]
-    metadata: list[dict]
+    metadata: list[dict[str, str]]
 
     def select(self, is_kept: Sequence[bool]) -> "GalleryPhotos":
         """Those where `is_kept` is true."""
-        kept = [[item for item, keep in zip(items, is_kept, strict=True) if keep] for items in (self.ids, self.metadata)]
-        return GalleryPhotos(self.manifest.select(is_kept), *kept)
+        rows = [row for row, keep in enumerate(is_kept) if keep]
+        return GalleryPhotos(self.manifest.select(is_kept), [self.ids[row] for row in rows], [self.metadata[row] for row in rows])
 
 
 def read_gallery_photos(source: Path | str, ranks: Sequence[str] | None = None) -> GalleryPhotos:

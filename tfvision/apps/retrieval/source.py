@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.manifest import ListedPhotos, Manifest, Record, csv_of, read_photos, read_source
+from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_photos, read_source
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
 from tfvision.evaluation import retrieval
@@ -130,10 +131,10 @@ def _labelled(manifest, groups=None, is_query=None):
 class _Landmark:
     """Names of the photos, and (name, left, top, right, bottom) of the official queries, in official pixels."""
 
-    good: list
-    ok: list
-    junk: list
-    boxes: list
+    good: list[str]
+    ok: list[str]
+    junk: list[str]
+    boxes: list[typing.Any]
 
 
 def _has_ground_truth(source):

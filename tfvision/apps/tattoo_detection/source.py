@@ -59,9 +59,8 @@ class DetectionPhotos:
         for number, name in enumerate(names):
             rest = set(self.is_tattoo[numbers != number].tolist())
             if rest != {True, False}:
-                raise DataError(
-                    f"without probe list {name} there are no photos of {'anything' if not rest else OTHER if True in rest else TATTOO} to train on: give at least two lists of both kinds"
-                )
+                missing = "anything" if not rest else OTHER if True in rest else TATTOO
+                raise DataError(f"without probe list {name} there are no photos of {missing} to train on: give at least two lists of both kinds")
         return names, numbers
 
     def _dealt_by_subject(self, count: int, seed: int) -> np.ndarray:

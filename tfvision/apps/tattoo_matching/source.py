@@ -57,15 +57,15 @@ class MatchingPhotos:
         """bool [photos]; where the source names no roles, every photo has both."""
         return np.array([not named or named == role for named in self.roles])
 
-    def select(self, is_kept: Sequence[bool]) -> "MatchingPhotos":
+    def select(self, is_kept: np.ndarray | Sequence[bool]) -> "MatchingPhotos":
         """The photos where `is_kept` is true."""
-        is_kept = np.asarray(is_kept, bool)
+        rows = np.flatnonzero(is_kept).tolist()
         lists = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "manifest"}
-        kept = {name: tuple(item for item, keep in zip(items, is_kept, strict=True) if keep) for name, items in lists.items() if items}
+        kept = {name: tuple(items[row] for row in rows) for name, items in lists.items() if items}
         if self.mates:
-            new_row = dict(zip(np.flatnonzero(is_kept).tolist(), range(int(is_kept.sum())), strict=True))
+            new_row = {row: number for number, row in enumerate(rows)}
             kept["mates"] = tuple(tuple(new_row[row] for row in rows if row in new_row) for rows in kept["mates"])
-        return dataclasses.replace(self, manifest=self.manifest.select(is_kept), **kept)
+        return dataclasses.replace(self, manifest=self.manifest.take(rows), **kept)
 
     def folds(self, count: int = 5, seed: int = 0) -> np.ndarray:
         """The fold of each photo, int [photos]: whole subjects, as many photos in each as can be; the source's own where it names any.
@@ -80,7 +80,8 @@ class MatchingPhotos:
         sizes = collections.Counter(self.subjects)
         if len(sizes) < count:
             raise DataError(
-                f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}"
+                f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: "
+                f"give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}"
             )
         fold, filled = {}, [0] * count
         for subject in sorted(sizes, key=lambda subject: seeded_hash(seed, subject)):
@@ -90,7 +91,7 @@ class MatchingPhotos:
 
     def _given(self, count: int) -> np.ndarray:
         """The source's folds; what it puts into none follows its subject, and then a hash."""
-        folds = {}
+        folds: dict[str, int] = {}
         for subject, fold in zip(self.subjects, self.given_folds, strict=True):
             if fold >= 0 and folds.setdefault(subject, fold) != fold:
                 raise DataError(f"subject {subject!r} is in the folds {folds[subject]} and {fold}: photos of one subject belong to one fold")

@@ -14,6 +14,7 @@ import os
 import time
 import typing
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 import tfvision
 from tfvision.data.csv_table import csv_text
 from tfvision.data.manifest import IMAGE_COLUMNS, Manifest, Record, drop_small_classes, read_source
-from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, PreparedSettings, encode_photo
+from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, EncodedPhoto, PreparedSettings, encode_photo
 from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, shard_name
 from tfvision.errors import DataError, FileError
@@ -37,7 +38,7 @@ class ShardJob(typing.NamedTuple):
 
     Attributes:
       path: of the shard.
-      places: of its photos in the source, in the order of its records.
+      rows: of its photos in the source, in the order of its records.
       records: a manifest.Record for each.
       labels: the class of each.
       ranks: of the labels.
@@ -45,7 +46,7 @@ class ShardJob(typing.NamedTuple):
     """
 
     path: str
-    places: tuple[int, ...]
+    rows: tuple[int, ...]
     records: tuple[Record, ...]
     labels: tuple[int, ...]
     ranks: tuple[str, ...]
@@ -53,18 +54,18 @@ class ShardJob(typing.NamedTuple):
 
 
 def prepare(
-    source,
-    out,
-    size=DEFAULT_SIZE_PX,
-    quality=DEFAULT_QUALITY,
-    shards=None,
-    workers=None,
-    ranks=None,
-    seed=0,
-    is_resumed=False,
-    progress=lambda done, total: None,
-    runner_options=None,
-):
+    source: Path | str,
+    out: Path | str,
+    size: int = DEFAULT_SIZE_PX,
+    quality: int = DEFAULT_QUALITY,
+    shards: int | None = None,
+    workers: int | None = None,
+    ranks: Sequence[str] | None = None,
+    seed: int = 0,
+    is_resumed: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    runner_options: Sequence[str] | None = None,
+) -> dict[str, typing.Any]:
     """Writes the photos of `source` as prepared data (tfvision.data.shards.prepared_index).
 
     Photos within the bound that are upright JPEGs already are kept byte for byte. All columns of a manifest go along.
@@ -97,7 +98,7 @@ def prepare(
     with sole_process(out):
         if not _is_complete(Path(out), plan, is_resumed):
             missing = [job for job in jobs if not _has_shard(job)]
-            found = len(manifest) - sum(len(job.places) for job in missing)
+            found = len(manifest) - sum(len(job.rows) for job in missing)
             progress(found, len(manifest))
             write_shards(missing, workers or os.cpu_count(), lambda done: progress(found + done, len(manifest)))
             _finish(Path(out), jobs, manifest, taxonomy, others, plan)
@@ -114,7 +115,7 @@ def prepare(
     }
 
 
-def write_shard(job, encoded):
+def write_shard(job: ShardJob, encoded: Iterable[EncodedPhoto | DataError]) -> None:
     """Writes one shard, then what is known of it beside it; a shard whose facts are there is whole.
 
     Args:
@@ -132,9 +133,9 @@ def write_shard(job, encoded):
     with atomic_path(job.path) as temporary:
         try:
             with tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
-                for place, record, label, photo in zip(job.places, job.records, job.labels, encoded, strict=True):
+                for row, record, label, photo in zip(job.rows, job.records, job.labels, encoded, strict=True):
                     if isinstance(photo, DataError):
-                        broken.append((place, str(photo).replace(record.path, record.name)))
+                        broken.append((row, str(photo).replace(record.path, record.name)))
                         continue
                     box, source_bytes = _scaled(record.box, photo.scale), record.identity[1]
                     record = dataclasses.replace(record, box=box)
@@ -142,7 +143,7 @@ def write_shard(job, encoded):
                     writer.write(example)
                     end += HEADER_BYTES + len(example) + FOOTER_BYTES
                     facts = {"offset": end - FOOTER_BYTES - len(photo.encoded), "bytes": len(photo.encoded), "crc32": zlib.crc32(photo.encoded)}
-                    photos.append({"place": place, **facts, "source_bytes": source_bytes, "box": box, "scale": photo.scale})
+                    photos.append({"place": row, **facts, "source_bytes": source_bytes, "box": box, "scale": photo.scale})
         except tf.errors.OpError as error:
             raise OSError(0, str(error.message)) from None
         sha256 = _add_checksums(temporary, photos)
@@ -161,10 +162,10 @@ def _shard_jobs(out, manifest, labels, settings, count):
         raise DataError(f"--shards must be from 1 to the number of photos, {len(manifest)}, and below 100,000; got {count}")
     order = np.random.default_rng(settings.seed).permutation(len(manifest))
     jobs = []
-    for number, places in enumerate(np.array_split(order, count)):
-        records = tuple(manifest.records[place] for place in places)
+    for number, rows in enumerate(np.array_split(order, count)):
+        records = tuple(manifest.records[row] for row in rows)
         path = os.path.join(out, shard_name(number, count))
-        jobs.append(ShardJob(path, tuple(places.tolist()), records, tuple(labels[places].tolist()), manifest.ranks, settings))
+        jobs.append(ShardJob(path, tuple(rows.tolist()), records, tuple(labels[rows].tolist()), manifest.ranks, settings))
     return jobs
 
 
@@ -274,7 +275,7 @@ def _add_checksums(path, photos):
 def _finish(out, jobs, manifest, taxonomy, others, plan):
     """Writes manifest.csv and labels.json, the index last, and removes what only a resumption needed."""
     facts = {os.path.basename(job.path): _read(_facts_path(job)) for job in jobs}
-    broken = sorted((place, reason) for shard in facts.values() for place, reason in shard["broken"])
+    broken = sorted((row, reason) for shard in facts.values() for row, reason in shard["broken"])
     if len(broken) == len(manifest):
         raise DataError(f"none of the {len(manifest)} photos can be read: {broken[0][1]}")
     write_text(out / MANIFEST, _manifest_text(manifest, facts, others))
@@ -285,7 +286,7 @@ def _finish(out, jobs, manifest, taxonomy, others, plan):
         ranks=manifest.ranks,
         photos=len(manifest) - len(broken),
         shards=shards,
-        broken=tuple({"image": manifest.records[place].name, "reason": reason} for place, reason in broken),
+        broken=tuple({"image": manifest.records[row].name, "reason": reason} for row, reason in broken),
         sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (MANIFEST, LABELS)},
     ).save(out)
     _remove_traces(out)
