@@ -10,7 +10,7 @@ import typing
 from pathlib import Path
 
 from tfvision import __version__
-from tfvision.errors import RecipeError, RunError, UserError
+from tfvision.errors import FileError, RecipeError, RunError, UserError
 from tfvision.files import read_json, remove_partial_files, write_json
 from tfvision.training.recipes import Recipe, from_json
 
@@ -105,12 +105,12 @@ class Run:
     def finished_metrics(self):
         """The metrics where the run (the chief's, for a worker) is finished, else None."""
         path = type(self)(self.chief_folder or self.folder).metrics_path
-        return read_json(path) if path.exists() else None
+        return _read_run_file(path) if path.exists() else None
 
     @functools.cached_property
     def facts(self):
         """What recipe.json holds: application, source, recipe, versions."""
-        return read_json(self.recipe_path)
+        return _read_run_file(self.recipe_path)
 
     @property
     def recipe(self):
@@ -167,10 +167,19 @@ class Run:
 
 def application_of(folder, known):
     """The application that a run folder belongs to. Raises RunError where it is none of the known ones."""
-    application = read_json(Path(folder) / "recipe.json").get("application")
+    application = _read_run_file(Path(folder) / "recipe.json").get("application")
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
+
+
+def _read_run_file(path: Path) -> typing.Any:
+    try:
+        return read_json(path)
+    except FileError as error:
+        if error.__cause__ is None:  # there is none
+            raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?") from None
+        raise RunError(f"{path} cannot be read as JSON ({error.__cause__}); train again, or restore the file") from error
 
 
 def load_run_weights(model, path):
