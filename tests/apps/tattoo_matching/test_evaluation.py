@@ -177,7 +177,7 @@ def test_parts_of_several_models_are_pooled(custody):
     whole = pooled([part for _, part in judge_trial(trial, extractor, broken=BrokenPhotos())])
     parts = judge_trial(trial, extractor)
     again = pooled([part for _, part in reversed(parts)])
-    assert sorted(zip(again.probes, again.places, strict=True)) == sorted(zip(whole.probes, whole.places, strict=True))
+    assert sorted(zip(again.probes, again.positions, strict=True)) == sorted(zip(whole.probes, whole.positions, strict=True))
 
 
 def test_subjects_that_were_trained_on_do_not_ask(custody, tmp_path):

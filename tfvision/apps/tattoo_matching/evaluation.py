@@ -172,7 +172,7 @@ def summary(judged, subjects, ranks=(), seed=0):
     fnir = fnir_at_fpir(judged)
     intervals = {}
     if len(mated):
-        values = np.column_stack([*(judged.places[mated] < rank for rank in wanted), judged.precisions[mated]])
+        values = np.column_stack([*(judged.positions[mated] < rank for rank in wanted), judged.precisions[mated]])
         found = mean_intervals(values, own[mated], seed).tolist()
         intervals = {"cmc": dict(zip(map(str, wanted), found, strict=False)), "map": found[-1], "fnir": fnir_intervals(judged, own, seed=seed)}
     is_verified = bool(judged.genuine.count and judged.impostor.count)
@@ -180,7 +180,7 @@ def summary(judged, subjects, ranks=(), seed=0):
         intervals["eer"] = eer_interval(judged.genuine, judged.impostor, seed)
     return {
         **_figures(judged, ranks),
-        "cmc_curve": cmc_curve(judged.places, judged.gallery).tolist(),
+        "cmc_curve": cmc_curve(judged.positions, judged.gallery).tolist(),
         "fnmr": {f"{fmr:g}": det_curve(judged.genuine, judged.impostor).at_fmr(fmr)[0] for fmr in FMRS if fmr * judged.impostor.count >= 1}
         if is_verified
         else {},
@@ -223,7 +223,7 @@ def _figures(judged, ranks):
         "probes": len(judged),
         "mated": int(mated.sum()),
         "gallery": round(judged.gallery),
-        "cmc": cmc(judged.places, _all_ranks(ranks)),
+        "cmc": cmc(judged.positions, _all_ranks(ranks)),
         "map": float(np.mean(judged.precisions[mated])) if mated.any() else None,
         "eer": det_curve(judged.genuine, judged.impostor).eer if is_verified else None,
     }

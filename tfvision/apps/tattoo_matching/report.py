@@ -53,7 +53,7 @@ def _cmc(result, judged):
         "The share of probes whose best-ranked mate is among the first k photos. Of equally near photos the wrong ones come first. "
         "Intervals: 95 %, bootstrap over subjects, whose photos are drawn together."
     )
-    curve = figure(draw_cmc(cmc_curve(judged.places, judged.gallery)), "Cumulative match characteristic (CMC).", "CMC curve")
+    curve = figure(draw_cmc(cmc_curve(judged.positions, judged.gallery)), "Cumulative match characteristic (CMC).", "CMC curve")
     return section("Identification", paragraph(text) + curve + table(("", "share", "interval"), rows, numbers=(1, 2)))
 
 
@@ -126,10 +126,10 @@ def _folds(result):
 def _kinds(judged):
     """(heading, text, places among the probes) of what is shown."""
     mated, rows = judged.is_mated, np.arange(len(judged))
-    found, missed = rows[mated & (judged.places == 0)], rows[mated & (judged.places > 0)]
+    found, missed = rows[mated & (judged.positions == 0)], rows[mated & (judged.positions > 0)]
     surest = found[np.argsort(judged.other_scores[found] - judged.mate_scores[found], kind="stable")]
-    worst = missed[np.argsort(-judged.places[missed], kind="stable")]
-    false = rows[~mated | (judged.places != 0)]
+    worst = missed[np.argsort(-judged.positions[missed], kind="stable")]
+    false = rows[~mated | (judged.positions != 0)]
     false = false[np.argsort(-judged.other_scores[false], kind="stable")]
     yield "Found most surely", "Mates at rank 1 that are furthest ahead of all others.", surest[:SHOWN]
     yield "Missed", "Mates with the worst ranks.", worst[:SHOWN]
@@ -145,7 +145,7 @@ def _matches(heading, text, chosen, trial, judged):
         if judged.others[place] >= 0:
             pictures.append(_picture(trial.gallery.records[judged.others[place]], f"best other, {judged.other_scores[place]:.3f}"))
         if judged.mates[place] >= 0:
-            pictures.append(_picture(trial.gallery.records[judged.mates[place]], f"mate, {judged.mate_scores[place]:.3f}, rank {judged.places[place] + 1}"))
+            pictures.append(_picture(trial.gallery.records[judged.mates[place]], f"mate, {judged.mate_scores[place]:.3f}, rank {judged.positions[place] + 1}"))
         name = escape(trial.probes.records[judged.probes[place]].name)
         cards.append(f'<div class="pair"><h3>{name}</h3><div class="photos" style="grid-template-columns: repeat(3, 1fr)">{"".join(pictures)}</div></div>')
     return section(heading, paragraph(text) + f'<div class="pairs">{"".join(cards)}</div>')
