@@ -145,25 +145,25 @@ def fnir_at_fpir(judged: Judged, fpirs: Sequence[float] = FPIRS) -> dict[str, di
 
     Only for those FPIR that the unmated probes can tell: at least one of them. Ties with the threshold are false negatives.
     """
-    mates, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
+    mate_scores, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
     falling = np.sort(alarms)[::-1]
     found = {}
     for fpir in fpirs:
         allowed = int(fpir * len(falling) + 1e-9)
-        if allowed >= 1 and len(mates):
+        if allowed >= 1 and len(mate_scores):
             threshold = falling[allowed] if allowed < len(falling) else -np.inf
-            found[f"{fpir:g}"] = {"fnir": float(np.searchsorted(mates, threshold, side="right") / len(mates)), "threshold": float(threshold)}
+            found[f"{fpir:g}"] = {"fnir": float(np.searchsorted(mate_scores, threshold, side="right") / len(mate_scores)), "threshold": float(threshold)}
     return found
 
 
 def open_set_points(judged: Judged, most: int = 400) -> np.ndarray:
     """[(FPIR, FNIR)] over all thresholds, for a figure: float [n, 2]."""
-    mates, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
+    mate_scores, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
     alarms = np.sort(alarms)
-    values = np.unique(np.concatenate([mates, alarms[np.isfinite(alarms)]]))
+    values = np.unique(np.concatenate([mate_scores, alarms[np.isfinite(alarms)]]))
     thresholds = values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))] if len(values) > most else values
     fpir = 1 - np.searchsorted(alarms, thresholds, side="left") / max(1, len(alarms))
-    return np.stack([fpir, np.searchsorted(mates, thresholds, side="left") / max(1, len(mates))], axis=1)
+    return np.stack([fpir, np.searchsorted(mate_scores, thresholds, side="left") / max(1, len(mate_scores))], axis=1)
 
 
 def subject_groups(subjects: Sequence[str], seed: int = 0) -> np.ndarray:

@@ -120,7 +120,7 @@ def draw_ranks(result: dict[str, Any], file_format: str = "svg") -> bytes:
     return picture.getvalue()
 
 
-def draw_cmc(curve: Sequence[float], by_fold: Sequence[Sequence[float]] = (), file_format: str = "svg") -> bytes:
+def draw_cmc(curve: Sequence[float] | np.ndarray, by_fold: Sequence[Sequence[float]] = (), file_format: str = "svg") -> bytes:
     """Share of probes whose best-ranked mate is among the first k, against k.
 
     Args:
@@ -140,7 +140,7 @@ def draw_cmc(curve: Sequence[float], by_fold: Sequence[Sequence[float]] = (), fi
     return picture.getvalue()
 
 
-def draw_det(curves: Mapping[str, Sequence[tuple[float, float]]], file_format: str = "svg") -> bytes:
+def draw_det(curves: Mapping[str, Sequence[tuple[float, float]] | np.ndarray], file_format: str = "svg") -> bytes:
     """False negatives against false positives, both logarithmic, with the line on which they are equal.
 
     Args:
