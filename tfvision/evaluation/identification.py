@@ -73,9 +73,6 @@ def judge_probes(
       limits: what all scores lie between.
       on_probes: called with 1 after each probe.
 
-    Returns:
-      Judged.
-
     Raises:
       RunError: vectors are not finite.
     """

@@ -40,7 +40,6 @@ def extract_with_beam(
     """Extracts vectors on a Beam runner, then streams them.
 
     Args:
-      manifest: Manifest.
       extractor: Extractor; workers open its recipe again.
       folder: where parts are kept.
       options: of Beam, as on a command line: ["--runner=FlinkRunner", ...].

@@ -21,7 +21,6 @@ def extract(
 
     Args:
       manifest: Manifest; where a photo has a box, only the box is seen.
-      extractor: Extractor.
       batch_size: photos at once.
       start: index of the first photo.
       broken: BrokenPhotos that collects what could not be read; these are left out.

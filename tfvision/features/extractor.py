@@ -33,7 +33,6 @@ class Extractor:
     """A network and how it is used.
 
     Attributes:
-      recipe: FeatureRecipe.
       network: features.networks.FeatureNetwork.
       image_size: pixels of the largest scale: the size at which photos are best given.
       widths: {layer: channels}, in the order of the recipe's layers.

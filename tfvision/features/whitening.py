@@ -47,9 +47,6 @@ def fit_whitening(vectors: np.ndarray, dimension: int | None = None, shrinkage: 
       shrinkage: share of the mean variance in each direction's, 0 to 1: 0 = directions of unlike variance become alike,
         1 = their proportions are kept (PCA alone).
 
-    Returns:
-      Whitening.
-
     Raises:
       DataError: fewer than two vectors, values that are not finite, all vectors alike, or too many dimensions asked for.
     """

@@ -44,7 +44,6 @@ class Api:
 
     Args:
       store: a started ModelStore.
-      metrics: ServingMetrics.
     """
 
     def __init__(self, store: ModelStore, metrics: ServingMetrics) -> None:

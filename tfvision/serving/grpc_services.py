@@ -26,12 +26,7 @@ _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.Mod
 
 
 def build_server(api: Api, limits: RequestLimits) -> grpc.aio.Server:
-    """A grpc.aio.Server without a port, not yet started; to be called in its event loop.
-
-    Args:
-      api: an Api.
-      limits: RequestLimits.
-    """
+    """A grpc.aio.Server without a port, not yet started; to be called in its event loop."""
     options = [
         ("grpc.max_receive_message_length", limits.max_request_bytes),
         ("grpc.max_send_message_length", -1),

@@ -32,13 +32,7 @@ _LARGE_BYTES = 32 * 1024  # from this size on, parsing would hold up other reque
 
 
 def build_app(api: Api, metrics: metrics_page.ServingMetrics, limits: RequestLimits) -> Callable[..., Awaitable[None]]:
-    """The application.
-
-    Args:
-      api: an Api.
-      metrics: ServingMetrics.
-      limits: RequestLimits.
-    """
+    """The ASGI application, with its pages."""
 
     def healthz():
         return _json(200, {"status": "alive"})

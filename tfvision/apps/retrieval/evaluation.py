@@ -87,10 +87,8 @@ def judge_indices(trial: Trial, gallery: Taps, queries: Taps, tuned: Mapping[str
     """{index: what `evaluation.retrieval.judge` says of it}.
 
     Args:
-      trial: Trial.
       gallery, queries: Taps; the same object where the gallery asks itself.
       tuned: name -> keras.Model.
-      recipe: RetrieverRecipe.
     """
     judged = {}
     for name in recipe.indices:

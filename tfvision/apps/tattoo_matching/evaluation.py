@@ -180,7 +180,6 @@ def summary(judged: Judged, subjects: Sequence[str], ranks: Sequence[int] = (), 
     """The figures of probes that were searched for.
 
     Args:
-      judged: Judged.
       subjects: of every probe of the trial.
       ranks: as `evaluate_matcher`.
       seed: of the bootstraps.

@@ -75,7 +75,6 @@ def make_trial(photos: MatchingPhotos, protocol: str, galleries: str | None = No
     """The MatchingTrial of a protocol.
 
     Args:
-      photos: MatchingPhotos.
       protocol: of PROTOCOLS.
       galleries: of GALLERIES; None = "folds" where the source names folds (Tatt-C), else "whole".
       folds: how many, by subject, where the source names none: the figures are given for each as well.
