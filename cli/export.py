@@ -6,10 +6,10 @@ import click
 from tfvision.cli.main import print_json
 
 EXPORTABLES = {  # application of a run -> module and function that make an Exportable of it
-    "species": ("tfvision.apps.species.export", "species_exportable"),
-    "stylizer": ("tfvision.apps.stylizer.export", "stylizer_exportable"),
-    "tattoo-detector": ("tfvision.apps.tattoo_detection.export", "detector_exportable"),
-    "tattoo-matcher": ("tfvision.apps.tattoo_matching.export", "matcher_exportable"),
+    "species": ("tfvision.apps.species.export", "make_exportable"),
+    "stylizer": ("tfvision.apps.stylizer.export", "make_exportable"),
+    "tattoo-detector": ("tfvision.apps.tattoo_detection.export", "make_exportable"),
+    "tattoo-matcher": ("tfvision.apps.tattoo_matching.export", "make_exportable"),
 }
 
 

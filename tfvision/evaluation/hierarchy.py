@@ -8,6 +8,8 @@ import numpy as np
 
 from tfvision.errors import DataError
 
+EQUAL_SHARE = np.float32(1 - 2**-20)  # of the best: what is summed in another order may differ by some units in the last place
+
 
 def node_probabilities(probabilities, taxonomy):
     """The probability of every node: the sum of the whole softmax below it (section 3.3).
@@ -28,7 +30,7 @@ def descend(probabilities, taxonomy, within=()):
 
     The path does not depend on a threshold, and its probabilities never rise, so accuracy is monotone in
     the threshold everywhere; above 0.5 cutting it gives the paper's argmax (only one node a depth can
-    hold more than half). Of equally probable children the first is taken.
+    hold more than half). Of equally probable children (to one in a million) the first is taken.
 
     Args:
       probabilities: float [batch, classes], a softmax.
@@ -143,10 +145,10 @@ class Descent:
         children = self.children[place]
         values = self.node_sums(probabilities, sums, rows[segment], children)
         best = np.maximum.reduceat(values, starts)
-        winners = np.flatnonzero(values == best[segment])[::-1]
-        chosen = np.empty(len(rows), np.intp)
-        chosen[segment[winners]] = children[winners]  # written back to front: the first of equals stays
-        return chosen, best
+        winners = np.flatnonzero(values >= EQUAL_SHARE * best[segment])[::-1]
+        first = np.empty(len(rows), np.intp)
+        first[segment[winners]] = winners  # written back to front: the first of equals stays
+        return children[first], values[first]
 
 
 def _condition(probabilities, is_inside):

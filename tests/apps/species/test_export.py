@@ -1,15 +1,18 @@
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvision.apps.species.export import species_exportable
+from tfvision.apps.species.export import make_exportable
 from tfvision.apps.species.identification import SpeciesIdentifier
 from tfvision.errors import ExportError, RunError, StorageError
 from tfvision.export.export import export_model
 from tfvision.export.session import LoadedModel
+from tfvision.trained.species_network import load_species_network
+from tfvision.trained.species_run import SpeciesRun
 
 SIGNATURES = ["serving_default", "identify", "boxes", "tensor", "embed", "classify"]
 
@@ -44,6 +47,31 @@ def test_served_answers_are_those_of_identify(loaded, photos, colour_run):
         assert served["rank"][row].decode() == answer["rank"]
         assert served["probability"][row] == pytest.approx(answer["probability"], abs=1e-4)
         assert [name.decode() for name in served["top_names"][row]] == [top["name"] for top in answer["top"]]
+
+
+def test_equal_logits_and_probabilities_of_0_come_in_the_order_of_identify(colour_run, photos, tmp_path):
+    """The last layer knows nothing of the photo: two species are alike, and two have a probability that underflows."""
+    run = SpeciesRun(shutil.copytree(colour_run, tmp_path / "run"))
+    model = load_species_network(run)
+    kernel, bias = model.get_layer("species_logits").get_weights()
+    biases = dict(zip(run.taxonomy.class_names, bias, strict=True)) | {"Rosa pallida": 9, "Rosa rubra": 9, "Viola prima": -900, "Caerula alta": -999}
+    model.get_layer("species_logits").set_weights([0 * kernel, np.float32(list(biases.values()))])
+    model.save_weights(run.weights_path)
+    signatures = make_exportable(run.folder).signatures
+    served = signatures["serving_default"].function(encoded(photos[:1]))
+    assert served["top_names"].numpy().tolist() == [[b"Rosa pallida", b"Rosa rubra", b"Viola prima", b"Caerula alta"]]
+    assert served["taxon"].numpy()[0] == b"Rosa"
+    identifier = SpeciesIdentifier.load(run.folder)
+    assert_answers_alike(served, next(identifier.identify(photos[:1])))
+    blue = signatures["identify"].function(encoded(photos[:1]), tf.constant([0.0]), tf.constant(["blues"]))
+    assert_answers_alike(blue, next(identifier.identify(photos[:1], within=["blues"], threshold=0.0)))
+
+
+def assert_answers_alike(served, answer):
+    assert served["taxon"].numpy()[0].decode() == answer["taxon"]
+    assert [name.decode() for name in served["lineage_names"].numpy()[0] if name] == [taxon["name"] for taxon in answer["lineage"]]
+    names = [name.decode() for name in served["top_names"].numpy()[0]]
+    assert names[: len(answer["top"])] == [top["name"] for top in answer["top"]]
 
 
 def test_threshold_and_prior_taxa_go_by_the_photo(loaded, photos):
@@ -113,7 +141,7 @@ def test_sample_response_is_the_answer_to_the_sample_request(colour_export, load
 
 
 def test_half_of_the_weights_size(colour_run, colour_export, tmp_path):
-    result = export_model(species_exportable(colour_run, half=True), tmp_path, half=True)
+    result = export_model(make_exportable(colour_run, half=True), tmp_path, half=True)
     assert max(result["differences"].values()) <= 0.02
     size = sum(path.stat().st_size for path in colour_export.glob("variables/*"))
     graph = (colour_export / "saved_model.pb").stat().st_size

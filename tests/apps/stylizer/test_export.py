@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfvision.apps.stylizer.export import stylizer_exportable
+from tfvision.apps.stylizer.export import make_exportable
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.errors import ExportError
 from tfvision.export.export import export_model
@@ -17,7 +17,7 @@ from tfvision.trained.stylizer_run import StylizerRun
 
 @pytest.fixture(scope="module")
 def exportable(stylizer_run):
-    return stylizer_exportable(stylizer_run)
+    return make_exportable(stylizer_run)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_card_names_painting_and_losses_and_no_path(exported):
 
 
 def test_half_of_the_weights_size(stylizer_run, tmp_path):
-    result = export_model(stylizer_exportable(stylizer_run, half=True), tmp_path, half=True)
+    result = export_model(make_exportable(stylizer_run, half=True), tmp_path, half=True)
     assert result["differences"]["tensor"] <= 24 and result["differences"]["serving_default"] <= 48
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfvision.apps.tattoo_matching.export import matcher_exportable
+from tfvision.apps.tattoo_matching.export import make_exportable
 from tfvision.export.export import export_model
 from tfvision.export.session import LoadedModel
 from tfvision.features.extractor import open_extractor
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
-    return export_model(matcher_exportable(run.folder), tmp_path_factory.mktemp("savedmodels"), tflite=True)
+    return export_model(make_exportable(run.folder), tmp_path_factory.mktemp("savedmodels"), tflite=True)
 
 
 def test_every_signature_answers_as_keras_does(exported):
@@ -72,4 +72,4 @@ def test_the_card_tells_how_vectors_are_compared_and_no_path(exported):
 
 
 def test_half_of_the_weights_size(run, tmp_path):
-    assert max(export_model(matcher_exportable(run.folder, half=True), tmp_path, half=True)["differences"].values()) <= 0.05
+    assert max(export_model(make_exportable(run.folder, half=True), tmp_path, half=True)["differences"].values()) <= 0.05
