@@ -91,9 +91,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path, photo, painting, colour
 
 
 def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_one_painting(tmp_path, stylizer_run, photo, painting, capsys):
-    from tfvision.apps.stylizer.export import stylizer_exportable
+    from tfvision.apps.stylizer.export import make_exportable
 
-    export_model(stylizer_exportable(stylizer_run), tmp_path, verify=False)
+    export_model(make_exportable(stylizer_run), tmp_path, verify=False)
     expected = paint(load_stylizer(StylizerRun.open(stylizer_run)), photo[None])[0]
     for module in (stylizer_run, tmp_path / "stripes"):
         np.testing.assert_allclose(stylize_fast(photo, painting, module, size=96).picture, expected.astype(int), atol=1)

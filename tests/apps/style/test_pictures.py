@@ -8,7 +8,6 @@ import pytest
 from tfvision.apps.style.pictures import (
     check_suffix,
     converted,
-    fitted_size,
     grey,
     luminance,
     read_mask,
@@ -20,6 +19,7 @@ from tfvision.apps.style.pictures import (
     write_picture,
 )
 from tfvision.data.picture_file import read_frames, read_picture_file
+from tfvision.data.resizing import fitted_size
 from tfvision.errors import DataError, StorageError
 
 SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
