@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tfvision.data.graph_decoding import views_of_pixels
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
 from tfvision.errors import RecipeError, RunError, WeightsError
+from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
 from tfvision.models.taps import build_taps
 from tfvision.trained.matcher_network import embed, load_embedder
@@ -42,15 +44,15 @@ class FeatureNetwork:
       loaded: one sentence on the weights.
     """
 
-    responses: Callable
+    responses: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     image_size: int
-    input_shape: tuple
+    input_shape: tuple[int | None, ...]
     identity: str
     least_image_size: int = 1
     loaded: str = ""
 
 
-def open_network(recipe):
+def open_network(recipe: FeatureRecipe) -> FeatureNetwork:
     """Opens what `recipe.model` names. Raises RecipeError, WeightsError, RunError."""
     if recipe.model.startswith(HUB_PREFIX):
         network = _open_hub(recipe)
@@ -68,7 +70,7 @@ def open_network(recipe):
     return network
 
 
-def _open_catalogued(recipe):
+def _open_catalogued(recipe: FeatureRecipe) -> FeatureNetwork:
     catalogued = get_network(recipe.model)
     size = recipe.image_size or catalogued.image_size
     fixed = size if recipe.resize == "squash" and recipe.scales == (1.0,) else None
@@ -83,7 +85,7 @@ def _open_catalogued(recipe):
     )
 
 
-def _open_hub(recipe):
+def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
     """A module of TensorFlow Hub, which by convention takes RGB in [0, 1]."""
     import tensorflow_hub as hub
 
@@ -109,7 +111,7 @@ def _open_hub(recipe):
     return FeatureNetwork(responses, size, (None, *sides, 3), f"hub {_hash_folder(folder)}", loaded=f"module {handle}")
 
 
-def _open_export(recipe, folder):
+def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     """An export's own signature: it decodes and cuts its views itself."""
     _refuse_layers(recipe)
     try:
@@ -118,23 +120,22 @@ def _open_export(recipe, folder):
         raise RunError(f"{folder} cannot be loaded ({_first_line(error)}): export again") from error
     if _EMBED not in module.signatures:
         raise RunError(f"{folder} has no signature `{_EMBED}` (but {', '.join(module.signatures)}): its model makes no features")
-    embed = module.signatures[_EMBED]
 
     def responses(images):
         encoded = tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)
-        return {EMBEDDING: embed(image_bytes=encoded)["embedding"]}
+        # By way of the module, whose variables a signature holds by weak references alone.
+        return {EMBEDDING: module.signatures[_EMBED](image_bytes=encoded)["embedding"]}
 
-    responses.module = module  # whose variables the signature holds by weak references alone
     size = recipe.image_size or _EXPORT_SIZE_PX
     return FeatureNetwork(responses, size, (None, None, None, 3), f"export {_hash_folder(folder)}", loaded=f"export {folder}")
 
 
-def _open_run(recipe):
+def _open_run(recipe: FeatureRecipe) -> FeatureNetwork:
     folder = Path(recipe.model)
     return _RUNS[application_of(folder, _RUNS)](recipe, folder)
 
 
-def _open_retriever(recipe, folder):
+def _open_retriever(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     """Feature Tuning: taps, additions of them, or what was trained on them; the run's own index where none is named."""
     run = RetrieverRun.open(folder)
     names = recipe.layers or (run.recipe.index,)
@@ -147,7 +148,7 @@ def _open_retriever(recipe, folder):
     return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
 
 
-def _open_species(recipe, folder):
+def _open_species(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     """The features before the last layer of a species run, of the views it was trained on."""
     _refuse_layers(recipe)
     run = SpeciesRun.open(folder)
@@ -155,7 +156,7 @@ def _open_species(recipe, folder):
     model = features_model(load_species_network(run))
 
     def embed(views):
-        return model({view: views[:, place] for place, view in enumerate(trained.views)}, training=False)
+        return model({view: views[:, number] for number, view in enumerate(trained.views)}, training=False)
 
     def responses(images):
         views = tf.map_fn(lambda image: views_of_pixels(image, trained.views, size), images)
@@ -168,7 +169,7 @@ def _open_species(recipe, folder):
     return FeatureNetwork(responses, whole, (None, None, None, 3), identity, loaded=f"weights of {folder}")
 
 
-def _open_embedder(recipe, folder):
+def _open_embedder(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     """A tattoo matcher's one tower."""
     _refuse_layers(recipe)
     run = MatcherRun.open(folder)
@@ -185,7 +186,7 @@ def _open_embedder(recipe, folder):
 _RUNS = {"species": _open_species, "retriever": _open_retriever, "tattoo-matcher": _open_embedder}  # application -> how its runs are opened
 
 
-def _export_folder(path):
+def _export_folder(path: Path | str) -> Path | None:
     """The folder of a SavedModel: `path` itself, or its highest version; None where it is neither."""
     path = Path(path)
     if (path / "saved_model.pb").is_file():
@@ -194,16 +195,16 @@ def _export_folder(path):
     return max(versions, key=lambda child: int(child.name), default=None)
 
 
-def _refuse_layers(recipe):
+def _refuse_layers(recipe: FeatureRecipe) -> None:
     if recipe.layers not in ((), (EMBEDDING,)):
         raise RecipeError(f"{recipe.model} has one layer to choose, {EMBEDDING}, got {', '.join(recipe.layers)}")
 
 
-def _input_name(signature):
+def _input_name(signature: Any) -> str:
     return next(iter(signature.structured_input_signature[1]))
 
 
-def _input_sides(signature):
+def _input_sides(signature: Any) -> tuple[int | None, int | None]:
     """Height and width that a signature insists on, None where it takes any."""
     if signature is None:
         return None, None
@@ -211,7 +212,7 @@ def _input_sides(signature):
     return tuple(shape[1:3]) if shape.rank == 4 else (None, None)
 
 
-def _only_output(outputs, handle):
+def _only_output(outputs: Any, handle: str) -> tf.Tensor:
     if not isinstance(outputs, dict):
         return outputs
     if len(outputs) == 1 or "default" in outputs:
@@ -219,14 +220,14 @@ def _only_output(outputs, handle):
     raise WeightsError(f"{handle} answers with {', '.join(outputs)}: expected one tensor, or one called `default`")
 
 
-def _hash_arrays(arrays):
+def _hash_arrays(arrays: Sequence[np.ndarray]) -> str:
     digest = hashlib.sha256()
     for values in arrays:
         digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 
 
-def _hash_folder(folder):
+def _hash_folder(folder: Path | str) -> str:
     """Of the graph and its variables."""
     digest = hashlib.sha256()
     for path in sorted([Path(folder, "saved_model.pb"), *Path(folder).glob("variables/*")]):
@@ -235,5 +236,5 @@ def _hash_folder(folder):
     return digest.hexdigest()
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
