@@ -102,7 +102,7 @@ def stylize(
     started = time.monotonic()
     preset.check()
     _check_pictures(photo, paintings, preset)
-    objective, network = _open_objective(dataclasses.replace(preset, seed=0))
+    objective, network = _open_objective(dataclasses.replace(preset, **_UNSEEN))
     template = photo if photo is not None else paintings[0]
     check_memory(preset, objective.channels, *fitted_size(*template.shape[:2], preset.size))
     scales = Scales(photo, paintings, preset, _shares(weights, paintings), _region_shares(masks, photo, paintings), initial, previous)
@@ -124,6 +124,21 @@ def stylize(
 def as_picture(image: np.ndarray) -> np.ndarray:
     """float [height, width, 3] on 0-255 -> uint8."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+# What the objective does not look at: presets that differ in nothing else share its graphs, whose making takes seconds.
+_UNSEEN: dict = {
+    "name": "",
+    "size": 0,
+    "painting_scale": 0.0,
+    "start": "",
+    "optimizer": "",
+    "learning_rate": 0.0,
+    "scales": (),
+    "iterations": 0,
+    "tolerance": 0.0,
+    "seed": 0,
+}
 
 
 @functools.lru_cache(maxsize=2)
