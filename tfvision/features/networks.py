@@ -9,18 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfvision.data.graph_decoding import views_of_pixels
-from tfvision.data.views import CENTRAL_FRACTION, VIEWS
+from tfvision.applications import APPLICATIONS
 from tfvision.errors import RecipeError, RunError, WeightsError
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
 from tfvision.models.taps import build_taps
-from tfvision.trained.matcher_network import embed, load_embedder
-from tfvision.trained.matcher_run import MatcherRun
-from tfvision.trained.retriever_network import index_responses, load_retriever
-from tfvision.trained.retriever_run import RetrieverRun
-from tfvision.trained.species_network import features_model, image_size_of, load_species_network
-from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.run import application_of
 
 HUB_PREFIX = "hub:"
@@ -79,7 +72,7 @@ def _open_catalogued(recipe: FeatureRecipe) -> FeatureNetwork:
         lambda images: model(tf.cast(images, tf.float32), training=False),
         size,
         (None, fixed, fixed, 3),
-        f"{recipe.model} {_hash_arrays(model.get_weights())}",
+        f"{recipe.model} {hash_arrays(model.get_weights())}",
         catalogued.least_image_size,
         loaded,
     )
@@ -89,7 +82,7 @@ def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
     """A module of TensorFlow Hub, which by convention takes RGB in [0, 1]."""
     import tensorflow_hub as hub
 
-    _refuse_layers(recipe)
+    refuse_layers(recipe)
     handle = recipe.model[len(HUB_PREFIX) :]
     try:
         folder = hub.resolve(handle)
@@ -113,7 +106,7 @@ def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
 
 def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     """An export's own signature: it decodes and cuts its views itself."""
-    _refuse_layers(recipe)
+    refuse_layers(recipe)
     try:
         module = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds
@@ -132,58 +125,7 @@ def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
 
 def _open_run(recipe: FeatureRecipe) -> FeatureNetwork:
     folder = Path(recipe.model)
-    return _RUNS[application_of(folder, _RUNS)](recipe, folder)
-
-
-def _open_retriever(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
-    """Feature Tuning: taps, additions of them, or what was trained on them; the run's own index where none is named."""
-    run = RetrieverRun.open(folder)
-    names = recipe.layers or (run.recipe.index,)
-    if unknown := [name for name in names if name not in run.recipe.indices]:
-        raise RecipeError(f"layers of {folder} are {', '.join(run.recipe.indices)}, got {', '.join(unknown)}")
-    retriever = load_retriever(folder)
-    identity = f"retriever {run.recipe.network} {_hash_arrays(retriever.whole.get_weights())}"
-    responses = index_responses(retriever, run.recipe, names)
-    least = get_network(run.recipe.network).least_image_size
-    return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
-
-
-def _open_species(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
-    """The features before the last layer of a species run, of the views it was trained on."""
-    _refuse_layers(recipe)
-    run = SpeciesRun.open(folder)
-    trained, size = run.recipe, image_size_of(run.recipe)
-    model = features_model(load_species_network(run))
-
-    def embed(views):
-        return model({view: views[:, number] for number, view in enumerate(trained.views)}, training=False)
-
-    def responses(images):
-        views = tf.map_fn(lambda image: views_of_pixels(image, trained.views, size), images)
-        embedding = embed(views)
-        return {EMBEDDING: (embedding + embed(tf.reverse(views, [3]))) / 2 if trained.is_mirrored_at_prediction else embedding}
-
-    # Large enough that no view has to be magnified.
-    whole = recipe.image_size or -int(-size // (CENTRAL_FRACTION * min(VIEWS[view] for view in trained.views)))
-    identity = f"run {trained.network} {trained.views} {trained.is_mirrored_at_prediction} {_hash_arrays(model.get_weights())}"
-    return FeatureNetwork(responses, whole, (None, None, None, 3), identity, loaded=f"weights of {folder}")
-
-
-def _open_embedder(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
-    """A tattoo matcher's one tower."""
-    _refuse_layers(recipe)
-    run = MatcherRun.open(folder)
-    model = load_embedder(folder).model
-
-    def responses(images):
-        return {EMBEDDING: embed(model, images, run.recipe)}
-
-    identity = f"embedder {run.recipe.network} {run.recipe.rotations} {_hash_arrays(model.get_weights())}"
-    least = get_network(run.recipe.network).least_image_size
-    return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
-
-
-_RUNS = {"species": _open_species, "retriever": _open_retriever, "tattoo-matcher": _open_embedder}  # application -> how its runs are opened
+    return APPLICATIONS[application_of(folder, "features")].part("features").open_features(recipe, folder)
 
 
 def _export_folder(path: Path | str) -> Path | None:
@@ -195,7 +137,7 @@ def _export_folder(path: Path | str) -> Path | None:
     return max(versions, key=lambda child: int(child.name), default=None)
 
 
-def _refuse_layers(recipe: FeatureRecipe) -> None:
+def refuse_layers(recipe: FeatureRecipe) -> None:
     if recipe.layers not in ((), (EMBEDDING,)):
         raise RecipeError(f"{recipe.model} has one layer to choose, {EMBEDDING}, got {', '.join(recipe.layers)}")
 
@@ -220,7 +162,7 @@ def _only_output(outputs: Any, handle: str) -> tf.Tensor:
     raise WeightsError(f"{handle} answers with {', '.join(outputs)}: expected one tensor, or one called `default`")
 
 
-def _hash_arrays(arrays: Sequence[np.ndarray]) -> str:
+def hash_arrays(arrays: Sequence[np.ndarray]) -> str:
     digest = hashlib.sha256()
     for values in arrays:
         digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())

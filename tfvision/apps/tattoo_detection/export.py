@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.tattoo_detection.detection import WHERE, TattooDetector, heat_of, judgement
-from tfvision.apps.tattoo_detection.features import features_extractor
+from tfvision.apps.tattoo_detection.svm_features import features_extractor
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.export.exportable import Exportable
 from tfvision.export.half import stored_network
