@@ -4,6 +4,7 @@ import contextlib
 import typing
 
 import click
+
 from tfvision.cli.main import comma_separated, print_json
 
 

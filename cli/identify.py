@@ -4,6 +4,7 @@ import csv
 import sys
 
 import click
+
 from tfvision.cli.main import print_json
 
 

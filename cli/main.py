@@ -1,15 +1,15 @@
 """The command `tfvision`: parses, calls one library function, prints. Nothing heavy is imported here."""
 
 import importlib
-import json
 import logging
 import os
 import sys
 
 import click
-from tfvision.cli.tensorflow_notes import keep_back_notes
 
 from tfvision import __version__
+from tfvision.cli.tensorflow_notes import keep_back_notes
+from tfvision.command_line import print_json  # noqa: F401
 from tfvision.errors import UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
@@ -79,24 +79,3 @@ def main(arguments=None):
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
-
-
-def print_json(value):
-    """One JSON object on one line of stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def key_values(context, parameter, pairs):
-    """A click callback: ("a=1", "b=2") -> {"a": "1", "b": "2"}."""
-    settings = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise click.BadParameter(f"expected key=value, got {pair!r}")
-        settings[key.strip()] = value.strip()
-    return settings
-
-
-def comma_separated(context, parameter, text):
-    """A click callback: "a,b,c" -> ("a", "b", "c"), or None."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
+
 from tfvision.cli.main import print_json
 
 PHOTOS_AT_ONCE = 8  # so that the server can join them to batches

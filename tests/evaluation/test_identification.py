@@ -111,7 +111,7 @@ def test_where_all_have_mates_each_stands_in_without_them():
 
 
 def test_folds_pool_to_the_whole():
-    probes, gallery, questions, own, _ = _random_search()
+    probes, gallery, questions, _own, _ = _random_search()
     whole = judge_probes(probes, gallery, questions)
     parts = pooled([judge_probes(probes, gallery, part) for part in (questions[:13], questions[13:40], [], questions[40:])])
     assert parts.places.tolist() == whole.places.tolist() and parts.gallery == whole.gallery

@@ -71,13 +71,13 @@ def test_many_scores_are_counted_in_bins_of_known_width():
 
 
 def test_bins_also_where_only_impostors_are_many():
-    genuine, impostor, same, other = _random_scores(exact=500)
+    genuine, impostor, _same, _other = _random_scores(exact=500)
     assert genuine.is_exact and not impostor.is_exact
     assert det_curve(genuine, impostor).eer == pytest.approx(det_curve(*_random_scores()[:2]).eer, abs=1e-3)
 
 
 def test_scores_of_folds_are_those_of_all():
-    genuine, impostor, same, other = _random_scores(exact=100)
+    _genuine, impostor, _same, other = _random_scores(exact=100)
     parts = [_scores(part, exact=100) for part in np.array_split(other, 7)]
     whole = Scores(exact=100)
     for part in parts:

@@ -117,6 +117,11 @@ class Manifest:
         """What stands in a column for each photo, without the space around it; "" where there is no such column."""
         return tuple(text.strip() for text in self.columns[column]) if column in self.columns else ("",) * len(self)
 
+    def with_splits(self, splits: Iterable[object]) -> "Manifest":
+        """The same photos, each put into its split of `splits`, by its text."""
+        records = (dataclasses.replace(record, split=str(split)) for record, split in zip(self.records, splits, strict=True))
+        return dataclasses.replace(self, records=tuple(records))
+
     def taxonomy(self) -> Taxonomy:
         """The taxonomy of all lineages."""
         return Taxonomy.from_lineages(self.ranks, (record.lineage for record in self.records))

@@ -173,9 +173,9 @@ def _classification(outputs, rows):
     labels = [[""] * shape[1]] * rows if classes is None else classes.tolist()
     numbers = np.zeros(shape) if scores is None else scores
     result = classification_pb2.ClassificationResult()
-    for row_labels, row_scores in zip(labels, numbers.tolist()):
+    for row_labels, row_scores in zip(labels, numbers.tolist(), strict=True):
         row = result.classifications.add().classes
-        row.extend(classification_pb2.Class(label=_text(label), score=score) for label, score in zip(row_labels, row_scores))
+        row.extend(classification_pb2.Class(label=_text(label), score=score) for label, score in zip(row_labels, row_scores, strict=True))
     return result
 
 

@@ -6,6 +6,7 @@ threads serve all queues, the oldest request first. Requests join along the firs
 
 import collections
 import dataclasses
+import itertools
 import os
 import threading
 import time
@@ -172,7 +173,7 @@ class Batcher:
             self._rows[key] -= _rows(batch)
             if not self._rows[key]:
                 del self._rows[key]
-        for request, outcome in zip(wanted, outcomes):
+        for request, outcome in zip(wanted, outcomes, strict=True):
             resolve = request.future.set_exception if isinstance(outcome, ServingError) else request.future.set_result
             resolve(outcome)
 
@@ -191,9 +192,10 @@ class Batcher:
         else:
             values = self._joined(servable, signature_name, batch)
             ends = np.cumsum([request.rows for request in batch]).tolist()
-            bounds = zip([0, *ends], ends)
+            bounds = itertools.pairwise([0, *ends])
         return [
-            {key: values[key] if start is None else values[key][start:end] for key in request.outputs or values} for request, (start, end) in zip(batch, bounds)
+            {key: values[key] if start is None else values[key][start:end] for key in request.outputs or values}
+            for request, (start, end) in zip(batch, bounds, strict=True)
         ]
 
     def _joined(self, servable, signature_name, batch):

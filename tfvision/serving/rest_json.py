@@ -112,7 +112,7 @@ def format_predictions(outputs, is_row):
         return dump({"outputs": columns if only is None else only})
     if only is not None:
         return dump({"predictions": only})
-    return dump({"predictions": [dict(zip(columns, row)) for row in zip(*columns.values())]})
+    return dump({"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]})
 
 
 def format_classifications(result):

@@ -1,5 +1,6 @@
 """One version of a model in memory, loaded by the session loader that TensorFlow Serving uses."""
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -82,7 +83,7 @@ class Servable:
             values = self._callables[signature_name](*(inputs[key] for key in sorted(signature.inputs)))
         except tf.errors.OpError as error:
             raise ServingError(code_of_number(error.error_code), _one_line(error.message)) from error
-        return {key: _as_array(value) for key, value in zip(sorted(signature.outputs), values)}
+        return {key: _as_array(value) for key, value in zip(sorted(signature.outputs), values, strict=True)}
 
     def warm_up(self):
         """Replays the requests in assets.extra/tf_serving_warmup_requests.
@@ -139,10 +140,8 @@ def string_array(values):
 
 def return_freed_memory():
     """Has glibc hand freed memory back to the system, which it does not do of itself after a large model; elsewhere nothing."""
-    try:
+    with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        pass
 
 
 def _session_config():
@@ -202,7 +201,7 @@ def _check_array(position, key, info, array):
     if info.tensor_shape.unknown_rank:
         return
     shape = [dim.size for dim in info.tensor_shape.dim]
-    if len(shape) != array.ndim or any(size not in (-1, given) for size, given in zip(shape, array.shape)):
+    if len(shape) != array.ndim or any(size not in (-1, given) for size, given in zip(shape, array.shape, strict=True)):
         text = ",".join("?" if size < 0 else str(size) for size in shape)
         _refuse(f"input '{key}' must have the shape [{text}], got {list(array.shape)}")
 

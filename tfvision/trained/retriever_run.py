@@ -5,11 +5,10 @@ import functools
 import typing
 
 from tfvision.errors import RecipeError
-from tfvision.files import read_json
 from tfvision.losses.cosface import MARGIN, SCALE
 from tfvision.models.catalogue import get_network
 from tfvision.training.recipes import Recipe, Stages
-from tfvision.training.run import Run
+from tfvision.training.run import Run, read_run_file
 
 ADDITIONS = ("addition", "normalised_addition")
 LOSSES = ("softmax", "cosface")
@@ -107,7 +106,7 @@ class RetrieverRun(Run):
     @functools.cached_property
     def classes(self):
         """Names of what it was trained to tell apart, sorted."""
-        return tuple(read_json(self.labels_path))
+        return tuple(read_run_file(self.labels_path))
 
     @property
     def first_files(self):
@@ -121,7 +120,3 @@ class RetrieverRun(Run):
     def features_path(self):
         """The taps of all photos, which stage 2 is trained on."""
         return self.folder / "checkpoints" / "features.npy"
-
-    def stage_path(self, name):
-        """Weights of a finished stage, until all are finished; every worker reads the chief's."""
-        return self.checkpoint_path.parent / f"{name}.weights.h5"

@@ -6,9 +6,8 @@ import typing
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError
-from tfvision.files import read_json
 from tfvision.training.recipes import Recipe, Stages
-from tfvision.training.run import Run
+from tfvision.training.run import Run, read_run_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +68,11 @@ class SpeciesRecipe(Recipe):
         if self.start_rank and not self.coarse_stages:
             raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
 
+    def stages_by_rank(self, ranks):
+        """{rank: its stages} from the start rank down to the finest, or of the finest alone; `ranks` are the taxonomy's, coarsest first."""
+        coarse = ranks[ranks.index(self.start_rank) : -1] if self.start_rank else ()
+        return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
+
 
 @dataclasses.dataclass(frozen=True)
 class SpeciesRun(Run):
@@ -86,7 +90,7 @@ class SpeciesRun(Run):
     @functools.cached_property
     def calibration(self):
         """Temperature, target and thresholds; see evaluation.py."""
-        return read_json(self.calibration_path)
+        return read_run_file(self.calibration_path)
 
     @property
     def first_files(self):

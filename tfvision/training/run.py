@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import platform
 import shutil
-import sys
 import tempfile
 import typing
 from pathlib import Path
@@ -41,30 +40,6 @@ class Run:
         run._check_application()
         if not run.weights_path.is_file():
             raise RunError(f"{folder} is not finished: go on with `{cls.COMMAND} --run {folder} --resume`")
-        return run
-
-    @classmethod
-    def start_or_resume(cls, folder, worker, is_resumed, start, given):
-        """The run of a training that is called: a new one, or one to go on with.
-
-        Args:
-          folder: of the run; None = a new one.
-          worker: number of this worker.
-          start: function of no arguments -> the new run, by `start`.
-          given: {name on the command line: value} of what a resumed run decides itself.
-
-        Raises:
-          RecipeError: something is given that the run decides.
-          RunError: no run to go on with.
-        """
-        if not is_resumed:
-            return start()
-        if any(given.values()):
-            *names, last = given
-            raise RecipeError(f"--resume goes on with what the run was begun with: leave {', '.join(names)} and {last} out")
-        run = cls.resume(folder, worker)
-        if run.finished_metrics():
-            print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
         return run
 
     @classmethod
@@ -130,12 +105,12 @@ class Run:
     def finished_metrics(self):
         """The metrics where the run (the chief's, for a worker) is finished, else None."""
         path = type(self)(self.chief_folder or self.folder).metrics_path
-        return _read_run_file(path) if path.exists() else None
+        return read_run_file(path) if path.exists() else None
 
     @functools.cached_property
     def facts(self):
         """What recipe.json holds: application, source, recipe, versions."""
-        return _read_run_file(self.recipe_path)
+        return read_run_file(self.recipe_path)
 
     @property
     def recipe(self):
@@ -163,6 +138,10 @@ class Run:
     def checkpoint_path(self):
         return (self.chief_folder or self.folder) / "checkpoints" / "latest.npz"
 
+    def phase_path(self, name):
+        """Weights of a finished phase that later ones need, until all are finished; every worker reads the chief's."""
+        return self.checkpoint_path.parent / f"{name}.weights.h5"
+
     @property
     def last_good_path(self):
         return self.folder / "last_good.weights.h5"
@@ -188,13 +167,14 @@ class Run:
 
 def application_of(folder, known):
     """The application that a run folder belongs to. Raises RunError where it is none of the known ones."""
-    application = _read_run_file(Path(folder) / "recipe.json").get("application")
+    application = read_run_file(Path(folder) / "recipe.json").get("application")
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
 
 
-def _read_run_file(path: Path) -> typing.Any:
+def read_run_file(path: Path) -> typing.Any:
+    """A JSON file of a run. Raises RunError."""
     try:
         return read_json(path)
     except FileError as error:
