@@ -15,6 +15,7 @@ from tfvision.serving.versions import VersionStatus, WatchedModel, no_versions, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     import numpy as np
     from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
@@ -70,7 +71,7 @@ class ModelStore:
             raise UserError(f"two models have the same name: {', '.join(sorted(names))}")
         self._models = {settings.name: WatchedModel(settings, metrics, poll_seconds) for settings in models}
         self._batching, self._metrics = batching or BatchingSettings(), metrics
-        self._batcher: Batcher | None = None
+        self._batcher: Any = None  # a Batcher, once it is started
 
     def start(self) -> None:
         """Starts loading what is there and watching for more; returns at once."""
