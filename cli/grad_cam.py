@@ -1,6 +1,7 @@
 """`tfvision grad-cam`."""
 
 import click
+
 from tfvision.cli.main import print_json
 
 
@@ -18,9 +19,7 @@ def grad_cam(run: str, photos: tuple[str, ...], layers: tuple[str, ...], label: 
     tfvision grad-cam runs/retriever photo.jpg --layer conv2 --layer conv5 -o figures
     """
     from tfvision.apps.retrieval.grad_cam import draw_grad_cams
-    from tfvision.training.run import application_of
 
-    application_of(run, ("retriever",))
     for photo in photos:
         result = draw_grad_cams(run, photo, layers, label, out)
         if as_json:

@@ -1,16 +1,16 @@
 """The command `tfvision`: parses, calls one library function, prints. Nothing heavy is imported here."""
 
 import importlib
-import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
 import click
-from tfvision.cli.tensorflow_notes import keep_back_notes
 
 from tfvision import __version__
+from tfvision.cli.tensorflow_notes import keep_back_notes
+from tfvision.command_line import print_json  # noqa: F401
 from tfvision.errors import UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
@@ -80,24 +80,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
-
-
-def print_json(value: object) -> None:
-    """One JSON object on one line of stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def key_values(context: click.Context, parameter: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
-    """A click callback: ("a=1", "b=2") -> {"a": "1", "b": "2"}."""
-    settings = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise click.BadParameter(f"expected key=value, got {pair!r}")
-        settings[key.strip()] = value.strip()
-    return settings
-
-
-def comma_separated(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
-    """A click callback: "a,b,c" -> ("a", "b", "c"), or None."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from tfvision.cli.main import print_json
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """`tfvision weights ...`."""
 
 import click
+
 from tfvision.cli.main import print_json
 
 _WAYS = {True: "else downloaded when needed", False: "or `tfvision weights import FILE --network NAME`"}

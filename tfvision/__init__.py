@@ -1,3 +1,3 @@
 """tfvision: species, tattoos, style, an explorer and retrieval, on one TensorFlow and Keras base."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

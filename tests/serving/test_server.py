@@ -242,8 +242,8 @@ def test_port_that_is_taken_is_named_with_a_way_out(saved_models, kind):
         taken.listen()
         port = taken.getsockname()[1]
         ports = FREE_PORTS | {f"{kind.lower()}_port": port}
-        message = f"port {port} of 127.0.0.1 is taken, {kind} cannot use it: try `tfvision serve --{kind.lower()}-port"
-        with pytest.raises(UserError, match=message), running_server(saved_models, **ports):
+        told = f"port {port} of 127.0.0.1 is taken, {kind} cannot use it: try `tfvision serve --{kind.lower()}-port"
+        with pytest.raises(UserError, match=told), running_server(saved_models, **ports):
             pass
 
 

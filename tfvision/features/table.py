@@ -12,7 +12,7 @@ import numpy as np
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.shards.slices import photo_bytes
-from tfvision.errors import RunError, StorageError
+from tfvision.errors import FileError, StorageError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor
 from tfvision.files import read_json, write_json
@@ -80,7 +80,7 @@ class _Cache:
                 file.seek(len(_header(vectors)))
                 rows = np.fromfile(file, np.float32, done * vectors.shape[1]).reshape(done, -1) if done else vectors[:0]
             vectors[:done] = rows
-        except (RunError, OSError, KeyError, TypeError, ValueError):  # none, or none that can be used: it is made anew
+        except (FileError, OSError, KeyError, TypeError, ValueError):  # none, or none that can be used: it is made anew
             return 0
         broken.update(facts["broken"] if done else {})
         return done

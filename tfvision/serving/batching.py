@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import os
 import threading
 import time
@@ -207,7 +208,7 @@ class Batcher:
         else:
             values = self._joined(servable, signature_name, batch)
             ends = np.cumsum([request.rows for request in batch]).tolist()
-            bounds = [*zip([0, *ends[:-1]], ends, strict=True)]
+            bounds = itertools.pairwise([0, *ends])
         return [
             {key: values[key] if start is None else values[key][start:end] for key in request.outputs or values}
             for request, (start, end) in zip(batch, bounds, strict=True)

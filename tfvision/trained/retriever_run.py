@@ -121,7 +121,3 @@ class RetrieverRun(Run):
     def features_path(self):
         """The taps of all photos, which stage 2 is trained on."""
         return self.folder / "checkpoints" / "features.npy"
-
-    def stage_path(self, name):
-        """Weights of a finished stage, until all are finished; every worker reads the chief's."""
-        return self.checkpoint_path.parent / f"{name}.weights.h5"

@@ -69,6 +69,11 @@ class SpeciesRecipe(Recipe):
         if self.start_rank and not self.coarse_stages:
             raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
 
+    def stages_by_rank(self, ranks):
+        """{rank: its stages} from the start rank down to the finest, or of the finest alone; `ranks` are the taxonomy's, coarsest first."""
+        coarse = ranks[ranks.index(self.start_rank) : -1] if self.start_rank else ()
+        return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
+
 
 @dataclasses.dataclass(frozen=True)
 class SpeciesRun(Run):

@@ -20,6 +20,8 @@ from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_c
 from tfvision.training.loss_scale import LossScale
 from tfvision.training.schedules import learning_rate_at, steps_in
 
+Measures = dict[str, tuple[tf.Tensor, tf.Tensor]]  # name -> (sum, weight) of what is logged as sum / weight
+LossFunction = Callable[[dict, tf.Tensor], tuple[tf.Tensor, Measures]]
 _STEPS_BETWEEN_LOGS = 10
 
 
@@ -43,10 +45,10 @@ class Task:
     """
 
     model: keras.Model
-    loss: Callable
+    loss: LossFunction
     stages: tuple[tuple[float, float], ...]
     photos: int
-    batches: Callable
+    batches: Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]
     first_position: int = 0
     new_layers: tuple = ()
 

@@ -5,13 +5,12 @@ import dataclasses
 import functools
 import platform
 import shutil
-import sys
 import tempfile
 import typing
 from pathlib import Path
 
 from tfvision import __version__
-from tfvision.errors import RecipeError, RunError, UserError
+from tfvision.errors import FileError, RecipeError, RunError, UserError
 from tfvision.files import read_json, remove_partial_files, write_json
 from tfvision.training.recipes import Recipe, from_json
 
@@ -41,30 +40,6 @@ class Run:
         run._check_application()
         if not run.weights_path.is_file():
             raise RunError(f"{folder} is not finished: go on with `{cls.COMMAND} --run {folder} --resume`")
-        return run
-
-    @classmethod
-    def start_or_resume(cls, folder, worker, is_resumed, start, given):
-        """The run of a training that is called: a new one, or one to go on with.
-
-        Args:
-          folder: of the run; None = a new one.
-          worker: number of this worker.
-          start: function of no arguments -> the new run, by `start`.
-          given: {name on the command line: value} of what a resumed run decides itself.
-
-        Raises:
-          RecipeError: something is given that the run decides.
-          RunError: no run to go on with.
-        """
-        if not is_resumed:
-            return start()
-        if any(given.values()):
-            *names, last = given
-            raise RecipeError(f"--resume goes on with what the run was begun with: leave {', '.join(names)} and {last} out")
-        run = cls.resume(folder, worker)
-        if run.finished_metrics():
-            print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
         return run
 
     @classmethod
@@ -130,12 +105,12 @@ class Run:
     def finished_metrics(self):
         """The metrics where the run (the chief's, for a worker) is finished, else None."""
         path = type(self)(self.chief_folder or self.folder).metrics_path
-        return read_json(path) if path.exists() else None
+        return _read_run_file(path) if path.exists() else None
 
     @functools.cached_property
     def facts(self):
         """What recipe.json holds: application, source, recipe, versions."""
-        return read_json(self.recipe_path)
+        return _read_run_file(self.recipe_path)
 
     @property
     def recipe(self):
@@ -163,6 +138,10 @@ class Run:
     def checkpoint_path(self):
         return (self.chief_folder or self.folder) / "checkpoints" / "latest.npz"
 
+    def phase_path(self, name):
+        """Weights of a finished phase that later ones need, until all are finished; every worker reads the chief's."""
+        return self.checkpoint_path.parent / f"{name}.weights.h5"
+
     @property
     def last_good_path(self):
         return self.folder / "last_good.weights.h5"
@@ -188,10 +167,19 @@ class Run:
 
 def application_of(folder, known):
     """The application that a run folder belongs to. Raises RunError where it is none of the known ones."""
-    application = read_json(Path(folder) / "recipe.json").get("application")
+    application = _read_run_file(Path(folder) / "recipe.json").get("application")
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
+
+
+def _read_run_file(path: Path) -> typing.Any:
+    try:
+        return read_json(path)
+    except FileError as error:
+        if error.__cause__ is None:  # there is none
+            raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?") from None
+        raise RunError(f"{path} cannot be read as JSON ({error.__cause__}); train again, or restore the file") from error
 
 
 def load_run_weights(model, path):

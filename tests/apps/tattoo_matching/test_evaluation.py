@@ -212,7 +212,6 @@ def test_a_run_that_saw_all_subjects_is_refused(colour_run, colour_photos, tmp_p
 @pytest.mark.slow
 def test_searching_tells_likelihoods_after_an_evaluation(colour_run, custody, tmp_path, capsys):
     from tfvision.cli.main import main
-
     from tfvision.index.making import build_gallery
 
     def run(*arguments):

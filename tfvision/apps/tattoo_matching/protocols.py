@@ -169,9 +169,11 @@ def _within(question: Question, rows: np.ndarray) -> Question:
 
 
 def _manifest(photos: MatchingPhotos, rows: np.ndarray, box: Callable[[MatchingPhotos, int], Box] | None = None) -> Manifest:
-    records = photos.manifest.records
-    kept = (records[row] if box is None else dataclasses.replace(records[row], box=box(photos, row)) for row in rows)
-    return dataclasses.replace(photos.manifest, records=tuple(kept))
+    rows = list(rows)
+    taken = photos.manifest.take(rows)
+    if box is None:
+        return taken
+    return dataclasses.replace(taken, records=tuple(dataclasses.replace(r, box=box(photos, row)) for r, row in zip(taken.records, rows, strict=True)))
 
 
 def _region(photos: MatchingPhotos, row: int) -> Box:
