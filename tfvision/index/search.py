@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from tfvision.errors import DataError, RecipeError, RunError, StorageError
+from tfvision.errors import DataError, FileError, RecipeError, StorageError
 from tfvision.files import atomic_path, read_json, write_json
 from tfvision.index import flat
 from tfvision.index.approximate import ApproximateIndex, build_index
@@ -163,7 +163,7 @@ def _read_facts(folder, method):
     try:
         facts = read_json(folder / f"{method}.json")
         return facts if (folder / facts["file"]).is_file() else None
-    except (RunError, KeyError, TypeError):
+    except (FileError, KeyError, TypeError):
         return None
 
 

@@ -1,40 +1,39 @@
 """Photos for a gallery: their ids and metadata, from a folder, a manifest CSV or a single photo."""
 
-import csv
 import dataclasses
 import os
 import typing
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
-from tfvision.data.manifest import MANIFEST_NAMES, Manifest, Record, read_csv, read_photos
+from tfvision.data.manifest import IMAGE_COLUMNS, ListedPhotos, Manifest, Record, csv_of, read_photos
 from tfvision.data.shards.prepared_index import PREPARED_COLUMNS
 from tfvision.errors import DataError
 
-_IMAGE_COLUMNS = ("image", "file")
-_NO_METADATA = {*_IMAGE_COLUMNS, "id", "box", *PREPARED_COLUMNS}
+_NO_METADATA = {*IMAGE_COLUMNS, "id", "box", "", *PREPARED_COLUMNS}
 
 
 class GalleryPhotos(typing.NamedTuple):
     """What is to be indexed.
 
     Attributes:
-      manifest: Manifest; its lineages mean nothing.
+      manifest: its lineages mean nothing.
       ids: a text for each, all different: the column `id`, else the name relative to the source.
       metadata: a dict for each: the other columns of a CSV, or the names of the folders that a photo lies in.
     """
 
     manifest: Manifest
     ids: list[str]
-    metadata: list[dict]
+    metadata: list[dict[str, str]]
 
-    def select(self, is_kept):
-        """Those where `is_kept` (a sequence of bool) is true."""
-        kept = [[item for item, keep in zip(items, is_kept, strict=True) if keep] for items in (self.ids, self.metadata)]
-        return GalleryPhotos(self.manifest.select(is_kept), *kept)
+    def select(self, is_kept: Sequence[bool]) -> "GalleryPhotos":
+        """Those where `is_kept` is true."""
+        rows = [row for row, keep in enumerate(is_kept) if keep]
+        return GalleryPhotos(self.manifest.select(is_kept), [self.ids[row] for row in rows], [self.metadata[row] for row in rows])
 
 
-def read_gallery_photos(source, ranks=None):
+def read_gallery_photos(source: Path | str, ranks: Sequence[str] | None = None) -> GalleryPhotos:
     """Reads a folder (of any depth, or with a manifest), a manifest CSV or one photo.
 
     Args:
@@ -46,18 +45,16 @@ def read_gallery_photos(source, ranks=None):
     source = Path(source)
     if source.is_file() and source.suffix.lower() in PHOTO_SUFFIXES:
         return GalleryPhotos(photo_manifest([str(source)]), [source.name], [{}])
-    listed = next((source / name for name in MANIFEST_NAMES if (source / name).is_file()), None)
-    if source.suffix.lower() == ".csv" and source.is_file():
-        listed = source
-    return _from_csv(listed) if listed else _from_folder(source, ranks)
+    path = csv_of(source)
+    return _from_csv(path) if path else _from_folder(source, ranks)
 
 
-def photo_manifest(paths):
+def photo_manifest(paths: Iterable[str]) -> Manifest:
     """A Manifest of photos given by path, without labels."""
     return Manifest(("photo",), tuple(Record(path, path, ("photo",), path) for path in paths))
 
 
-def find_queries(paths):
+def find_queries(paths: Iterable[str]) -> list[str]:
     """Files as they are, folders and manifests as the photos that they hold. Raises DataError where one does not exist."""
     found = []
     for path in paths:
@@ -68,20 +65,20 @@ def find_queries(paths):
     return found
 
 
-def _from_csv(path):
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        rows = [{(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str)} for row in reader]
-    image = next((name for name in _IMAGE_COLUMNS if name in columns), None)
-    manifest = read_csv(path, (image,) if image else None)  # tells what is wrong with a CSV
+def _from_csv(path: Path) -> GalleryPhotos:
+    listed = ListedPhotos.open(path)
+    manifest = listed.manifest((listed.image_column,) if listed.image_column else None)  # its own labels are metadata
     manifest = dataclasses.replace(manifest, ranks=("photo",))
-    ids = [row.get("id") or row[image] for row in rows]
-    metadata = [{name: value for name, value in row.items() if value and name and name not in _NO_METADATA} for row in rows]
+    ids = [id or record.name for id, record in zip(manifest.texts("id"), manifest.records, strict=True)]
+    metadata: list[dict[str, str]] = [{} for _ in ids]
+    for name in (name for name in manifest.columns if name not in _NO_METADATA):
+        for facts, text in zip(metadata, manifest.texts(name), strict=True):
+            if text:
+                facts[name] = text
     return GalleryPhotos(manifest, _all_different(ids, path), metadata)
 
 
-def _from_folder(folder, ranks):
+def _from_folder(folder: Path, ranks: Sequence[str] | None) -> GalleryPhotos:
     manifest = read_photos(folder)
     names = [record.name for record in manifest.records]
     levels = [Path(name).parent.parts for name in names]
@@ -92,8 +89,8 @@ def _from_folder(folder, ranks):
     return GalleryPhotos(manifest, names, [dict(zip(ranks, parts, strict=False)) for parts in levels])
 
 
-def _all_different(ids, path):
-    seen = set()
+def _all_different(ids: list[str], path: Path) -> list[str]:
+    seen: set[str] = set()
     for id in ids:
         if id in seen:
             raise DataError(f"{path} has the id {id!r} twice: give each row its own in a column `id`")

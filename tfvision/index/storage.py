@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.errors import GalleryError, RunError, StorageError
+from tfvision.errors import FileError, GalleryError, StorageError
 from tfvision.files import TEMPORARY_PREFIX, read_json, write_json
 
 MANIFEST = "gallery.json"
@@ -161,7 +161,7 @@ def _lock(folder):
 def _read_manifest(folder):
     try:
         state = read_json(folder / MANIFEST)
-    except RunError as error:
+    except FileError as error:
         raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): restore it from a copy, or build the gallery again") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise GalleryError(f"{folder / MANIFEST} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")
