@@ -3,8 +3,9 @@
 import csv
 import dataclasses
 import os
-import typing
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.manifest import MANIFEST_NAMES, Manifest, Record, read_csv, read_photos
@@ -15,26 +16,26 @@ _IMAGE_COLUMNS = ("image", "file")
 _NO_METADATA = {*_IMAGE_COLUMNS, "id", "box", *PREPARED_COLUMNS}
 
 
-class GalleryPhotos(typing.NamedTuple):
+class GalleryPhotos(NamedTuple):
     """What is to be indexed.
 
     Attributes:
-      manifest: Manifest; its lineages mean nothing.
+      manifest: its lineages mean nothing.
       ids: a text for each, all different: the column `id`, else the name relative to the source.
       metadata: a dict for each: the other columns of a CSV, or the names of the folders that a photo lies in.
     """
 
     manifest: Manifest
     ids: list[str]
-    metadata: list[dict]
+    metadata: list[dict[str, Any]]
 
-    def select(self, is_kept):
-        """Those where `is_kept` (a sequence of bool) is true."""
-        kept = [[item for item, keep in zip(items, is_kept, strict=True) if keep] for items in (self.ids, self.metadata)]
-        return GalleryPhotos(self.manifest.select(is_kept), *kept)
+    def select(self, is_kept: Sequence[bool]) -> "GalleryPhotos":
+        """Those where `is_kept` is true."""
+        kept = [index for index, keep in enumerate(is_kept) if keep]
+        return GalleryPhotos(self.manifest.select(is_kept), [self.ids[index] for index in kept], [self.metadata[index] for index in kept])
 
 
-def read_gallery_photos(source, ranks=None):
+def read_gallery_photos(source: str | Path, ranks: Sequence[str] | None = None) -> GalleryPhotos:
     """Reads a folder (of any depth, or with a manifest), a manifest CSV or one photo.
 
     Args:
@@ -52,14 +53,14 @@ def read_gallery_photos(source, ranks=None):
     return _from_csv(listed) if listed else _from_folder(source, ranks)
 
 
-def photo_manifest(paths):
+def photo_manifest(paths: Iterable[str]) -> Manifest:
     """A Manifest of photos given by path, without labels."""
     return Manifest(("photo",), tuple(Record(path, path, ("photo",), path) for path in paths))
 
 
-def find_queries(paths):
+def find_photos(paths: Iterable[str]) -> list[str]:
     """Files as they are, folders and manifests as the photos that they hold. Raises DataError where one does not exist."""
-    found = []
+    found: list[str] = []
     for path in paths:
         if not os.path.exists(path):
             raise DataError(f"{path} does not exist")
@@ -68,7 +69,7 @@ def find_queries(paths):
     return found
 
 
-def _from_csv(path):
+def _from_csv(path: Path) -> GalleryPhotos:
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file)
         columns = [name.strip() for name in reader.fieldnames or ()]
@@ -81,7 +82,7 @@ def _from_csv(path):
     return GalleryPhotos(manifest, _all_different(ids, path), metadata)
 
 
-def _from_folder(folder, ranks):
+def _from_folder(folder: Path, ranks: Sequence[str] | None) -> GalleryPhotos:
     manifest = read_photos(folder)
     names = [record.name for record in manifest.records]
     levels = [Path(name).parent.parts for name in names]
@@ -92,8 +93,8 @@ def _from_folder(folder, ranks):
     return GalleryPhotos(manifest, names, [dict(zip(ranks, parts, strict=False)) for parts in levels])
 
 
-def _all_different(ids, path):
-    seen = set()
+def _all_different(ids: list[str], path: Path) -> list[str]:
+    seen: set[str] = set()
     for id in ids:
         if id in seen:
             raise DataError(f"{path} has the id {id!r} twice: give each row its own in a column `id`")

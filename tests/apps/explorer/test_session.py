@@ -4,10 +4,10 @@ import time
 import PIL.Image
 import pytest
 
-from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.session import Session
 from tfvision.errors import DataError, GalleryError
-from tfvision.index.gallery import Gallery
+from tfvision.index.folder_gallery import FolderGallery
 
 
 def _wait(condition, seconds=60):
@@ -24,13 +24,13 @@ def test_an_empty_folder_is_told(tmp_path):
 
 
 def test_an_empty_gallery_is_told(tmp_path):
-    Gallery.create(tmp_path / "g", 3).close()
+    FolderGallery.create(tmp_path / "g", 3).close()
     with pytest.raises(GalleryError, match="is empty: add pictures with"):
         Session(plan([tmp_path / "g"]))
 
 
 def test_one_picture_has_no_neighbours(tmp_path, photos):
-    with Gallery.create(tmp_path / "g", 2) as gallery:
+    with FolderGallery.create(tmp_path / "g", 2) as gallery:
         gallery.add(["a"], [[1, 0]], [str(photos / "reds" / "red 1.png")])
     session = Session(plan([tmp_path / "g"]))
     layer = session.collection.layers[0]
@@ -45,7 +45,7 @@ def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_r
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
     what = plan([str(tmp_path / "photos")], [str(colour_run)])
     session = Session(what)
-    assert len(session.collection.pictures) == 9 and session.collection.layers == []  # usable before anything is indexed
+    assert len(session.collection.pictures) == 9 and session.collection.layers == ()  # usable before anything is indexed
     session.start()
     _wait(lambda: session.collection.layers and session.collection.layers[0].count == 8 and session.status()["indexing"] is None)
     _wait(lambda: session.status()["broken"]["count"] == 1 and len(session.thumbnails) == 9)
@@ -66,7 +66,7 @@ def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_r
     assert "new 'one'.png" in again.collection.pictures.ids and len(again.collection.pictures) == 8 and again.changed is None
     outside = again.queries.receive((tmp_path / "photos" / "new 'one'.png").read_bytes())
     query = again.queries.open(outside, again.collection.layers[0])
-    assert query.scores[again.collection.pictures.places["new 'one'.png"]] == pytest.approx(1, abs=1e-3)
+    assert query.scores[again.collection.pictures.positions["new 'one'.png"]] == pytest.approx(1, abs=1e-3)
 
 
 def test_files_that_are_gone_or_newer_than_a_gallery_are_told(session, photos):

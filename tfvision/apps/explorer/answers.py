@@ -17,13 +17,13 @@ _SHOWN_DUPLICATES = 400  # groups
 def neighbours(queries, layer, name, k):
     """{"title", "places", "scores", "percentiles"} of the k most similar, best first; a percentile is the share of the collection that is less alike."""
     query = queries.open(name, layer)
-    places = query.hits(min(k, _MOST_LISTED))
-    scores = query.scores[places]
+    positions = query.hits(min(k, _MOST_LISTED))
+    scores = query.scores[positions]
     return {
         "title": query.title,
-        "places": places.tolist(),
+        "places": positions.tolist(),
         "scores": _rounded(scores),
-        "percentiles": _rounded(100 * similarity.shares_below_hits(query.scores, places), 3),
+        "percentiles": _rounded(100 * similarity.shares_below_hits(query.scores, positions), 3),
         "above_random": _rounded(100 * similarity.shares_below(scores, layer.random_pairs()), 3),
     }
 
@@ -50,9 +50,9 @@ def distribution(queries, layer, name):
 def within(queries, layer, name, low, high, limit, is_lowest_first=False):
     """The pictures whose similarity lies in a range: {"places", "scores", "percentiles", "total"}."""
     query = queries.open(name, layer)
-    places, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
-    percentiles = 100 * similarity.shares_below(query.scores[places], layer.ordered(name, query.scores))
-    return {"places": places.tolist(), "scores": _rounded(query.scores[places]), "percentiles": _rounded(percentiles, 3), "total": total}
+    positions, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
+    percentiles = 100 * similarity.shares_below(query.scores[positions], layer.ordered(name, query.scores))
+    return {"places": positions.tolist(), "scores": _rounded(query.scores[positions]), "percentiles": _rounded(percentiles, 3), "total": total}
 
 
 def comparison(queries, layer, names):
@@ -90,9 +90,11 @@ def verdict(collection, queries, notes, question):
         name = queries.name_of(key)
         if name is None:
             continue
-        by_place = {collection.pictures.places[id]: is_right for id, is_right in marks.items() if id in collection.pictures.places}
-        rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_place), "layers": _by_layer(collection, queries, name, by_place)})
-    together = [[pooled([row["layers"][number][place] for row in rows])._asdict() for place in range(len(KS))] for number in range(len(collection.layers))]
+        by_position = {collection.pictures.positions[id]: is_right for id, is_right in marks.items() if id in collection.pictures.positions}
+        rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position)})
+    together = [
+        [pooled([row["layers"][number][position] for row in rows])._asdict() for position in range(len(KS))] for number in range(len(collection.layers))
+    ]
     for row in rows:
         row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
     layers = [layer.name for layer in collection.layers]
@@ -101,16 +103,16 @@ def verdict(collection, queries, notes, question):
 
 def near_duplicates(table, least):
     """{"groups": [{"places", "score"}], "pictures"}; the score is the best of a group."""
-    places, scores = table
-    groups = tidying.near_duplicates(places, scores, least)
-    shown = [{"places": group, "score": _number(max(scores[place, 0] for place in group))} for group in groups[:_SHOWN_DUPLICATES]]
+    positions, scores = table
+    groups = tidying.near_duplicates(positions, scores, least)
+    shown = [{"places": group, "score": _number(max(scores[position, 0] for position in group))} for group in groups[:_SHOWN_DUPLICATES]]
     return {"groups": shown, "total": len(groups), "pictures": sum(map(len, groups))}
 
 
 def outliers(table, limit):
     """{"places", "scores"}: the loneliest first, with the mean similarity to their neighbours."""
-    places, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
-    return {"places": places.tolist(), "scores": _rounded(means)}
+    positions, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
+    return {"places": positions.tolist(), "scores": _rounded(means)}
 
 
 def hubs(table, limit):
@@ -132,9 +134,9 @@ def suspect_labels(table, pictures, column, limit):
         known = f"take one of {', '.join(pictures.columns)}" if pictures.columns else "the pictures have no labels"
         raise DataError(f"there is no column {column!r:.60}: {known}")
     values, codes = pictures.columns[column]
-    places, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
-    given = [values[code] for code in codes[places]]
-    return {"places": places.tolist(), "given": given, "suggested": [values[code] for code in suggested], "scores": _rounded(margins)}
+    positions, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
+    given = [values[code] for code in codes[positions]]
+    return {"places": positions.tolist(), "given": given, "suggested": [values[code] for code in suggested], "scores": _rounded(margins)}
 
 
 def _by_layer(collection, queries, name, marks):

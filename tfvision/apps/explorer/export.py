@@ -66,14 +66,14 @@ def _write_pictures(site, session):
     (data / "large").mkdir(parents=True)
     with progress_bar("pictures", len(pictures)) as bar:
         for start in range(0, len(pictures), SHEET):
-            places = range(start, min(start + SHEET, len(pictures)))
-            write_sheet(sheet_path(data, start // SHEET), [session.thumbnails.get(place) for place in places])
+            positions = range(start, min(start + SHEET, len(pictures)))
+            write_sheet(sheet_path(data, start // SHEET), [session.thumbnails.get(position) for position in positions])
             if len(pictures) <= MOST_LARGE:
-                for place in places:
-                    jpeg = thumbnail_jpeg(pictures.path(place), _LARGE_PX)
+                for position in positions:
+                    jpeg = thumbnail_jpeg(pictures.path(position), _LARGE_PX)
                     if jpeg:
-                        (data / "large" / f"{place}.jpg").write_bytes(jpeg)
-            bar.advance(len(places))
+                        (data / "large" / f"{position}.jpg").write_bytes(jpeg)
+            bar.advance(len(positions))
 
 
 def _write_numbers(site, session):
@@ -93,8 +93,8 @@ def _write_numbers(site, session):
     write_json(data / "columns.json", [{"name": name, "values": values} for name, (values, _) in pictures.columns.items()])
     for number, (_, codes) in enumerate(pictures.columns.values()):
         (data / f"codes-{number}.bin").write_bytes(np.ascontiguousarray(codes, "<i4").tobytes())
-    notes, places = session.notes.read(), pictures.places
-    tags = {tag: [places[id] for id in ids if id in places] for tag, ids in notes["tags"].items()}
+    notes, positions = session.notes.read(), pictures.positions
+    tags = {tag: [positions[id] for id in ids if id in positions] for tag, ids in notes["tags"].items()}
     conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
     write_json(data / "notes.json", {"tags": tags, "marks": _marks(session, notes), "conclusions": conclusions})
     for number, layer in enumerate(collection.layers):
@@ -126,10 +126,10 @@ def _tidy(table, pictures):
 
 
 def _marks(session, notes):
-    places, found = session.collection.pictures.places, {}
+    positions, found = session.collection.pictures.positions, {}
     for question, entry in notes["questions"].items():
         named = {session.queries.name_of(key): judged for key, judged in entry["marks"].items()}
         found[question] = {
-            name: {places[id]: is_right for id, is_right in judged.items() if id in places} for name, judged in named.items() if name is not None
+            name: {positions[id]: is_right for id, is_right in judged.items() if id in positions} for name, judged in named.items() if name is not None
         }
     return found

@@ -48,7 +48,7 @@ def _query(session, found, row):
     header = ["layer", *(f"at {k}" for k in found["ks"])]
     lines = [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
     hits = session.queries.open(row["name"], session.collection.layers[0]).hits(_SHOWN_HITS).tolist()
-    shown = "".join(_picture(session, place, judged.get(session.collection.pictures.ids[place])) for place in hits)
+    shown = "".join(_picture(session, position, judged.get(session.collection.pictures.ids[position])) for position in hits)
     grid = (
         f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin-top: 18px">{_asked(session, row["name"])}{shown}</div>'
     )
@@ -65,9 +65,9 @@ def _asked(session, name):
     return f'<div style="outline: 3px solid var(--ink); border-radius: 5px">{_image(encoded, "the query")}</div>'
 
 
-def _picture(session, place, is_right):
+def _picture(session, position, is_right):
     colour, word = {True: ("#009e73", "right"), False: ("#d55e00", "wrong"), None: ("var(--line)", "not judged")}[is_right]
-    image = _image(session.thumbnails.get(place), session.collection.pictures.ids[place])
+    image = _image(session.thumbnails.get(position), session.collection.pictures.ids[position])
     return f'<div style="border-bottom: 5px solid {colour}">{image}<small>{word}</small></div>'
 
 

@@ -37,7 +37,7 @@ def routes(session):
     get = {
         "/": page.index,
         "/static/{name}": page.static,
-        "/image/{place:int}": page.image,
+        "/image/{position:int}": page.image,
         "/outside/{name}": page.outside,
         "/report": page.report,
         "/api/status": page.status,
@@ -90,10 +90,10 @@ class Routes:
         return _file(self._static[name]) if name in self._static else _missing("there is no such file")
 
     def image(self, request):
-        place = request.path_params["place"]
-        if place >= len(self._collection.pictures):
+        position = request.path_params["position"]
+        if position >= len(self._collection.pictures):
             return _missing("there is no such picture")
-        return _shown(self._collection.pictures.path(place))
+        return _shown(self._collection.pictures.path(position))
 
     def outside(self, request):
         return _shown(self._session.queries.outside_path("u:" + request.path_params["name"]))
@@ -113,8 +113,8 @@ class Routes:
         return _bytes(np.ascontiguousarray(columns[number][1], "<i4").tobytes()) if number < len(columns) else _missing("there is no such column")
 
     def thumbnails(self, request):
-        places = _places(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
-        found = self._session.thumbnails.get_many(places, _SECONDS_FOR_THUMBNAILS)
+        positions = _positions(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
+        found = self._session.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
         lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
         return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
 
@@ -161,14 +161,15 @@ class Routes:
         return _of_job(job, ways[kind])
 
     def notes(self, request):
-        notes, places = self._session.notes.read(), self._collection.pictures.places
-        tags = {tag: [places[id] for id in ids if id in places] for tag, ids in notes["tags"].items()}
-        marks = {question: self._marks_by_place(entry["marks"]) for question, entry in notes["questions"].items()}
+        notes, positions = self._session.notes.read(), self._collection.pictures.positions
+        tags = {tag: [positions[id] for id in ids if id in positions] for tag, ids in notes["tags"].items()}
+        marks = {question: self._marks_by_position(entry["marks"]) for question, entry in notes["questions"].items()}
         conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
         return {"version": notes["version"], "tags": tags, "marks": marks, "conclusions": conclusions}
 
     def verdict(self, request):
-        return answers.verdict(self._collection, self._session.queries, self._session.notes.read(), request.query_params.get("x", ""))
+        shown = self._session.shown
+        return answers.verdict(shown.collection, shown.queries, self._session.notes.read(), request.query_params.get("x", ""))
 
     def report(self, request):
         page = verdict_report(self._session, self.verdict(request))
@@ -186,12 +187,12 @@ class Routes:
 
     def mark(self, request, body):
         asked = _json(body)
-        places = asked.get("marks", {})
-        ids = self._ids([int(place) for place in places])
-        if any(value not in (True, False, None) for value in places.values()):
+        marks = asked.get("marks", {})
+        ids = self._ids([int(position) for position in marks])
+        if any(value not in (True, False, None) for value in marks.values()):
             raise DataError("a mark is true, false or null")
         key = self._session.queries.titles(str(asked.get("query", "")))[1]
-        self._session.notes.mark(asked.get("question"), key, dict(zip(ids, places.values(), strict=True)))
+        self._session.notes.mark(asked.get("question"), key, dict(zip(ids, marks.values(), strict=True)))
         return self.notes(request)
 
     def conclude(self, request, body):
@@ -205,39 +206,40 @@ class Routes:
 
     def export(self, request, body):
         asked, pictures = _json(body), self._collection.pictures
-        places = [pictures.places[id] for id in self._ids(asked.get("places", []))]
-        if not places:
+        positions = [pictures.positions[id] for id in self._ids(asked.get("places", []))]
+        if not positions:
             raise DataError("the selection is empty: choose pictures first")
         kind = asked.get("kind")
         if kind == "links":
-            folder = selection.link_folder(pictures, places, self._session.plan.state / "selections", str(asked.get("name", "")))
-            return {"folder": folder, "pictures": len(places)}
+            folder = selection.link_folder(pictures, positions, self._session.plan.state / "selections", str(asked.get("name", "")))
+            return {"folder": folder, "pictures": len(positions)}
         if kind not in ("csv", "manifest"):
             raise DataError(f"a selection is exported as csv, manifest or links, got {kind!r:.40}")
-        text = selection.as_csv(pictures, places, self._tags_by_id()) if kind == "csv" else selection.as_manifest(pictures, places)
+        text = selection.as_csv(pictures, positions, self._tags_by_id()) if kind == "csv" else selection.as_manifest(pictures, positions)
         return _bytes(text.encode("utf-8", "surrogateescape"), "text/csv")
 
     def update(self, request, body):
         return {"is_started": self._session.update()}
 
     def _asked(self, request):
-        return self._session.queries, self._layer(request), request.query_params.get("q", "")
+        shown = self._session.shown
+        return shown.queries, shown.collection.layer(_whole(request, "layer", 0)), request.query_params.get("q", "")
 
     def _layer(self, request):
         return self._collection.layer(_whole(request, "layer", 0))
 
-    def _ids(self, places):
+    def _ids(self, positions):
         ids = self._collection.pictures.ids
-        if not isinstance(places, list) or not all(isinstance(place, int) and 0 <= place < len(ids) for place in places):
+        if not isinstance(positions, list) or not all(isinstance(position, int) and 0 <= position < len(ids) for position in positions):
             raise DataError("places must be numbers of pictures")
-        return [ids[place] for place in places]
+        return [ids[position] for position in positions]
 
-    def _marks_by_place(self, marks):
-        places, found = self._collection.pictures.places, {}
+    def _marks_by_position(self, marks):
+        positions, found = self._collection.pictures.positions, {}
         for key, judged in marks.items():
             name = self._session.queries.name_of(key)
             if name is not None:
-                found[name] = {places[id]: is_right for id, is_right in judged.items() if id in places}
+                found[name] = {positions[id]: is_right for id, is_right in judged.items() if id in positions}
         return found
 
     def _tags_by_id(self):
@@ -316,7 +318,7 @@ def _kind(data):
         return None
 
 
-def _places(text, pictures):
+def _positions(text, pictures):
     parts = [part for part in text.split(",") if part]
     if not all(part.isascii() and part.isdigit() and int(part) < len(pictures) for part in parts):
         raise DataError("rows must be numbers of pictures")

@@ -35,7 +35,7 @@ def random_pair_similarities(vectors, pairs, seed=0):
 
 
 def nearest(scores, k):
-    """Places of the k highest scores, best first, the lower place where two are equal; NaN is never among them."""
+    """Positions of the k highest scores, best first, the lower position where two are equal; NaN is never among them."""
     known = np.flatnonzero(~np.isnan(scores))
     k = min(k, len(known))
     if not k:
@@ -48,7 +48,7 @@ def nearest(scores, k):
 
 
 def within(scores, low, high, limit, is_lowest_first=False):
-    """Places whose score lies in [low, high], in order of the score, and how many there are in all."""
+    """Positions whose score lies in [low, high], in order of the score, and how many there are in all."""
     found = np.flatnonzero((scores >= low) & (scores <= high))
     order = np.argsort(scores[found] if is_lowest_first else -scores[found], kind="stable")
     return found[order][:limit], len(found)
