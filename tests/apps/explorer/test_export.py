@@ -68,7 +68,12 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
         const { StaticSource } = await import("/static/static_source.js"), source = new StaticSource();
         await source.status();
         const plain = value => JSON.parse(JSON.stringify(value));
-        return { near: plain(await source.neighbours("0", 0, 5)), compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)), verdict: plain(await source.verdict("its colour")), range: plain(await source.range("0", 0, 0.9, 1, "highest")) };
+        return {
+            near: plain(await source.neighbours("0", 0, 5)),
+            compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)),
+            verdict: plain(await source.verdict("its colour")),
+            range: plain(await source.range("0", 0, 0.9, 1, "highest")),
+        };
     }"""
     found = page.evaluate(ask)
     expected = answers.neighbours(session.queries, layer, "0", 5)
@@ -95,7 +100,8 @@ def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_p
     page = watched_page(site_address)
     ask = """async samples => {
         const numbers = await import("/static/numbers.js"), [a, b] = samples, edges = numbers.edges(samples, 40);
-        return [numbers.kolmogorovSmirnov(a, b), numbers.jensenShannon(numbers.histogram(a, edges), numbers.histogram(b, edges)), numbers.summary(a), numbers.wilson(3, 10)];
+        const divergence = numbers.jensenShannon(numbers.histogram(a, edges), numbers.histogram(b, edges));
+        return [numbers.kolmogorovSmirnov(a, b), divergence, numbers.summary(a), numbers.wilson(3, 10)];
     }"""
     distance, divergence, summary, wilson = page.evaluate(ask, [sample.tolist() for sample in samples])
     edges = distributions.common_edges(samples, 40)

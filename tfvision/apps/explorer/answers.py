@@ -1,11 +1,18 @@
 """The page's questions and their answers, as plain dicts: neighbours, distributions, comparisons, housekeeping, precision."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from tfvision.apps.explorer import distributions, similarity, tidying
+from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.precision import overlap, pooled, precision_at
+from tfvision.apps.explorer.queries import Queries
 from tfvision.errors import DataError
 
+Answer = dict[str, Any]  # as the page reads it
+Table = tuple[np.ndarray, np.ndarray]  # nearest neighbours of all: Tables.neighbours
 _MOST_BINS, _LEAST_BINS = 120, 24
 SHORTLIST = 100
 KS = (1, 5, 10, 20, 50)
@@ -14,7 +21,7 @@ _MOST_LISTED = 2000
 _SHOWN_DUPLICATES = 400  # groups
 
 
-def neighbours(queries, layer, name, k):
+def neighbours(queries: Queries, layer: Layer, name: str, k: int) -> Answer:
     """{"title", "places", "scores", "percentiles"} of the k most similar, best first; a percentile is the share of the collection that is less alike."""
     query = queries.open(name, layer)
     positions = query.hits(min(k, _MOST_LISTED))
@@ -28,7 +35,7 @@ def neighbours(queries, layer, name, k):
     }
 
 
-def distribution(queries, layer, name):
+def distribution(queries: Queries, layer: Layer, name: str) -> Answer:
     """The query's similarity to everything beside that of random pairs: {"edges", "counts", "random_counts", summaries}."""
     query = queries.open(name, layer)
     ordered, pairs = layer.ordered(name, query.scores), layer.random_pairs()
@@ -47,7 +54,7 @@ def distribution(queries, layer, name):
     }
 
 
-def within(queries, layer, name, low, high, limit, is_lowest_first=False):
+def within(queries: Queries, layer: Layer, name: str, low: float, high: float, limit: int, is_lowest_first: bool = False) -> Answer:
     """The pictures whose similarity lies in a range: {"places", "scores", "percentiles", "total"}."""
     query = queries.open(name, layer)
     positions, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
@@ -55,7 +62,7 @@ def within(queries, layer, name, low, high, limit, is_lowest_first=False):
     return {"places": positions.tolist(), "scores": _rounded(query.scores[positions]), "percentiles": _rounded(percentiles, 3), "total": total}
 
 
-def comparison(queries, layer, names):
+def comparison(queries: Queries, layer: Layer, names: Sequence[str]) -> Answer:
     """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred."""
     if not 1 <= len(names) <= MOST_COMPARED:
         raise DataError(f"compare up to {MOST_COMPARED} queries at once, got {len(names)}")
@@ -78,7 +85,7 @@ def comparison(queries, layer, names):
     }
 
 
-def verdict(collection, queries, notes, question):
+def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], question: str) -> Answer:
     """Precision at k of a question's judged queries, per query and layer, and of all together.
 
     Returns:
@@ -92,16 +99,14 @@ def verdict(collection, queries, notes, question):
             continue
         by_position = {collection.pictures.positions[id]: is_right for id, is_right in marks.items() if id in collection.pictures.positions}
         rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position)})
-    together = [
-        [pooled([row["layers"][number][position] for row in rows])._asdict() for position in range(len(KS))] for number in range(len(collection.layers))
-    ]
+    together = [[pooled([row["layers"][number][cut] for row in rows])._asdict() for cut in range(len(KS))] for number in range(len(collection.layers))]
     for row in rows:
         row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
     layers = [layer.name for layer in collection.layers]
     return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together}
 
 
-def near_duplicates(table, least):
+def near_duplicates(table: Table, least: float) -> Answer:
     """{"groups": [{"places", "score"}], "pictures"}; the score is the best of a group."""
     positions, scores = table
     groups = tidying.near_duplicates(positions, scores, least)
@@ -109,13 +114,13 @@ def near_duplicates(table, least):
     return {"groups": shown, "total": len(groups), "pictures": sum(map(len, groups))}
 
 
-def outliers(table, limit):
+def outliers(table: Table, limit: int) -> Answer:
     """{"places", "scores"}: the loneliest first, with the mean similarity to their neighbours."""
     positions, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
     return {"places": positions.tolist(), "scores": _rounded(means)}
 
 
-def hubs(table, limit):
+def hubs(table: Table, limit: int) -> Answer:
     """{"places", "counts", "skewness", "histogram", "never"}: those that most pictures have among their neighbours first."""
     counts = tidying.occurrences(table[0])
     order = np.argsort(-counts, kind="stable")[: min(limit, _MOST_LISTED)]
@@ -128,7 +133,7 @@ def hubs(table, limit):
     }
 
 
-def suspect_labels(table, pictures, column, limit):
+def suspect_labels(table: Table, pictures: Pictures, column: str, limit: int) -> Answer:
     """{"places", "given", "suggested", "scores"}: pictures whose neighbours agree on another label, the surest first."""
     if column not in pictures.columns:
         known = f"take one of {', '.join(pictures.columns)}" if pictures.columns else "the pictures have no labels"

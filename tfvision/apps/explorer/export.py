@@ -1,11 +1,15 @@
 """The explorer as a static site: the same page, which reads files and computes in the browser instead of asking a server."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfvision.apps.explorer import answers
+from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.plan import Plan
 from tfvision.apps.explorer.routes import STATIC, plotly_script
 from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.thumbnails import SHEET, sheet_path, write_sheet
@@ -17,12 +21,15 @@ from tfvision.progress import progress_bar
 MOST_PICTURES = 20_000
 MOST_LARGE = 2_000  # of more pictures than these only the thumbnails are written
 _LARGE_PX = 640
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
 _LEASTS = (0.99, 0.97, 0.95, 0.9, 0.85)  # thresholds of near duplicates, as tidy.js offers them
 _LISTED = 500
 
 
-def export_site(plan, folder, say=lambda line: None):
+def export_site(plan: Plan, folder: str | Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
     """Writes a Plan's collection as a static site; a folder that is not indexed is indexed first.
 
     Returns:
@@ -105,7 +112,7 @@ def _write_numbers(site, session):
         write_json(data / f"tidy-{number}.json", _tidy(session.tables.neighbours(layer), pictures))
 
 
-def packed_vectors(layer):
+def packed_vectors(layer: Layer) -> bytes:
     """All vectors in a byte a value: scales float32 [pictures] (NaN: no vector), then int8 [pictures, dimension]; value = scale * byte."""
     vectors, there = layer.compact_vectors()
     scales = np.full(len(layer.row_of), np.nan, "<f4")

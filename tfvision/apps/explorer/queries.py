@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,7 +97,7 @@ class Queries:
             raise DataError("this picture from outside is not here (any more): drop it once more")
         return path
 
-    def _parts(self, name: str, layer: Layer | None) -> tuple[str, str, np.ndarray | None, Sequence[int]]:
+    def _parts(self, name, layer):
         """(title, key, vector or None, positions of its own)."""
         pictures = self._pictures
         if name.isascii() and name.isdigit():

@@ -1,20 +1,17 @@
 """The verdict as one self-contained page: the question, the answer in words, precision at k, the hits that were judged."""
 
 from html import escape
+from typing import Any
 
+from tfvision.apps.explorer.session import Session
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation.page import bar, compose, inline, paragraph, section, table
 
 _SHOWN_HITS = 24
 
 
-def verdict_report(session, found):
-    """The page as text.
-
-    Args:
-      session: Session.
-      found: answers.verdict.
-    """
+def verdict_report(session: Session, found: dict[str, Any]) -> str:
+    """The page as text; `found` is what answers.verdict says."""
     title = f"Do deep features retrieve {found['question']}?"
     judged, layers = len(found["queries"]), ", ".join(found["layers"])
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."

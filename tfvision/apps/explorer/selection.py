@@ -4,8 +4,10 @@ import csv
 import io
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tfvision.apps.explorer.collection import Pictures
 from tfvision.data.decoding import read_encoded
 from tfvision.data.shards.slices import slice_of
 from tfvision.errors import DataError
@@ -14,18 +16,18 @@ from tfvision.files import atomic_folder
 _LONGEST_NAME = 80
 
 
-def as_csv(pictures, positions, tags):
+def as_csv(pictures: Pictures, positions: Sequence[int], tags: Mapping[str, Sequence[str]]) -> str:
     """A CSV text of pictures: id, image (absolute), tags, metadata."""
     rows = ([pictures.ids[position], os.path.abspath(pictures.path(position)), "; ".join(tags.get(pictures.ids[position], ()))] for position in positions)
     return _table(["id", "image", "tags"], rows, pictures, positions)
 
 
-def as_manifest(pictures, positions):
+def as_manifest(pictures: Pictures, positions: Sequence[int]) -> str:
     """A manifest that the suite's other commands read: image (absolute) and metadata."""
     return _table(["image"], ([os.path.abspath(pictures.path(position))] for position in positions), pictures, positions)
 
 
-def link_folder(pictures, positions, folder, name):
+def link_folder(pictures: Pictures, positions: Sequence[int], folder: str | Path, name: str) -> str:
     """Makes FOLDER/NAME with a link to each picture's file that is there (of prepared data, a copy); returns its path.
 
     Raises:

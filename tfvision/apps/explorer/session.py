@@ -53,7 +53,10 @@ class Session:
     def __init__(self, plan: Plan, say: Callable[[str], object] = lambda line: None) -> None:
         self.plan, self._say = plan, say
         self.notes, self.tables, self.jobs = Notes(plan.state), Tables(plan.state / "derived"), Jobs()
-        self.indexing, self.thumbnailing, self.changed, self.error = None, None, None, None
+        self.indexing: dict[str, Any] | None = None
+        self.thumbnailing: dict[str, int] | None = None
+        self.changed: dict[str, Any] | None = None
+        self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
         self._is_stopped, self._updating = threading.Event(), threading.Lock()
         self.shown = self._opened(1)
@@ -217,7 +220,7 @@ class Session:
         from tfvision.index.making import Progress, add_photos, remove_pictures
 
         try:
-            new, gone, changed = self._changes()
+            _, gone, changed = self._changes()
             self.thumbnails.forget([*gone, *changed])
             for name, location, _ in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}

@@ -9,20 +9,20 @@ import numpy as np
 _NO_LABEL = -1
 
 
-def near_duplicates(neighbours, scores, least):
+def near_duplicates(neighbours: np.ndarray, scores: np.ndarray, least: float) -> list[list[int]]:
     """Groups of pictures that a chain of similarities of at least `least` joins: lists of positions, the closest group first."""
     parents = np.arange(len(neighbours))
     pairs = np.argwhere((scores >= least) & (neighbours >= 0))
     for position, column in pairs.tolist():
         _join(parents, position, int(neighbours[position, column]))
-    groups = {}
+    groups: dict[int, list[int]] = {}
     for position in np.unique([*pairs[:, 0], *neighbours[tuple(pairs.T)]]).astype(int).tolist():
         groups.setdefault(_root(parents, position), []).append(position)
     best = {root: max(float(scores[position, 0]) for position in members) for root, members in groups.items()}
     return [groups[root] for root in sorted(groups, key=lambda root: (-best[root], root))]
 
 
-def outliers(neighbours, scores, limit):
+def outliers(neighbours: np.ndarray, scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """The pictures least like their neighbours: (positions, mean similarity to these), the loneliest first."""
     is_there = neighbours >= 0
     counts = is_there.sum(axis=1)
@@ -31,18 +31,18 @@ def outliers(neighbours, scores, limit):
     return order, means[order]
 
 
-def occurrences(neighbours):
+def occurrences(neighbours: np.ndarray) -> np.ndarray:
     """How many pictures have each picture among their neighbours, int64 [n]: its k-occurrence (Radovanovic et al., 2010)."""
     return np.bincount(neighbours[neighbours >= 0], minlength=len(neighbours))
 
 
-def skewness(counts):
+def skewness(counts: np.ndarray) -> float:
     """The third standardised moment of k-occurrences: about 0 without hubs, well above 1 with many."""
     deviation = counts.std() if len(counts) else 0
     return float(((counts - counts.mean()) ** 3).mean() / deviation**3) if deviation else 0.0
 
 
-def suspect_labels(neighbours, scores, codes, limit):
+def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pictures whose neighbours agree on another label.
 
     Args:
