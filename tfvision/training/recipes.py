@@ -10,6 +10,7 @@ from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
 
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
+RecipeT = typing.TypeVar("RecipeT", bound="Recipe")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Recipe(Augmentation):
     checkpoint_seconds: float = 60.0
     seed: int = 0
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
@@ -79,7 +80,7 @@ def get_recipe(recipes: Mapping[str, Callable[[], Recipe]], name: str) -> Recipe
     return recipes[name]()
 
 
-def with_settings(recipe, settings):
+def with_settings(recipe: RecipeT, settings: Mapping[str, typing.Any]) -> RecipeT:
     """A copy of the recipe with settings given as values or as text, e.g. {"batch_size": 32, "stages": "[[2, 0.1]]"}.
 
     Raises:
@@ -98,7 +99,7 @@ def with_settings(recipe, settings):
     return recipe
 
 
-def from_json(stored, kind):
+def from_json(stored: Mapping[str, typing.Any], kind: type[RecipeT]) -> RecipeT:
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
@@ -108,7 +109,7 @@ def from_json(stored, kind):
     return recipe
 
 
-def _parse(recipe, key, text, kind):
+def _parse(recipe: Recipe, key: str, text: str, kind: typing.Any) -> typing.Any:
     if kind is str:
         return text
     try:
@@ -126,5 +127,5 @@ def _parse(recipe, key, text, kind):
     return value
 
 
-def _tuples(value):
+def _tuples(value: typing.Any) -> typing.Any:
     return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
