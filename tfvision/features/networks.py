@@ -128,14 +128,6 @@ def _open_run(recipe: FeatureRecipe) -> FeatureNetwork:
     return APPLICATIONS[application_of(folder, "features")].part("features").open_features(recipe, folder)
 
 
-
-
-
-
-
-
-
-
 def _export_folder(path: Path | str) -> Path | None:
     """The folder of a SavedModel: `path` itself, or its highest version; None where it is neither."""
     path = Path(path)
