@@ -10,6 +10,18 @@ from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
 
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
+
+
+class Checked(typing.Protocol):
+    """A dataclass that knows whether its values fit together: a Recipe, a FeatureRecipe, a Preset."""
+
+    __dataclass_fields__: typing.ClassVar[dict[str, typing.Any]]
+
+    def __init__(self, **values: typing.Any) -> None: ...
+    def check(self) -> None: ...
+
+
+CheckedT = typing.TypeVar("CheckedT", bound=Checked)
 RecipeT = typing.TypeVar("RecipeT", bound="Recipe")
 
 
@@ -80,7 +92,7 @@ def get_recipe(recipes: Mapping[str, Callable[[], Recipe]], name: str) -> Recipe
     return recipes[name]()
 
 
-def with_settings(recipe: RecipeT, settings: Mapping[str, typing.Any]) -> RecipeT:
+def with_settings(recipe: CheckedT, settings: Mapping[str, typing.Any]) -> CheckedT:
     """A copy of the recipe with settings given as values or as text, e.g. {"batch_size": 32, "stages": "[[2, 0.1]]"}.
 
     Raises:
@@ -99,7 +111,7 @@ def with_settings(recipe: RecipeT, settings: Mapping[str, typing.Any]) -> Recipe
     return recipe
 
 
-def from_json(stored: Mapping[str, typing.Any], kind: type[RecipeT]) -> RecipeT:
+def from_json(stored: Mapping[str, typing.Any], kind: type[CheckedT]) -> CheckedT:
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
@@ -109,7 +121,7 @@ def from_json(stored: Mapping[str, typing.Any], kind: type[RecipeT]) -> RecipeT:
     return recipe
 
 
-def _parse(recipe: Recipe, key: str, text: str, kind: typing.Any) -> typing.Any:
+def _parse(recipe: Checked, key: str, text: str, kind: typing.Any) -> typing.Any:
     if kind is str:
         return text
     try:
