@@ -21,6 +21,8 @@ ROOMS = (  # grows to all
     "losses",
     "models",
     "serving",
+    "trained",
+    "training",
     "apps/*/commands.py",
     "apps/*/source.py",
     "apps/*/training.py",

@@ -103,7 +103,7 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.records)
 
-    def select(self, is_kept: Sequence[bool]) -> "Manifest":
+    def select(self, is_kept: Sequence[bool] | np.ndarray) -> "Manifest":
         """A manifest of the photos where `is_kept` is true."""
         return self.take([row for row, (_, keep) in enumerate(zip(self.records, is_kept, strict=True)) if keep])
 
