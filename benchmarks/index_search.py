@@ -63,7 +63,7 @@ def _measure(rows, dimension, count, methods, folder):
 
     from tfvision.index.approximate import recall_at
     from tfvision.index.folder_gallery import FolderGallery
-    from tfvision.index.search import search
+    from tfvision.index.vector_search import search
 
     everything = clustered_vectors(rows + count, dimension)
     vectors, queries = everything[:rows], everything[rows:]
@@ -107,7 +107,8 @@ def _measure(rows, dimension, count, methods, folder):
         ways[f"{method}, with ids"] = (functools.partial(search, gallery, queries, K, method=method), hit_scores, 0, 0)
         if index:
             print(
-                f"{method}: {index.facts['candidates']} candidates an answer, effort {index.facts['effort']}; recall@10 measured at building: {index.facts['recall']}"
+                f"{method}: {index.facts['candidates']} candidates an answer, effort {index.facts['effort']}; "
+                f"recall@10 measured at building: {index.facts['recall']}"
             )
     truth = numpy_search()
     recalls = {name: recall_at(scores_of(function()), truth) for name, (function, scores_of, *_) in ways.items()}
@@ -117,7 +118,8 @@ def _measure(rows, dimension, count, methods, folder):
     for name, (_, _, seconds, memory) in ways.items():
         print(f"{name:<26}{seconds:>9.1f}{memory:>11.0f}{rates[name]:>11.1f}{recalls[name]:>11.3f}{rates[name] / rates['exact']:>9.1f}")
     print(
-        f"\nexact is {rates['exact'] / rates['FAISS IndexFlatIP']:.2f} of FAISS; highest memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
+        f"\nexact is {rates['exact'] / rates['FAISS IndexFlatIP']:.2f} of FAISS; "
+        f"highest memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
     )
 
 

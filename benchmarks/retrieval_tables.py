@@ -106,12 +106,12 @@ def tables(results, taps, tuned, score):
 @click.option("--out", help="Keep the runs and the figures, tables.json, in this folder.")
 def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
     """Print the four tables."""
-    from tfvision.apps.retrieval.recipes import get_recipe
+    from tfvision.apps.retrieval.recipes import RECIPES
     from tfvision.apps.retrieval.report import SCORES, stamp
     from tfvision.training.recipes import with_settings
 
     settings = {**dict(pair.split("=", 1) for pair in pairs), "protocol_split": protocol_split}
-    recipe = with_settings(get_recipe(recipe), settings)
+    recipe = with_settings(RECIPES[recipe](), settings)
     folder = Path(out or tempfile.mkdtemp(prefix="retrieval-tables-"))
     results = {}
     for seed in range(seeds):
@@ -124,7 +124,8 @@ def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
     (folder / "tables.json").write_text(json.dumps(results, indent=2))
     first = results[LOSSES[0]][0]
     print(
-        f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; {first['queries']} queries in {first['images']} photos. {stamp(first)}"
+        f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; "
+        f"{first['queries']} queries in {first['images']} photos. {stamp(first)}"
     )
     print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[protocol][0]))
 

@@ -13,6 +13,7 @@ best way of calling it. All requests are the export's sample_request.json.
 import argparse
 import asyncio
 import concurrent.futures
+import itertools
 import statistics
 import sys
 import time
@@ -65,7 +66,7 @@ def _call(servable, inputs, threads, seconds):
 
     started = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        latencies = sum(pool.map(call, [started + seconds] * threads), [])
+        latencies = [latency for found in pool.map(call, [started + seconds] * threads) for latency in found]
     return len(latencies) * rows / (time.perf_counter() - started), percentile(latencies, 50), percentile(latencies, 99)
 
 
@@ -108,7 +109,7 @@ async def _first_and_median(server, model, protocol, request):
             raise SystemExit(f"the server answered {status} to the sample request")
         times.append(time.perf_counter())
     await client.close()
-    latencies = [1e3 * (end - start) for start, end in zip(times, times[1:])]
+    latencies = [1e3 * (end - start) for start, end in itertools.pairwise(times)]
     return times[1], latencies[0], statistics.median(latencies[1:])
 
 

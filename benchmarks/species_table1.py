@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from tfvision.apps.species.evaluation import evaluate_species
-from tfvision.apps.species.recipes import get_recipe
+from tfvision.apps.species.recipes import RECIPES
 from tfvision.apps.species.training import train_species
 from tfvision.data.specimens import write_specimens
 from tfvision.evaluation.specificity import clopper_pearson
@@ -27,7 +27,7 @@ COLUMNS = ("accuracy", "training accuracy", "specificity accuracy", "depth", "se
 
 def experiments(epochs, has_control):
     """Row name -> recipe; all share the numbers of the recipe `specimens`."""
-    recipe = dataclasses.replace(get_recipe("specimens"), stages=((epochs, get_recipe("specimens").stages[0][1]),))
+    recipe = dataclasses.replace(RECIPES["specimens"](), stages=((epochs, RECIPES["specimens"]().stages[0][1]),))
     rate, coarse = recipe.stages[0][1], epochs / 3
     rows = {
         "baseline": dataclasses.replace(recipe, views=("whole",)),
@@ -85,7 +85,7 @@ def table(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=float, default=get_recipe("specimens").stages[0][0])
+    parser.add_argument("--epochs", type=float, default=RECIPES["specimens"]().stages[0][0])
     parser.add_argument("--control", action="store_true", help="add a baseline of twice the epochs")
     parser.add_argument("--out", help="keep the runs and the figures as table1.json in this folder")
     arguments = parser.parse_args()

@@ -54,7 +54,8 @@ def main(size):
             seconds = median_seconds(lambda: objective.evaluate(image, targets))  # noqa: B023
             work = operations(width, height, breadth)
             print(
-                f"{name:<12}{precision:<11}{work / 1e9:>7.1f}{1000 * seconds:>8.0f}{work / seconds / 1e9:>9.0f}{rate / 1e9:>16.0f}{work / seconds / rate:>14.2f}",
+                f"{name:<12}{precision:<11}{work / 1e9:>7.1f}{1000 * seconds:>8.0f}"
+                f"{work / seconds / 1e9:>9.0f}{rate / 1e9:>16.0f}{work / seconds / rate:>14.2f}",
                 flush=True,
             )
     if not has_bfloat16():

@@ -27,10 +27,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tfvision.cli.main import key_values
 
 from tfvision.apps.tattoo_detection.detection import TattooDetector
 from tfvision.apps.tattoo_detection.training import train_detector
+from tfvision.cli.main import key_values
 from tfvision.data.manifest import read_csv, read_photos
 from tfvision.evaluation.detection import judge_detection
 
@@ -160,8 +160,9 @@ def table(results):
     lines = ["| set | photos | " + " | ".join(kind.replace("_", "-") for kind in KINDS) + " | seconds |", "|---" * (len(KINDS) + 3) + "|"]
     for name, result in results.items():
         lines.append(f"| {name} | {result['images']} | " + " | ".join(_cell(result[kind], True) for kind in KINDS) + f" | {result['seconds']:.0f} |")
-        for row in result["folds"]:
-            lines.append(f"| list {row['fold']} | {row['overall']['photos']} | " + " | ".join(_cell(row[kind]) for kind in KINDS) + " | |")
+        lines.extend(
+            f"| list {row['fold']} | {row['overall']['photos']} | " + " | ".join(_cell(row[kind]) for kind in KINDS) + " | |" for row in result["folds"]
+        )
     return "\n".join(lines)
 
 
@@ -204,7 +205,8 @@ def main():
     }
     (out / "detection.json").write_text(json.dumps({"sets": results, "pointing": pointing}, indent=2))
     print(
-        f"\n{table(results)}\n\n| trained on | photos | strongest place in a box | share of the map in boxes | boxes' share of the photo |\n|---|---|---|---|---|"
+        f"\n{table(results)}\n\n| trained on | photos | strongest place in a box | share of the map in boxes | boxes' share of the photo |\n"
+        "|---|---|---|---|---|"
     )
     for name, found in pointing.items():
         print(f"| {name} | {found['photos']} | {found['strongest']:.3f} | {found['share']:.3f} | {found['area']:.3f} |")

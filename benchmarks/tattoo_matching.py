@@ -102,10 +102,10 @@ def measure_fold(name, recipe, source, fold, trial, folder):
 
 def recipe_of(name, settings, paper_steps):
     """The recipe of a row of the table, with its settings and, of the paper's, its steps."""
-    from tfvision.apps.tattoo_matching.recipes import get_recipe
+    from tfvision.apps.tattoo_matching.recipes import RECIPES
     from tfvision.training.recipes import with_settings
 
-    recipe = get_recipe("small" if name.startswith(PLAIN) else name)
+    recipe = RECIPES["small" if name.startswith(PLAIN) else name]()
     if name == PLAIN_TURNED:
         recipe = dataclasses.replace(recipe, stages=((1, _NO_RATE),), warmup_steps=0)
     if name in ("contrastive", "triplet") and paper_steps:

@@ -3,6 +3,7 @@
 import contextlib
 
 import click
+
 from tfvision.cli.main import comma_separated, print_json
 
 

@@ -1,16 +1,9 @@
 """`tfvision export`."""
 
-import importlib
-
 import click
-from tfvision.cli.main import print_json
 
-EXPORTABLES = {  # application of a run -> module and function that make an Exportable of it
-    "species": ("tfvision.apps.species.export", "species_exportable"),
-    "stylizer": ("tfvision.apps.stylizer.export", "stylizer_exportable"),
-    "tattoo-detector": ("tfvision.apps.tattoo_detection.export", "detector_exportable"),
-    "tattoo-matcher": ("tfvision.apps.tattoo_matching.export", "matcher_exportable"),
-}
+from tfvision.applications import APPLICATIONS
+from tfvision.command_line import print_json
 
 
 @click.command()
@@ -34,8 +27,7 @@ def export(run, to, name, version, verify, half, tflite, onnx, as_json):
     from tfvision.export.export import export_model
     from tfvision.training.run import application_of
 
-    module, function = EXPORTABLES[application_of(run, EXPORTABLES)]
-    exportable = getattr(importlib.import_module(module), function)(run, half=half)
+    exportable = APPLICATIONS[application_of(run, "export")].part("export").make_exportable(run, half=half)
     result = export_model(exportable, to, name, version, verify, half, tflite, onnx)
     if as_json:
         return print_json(result)

@@ -3,6 +3,7 @@
 import sys
 
 import click
+
 from tfvision.cli.main import print_json
 
 

@@ -6,8 +6,8 @@ import shlex
 import sys
 
 import click
-from tfvision.cli.main import comma_separated, key_values, print_json
 
+from tfvision.cli.main import comma_separated, key_values, print_json
 from tfvision.errors import RecipeError
 
 _FAST = "fast"

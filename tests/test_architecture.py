@@ -18,7 +18,7 @@ FLOORS = (  # a room may import the rooms of the floors above it; those of one f
     ("apps",),
     ("cli",),
 )
-BASE = {"errors", "files", "progress", "applications", "command_line", "__version__"}  # files beside the rooms, which every room may use
+BASE = {"errors", "files", "progress", "applications", "command_line", "public_names", "__version__"}  # files beside the rooms, which every room may use
 
 
 def test_data_flows_one_way():
@@ -27,6 +27,14 @@ def test_data_flows_one_way():
 
 def test_rooms_within_the_data_hang_together_without_a_circle():
     assert _circle(_imports_between(ROOT / "data", "tfvision.data.")) is None
+
+
+def test_within_the_data_shards_lie_below_the_manifest_and_preparing_above_both():
+    imports = _imports_between(ROOT / "data", "tfvision.data.")
+    assert {"csv_table", "shards"} <= imports["manifest"] and {"manifest", "shards"} <= imports["preparing"]
+    assert _reached(imports, "csv_table") == set()
+    assert _reached(imports, "shards") <= {"csv_table"}
+    assert [part for part, imported in imports.items() if "preparing" in imported] == []
 
 
 def _offenders(root):
@@ -51,6 +59,16 @@ def _imports_between(folder, prefix):
         targets = {name[len(prefix.split(".")) - 1] for name in _imports(path) if ".".join(name).startswith(prefix)}
         edges.setdefault(part, set()).update(targets - {part})
     return edges
+
+
+def _reached(edges, start):
+    """Parts that `start` imports, or that these import, and so on."""
+    found, waiting = set(), [start]
+    while waiting:
+        new = edges[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _circle(edges):

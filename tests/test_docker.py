@@ -1,6 +1,7 @@
 """The files of docker/, linted and held to our own rules; no Docker engine is needed."""
 
 import http.server
+import importlib.metadata
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import sys
 import threading
 from pathlib import Path
 
+import packaging.requirements
 import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 MANIFESTS = sorted(path for path in DOCKER.glob("kubernetes/*.yaml") if path.name != "kustomization.yaml")
+STACKS = ["3.11", "3.13"]  # the values of --build-arg PYTHON
 KUBERNETES = ["1.30", "1.37"]  # the oldest and the newest version that we hold to
 PLAIN_JOBS = {"training.Dockerfile"}  # they end: no health to check
 INSTALL = "this test needs a linter of the extra `test`: pip install -e '.[test]'"
@@ -39,11 +42,18 @@ def _instructions(path):
     return [(line.split(None, 1)[0], line.split(None, 1)[1].strip()) for line in lines if line.strip()]
 
 
-def _images(path):
-    """The images that a Dockerfile starts from, arguments filled in."""
+def _filled(path, **given):
+    """The instructions of a Dockerfile with its arguments filled in: the defaults, or what is given."""
     instructions = _instructions(path)
-    arguments = dict(rest.split("=", 1) for name, rest in instructions if name == "ARG")
-    return [re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], rest) for name, rest in instructions if name == "FROM"]
+    arguments = dict(rest.split("=", 1) for name, rest in instructions if name == "ARG" and "=" in rest) | given
+    return [(name, re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], rest) if name in ("FROM", "COPY") else rest) for name, rest in instructions]
+
+
+def _images(path, **given):
+    """The images that a Dockerfile starts from; not its own stages."""
+    starts = [rest.split(" AS ") for name, rest in _filled(path, **given) if name == "FROM"]
+    stages = {stage for _, *stage in starts for stage in stage}
+    return [image for image, *_ in starts if image not in stages]
 
 
 def _is_pinned(image):
@@ -74,12 +84,13 @@ def test_a_tag_that_moves_is_not_pinned(image):
     assert not _is_pinned(image)
 
 
+@pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
-def test_every_file_that_is_copied_exists_and_is_let_into_the_context(path):
+def test_every_file_that_is_copied_exists_and_is_let_into_the_context(path, stack):
     own = path.with_name(path.name + ".dockerignore")
     context, ignore = (ROOT, own) if own.exists() else (DOCKER, DOCKER / ".dockerignore")
     allowed = [line[1:] for line in ignore.read_text().splitlines() if line.startswith("!")]
-    for name, rest in _instructions(path):
+    for name, rest in _filled(path, PYTHON=stack):
         for source in rest.split()[:-1] if name == "COPY" else []:
             assert (context / source).exists(), source
             assert any(source == place or source.startswith(place + "/") for place in allowed), source
@@ -91,11 +102,38 @@ def test_tensorboard_has_the_versions_of_the_constraints():
     assert len(pins) == 4 and set(pins) <= set(locked)
 
 
-def test_cuda_is_locked_beside_the_other_constraints():
-    ours = dict(line.split("==") for line in (DOCKER / "cuda-constraints.txt").read_text().splitlines() if line[0] != "#")
-    locked = (ROOT / "constraints" / "python3.13.txt").read_text()
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_training_image_is_of_the_stack_that_is_asked_for_and_holds_the_wheel(stack):
+    instructions = _filled(DOCKER / "training.Dockerfile", PYTHON=stack)
+    starts = [rest for name, rest in instructions if name == "FROM"]
+    assert starts[-1] == f"python{stack}" and starts[-2] == f"python{stack} AS wheel"
+    (image,) = [start.split(" AS ")[0] for start in starts if start.endswith(f" AS python{stack}")]
+    assert image.startswith(f"python:{stack}.")
+    copied = [rest for name, rest in instructions if name == "COPY"]
+    assert f"constraints/python{stack}.txt locked.txt" in copied and f"docker/cuda/python{stack}.txt cuda.txt" in copied
+    installs = [rest for name, rest in instructions if name == "RUN" and "pip install" in rest]
+    assert "from=wheel" in installs[-1] and "/wheels/*.whl" in installs[-1] and "-e " not in "".join(installs)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_cuda_is_locked_beside_the_other_constraints(stack):
+    ours = _cuda(stack)
+    locked = (ROOT / "constraints" / f"python{stack}.txt").read_text()
     assert not [name for name in ours if f"{name}==" in locked]
     assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12", "nvidia-nccl-cu12"} <= ours.keys()
+
+
+def test_cuda_has_the_versions_that_tensorflow_of_this_stack_asks_for():
+    ours = _cuda("3.11" if sys.version_info < (3, 12) else "3.13")
+    asked = [packaging.requirements.Requirement(text) for text in importlib.metadata.requires("tensorflow")]
+    cuda = [one for one in asked if one.name.startswith("nvidia-") and one.marker.evaluate({"extra": "and-cuda"})]
+    assert {one.name for one in cuda} == ours.keys()
+    assert [str(one) for one in cuda if ours[one.name] not in one.specifier] == []
+
+
+def _cuda(stack):
+    """{package: version} of CUDA in the training image."""
+    return dict(line.split("==") for line in (DOCKER / "cuda" / f"python{stack}.txt").read_text().splitlines() if line[0] != "#")
 
 
 def test_compose_follows_its_schema():

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tfvision.errors import RunError, StorageError
+from tfvision.errors import FileError, StorageError
 from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, remove_partial_files, write_json, write_text
 
 
@@ -133,18 +133,18 @@ def test_dataclasses_and_numpy_values_are_written_as_plain_json(tmp_path):
     assert "Löwe" in (tmp_path / "1.json").read_text(encoding="utf-8")
 
 
-def test_a_missing_file_asks_whether_the_folder_is_a_run(tmp_path):
-    with pytest.raises(RunError, match="recipe.json does not exist: is .* a run folder made by `tfvision train`"):
-        read_json(tmp_path / "recipe.json")
+def test_a_missing_file_is_named_whatever_it_is_of(tmp_path):
+    with pytest.raises(FileError, match="notes.json does not exist: check the path, or make the file by the command that writes it$"):
+        read_json(tmp_path / "notes.json")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"epochs": ', b"\xff\xfe"])
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "recipe.json").write_bytes(content)
-    with pytest.raises(RunError, match="recipe.json cannot be read as JSON"):
+    with pytest.raises(FileError, match="recipe.json cannot be read as JSON"):
         read_json(tmp_path / "recipe.json")
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path):
-    with pytest.raises(RunError, match="cannot be read as JSON"):
+    with pytest.raises(FileError, match="cannot be read as JSON"):
         read_json(tmp_path)

@@ -19,8 +19,12 @@ class WeightsError(UserError):
     """Pretrained weights that are missing or do not fit the network."""
 
 
-class RunError(UserError):
-    """A run folder that is missing, damaged or not of the kind asked for."""
+class FileError(UserError):
+    """A file of ours that is missing, damaged or not of the kind asked for."""
+
+
+class RunError(FileError):
+    """A run folder of which this is true."""
 
 
 class StorageError(UserError):

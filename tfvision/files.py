@@ -1,6 +1,6 @@
-"""A run folder: recipe, taxonomy, weights, metrics; every file is written whole or not at all.
+"""Files and folders that are written whole or not at all, JSON, and folders that one process works in.
 
-Whatever matters is written to a temporary name beside its place, synced and renamed, so that a
+Whatever matters is written under a temporary name in the same folder, synced and renamed, so that a
 process killed at any moment leaves the old file or the new one, never a torn one.
 """
 
@@ -11,29 +11,31 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from tfvision.errors import DataError, RunError, StorageError
+from tfvision.errors import DataError, FileError, StorageError
 
 TEMPORARY_PREFIX = ".partial-"
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` when the block ends well.
 
     Raises:
       StorageError: the file could not be written (a full disk, say); `path` is as it was.
     """
     path = Path(path)
-    temporary = None
+    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix is kept: Keras and Pillow choose their format by it.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.name)
         os.close(handle)
         yield Path(temporary)
-        _sync(temporary)
+        _sync(Path(temporary))
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         _sync(path.parent)
@@ -48,14 +50,14 @@ def atomic_path(path):
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
+def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Yields a temporary folder beside `path`; syncs it and renames it to `path` when the block ends well.
 
     Raises:
       StorageError: the folder could not be written; nothing is left of it.
     """
     path = Path(path)
-    temporary = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY_PREFIX))
@@ -72,34 +74,34 @@ def atomic_folder(path):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path, text):
+def write_text(path: Path | str, text: str) -> None:
     """Writes `text` to `path` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
+def write_json(path: Path | str, value: object) -> None:
     """Writes `value` to `path` as JSON, atomically; dataclasses become objects."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
 
 
-def read_json(path):
+def read_json(path: Path | str) -> Any:
     """Reads JSON.
 
     Raises:
-      RunError: the file is missing or is not JSON.
+      FileError: the file is missing or is not JSON.
     """
     path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?") from None
+        raise FileError(f"{path} does not exist: check the path, or make the file by the command that writes it") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read as JSON ({error}); train again, or restore the file") from error
+        raise FileError(f"{path} cannot be read as JSON ({error}): restore the file, or make it again") from error
 
 
 @contextlib.contextmanager
-def sole_process(folder):
+def sole_process(folder: Path | str) -> Iterator[None]:
     """A block in which no other process that asks for the same works in `folder`, which is made where there is none.
 
     Raises:
@@ -121,21 +123,23 @@ def sole_process(folder):
         os.close(descriptor)
 
 
-def remove_partial_files(folder):
+def remove_partial_files(folder: Path | str) -> None:
     """Removes what killed processes left under temporary names in `folder`."""
     for path in Path(folder).glob(f"**/{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
 
 
-def _plain(value):
-    if dataclasses.is_dataclass(value):
+def _plain(value: Any) -> Any:
+    import numpy as np
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    if hasattr(value, "tolist"):  # numpy arrays and scalars
+    if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     return str(value)
 
 
-def _sync(path):
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -143,7 +147,7 @@ def _sync(path):
         os.close(descriptor)
 
 
-def _umask():
+def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import multiprocessing
 import shutil
 import sys
@@ -40,7 +41,7 @@ def write_tiny_export(folder, convolutions):
     from tfvision.export.saved_model import write_saved_model
 
     depths = [3] + [16] * convolutions
-    kernels = [tf.Variable(tf.random.stateless_normal([3, 3, a, b], (1, a), stddev=(9 * a) ** -0.5)) for a, b in zip(depths, depths[1:])]
+    kernels = [tf.Variable(tf.random.stateless_normal([3, 3, a, b], (1, a), stddev=(9 * a) ** -0.5)) for a, b in itertools.pairwise(depths)]
 
     def decode(encoded):
         image = tf.ensure_shape(tf.io.decode_image(encoded, 3, expand_animations=False), [None, None, 3])

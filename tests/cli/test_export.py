@@ -1,6 +1,7 @@
 import json
 
 from click.testing import CliRunner
+
 from tfvision.cli.export import export
 
 

@@ -1,3 +1,4 @@
+import functools
 import io
 import resource
 import struct
@@ -335,6 +336,7 @@ def test_the_same_files_of_true_size_are_read():
         assert decode(make(WIDTH, HEIGHT)).shape == (HEIGHT, WIDTH, 3)
 
 
+@functools.cache
 def hostile_seeds():
     turned = IMAGE.rotate(90)
     return {

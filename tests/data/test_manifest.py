@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import os
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfvision.data.manifest import Manifest, Record, drop_small_classes, parse_box, read_source, write_csv_text
+from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, parse_box, read_photos, read_source, write_csv_text
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
@@ -264,6 +265,41 @@ def test_a_file_of_any_suffix_may_be_named(tmp_path):
 def test_a_csv_without_what_it_needs_is_an_error(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_source(write_manifest(tmp_path, text))
+
+
+def test_all_columns_of_a_csv_are_kept_as_they_stand(tmp_path):
+    path = write_manifest(tmp_path, "image,species,role,group\n1.jpg, lion ,Probe ,\n2.jpg,fox\n")
+    manifest = read_source(path)
+    assert manifest.columns == {"image": ("1.jpg", "2.jpg"), "species": (" lion ", "fox"), "role": ("Probe ", ""), "group": ("", "")}
+    assert manifest.texts("role") == ("Probe", "")
+    assert manifest.texts("medium") == ("", "")
+
+
+def test_columns_stay_in_step_with_the_photos_that_are_chosen(tmp_path):
+    photos = ["1.jpg", "2.jpg", "3.jpg"]
+    manifest = read_source(write_manifest(tmp_path, "image,species,role\n1.jpg,lion,a\n2.jpg,fox,b\n3.jpg,lion,c\n", photos))
+    chosen = manifest.select(np.array([True, False, True]))
+    assert ([record.name for record in chosen.records], chosen.texts("role")) == (["1.jpg", "3.jpg"], ("a", "c"))
+    taken = manifest.take([2, 0, 0])
+    assert ([record.name for record in taken.records], taken.texts("role")) == (["3.jpg", "1.jpg", "1.jpg"], ("c", "a", "a"))
+    assert drop_small_classes(manifest, 2)[0].texts("role") == ("a", "c")
+    assert read_photos(tmp_path / "manifest.csv").texts("role") == ("a", "b", "c")
+
+
+def test_columns_out_of_step_are_refused(tmp_path):
+    manifest = read_source(write_manifest(tmp_path, "image,species\n1.jpg,lion\n2.jpg,fox\n"))
+    with pytest.raises(ValueError, match="1 records cannot have columns of 2 texts"):
+        dataclasses.replace(manifest, records=manifest.records[:1])
+    with pytest.raises(ValueError, match="zip"):
+        manifest.select([True])
+
+
+def test_a_folder_whose_name_ends_in_csv_is_read_as_a_folder(tmp_path):
+    (tmp_path / "set.csv").mkdir()
+    path = write_manifest(tmp_path / "set.csv", "image,species\n1.jpg,lion\n")
+    assert csv_of(tmp_path / "set.csv") == csv_of(path) == path
+    assert read_source(tmp_path / "set.csv").texts("species") == ("lion",)
+    assert csv_of(tmp_path) is None
 
 
 def test_a_csv_that_is_not_text_is_an_error(tmp_path):

@@ -1,9 +1,11 @@
 import csv
+import itertools
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tfvision.data import specimens
 from tfvision.data.specimen_drawing import PERIOD_PX, TEXTURES, paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.data.specimens import LINEAGES, RANKS, class_sizes, draw_specimen, texture_of, write_specimens
@@ -30,10 +32,9 @@ def test_another_species_number_or_seed_draws_another_photo(other):
     assert np.abs(difference).mean() > 5
 
 
-def test_every_species_draws_a_photo_of_256_px():
-    for species in LINEAGES:
-        photo = draw_specimen(species, 1)
-        assert photo.shape == (256, 256, 3) and photo.dtype == np.uint8
+def test_a_species_is_drawn_as_a_photo_of_256_px():
+    photo = draw_specimen("Aglais io", 1)
+    assert photo.shape == (256, 256, 3) and photo.dtype == np.uint8
 
 
 def test_unknown_species_names_near_misses():
@@ -82,8 +83,9 @@ def test_impossible_class_sizes_are_refused(sizes):
         class_sizes(images_per_species=sizes)
 
 
-def test_written_photos_are_rgb_jpegs_of_256_px_named_in_the_manifest(tiny_set):
+def test_written_photos_of_every_species_are_rgb_jpegs_of_256_px_named_in_the_manifest(tiny_set):
     rows = _rows(tiny_set)
+    assert {row["species"] for row in rows} == set(LINEAGES)
     assert {row["image"] for row in rows} == {str(p.relative_to(tiny_set)) for p in tiny_set.glob("photos/*/*")}
     assert rows[0]["image"] == "photos/Vanessa_atalanta/Vanessa_atalanta_0001.jpg"
     for row in rows:
@@ -109,7 +111,9 @@ def test_second_run_draws_nothing(tiny_set):
     assert {path: path.stat().st_mtime_ns for path in tiny_set.rglob("*")} == before
 
 
-def test_interrupted_run_is_repaired_by_running_again(tmp_path):
+def test_interrupted_run_is_repaired_by_running_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(specimens, "LINEAGES", dict(itertools.islice(LINEAGES.items(), 8)))  # fewer are drawn faster
+
     def interrupt(done, total):
         if done == 3:
             raise KeyboardInterrupt
@@ -121,8 +125,8 @@ def test_interrupted_run_is_repaired_by_running_again(tmp_path):
     torn.write_bytes(b"torn")
     calls = []
     write_specimens(tmp_path, images_per_species=(1, 1), progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(done, 40) for done in range(1, 41)]
-    assert len(_rows(tmp_path)) == 40
+    assert calls == [(done, 8) for done in range(1, 9)]
+    assert len(_rows(tmp_path)) == 8
     Image.open(torn).load()
 
 

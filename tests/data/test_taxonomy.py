@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfvision.data.taxonomy import ROOT_NAME, Taxonomy
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError
 
 RANKS = ("kingdom", "family", "species")
 LINEAGES = [
@@ -129,5 +129,5 @@ def test_a_saved_taxonomy_loads_equal(taxonomy, tmp_path):
 def test_a_file_that_holds_no_taxonomy_is_named(tmp_path, text):
     path = tmp_path / "taxonomy.json"
     path.write_text(text)
-    with pytest.raises(RunError, match="taxonomy.json"):
+    with pytest.raises(FileError, match="taxonomy.json"):
         Taxonomy.load(path)

@@ -123,7 +123,7 @@ def test_views_cut_from_a_part_that_holds_them_are_those_cut_from_the_whole(rati
     size = np.int32([160, 240])
     image = random.integers(0, 256, (*-(-size // ratio), 3), np.uint8)
     edges = [[0, 0, 160, 240], [159.6, 239.7, 0.4, 0.3], [-30, -20, 10, 10], [200, 300, 9, 9], [150, 230, 60, 60]]
-    drawn = [[*(random.uniform(0, 1, 2) * size), *(random.uniform(0, 1, 2) * size)] for _ in range(20)]
+    drawn = [[*(random.uniform(0, 1, 2) * size), *(random.uniform(0, 1, 2) * size)] for _ in range(6)]
     for region in edges + drawn:
         top, left, height, width = region
         regions = np.float32([region, [top + height / 4, left + width / 4, height / 2, width / 2]])

@@ -46,14 +46,14 @@ def built(request):
 
 
 def test_taps_have_the_promised_channels(built):
-    name, network, model, size = built
+    name, network, model, _size = built
     assert tuple(model.output[tap].shape[-1] for tap in network.taps) == CHANNELS[name]
     assert model.output["out"].shape[-1] == CHANNELS[name][-1]  # the last tap is the network's own answer
     assert network.least_image_size <= network.image_size
 
 
 def test_weights_saved_and_loaded_are_the_same(built, tmp_path):
-    *_, model, size = built
+    *_, model, _size = built
     expected = model.get_weights()
     model.save_weights(tmp_path / "model.weights.h5")
     for layer in model.layers:
@@ -80,7 +80,7 @@ def test_exported_it_answers_as_before(built, tmp_path):
 
 
 def test_the_first_layer_makes_of_pixels_what_the_entry_names(built):
-    name, network, model, size = built
+    _name, network, model, size = built
     red = np.zeros((1, size, size, 3), np.float32) + np.float32([255, 0, 0])
     pixels = red * network.scale + network.offset
     if network.pixels != "tf":

@@ -14,8 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory):
     """A folder with double/1 (float [batch, 2] times two; the signature `rows` tells each row how many ran with it, `add` has two
-    inputs, `scale` multiplies `x` by `factor`, 3 where left out, the output of `total` has no batch), photos/1 (`image_bytes` -> `mean` [batch, 3] and `name`) and
-    examples/1 (classify, regress and predict on tf.Example strings); photos and examples have warm-up requests."""
+    inputs, `scale` multiplies `x` by `factor`, 3 where left out, the output of `total` has no batch), photos/1 (`image_bytes` -> `mean`
+    [batch, 3] and `name`) and examples/1 (classify, regress and predict on tf.Example strings); photos and examples have warm-up requests."""
     folder = tmp_path_factory.mktemp("models")
     _save_double(folder / "double" / "1")
     _save_photos(folder / "photos" / "1")

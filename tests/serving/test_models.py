@@ -21,7 +21,7 @@ def store():
     """A function (settings of one model or of several) -> a started ModelStore; stopped after the test."""
     started = []
 
-    def start(*models, batching=BatchingSettings(), metrics=None):
+    def start(*models, batching=None, metrics=None):
         started.append(ModelStore(list(models), batching, metrics, POLL_SECONDS))
         started[-1].start()
         return started[-1]
@@ -169,7 +169,7 @@ def test_no_request_fails_while_versions_are_swapped(ready, double_base, add_ver
         thread.start()
     for version in (2, 3, 4):
         add_version(double_base, version, factor=float(version))
-        _wait_for(lambda: _ask(models)[0] == version)
+        _wait_for(lambda version=version: _ask(models)[0] == version)
     is_over.set()
     for thread in threads:
         thread.join()
@@ -241,7 +241,7 @@ def test_the_status_keeps_the_last_versions_only(ready, double_base):
     models = ready(_double(double_base))
     for version in range(2, 15):
         (double_base / str(version - 1)).rename(double_base / str(version))
-        _wait_for(lambda: _states(models)[0] == (version, "AVAILABLE"))
+        _wait_for(lambda version=version: _states(models)[0] == (version, "AVAILABLE"))
     _wait_for(lambda: _states(models) == [(14, "AVAILABLE"), *[(version, "END") for version in range(13, 3, -1)]])
 
 

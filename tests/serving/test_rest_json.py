@@ -257,7 +257,7 @@ def test_float32_prints_few_digits_and_reads_back_the_same():
 
 def _features(body):
     _, request = parse_examples_request(body)
-    return [{name: feature for name, feature in example.features.feature.items()} for example in request.example_list.examples]
+    return [dict(example.features.feature.items()) for example in request.example_list.examples]
 
 
 def test_examples_become_features_of_one_kind():

@@ -242,9 +242,9 @@ def test_port_that_is_taken_is_named_with_a_way_out(saved_models, kind):
         taken.listen()
         port = taken.getsockname()[1]
         ports = FREE_PORTS | {f"{kind.lower()}_port": port}
-        with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken, {kind} cannot use it: try `tfvision serve --{kind.lower()}-port"):
-            with running_server(saved_models, **ports):
-                pass
+        told = f"port {port} of 127.0.0.1 is taken, {kind} cannot use it: try `tfvision serve --{kind.lower()}-port"
+        with pytest.raises(UserError, match=told), running_server(saved_models, **ports):
+            pass
 
 
 def test_two_servers_never_share_a_port(saved_models):

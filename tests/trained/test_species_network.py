@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from tfvision.apps.species.recipes import get_recipe
+from tfvision.apps.species.recipes import RECIPES
 from tfvision.models.multi_view import add_heads
 from tfvision.trained.species_network import build_species_trunk, image_size_of, make_predictor
 
 
 @pytest.fixture
 def recipe():
-    return dataclasses.replace(get_recipe("specimens"), image_size=32)
+    return dataclasses.replace(RECIPES["specimens"](), image_size=32)
 
 
 def _photos(count=3):
@@ -29,7 +29,7 @@ def test_batch_normalisation_frozen_parts_and_size_follow_the_recipe(recipe):
     assert not trunk.get_layer("stem").trainable_weights
     assert trunk.get_layer("whole_branch").trainable_weights
     assert loaded == "random weights"
-    assert (image_size_of(recipe), image_size_of(get_recipe("paper-baseline"))) == (32, 299)
+    assert (image_size_of(recipe), image_size_of(RECIPES["paper-baseline"]())) == (32, 299)
 
 
 def test_mirrored_prediction_is_the_mean_over_photo_and_mirror_image(recipe):

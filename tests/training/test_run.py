@@ -6,7 +6,7 @@ import pytest
 
 from tfvision.errors import RecipeError, RunError
 from tfvision.training.recipes import Recipe
-from tfvision.training.run import Run, new_run_folder, settle_recipe
+from tfvision.training.run import Run, application_of, new_run_folder, settle_recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +72,19 @@ def test_a_run_of_another_kind_is_named(tmp_path):
     _start(tmp_path / "run")
     with pytest.raises(RunError, match="is a run of 'cheese', not of bread"):
         type("Bread", (_Run,), {"APPLICATION": "bread"}).resume(tmp_path / "run", 0)
+
+
+def test_a_folder_that_is_no_run_is_asked_for(tmp_path):
+    for read in (lambda: _Run.open(tmp_path), lambda: application_of(tmp_path, "export")):
+        with pytest.raises(RunError, match="recipe.json does not exist: is .* a run folder made by `tfvision train`"):
+            read()
+
+
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(tmp_path):
+    run = _start(tmp_path / "run")
+    run.recipe_path.write_text("{")
+    with pytest.raises(RunError, match=r"recipe.json cannot be read as JSON \(Expecting .*\); train again, or restore the file$"):
+        _Run.resume(tmp_path / "run", 0)
 
 
 def test_resuming_needs_a_folder():

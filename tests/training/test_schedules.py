@@ -4,7 +4,7 @@ import types
 import pytest
 
 from tfvision.trained.species_run import SpeciesRecipe
-from tfvision.training.schedules import Phase, learning_rate_at, phases_of, stages_in_epochs, steps_in
+from tfvision.training.schedules import learning_rate_at, stages_in_epochs, steps_in
 
 
 def test_fractional_epochs_become_whole_steps():
@@ -41,9 +41,6 @@ def test_warm_up_rises_linearly():
 def test_hierarchical_transfer_passes_every_rank_from_the_start_down():
     ranks = ("order", "family", "genus", "species")
     recipe = dataclasses.replace(SpeciesRecipe(), start_rank="family", coarse_stages=((1.5, 0.1),), stages=((1, 0.01),))
-    assert phases_of(recipe, ranks) == [
-        Phase("family", ((1.5, 0.1),)),
-        Phase("genus", ((1.5, 0.1),)),
-        Phase("species", ((1, 0.01),)),
-    ]
-    assert phases_of(dataclasses.replace(recipe, start_rank=""), ranks) == [Phase("species", ((1, 0.01),))]
+    coarse = ((1.5, 0.1),)
+    assert list(recipe.stages_by_rank(ranks).items()) == [("family", coarse), ("genus", coarse), ("species", ((1, 0.01),))]
+    assert dataclasses.replace(recipe, start_rank="").stages_by_rank(ranks) == {"species": ((1, 0.01),)}

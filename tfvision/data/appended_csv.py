@@ -5,6 +5,8 @@ import errno
 import fcntl
 import io
 import os
+import typing
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfvision.errors import DataError, StorageError
@@ -13,7 +15,7 @@ from tfvision.errors import DataError, StorageError
 class AppendedCsv:
     """Open for appending, by one process at a time."""
 
-    def __init__(self, path, columns):
+    def __init__(self, path: Path | str, columns: Sequence[str]) -> None:
         """Opens the file, and cuts off a line that a killed process left unfinished.
 
         Raises:
@@ -34,7 +36,7 @@ class AppendedCsv:
         if not os.path.getsize(self._path):
             self.append(columns)
 
-    def append(self, *rows):
+    def append(self, *rows: Iterable[object]) -> None:
         """Appends a line for each row of cells. Raises StorageError."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([one_line(cell) for cell in row] for row in rows)
@@ -45,27 +47,27 @@ class AppendedCsv:
         except OSError as error:
             raise unwritable(self._path, error) from error
 
-    def _check_header(self, columns):
+    def _check_header(self, columns: Sequence[str]) -> None:
         expected = ",".join(columns).encode() + b"\n"
         with open(self._path, "rb") as file:
             found = file.read(len(expected))
         if os.path.getsize(self._path) and found != expected[: len(found)]:
             raise DataError(f"{self._path} is another table than the one that is kept there, of {', '.join(columns)}: move it away")
 
-    def close(self):
+    def close(self) -> None:
         try:
             os.fsync(self._file.fileno())
         finally:
             self._file.close()
 
-    def __enter__(self):
+    def __enter__(self) -> typing.Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 
-def read_appended(path, columns):
+def read_appended(path: Path | str, columns: Sequence[str]) -> Iterator[list[str]]:
     """Yields the whole lines of such a CSV, once AppendedCsv has opened it, as lists of cells."""
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
         rows = csv.reader(line.replace("\0", "") for line in file if line.endswith("\n"))
@@ -73,13 +75,13 @@ def read_appended(path, columns):
         yield from (row for row in rows if len(row) == len(columns))
 
 
-def one_line(cell):
+def one_line(cell: object) -> str:
     """A cell as text without line breaks and other control characters."""
     text = str(cell)
     return (text if text.isprintable() else "".join(character if character.isprintable() else " " for character in text)).strip()
 
 
-def _drop_half_line(path):
+def _drop_half_line(path: Path) -> None:
     with open(path, "r+b") as file:
         size = whole = file.seek(0, os.SEEK_END)
         while whole:
@@ -93,6 +95,6 @@ def _drop_half_line(path):
             file.truncate(whole)
 
 
-def unwritable(path, error):
+def unwritable(path: Path | str, error: OSError) -> StorageError:
     """The StorageError of a file that belongs to work which goes on when its command is given again."""
     return StorageError(f"{path} could not be written ({error.strerror or error}): free some space, then run the same command again; it goes on")

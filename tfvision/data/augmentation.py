@@ -51,7 +51,7 @@ class Augmentation:
     occlusion: float = 0.0
 
 
-def random_region(size, seed, augmentation):
+def random_region(size: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """A random region of an image: float32 [4], top, left, height, width in pixels.
 
     Args:
@@ -70,7 +70,7 @@ def random_region(size, seed, augmentation):
     return tf.stack([top, left, region_height, region_width])
 
 
-def distort(images, seed, augmentation):
+def distort(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """Bends, flips, recolours, blurs and hides all views of one photo alike.
 
     Args:

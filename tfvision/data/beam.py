@@ -1,11 +1,17 @@
 """Apache Beam, where it is installed: a pipeline for the options of a command line, and its run."""
 
+import typing
+from collections.abc import Callable, Sequence
+
 from tfvision.errors import DataError, RecipeError, UserError
+
+if typing.TYPE_CHECKING:
+    import apache_beam as beam
 
 _RUNNERS = {"--runner=DirectRunner": "--runner=FnApiRunner"}  # the same, without first fetching a program, Prism, from the network
 
 
-def open_pipeline(options):
+def open_pipeline(options: Sequence[str]) -> "beam.Pipeline":
     """An empty beam.Pipeline, not yet run.
 
     Raises:
@@ -23,7 +29,7 @@ def open_pipeline(options):
         raise RecipeError(f"Beam does not take {' '.join(options)}: {error}") from None
 
 
-def run_on_each(pipeline, items, function, *arguments):
+def run_on_each(pipeline: "beam.Pipeline", items: Sequence[typing.Any], function: Callable[..., None], *arguments: typing.Any) -> None:
     """Runs `function(item, *arguments)` for each item, spread over the workers, and waits for the end.
 
     Raises:

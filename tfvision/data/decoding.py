@@ -11,11 +11,16 @@ import io
 import os
 import typing
 import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from tfvision.data.shards.slices import read_slice, slice_of
 from tfvision.errors import DataError
+
+if typing.TYPE_CHECKING:
+    import PIL.Image
 
 MAX_PIXELS = 150_000_000  # 450 MB as uint8 RGB; the largest cameras make 100 to 150 megapixels
 MAX_FILE_BYTES = 512 * 1024 * 1024
@@ -50,7 +55,7 @@ class Photo(typing.NamedTuple):
     orientation: int
 
 
-def read_photo(path):
+def read_photo(path: Path | str) -> Photo:
     """Reads a photo's bytes and header.
 
     Raises:
@@ -59,25 +64,25 @@ def read_photo(path):
     return check_photo(read_encoded(path), name=path)
 
 
-def read_encoded(path):
+def read_encoded(path: Path | str) -> bytes:
     """The bytes of a photo's file, or of its part of a shard of prepared data.
 
     Raises:
       DataError: they cannot be read, are damaged, or too many.
     """
-    place = slice_of(path)
+    location = slice_of(path)
     try:
-        if (place.bytes if place else os.path.getsize(path)) > MAX_FILE_BYTES:
+        if (location.bytes if location else os.path.getsize(path)) > MAX_FILE_BYTES:
             raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
-        if place:
-            return read_slice(path, place)
+        if location:
+            return read_slice(path, location)
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def check_photo(encoded, name="the image"):
+def check_photo(encoded: bytes, name: Path | str = "the image") -> Photo:
     """Checks the header of an encoded JPEG, PNG, GIF, BMP, WebP, TIFF or PPM; returns a Photo.
 
     Raises:
@@ -94,7 +99,7 @@ def check_photo(encoded, name="the image"):
 
 
 @contextlib.contextmanager
-def opened_header(encoded, name="the image", max_pixels=MAX_PIXELS):
+def opened_header(encoded: bytes, name: Path | str = "the image", max_pixels: int = MAX_PIXELS) -> Iterator["PIL.Image.Image"]:
     """The Pillow image of which no pixel is read yet; whatever Pillow raises in the block becomes a DataError.
 
     Raises:
@@ -124,7 +129,7 @@ def opened_header(encoded, name="the image", max_pixels=MAX_PIXELS):
         raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
 
 
-def decode_photo(photo, ratio=1, name="the image", window=None):
+def decode_photo(photo: Photo, ratio: int = 1, name: Path | str = "the image", window: Sequence[int] | None = None) -> np.ndarray:
     """Decodes a checked photo to uint8 RGB [height / ratio, width / ratio, 3], upright.
 
     Args:
@@ -154,7 +159,7 @@ def decode_photo(photo, ratio=1, name="the image", window=None):
     return np.ascontiguousarray(pixels)
 
 
-def decoded_size(photo, ratio):
+def decoded_size(photo: Photo, ratio: int) -> tuple[int, int]:
     """Height and width of what `decode_photo` makes of a photo without a window."""
     ratio = ratio if photo.encoded[:2] == b"\xff\xd8" else 1
     return -(-photo.height // ratio), -(-photo.width // ratio)
@@ -178,7 +183,7 @@ def _decode_window(photo, ratio, window):
     return np.ascontiguousarray(pixels[top : top + window[2], left : left + window[3]])
 
 
-def upright(pixels, orientation):
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turns pixels [height, width, channels] as the EXIF orientation (1 to 8) asks."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
@@ -189,12 +194,12 @@ def upright(pixels, orientation):
     return pixels
 
 
-def read_pixels(path, ratio=1):
+def read_pixels(path: Path | str, ratio: int = 1) -> np.ndarray:
     """Reads and decodes a file: uint8 RGB [height, width, 3]. Raises DataError."""
     return decode_photo(read_photo(path), ratio, name=path)
 
 
-def servable_bytes(path):
+def servable_bytes(path: Path | str) -> bytes:
     """A photo as a JPEG or PNG that a served graph (graph_decoding) turns upright itself. Raises DataError."""
     import tensorflow as tf
 
@@ -204,7 +209,7 @@ def servable_bytes(path):
     return tf.io.encode_png(decode_photo(photo, name=path)).numpy()
 
 
-def thumbnail_jpeg(path, size_px=160):
+def thumbnail_jpeg(path: Path | str, size_px: int = 160) -> bytes | None:
     """A JPEG of at most size_px on its longer side, as bytes; None where the file cannot be read.
 
     By Pillow, of a JPEG at a reduced scale: a page of pictures does not wait for TensorFlow.

@@ -11,7 +11,7 @@ _STEP = 16 * 2**20
 
 
 @functools.cache
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Lets freed memory of arrays up to 32 MB stay with the process for the next array; does nothing without glibc.
 
     A photo passes through arrays of some megabytes. By default each of them is asked of the system and given back, and the

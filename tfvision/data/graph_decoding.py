@@ -6,6 +6,7 @@ cannot be decoded fails its whole batch, as TensorFlow's operations do: servers 
 """
 
 import typing
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -17,7 +18,7 @@ _ORIENTATION_TAG = 0x0112
 _MOST_TAGS = 64
 
 
-def views_of_encoded(encoded, box, views, image_size, is_uncropped=False):
+def views_of_encoded(encoded: tf.Tensor, box: tf.Tensor, views: Sequence[str], image_size: int, is_uncropped: bool = False) -> tf.Tensor:
     """One encoded image -> its views, as `pipeline.evaluation_batches` cuts them.
 
     Args:
@@ -36,7 +37,7 @@ def views_of_encoded(encoded, box, views, image_size, is_uncropped=False):
     return as_pixels(cut_views(image, photo.size, regions, image_size))
 
 
-def image_of_encoded(encoded, max_pixels=MAX_PIXELS):
+def image_of_encoded(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
     """One encoded image, string scalar -> uint8 [height, width, 3], upright, as `decoding.decode_photo` gives it.
 
     Args:
@@ -45,33 +46,33 @@ def image_of_encoded(encoded, max_pixels=MAX_PIXELS):
     return _decode_upright(_open(encoded, max_pixels), 1)
 
 
-def views_of_pixels(image, views, image_size, is_uncropped=False):
+def views_of_pixels(image: tf.Tensor, views: Sequence[str], image_size: int, is_uncropped: bool = False) -> tf.Tensor:
     """One upright image, uint8 [height, width, 3] -> its views, uint8 [views, image_size, image_size, 3]."""
     size = tf.shape(image)[:2]
     regions = view_regions(central_region(size, 1.0) if is_uncropped else central_region(size), tf.zeros([4]), views)
     return as_pixels(cut_views(image, size, regions, image_size))
 
 
-def is_jpeg_encoded(encoded):
+def is_jpeg_encoded(encoded: tf.Tensor) -> tf.Tensor:
     """Whether an encoded image is a JPEG: bool scalar."""
     return tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
 
 
-def upright(image, orientation):
+def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns an image [height, width, 3] as the EXIF orientation (int32 scalar, 1 to 8) asks."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
     image = tf.cond(_is_one_of(orientation, 3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)
     return tf.cond(_is_one_of(orientation, 2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
 
 
-def orientation_in(head, is_jpeg):
+def orientation_in(head: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a JPEG or PNG, int32 scalar, 1 where there is none.
 
     Args:
       head: uint8 [n], the file's first bytes.
       is_jpeg: bool scalar.
     """
-    start = tf.where(is_jpeg, _first_place(head, b"Exif\0\0") + 6, _first_place(head, b"eXIf") + 4)
+    start = tf.where(is_jpeg, _first_position(head, b"Exif\0\0") + 6, _first_position(head, b"eXIf") + 4)
     return tf.cond(start > 0, lambda: _orientation_at(head, start), lambda: 1)
 
 
@@ -102,15 +103,15 @@ def _decode_upright(photo, ratio):
     return upright(image, photo.orientation)
 
 
-def _first_place(head, word):
+def _first_position(head, word):
     """Where `word` first stands in `head`, int32 scalar; far below 0 where it does not."""
     padded = tf.concat([head, tf.zeros([len(word)], tf.uint8)], 0)
     count = tf.size(head)
     is_here = tf.ones([count], tf.bool)
     for offset, byte in enumerate(word):
         is_here &= padded[offset : offset + count] == byte
-    places = tf.concat([tf.where(is_here)[:, 0], [-100]], 0)
-    return tf.cast(places[0], tf.int32)
+    positions = tf.concat([tf.where(is_here)[:, 0], [-100]], 0)
+    return tf.cast(positions[0], tf.int32)
 
 
 def _orientation_at(head, start):
@@ -131,29 +132,29 @@ class _Reader:
         self._bytes, self._start = tf.cast(head, tf.int32), start
         self._is_little = self._byte(tf.constant(0)) == ord("I")
 
-    def number(self, place, length):
-        """The number of `length` bytes at `place` (int32, any shape)."""
-        place = tf.convert_to_tensor(place)
-        values = [self._byte(place + offset) for offset in range(length)]
+    def number(self, position, length):
+        """The number of `length` bytes at `position` (int32, any shape)."""
+        position = tf.convert_to_tensor(position)
+        values = [self._byte(position + offset) for offset in range(length)]
         big = sum(value * 256 ** (length - 1 - offset) for offset, value in enumerate(values))
         little = sum(value * 256**offset for offset, value in enumerate(values))
         return tf.where(self._is_little, little, big)
 
-    def _byte(self, place):
-        place, count = self._start + place, tf.size(self._bytes)
-        inside = (place >= 0) & (place < count)
-        return tf.where(inside, tf.gather(self._bytes, tf.clip_by_value(place, 0, count - 1)), 0)
+    def _byte(self, position):
+        position, count = self._start + position, tf.size(self._bytes)
+        inside = (position >= 0) & (position < count)
+        return tf.where(inside, tf.gather(self._bytes, tf.clip_by_value(position, 0, count - 1)), 0)
 
 
 def _size_in_header(encoded, head):
     """Height and width, int32 [2], of a PNG, GIF, BMP or WebP; [1, 1] where the format hides them."""
     padded = tf.cast(tf.concat([head[:32], tf.zeros([32], tf.uint8)], 0), tf.int32)
 
-    def big(place):  # 4 bytes
-        return sum(padded[place + offset] * 256 ** (3 - offset) for offset in range(4))
+    def big(position):  # 4 bytes
+        return sum(padded[position + offset] * 256 ** (3 - offset) for offset in range(4))
 
-    def little(place):  # 2 bytes: no GIF is larger, and a BMP's upper ones are added below
-        return padded[place + 1] * 256 + padded[place]
+    def little(position):  # 2 bytes: no GIF is larger, and a BMP's upper ones are added below
+        return padded[position + 1] * 256 + padded[position]
 
     is_format = {name: tf.strings.substr(encoded, 0, len(name)) == name for name in (b"\x89PNG", b"GIF8", b"BM")}
     sizes = {
@@ -172,8 +173,8 @@ def _decode_jpeg(encoded, ratio):
     def at(fraction):
         return lambda: tf.io.decode_jpeg(encoded, channels=3, ratio=fraction, dct_method="INTEGER_ACCURATE")
 
-    place = tf.argmax(tf.constant(JPEG_RATIOS) == ratio, output_type=tf.int32)
-    return tf.switch_case(place, [at(fraction) for fraction in JPEG_RATIOS])
+    index = tf.argmax(tf.constant(JPEG_RATIOS) == ratio, output_type=tf.int32)
+    return tf.switch_case(index, [at(fraction) for fraction in JPEG_RATIOS])
 
 
 def _decode_other(encoded, head):
@@ -181,7 +182,7 @@ def _decode_other(encoded, head):
     padded = tf.concat([head, tf.zeros([32], tf.uint8)], 0)
     is_png = tf.strings.substr(encoded, 0, 4) == b"\x89PNG"
     # A palette without transparency comes back with a meaningless fourth channel.
-    is_opaque = (padded[25] == 3) & (_first_place(head, b"tRNS") < 0)
+    is_opaque = (padded[25] == 3) & (_first_position(head, b"tRNS") < 0)
     return tf.cond(
         is_png & ~is_opaque,
         lambda: _on_white(tf.io.decode_png(encoded, channels=4)),

@@ -1,23 +1,24 @@
 """A manifest: photos with their lineages, from a folder of class folders, from a CSV, or from prepared data."""
 
 import collections
-import csv
 import dataclasses
-import io
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.csv_table import CsvTable, csv_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
-from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, index_of, is_prepared
+from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
 from tfvision.data.shards.slices import photo_bytes, photo_file
-from tfvision.data.shards.verification import read_rows
+from tfvision.data.shards.verification import PreparedRow, locate_photos
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 MANIFEST_NAMES = ("manifest.csv", "labels.csv")
+IMAGE_COLUMNS = ("image", "file")
 RESERVED_COLUMNS = frozenset(
     [
         "image",
@@ -75,7 +76,7 @@ class Record:
     source_bytes: int | None = None
 
     @property
-    def identity(self):
+    def identity(self) -> tuple[str, int]:
         """What tells the photo from others wherever its folder lies, prepared or not: file name and size in bytes."""
         return os.path.basename(self.path), photo_bytes(self.path) if self.source_bytes is None else self.source_bytes
 
@@ -86,46 +87,114 @@ class Manifest:
 
     Attributes:
       ignored: files of a folder that are no photos, or lie outside its class folders.
+      columns: {name: text of each photo} of all columns of a CSV, as they stand there; {} of folders.
     """
 
     ranks: tuple[str, ...]
     records: tuple[Record, ...]
     ignored: tuple[str, ...] = ()
+    columns: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
-    def __len__(self):
+    def __post_init__(self) -> None:
+        lengths = {len(texts) for texts in self.columns.values()} - {len(self.records)}
+        if lengths:
+            raise ValueError(f"{len(self.records)} records cannot have columns of {lengths.pop()} texts: choose both with `select` or `take`")
+
+    def __len__(self) -> int:
         return len(self.records)
 
-    def select(self, is_kept):
-        """A manifest of the records where `is_kept` (a sequence of bool) is true."""
-        return dataclasses.replace(self, records=tuple(r for r, keep in zip(self.records, is_kept, strict=True) if keep))
+    def select(self, is_kept: Sequence[bool]) -> "Manifest":
+        """A manifest of the photos where `is_kept` is true."""
+        return self.take([row for row, (_, keep) in enumerate(zip(self.records, is_kept, strict=True)) if keep])
 
-    def taxonomy(self):
+    def with_splits(self, splits: Iterable[str]) -> "Manifest":
+        """The same photos, each put into its split."""
+        records = (dataclasses.replace(record, split=str(split)) for record, split in zip(self.records, splits, strict=True))
+        return dataclasses.replace(self, records=tuple(records))
+
+    def take(self, rows: Iterable[int]) -> "Manifest":
+        """A manifest of the photos in these rows, in their order."""
+        rows = list(rows)
+        columns = {name: tuple(texts[row] for row in rows) for name, texts in self.columns.items()}
+        return dataclasses.replace(self, records=tuple(self.records[row] for row in rows), columns=columns)
+
+    def texts(self, column: str) -> tuple[str, ...]:
+        """What stands in a column for each photo, without the space around it; "" where there is no such column."""
+        return tuple(text.strip() for text in self.columns[column]) if column in self.columns else ("",) * len(self)
+
+    def taxonomy(self) -> Taxonomy:
         """The taxonomy of all lineages."""
         return Taxonomy.from_lineages(self.ranks, (record.lineage for record in self.records))
 
-    def labels(self, taxonomy):
+    def labels(self, taxonomy: Taxonomy) -> np.ndarray:
         """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class.
 
         Lineages are matched by the ranks that both know, so that a source may have more ranks; where
         these do not tell two classes apart, neither is given.
         """
-        places = [self.ranks.index(rank) if rank in self.ranks else None for rank in taxonomy.ranks]
-        if places[-1] is None:
+        levels = [self.ranks.index(rank) if rank in self.ranks else None for rank in taxonomy.ranks]
+        if levels[-1] is None:
             raise DataError(
                 f"the photos are labelled by {', '.join(self.ranks)}, the model by {', '.join(taxonomy.ranks)}: "
                 f"name the columns with --ranks {','.join(taxonomy.ranks)}"
             )
-        known = {}
-        for index, lineage in enumerate(taxonomy.lineages):
-            shared = tuple(name if place is not None else "" for name, place in zip(lineage, places, strict=True))
-            known[shared] = -1 if shared in known else index
+        known: dict[tuple[str, ...], int] = {}
+        for label, lineage in enumerate(taxonomy.lineages):
+            shared = tuple(name if level is not None else "" for name, level in zip(lineage, levels, strict=True))
+            known[shared] = -1 if shared in known else label
         return np.array(
-            [known.get(tuple("" if p is None else record.lineage[p] for p in places), -1) for record in self.records],
+            [known.get(tuple("" if level is None else record.lineage[level] for level in levels), -1) for record in self.records],
             np.int32,
         )
 
 
-def read_source(source, ranks=None):
+@dataclasses.dataclass(frozen=True)
+class ListedPhotos:
+    """A manifest CSV that was parsed, so that what its columns are can decide which of them are labels.
+
+    Attributes:
+      table: all that it says.
+      index: where it lies with prepared data, their index.
+    """
+
+    table: CsvTable
+    index: PreparedIndex | None
+
+    @classmethod
+    def open(cls, path: Path | str) -> "ListedPhotos":
+        """Parses a manifest CSV. Raises DataError."""
+        index = index_of(path)  # first, as it knows what is wrong with data that is unfinished or damaged
+        return cls(CsvTable.read(path), index)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return self.table.header
+
+    @property
+    def image_column(self) -> str | None:
+        """The column that names the files, if any."""
+        return next((name for name in IMAGE_COLUMNS if name in self.columns), None)
+
+    def manifest(self, ranks: Sequence[str] | None = None) -> Manifest:
+        """The photos, labelled by the columns `ranks`, coarsest first; None = those that are labels by their names. Raises DataError."""
+        path, table, index = self.table.path, self.table, self.index
+        if self.image_column is None:
+            raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(self.columns) or 'none'}")
+        ranks = _rank_columns(path, self.columns, ranks or (index.ranks if index else None))
+        if not len(table):
+            raise DataError(f"{path} lists no photos")
+        records = _records(table, self.image_column, ranks)
+        columns = table.columns
+        if index and set(PREPARED_COLUMNS) <= set(columns):
+            records = tuple(map(_prepared_record, records, locate_photos(table, index)))
+            columns = {name: texts for name, texts in columns.items() if name not in PREPARED_COLUMNS}  # the records have them
+        else:
+            _check_files(path, records)
+        return Manifest(ranks, records, columns=columns)
+
+
+def read_source(source: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
     """Reads SOURCE: a folder of class folders (nested = taxonomy), a folder with a manifest, a manifest, or prepared data.
 
     Args:
@@ -136,19 +205,14 @@ def read_source(source, ranks=None):
       DataError: nothing there, no photos, a named file is missing, labels are missing, or prepared data is damaged.
     """
     source = Path(source)
-    if source.is_file() and source.suffix.lower() == ".csv":
-        return read_csv(source, ranks)
-    if is_prepared(source):
-        return read_csv(source / MANIFEST, ranks)
+    if path := csv_of(source):
+        return read_csv(path, ranks)
     if not source.is_dir():
         raise DataError(f"{source} is neither a folder of class folders nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
-    for name in MANIFEST_NAMES:
-        if (source / name).is_file():
-            return read_csv(source / name, ranks)
     return read_folder(source, ranks)
 
 
-def read_photos(source):
+def read_photos(source: Path | str) -> Manifest:
     """Reads photos whose labels are of no interest: all below a folder, or those of a manifest CSV or of prepared data.
 
     Returns:
@@ -171,7 +235,7 @@ def read_photos(source):
     return _without_labels(Manifest(("photo",), tuple(Record(os.path.join(source, name), name, ("",), group=name) for name in names)))
 
 
-def find_photos(paths):
+def find_photos(paths: Iterable[Path | str]) -> list[str]:
     """Files as they are, folders as the photos below them, sorted.
 
     Raises:
@@ -193,31 +257,28 @@ def find_photos(paths):
     return photos
 
 
-def csv_of(source):
-    """The CSV that a source is read by, a Path; None where it has none."""
+def csv_of(source: Path | str) -> Path | None:
+    """The manifest CSV that lists a source's photos: itself, that of prepared data, or one in the folder; None where it has none."""
     source = Path(source)
-    paths = [source] if source.suffix.lower() == ".csv" else [source / name for name in MANIFEST_NAMES]
-    return next((path for path in paths if path.is_file()), None)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return source
+    if is_prepared(source):
+        return source / MANIFEST
+    return next((path for path in (source / name for name in MANIFEST_NAMES) if path.is_file()), None)
 
 
-def columns_of(path):
-    """{column: [text]} of a CSV; what is wrong with it is said by who reads the photos."""
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    return {name.strip(): [row[name] for row in rows] for name in reader.fieldnames or ()}
-
-
-def _without_labels(manifest):
+def _without_labels(manifest: Manifest) -> Manifest:
     for record in manifest.records:
         _check_name(record.path)
-    return Manifest(("photo",), tuple(dataclasses.replace(record, lineage=("photo",)) for record in manifest.records))
+    records = tuple(dataclasses.replace(record, lineage=("photo",)) for record in manifest.records)
+    return Manifest(("photo",), records, columns=manifest.columns)
 
 
-def read_folder(folder, ranks=None):
+def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
     """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)
-    photos, ignored = [], []
+    photos: list[tuple[str, tuple[str, ...]]] = []
+    ignored: list[str] = []
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         levels = Path(parent).relative_to(folder).parts
@@ -242,44 +303,18 @@ def read_folder(folder, ranks=None):
     return Manifest(ranks, tuple(records), tuple(ignored))
 
 
-def read_csv(path, ranks=None):
+def read_csv(path: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
     """Reads a manifest CSV: a column `image` or `file`, relative to the CSV, and label columns. Raises DataError."""
-    path = Path(path)
-    index = index_of(path)
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a CSV ({error})") from error
-    image_column = next((column for column in ("image", "file") if column in columns), None)
-    if image_column is None:
-        raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(columns) or 'none'}")
-    ranks = _rank_columns(path, columns, ranks or (index.ranks if index else None))
-    if not rows:
-        raise DataError(f"{path} lists no photos")
-    records = tuple(_record(path, line, row, image_column, ranks) for line, row in rows)
-    if index and set(PREPARED_COLUMNS) <= set(columns):
-        places = read_rows(path, index, rows)
-        records = tuple(_prepared_record(record, row) for record, row in zip(records, places, strict=True))
-    else:
-        _check_files(path, records)
-    return Manifest(ranks, records)
+    return ListedPhotos.open(path).manifest(ranks)
 
 
-def write_csv_text(manifest):
+def write_csv_text(manifest: Manifest) -> str:
     """The text of a CSV that lists the photos with their splits and sizes."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["image", "bytes", "split", "group", *manifest.ranks])
-    for record in manifest.records:
-        writer.writerow([record.name, record.identity[1], record.split, record.group, *record.lineage])
-    return buffer.getvalue()
+    rows = ((record.name, record.identity[1], record.split, record.group, *record.lineage) for record in manifest.records)
+    return csv_text([("image", "bytes", "split", "group", *manifest.ranks), *rows])
 
 
-def drop_small_classes(manifest, min_images):
+def drop_small_classes(manifest: Manifest, min_images: int) -> tuple[Manifest, dict[str, int]]:
     """Leaves out classes with fewer than `min_images` photos, and photos that name no leaf.
 
     Returns:
@@ -294,18 +329,18 @@ def drop_small_classes(manifest, min_images):
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
 
 
-def _refuse_folder(error):
+def _refuse_folder(error: OSError) -> None:
     raise DataError(f"{error.filename} cannot be read ({error.strerror}): allow it, or move it away")
 
 
-def _check_name(path):
+def _check_name(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError:
         raise DataError(f"{path!r} is not a name in UTF-8, so no report could show it: rename it") from None
 
 
-def _rank_columns(path, columns, ranks):
+def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | None) -> tuple[str, ...]:
     if ranks:
         missing = [rank for rank in ranks if rank not in columns]
         if missing:
@@ -320,29 +355,35 @@ def _rank_columns(path, columns, ranks):
     return found
 
 
-def _record(path, line, row, image_column, ranks):
-    name = (row[image_column] or "").strip()
-    lineage = tuple((row[rank] or "").strip() for rank in ranks)
-    if not name:
-        raise DataError(f"{path}, line {line}: no file is named")
-    if not any(lineage):
-        raise DataError(f"{path}, line {line}: {name} has no label in {', '.join(ranks)}")
-    split = (row.get("split") or "").strip().lower()
-    return Record(
-        path=os.path.join(path.parent, name),
-        name=name,
-        lineage=lineage,
-        group=(row.get("group") or "").strip() or name,
-        split=_SPLIT_ALIASES.get(split, split),
-        box=parse_box(row.get("box"), f"{path}, line {line}"),
-    )
+def _records(table: CsvTable, image_column: str, ranks: Sequence[str]) -> tuple[Record, ...]:
+    columns = (table.texts(name) for name in (image_column, "group", "split", "box", *ranks))
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many photos have one lineage, which is kept once
+    records = []
+    for line, name, group, split, box, *names in zip(table.lines, *columns, strict=True):
+        name, lineage = name.strip(), tuple(text.strip() for text in names)
+        if not name:
+            raise DataError(f"{table.path}, line {line}: no file is named")
+        if not any(lineage):
+            raise DataError(f"{table.path}, line {line}: {name} has no label in {', '.join(ranks)}")
+        split = split.strip().lower()
+        records.append(
+            Record(
+                path=os.path.join(table.path.parent, name),
+                name=name,
+                lineage=shared.setdefault(lineage, lineage),
+                group=group.strip() or name,
+                split=_SPLIT_ALIASES.get(split, split),
+                box=parse_box(box, f"{table.path}, line {line}"),
+            )
+        )
+    return tuple(records)
 
 
-def _prepared_record(record, row):
-    return dataclasses.replace(record, path=row.place.path(record.name), source_bytes=row.source_bytes)
+def _prepared_record(record: Record, row: PreparedRow) -> Record:
+    return dataclasses.replace(record, path=row.slice.path(record.name), source_bytes=row.source_bytes)
 
 
-def parse_box(text, where="--box"):
+def parse_box(text: str | None, where: str = "--box") -> tuple[float, float, float, float]:
     """Parses "left,top,width,height" in pixels, brackets allowed; empty = zeros. Raises DataError."""
     text = (text or "").strip()
     if not text:
@@ -356,14 +397,15 @@ def parse_box(text, where="--box"):
     return left, top, width, height
 
 
-def _check_files(path, records):
+def _check_files(path: Path, records: Sequence[Record]) -> None:
     missing = [record.name for record in records if not os.path.isfile(photo_file(record.path))]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{path} names {missing[0]}{more}, which does not exist: correct the lines or remove them")
 
 
-def read_trained_photos(path, split="train"):
+def read_trained_photos(path: Path | str, split: str | None = "train") -> set[tuple[str, int]]:
     """Of a run's photos.csv, what tells the photos of a split (None = all): {(file name, bytes)}, as Record.identity."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return {(os.path.basename(row["image"]), int(row["bytes"])) for row in csv.DictReader(file) if split in (None, row["split"])}
+    table = CsvTable.read(path)
+    photos = zip(*(table.texts(name) for name in ("image", "bytes", "split")), strict=True)
+    return {(os.path.basename(image), int(size)) for image, size, own in photos if split in (None, own)}

@@ -6,6 +6,7 @@ alone, so that a run resumed at step N sees what it would have seen. Photos of o
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,15 +31,15 @@ class MatchingOrder:
     media: np.ndarray | None = None
 
     @property
-    def epoch_size(self):
+    def epoch_size(self) -> int:
         """Positions in an epoch."""
         raise NotImplementedError
 
-    def check(self):
+    def check(self) -> None:
         """Raises DataError where an epoch cannot be drawn."""
         self._epoch(np.random.default_rng(self.seed))
 
-    def positions(self, start, stop):
+    def positions(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields {"position", "index"}: int64 arrays that together cover start .. stop - 1."""
         size = self.epoch_size
         for epoch in range(start // size, -(-stop // size)):
@@ -103,7 +104,7 @@ class PairOrder(MatchingOrder):
     """
 
     @property
-    def epoch_size(self):
+    def epoch_size(self) -> int:
         return 4 * self._pairs_of_a_kind
 
     @property
@@ -121,7 +122,7 @@ class TripletOrder(MatchingOrder):
     """Random triplets, the photos of each side by side: reference, genuine, impostor; each photo with a partner is a reference once an epoch."""
 
     @property
-    def epoch_size(self):
+    def epoch_size(self) -> int:
         return 3 * len(self._anchors)
 
     def _epoch(self, generator):
@@ -145,7 +146,7 @@ class SubjectOrder(MatchingOrder):
     photos_per_subject: int = 4
 
     @property
-    def epoch_size(self):
+    def epoch_size(self) -> int:
         return self._batches * self.subjects_per_batch * self.photos_per_subject
 
     @property

@@ -7,6 +7,7 @@ import contextlib
 import io
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ class PictureFile(typing.NamedTuple):
     frames: int
 
 
-def read_picture_file(path):
+def read_picture_file(path: Path | str) -> PictureFile:
     """Reads an image file with all that it holds; of an animation the pixels of its first frame. Raises DataError."""
     photo = read_photo(path)
     pixels = decode_photo(photo, name=path)
@@ -44,14 +45,14 @@ def read_picture_file(path):
         return PictureFile(pixels, _alpha(image, photo.orientation), _rgb_profile(image), _format(image), _frames(image))
 
 
-def format_and_frames(path):
+def format_and_frames(path: Path | str) -> tuple[str, int]:
     """(format, number of frames) as of PictureFile, from the header alone. Raises DataError."""
     read_photo(path)
     with _opened(path) as image:
         return _format(image), _frames(image)
 
 
-def read_frames(path):
+def read_frames(path: Path | str) -> Iterator[tuple[np.ndarray, float]]:
     """Yields the frames of an animation one at a time: (uint8 RGB [height, width, 3], seconds that it is shown).
 
     Raises:
@@ -66,7 +67,7 @@ def read_frames(path):
             yield np.ascontiguousarray(pixels), seconds or _DEFAULT_FRAME_SECONDS
 
 
-def photos_of_folder(folder):
+def photos_of_folder(folder: Path | str) -> list[Path]:
     """The image files in a folder itself, numbers in their names counted as people count: frame 9 before frame 10.
 
     Returns:

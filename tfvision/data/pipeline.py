@@ -15,6 +15,7 @@ A broken photo stays in its batch with weight 0, so that it neither shifts other
 import dataclasses
 import os
 import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,7 @@ from tfvision.data import views as view_steps
 from tfvision.data.augmentation import Augmentation, distort, random_region
 from tfvision.data.decoding import Photo, decode_photo, decoded_size, read_photo
 from tfvision.data.freed_memory import keep_freed_memory
+from tfvision.data.manifest import Manifest
 from tfvision.errors import DataError
 
 _ORDER_CHUNK = 65536
@@ -54,16 +56,25 @@ class ViewSettings:
 class BrokenPhotos(dict):
     """Path -> reason, of photos that could not be read; filled by the pipeline's threads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
 
-    def add(self, path, error):
+    def add(self, path: str, error: Exception) -> None:
         with self._lock:
             self[path] = str(error)
 
 
-def training_batches(manifest, labels, settings, order, seed, batch_size, broken, share=(0, 1, 1)):
+def training_batches(
+    manifest: Manifest,
+    labels: np.ndarray,
+    settings: ViewSettings,
+    order: Callable[[], Iterable[dict[str, np.ndarray]]],
+    seed: int,
+    batch_size: int,
+    broken: BrokenPhotos,
+    share: tuple[int, int, int] = (0, 1, 1),
+) -> tf.data.Dataset:
     """An endless-looking, reproducible stream of training batches.
 
     Args:
@@ -86,8 +97,8 @@ def training_batches(manifest, labels, settings, order, seed, batch_size, broken
     return _finish(dataset, batch_size)
 
 
-def evaluation_batches(manifest, labels, settings, batch_size, broken):
-    """Every photo once, in order; as `training_batches`, and "index": the photo's place in the manifest."""
+def evaluation_batches(manifest: Manifest, labels: np.ndarray, settings: ViewSettings, batch_size: int, broken: BrokenPhotos) -> tf.data.Dataset:
+    """Every photo once, in order; as `training_batches`, and "index": the photo's row in the manifest."""
     positions = tf.data.Dataset.range(len(manifest))
     dataset = positions.map(lambda position: {"position": position, "index": position})
     settings = dataclasses.replace(settings, augmentation=None)
@@ -109,7 +120,7 @@ class TrainingOrder:
     seed: int
     class_balance: float = 0.0
 
-    def positions(self, start, stop):
+    def positions(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields {"position", "index"}: int64 arrays that together cover start .. stop - 1."""
         count = len(self.labels)
         for epoch in range(start // count, -(-stop // count)):
@@ -234,5 +245,5 @@ def _cut(example, settings):
     if settings.augmentation:
         images = 255.0 * distort(images / 255.0, example["seed"], settings.augmentation)
     images = view_steps.as_pixels(images)
-    views = {name: images[place] for place, name in enumerate(settings.views)}
+    views = {name: images[number] for number, name in enumerate(settings.views)}
     return {"views": views, "label": example["label"], "weight": example["weight"], "index": example["index"]}

@@ -3,13 +3,13 @@
 import numpy as np
 
 
-def fitted_size(height, width, longer):
+def fitted_size(height: int, width: int, longer: int) -> tuple[int, int]:
     """(height, width) of the same shape whose longer side is `longer` pixels."""
     scale = longer / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def resized(pixels, height, width):
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resamples uint8 [h, w, 3] or [h, w] to [height, width, ...], with Lanczos's filter."""
     import PIL.Image
 

@@ -7,12 +7,18 @@ tell orders, families and genera apart, not portraits.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 DARK = (52, 44, 46)
 PALE = (212, 208, 196)
 BLACK = (22, 22, 26)
+
+
+Colour = tuple[int, int, int]
+Points = Sequence[tuple[float, float]]
+Outline = tuple[float, float, float, float]  # y, half width, half length, squareness
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +36,9 @@ class Part:
     is_textured: bool = False
 
 
-def butterfly(rng, main, trim, mark, fore, hind, border, mark_at):
+def butterfly(
+    rng: np.random.Generator, main: Colour, trim: Colour, mark: Colour, fore: Points, hind: Points, border: float, mark_at: Sequence[tuple[float, float, float]]
+) -> list[Part]:
     """A butterfly with spread wings.
 
     Args:
@@ -58,7 +66,18 @@ def butterfly(rng, main, trim, mark, fore, hind, border, mark_at):
     ]
 
 
-def beetle(rng, main, trim, mark, elytra, thorax, head, jaw_length, leg_reach, mark_at):
+def beetle(
+    rng: np.random.Generator,
+    main: Colour,
+    trim: Colour,
+    mark: Colour,
+    elytra: Outline,
+    thorax: Outline,
+    head: Outline,
+    jaw_length: float,
+    leg_reach: float,
+    mark_at: Sequence[tuple[float, float, float]],
+) -> list[Part]:
     """A beetle from above: six legs, a head, a thorax and closed wing cases.
 
     Args:
@@ -98,7 +117,9 @@ def beetle(rng, main, trim, mark, elytra, thorax, head, jaw_length, leg_reach, m
     return parts + [Part(_ribbon(seam, 4, 3), DARK)]
 
 
-def spider(rng, main, trim, mark, abdomen, front, leg_reach, leg_width, eye_radius):
+def spider(
+    rng: np.random.Generator, main: Colour, trim: Colour, mark: Colour, abdomen: Outline, front: Outline, leg_reach: float, leg_width: float, eye_radius: float
+) -> list[Part]:
     """A spider from above: eight legs, the front body with the eyes, and the abdomen.
 
     Args:
@@ -126,7 +147,18 @@ def spider(rng, main, trim, mark, abdomen, front, leg_reach, leg_width, eye_radi
     return parts
 
 
-def fish(rng, main, trim, mark, body, dorsal, anal, tail, eye, mark_at):
+def fish(
+    rng: np.random.Generator,
+    main: Colour,
+    trim: Colour,
+    mark: Colour,
+    body: Points,
+    dorsal: Points,
+    anal: Points,
+    tail: Points,
+    eye: tuple[float, float, float],
+    mark_at: Sequence[Points],
+) -> list[Part]:
     """A fish from the side.
 
     Args:
@@ -155,7 +187,7 @@ def fish(rng, main, trim, mark, body, dorsal, anal, tail, eye, mark_at):
     ]
 
 
-def blade(rng, size_px):
+def blade(rng: np.random.Generator, size_px: int) -> np.ndarray:
     """A blade of grass across the photo, float [corners, 2] in pixels."""
     x, bend = rng.uniform(0, size_px), rng.uniform(-0.4, 0.4) * size_px
     tip = (x + bend, rng.uniform(-0.1, 0.3) * size_px)
@@ -163,7 +195,7 @@ def blade(rng, size_px):
     return _ribbon(spine, rng.uniform(0.04, 0.1) * size_px, 2)
 
 
-def pebble(rng, size_px):
+def pebble(rng: np.random.Generator, size_px: int) -> np.ndarray:
     """A pebble somewhere in the photo, float [corners, 2] in pixels."""
     radius = rng.uniform(0.02, 0.12) * size_px
     return _ellipse(*rng.uniform(0, size_px, 2), radius, radius * rng.uniform(0.5, 1))

@@ -7,11 +7,12 @@ agree in mean colour and brightness; and none is another one's mirror image.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from tfvision.data.specimen_bodies import DARK, blade, pebble
+from tfvision.data.specimen_bodies import DARK, Part, blade, pebble
 
 PHOTO_SIZE_PX = 256
 PERIOD_PX = (3.8, 4.1)  # the least and the greatest period of a texture
@@ -29,7 +30,7 @@ _HABITATS = {  # two colours the ground wavers between, and what lies on it
 }
 
 
-def paint(parts, texture, heading, rng):
+def paint(parts: Sequence[Part], texture: str, heading: str, rng: np.random.Generator) -> np.ndarray:
     """Paints a body into a photo.
 
     Args:

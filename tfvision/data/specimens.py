@@ -5,17 +5,17 @@ order, outline the family, colour and markings the genus, and only a texture of 
 colour and one brightness, the species. What is learnt here is of no use in the field.
 """
 
-import csv
 import difflib
 import functools
-import io
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tfvision.data.csv_table import csv_text
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
@@ -85,7 +85,7 @@ LINEAGES = {  # species -> its names at RANKS
 }
 
 
-def draw_specimen(species, number, seed=0):
+def draw_specimen(species: str, number: int, seed: int = 0) -> np.ndarray:
     """Draws photo `number` of a species: uint8 [256, 256, 3], RGB.
 
     The same arguments give the same pixels, in whatever order photos are drawn (within one version of
@@ -101,12 +101,12 @@ def draw_specimen(species, number, seed=0):
     """
     texture = texture_of(species)
     order, genus = LINEAGES[species][3], LINEAGES[species][5]
-    # The name, not its place in the table, so that a new species changes no other one's photos.
+    # The name, not its row in the table, so that a new species changes no other one's photos.
     rng = np.random.default_rng([seed, zlib.crc32(species.encode()), number])
     return paint(GENERA[genus](rng), texture, _ORDERS[order][1], rng)
 
 
-def texture_of(species):
+def texture_of(species: str) -> str:
     """The texture that tells a species from its siblings, a key of `specimen_drawing.TEXTURES`.
 
     Raises:
@@ -120,7 +120,7 @@ def texture_of(species):
     return _SPECIES[order][family][genus][species.split()[1]]
 
 
-def class_sizes(seed=0, images_per_species=IMAGES_PER_SPECIES):
+def class_sizes(seed: int = 0, images_per_species: tuple[int, int] = IMAGES_PER_SPECIES) -> dict[str, int]:
     """How many photos each species has, a dict from species to int.
 
     The sizes are a geometric sequence, dealt out to the species in random order.
@@ -138,10 +138,12 @@ def class_sizes(seed=0, images_per_species=IMAGES_PER_SPECIES):
     sizes = np.geomspace(largest, smallest, len(LINEAGES)).round().astype(int).tolist()
     order = np.random.default_rng(seed).permutation(len(LINEAGES))
     species = list(LINEAGES)
-    return {species[place]: size for place, size in sorted(zip(order.tolist(), sizes, strict=True))}
+    return {species[index]: size for index, size in sorted(zip(order.tolist(), sizes, strict=True))}
 
 
-def write_specimens(folder, seed=0, images_per_species=IMAGES_PER_SPECIES, progress=None):
+def write_specimens(
+    folder: Path | str, seed: int = 0, images_per_species: tuple[int, int] = IMAGES_PER_SPECIES, progress: Callable[[int, int], None] | None = None
+) -> Path:
     """Draws the whole set: photos, overview.jpg, README.md and, last, manifest.csv. Returns the folder.
 
     A complete set of the same seed and sizes is left as it is; an interrupted one is drawn again.
@@ -226,11 +228,7 @@ def _save_jpeg(image, path):
 
 
 def _manifest(photos):
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("image", *RANKS))
-    writer.writerows((_photo_name(species, number), *LINEAGES[species]) for species, number in photos)
-    return table.getvalue()
+    return csv_text([("image", *RANKS), *((_photo_name(species, number), *LINEAGES[species]) for species, number in photos)])
 
 
 def _overview(seed):

@@ -2,15 +2,17 @@
 
 import collections
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
+from tfvision.data.manifest import Manifest
 from tfvision.errors import DataError
 
 USED_SPLITS = ("train", "validation", "test")
 
 
-def split_validation(manifest, fraction, seed):
+def split_validation(manifest: Manifest, fraction: float, seed: int) -> np.ndarray:
     """Chooses the validation part: seeded, stratified by class, whole groups only.
 
     A manifest's own `split` column is kept: "train" and "validation" rows are used as they are; where
@@ -35,7 +37,7 @@ def split_validation(manifest, fraction, seed):
     return np.where(is_candidate, np.where(is_validation, "validation", "train"), "")
 
 
-def halve(groups, seed):
+def halve(groups: Sequence[str], seed: int) -> np.ndarray:
     """Two even halves by group: bool [n], true for the half that fits thresholds."""
     sizes = collections.Counter(groups)
     order = sorted(sizes, key=lambda group: _hash(seed, group))
@@ -79,6 +81,6 @@ def _hash(seed, group):
     return hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
 
 
-def seeded_hash(seed, subject):
+def seeded_hash(seed: int, subject: str) -> bytes:
     """Bytes by which subjects are dealt out to folds."""
     return hashlib.blake2b(f"{seed}:{subject}".encode(), digest_size=8).digest()

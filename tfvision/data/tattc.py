@@ -54,18 +54,18 @@ class TattcFiles:
     mates: tuple[tuple[int, ...], ...]
 
 
-def is_tattc(source):
+def is_tattc(source: Path | str) -> bool:
     """Whether a folder is one of Tatt-C's use cases, or holds them."""
     return Path(source).is_dir() and bool(_use_cases(source))
 
 
-def read_tattc(source, protocol=None):
+def read_tattc(source: Path | str, protocol: str | None = None) -> TattcFiles:
     """Reads a use case for matching. Raises DataError."""
     folder = use_case_folder(source, protocol)
     truth, images = _lines(folder / GROUND_TRUTH), _Images(folder)
     if truth and len(truth[0]) > 1 and truth[0][1].lower() in IS_TATTOO:
         raise DataError(f"{folder} is Tatt-C's detection: its photos are labelled, not matched. Use `tfvision train tattoo-detector`")
-    mates = {}
+    mates: dict[str, list[str]] = {}
     for probe, *found in truth:
         mates.setdefault(images.path(probe), []).extend(images.path(name) for name in found)
     probes = _listed(folder, "probe", images) or dict.fromkeys(mates, _UNKNOWN)
@@ -75,7 +75,7 @@ def read_tattc(source, protocol=None):
     return _table(folder, probes, gallery, mates)
 
 
-def read_tattc_detection(source):
+def read_tattc_detection(source: Path | str) -> tuple[Manifest, tuple[int, ...]]:
     """Reads the detection use case: (Manifest with the labels "tattoo" and "non-tattoo", fold of each photo, -1 = none). Raises DataError."""
     folder = use_case_folder(source, "detection")
     images = _Images(folder)
@@ -91,7 +91,7 @@ def read_tattc_detection(source):
     return Manifest(("label",), tuple(records)), tuple(folds.get(record.path, _UNKNOWN) for record in records)
 
 
-def use_case_folder(source, protocol=None):
+def use_case_folder(source: Path | str, protocol: str | None = None) -> Path:
     """The folder of a protocol's use case; the only one where none is named. Raises DataError."""
     folders = _use_cases(source)
     if Path(source) in folders:
@@ -114,7 +114,7 @@ def _use_cases(source):
 def _table(folder, probes, gallery, mates):
     """Probes first; an image that is both has a row for each."""
     paths = [*probes, *gallery]
-    place = {path: len(probes) + row for row, path in enumerate(gallery)}
+    row_of = {path: len(probes) + row for row, path in enumerate(gallery)}
     subjects = _Groups(paths)
     for path, found in mates.items():
         for mate in found:
@@ -123,7 +123,7 @@ def _table(folder, probes, gallery, mates):
         Manifest(("subject",), tuple(_record(folder, path, os.path.relpath(subjects.root(path), folder)) for path in paths)),
         (True,) * len(probes) + (False,) * len(gallery),
         (*probes.values(), *gallery.values()),
-        tuple(tuple(place[mate] for mate in mates.get(path, ()) if mate in place) for path in probes) + ((),) * len(gallery),
+        tuple(tuple(row_of[mate] for mate in mates.get(path, ()) if mate in row_of) for path in probes) + ((),) * len(gallery),
     )
 
 

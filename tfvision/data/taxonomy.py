@@ -1,16 +1,18 @@
 """A taxonomy: a tree whose leaves are the classes, of any ranks and any depth.
 
 Nodes are numbered depth first, the root 0, so that a node's subtree is a contiguous range of nodes
-and covers a contiguous range of leaves. A leaf's class index is its place among the leaves.
+and covers a contiguous range of leaves. A leaf's class index is its number among the leaves.
 """
 
 import dataclasses
 import difflib
 import functools
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError
 from tfvision.files import read_json, write_json
 
 ROOT_NAME = "life"  # the synthetic root: to answer it is to abstain
@@ -29,7 +31,7 @@ class Taxonomy:
     lineages: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def from_lineages(cls, ranks, lineages):
+    def from_lineages(cls, ranks: Iterable[str], lineages: Iterable[Iterable[str]]) -> "Taxonomy":
         """Builds a taxonomy from lineages in any order, with repetitions.
 
         Raises:
@@ -51,59 +53,59 @@ class Taxonomy:
         return taxonomy
 
     @classmethod
-    def load(cls, path):
-        """Reads what `save` wrote. Raises RunError."""
+    def load(cls, path: Path | str) -> "Taxonomy":
+        """Reads what `save` wrote. Raises FileError."""
         stored = read_json(path)
         try:
             return cls(tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"]))
         except (KeyError, TypeError):
-            raise RunError(f"{path} holds no ranks and lineages; train again, or restore the file") from None
+            raise FileError(f"{path} holds no ranks and lineages: restore the file, or make it again") from None
 
-    def save(self, path):
+    def save(self, path: Path | str) -> None:
         """Writes the taxonomy as JSON, atomically."""
         write_json(path, {"ranks": self.ranks, "lineages": self.lineages})
 
-    def __len__(self):
+    def __len__(self) -> int:
         """The number of classes."""
         return len(self.lineages)
 
     @property
-    def node_count(self):
+    def node_count(self) -> int:
         """The number of nodes, root included."""
         return len(self.names)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """The name of each node, tuple of str [nodes]."""
         return self._nodes["name"]
 
     @property
-    def node_ranks(self):
+    def node_ranks(self) -> tuple[str, ...]:
         """The rank of each node, tuple of str [nodes]; "root" for the root."""
         return self._nodes["rank"]
 
     @property
-    def parents(self):
+    def parents(self) -> np.ndarray:
         """The parent of each node, int32 [nodes]; the root's is -1."""
         return self._nodes["parent"]
 
     @property
-    def depths(self):
+    def depths(self) -> np.ndarray:
         """The depth of each node, int32 [nodes]: root 0, kingdom 1, ..., species 7."""
         return self._nodes["depth"]
 
     @property
-    def first_leaves(self):
+    def first_leaves(self) -> np.ndarray:
         """The first class below each node, int32 [nodes]."""
         return self._nodes["first_leaf"]
 
     @property
-    def end_leaves(self):
+    def end_leaves(self) -> np.ndarray:
         """One past the last class below each node, int32 [nodes]."""
         return self._nodes["end_leaf"]
 
     @functools.cached_property
-    def leaf_nodes(self):
+    def leaf_nodes(self) -> np.ndarray:
         """The node of each class, int32 [classes]."""
         nodes = np.zeros(len(self), np.int32)
         for node in np.flatnonzero(self._is_leaf):
@@ -111,23 +113,23 @@ class Taxonomy:
         return nodes
 
     @functools.cached_property
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """The name of each class, tuple of str [classes]."""
         return tuple(self.names[node] for node in self.leaf_nodes)
 
     @functools.cached_property
-    def children(self):
+    def children(self) -> tuple[np.ndarray, ...]:
         """The children of each node, a tuple of int32 arrays."""
-        lists = [[] for _ in range(self.node_count)]
+        lists: list[list[int]] = [[] for _ in range(self.node_count)]
         for node, parent in enumerate(self.parents[1:], 1):
             lists[parent].append(node)
         return tuple(np.array(nodes, np.int32) for nodes in lists)
 
-    def class_index(self, lineage):
+    def class_index(self, lineage: Iterable[str]) -> int | None:
         """The class of a lineage, or None where it is no class of this taxonomy."""
         return self._class_of_lineage.get(tuple(lineage))
 
-    def path_to(self, node):
+    def path_to(self, node: int) -> list[int]:
         """The nodes from the root to `node`, both included, as a list."""
         path = []
         while node >= 0:
@@ -135,7 +137,7 @@ class Taxonomy:
             node = self.parents[node]
         return path[::-1]
 
-    def ancestors_at_rank(self, rank):
+    def ancestors_at_rank(self, rank: str) -> np.ndarray:
         """The node that stands for each class at `rank`, int32 [classes].
 
         Where a lineage skips the rank, the deepest node above it; where that is the root, the
@@ -149,7 +151,7 @@ class Taxonomy:
             nodes.append(above[-1] if above else path[0])
         return np.array(nodes, np.int32)
 
-    def find(self, name):
+    def find(self, name: str) -> list[int]:
         """All nodes called `name`, ignoring case.
 
         Raises:

@@ -4,6 +4,8 @@
 full-resolution photo before resizing so that it keeps the high frequencies. A user's box replaces it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -13,13 +15,13 @@ VIEWS = {"whole": 1.0, "crop": 0.5, "detail": 0.25}  # name -> share of each sid
 CENTRAL_FRACTION = 0.875  # of each side, at evaluation
 
 
-def central_region(size, fraction=CENTRAL_FRACTION):
+def central_region(size: tf.Tensor, fraction: float = CENTRAL_FRACTION) -> tf.Tensor:
     """The centre of an image: float32 [4], top, left, height, width in pixels; size: int32 [2]."""
     height, width = tf.unstack(tf.cast(size, tf.float32))
     return _centre(tf.stack([0.0, 0.0, height, width]), fraction)
 
 
-def view_regions(region, box, views):
+def view_regions(region: tf.Tensor, box: tf.Tensor, views: Sequence[str]) -> tf.Tensor:
     """The region of each view: float32 [views, 4].
 
     Args:
@@ -35,7 +37,7 @@ def view_regions(region, box, views):
     return tf.stack(regions)
 
 
-def whole_region(size, box):
+def whole_region(size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     """All of an image, or the user's box where there is one: float32 [4], top, left, height, width.
 
     Args:
@@ -45,7 +47,7 @@ def whole_region(size, box):
     return tf.where(box[2] > 0, tf.stack([box[1], box[0], box[3], box[2]]), central_region(size, 1.0))
 
 
-def target_size(size, image_size, is_aspect_kept=False, least=1):
+def target_size(size: tf.Tensor, image_size: int, is_aspect_kept: bool = False, least: int = 1) -> tf.Tensor:
     """Height and width, int32 [2], to which an image or region is resized.
 
     Args:
@@ -61,13 +63,13 @@ def target_size(size, image_size, is_aspect_kept=False, least=1):
     return tf.maximum(fitted, least)
 
 
-def decoding_ratio(regions, image_size):
+def decoding_ratio(regions: tf.Tensor, image_size: int | tf.Tensor) -> tf.Tensor:
     """The coarsest JPEG ratio at which every region still has image_size pixels a side (or [height, width]): int32 scalar."""
     smallest = tf.reduce_min(regions[:, 2:] / tf.cast(image_size, tf.float32))
     return tf.reduce_max([tf.where(smallest >= ratio, ratio, 1) for ratio in JPEG_RATIOS])
 
 
-def window_of(shape, size, regions):
+def window_of(shape: tuple[int, int], size: np.ndarray, regions: np.ndarray) -> tuple[int, int, int, int]:
     """The part of a photo's pixels that holds all regions: top, left, height, width, with a pixel more on each side.
 
     Args:
@@ -82,7 +84,7 @@ def window_of(shape, size, regions):
     return *low.tolist(), *(np.clip(high, low + 1, shape).astype(np.int32) - low).tolist()
 
 
-def cut_views(image, size, regions, image_size, frame=None):
+def cut_views(image: tf.Tensor, size: tf.Tensor, regions: tf.Tensor, image_size: int | tf.Tensor, frame: tf.Tensor | None = None) -> tf.Tensor:
     """Cuts and resizes each region: float32 [views, height, width, 3] in [0, 255].
 
     Args:
@@ -107,7 +109,7 @@ def cut_views(image, size, regions, image_size, frame=None):
     return tf.stack(cut)
 
 
-def as_pixels(images):
+def as_pixels(images: tf.Tensor) -> tf.Tensor:
     """float32 in [0, 255] -> uint8, rounded."""
     return tf.cast(tf.round(images), tf.uint8)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfvision.errors import RunError, StorageError
+from tfvision.errors import FileError, StorageError
 from tfvision.files import atomic_path, read_json, write_json
 from tfvision.index import flat
 from tfvision.index.approximate import METHODS, ApproximateIndex, build_index
@@ -105,7 +105,7 @@ def _read_facts(folder: Path, method: str) -> dict[str, Any] | None:
     try:
         facts = read_json(folder / f"{method}.json")
         return facts if (folder / facts["file"]).is_file() else None
-    except (RunError, KeyError, TypeError):
+    except (FileError, KeyError, TypeError):
         return None
 
 

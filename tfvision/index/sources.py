@@ -1,19 +1,17 @@
 """Photos for a gallery: their ids and metadata, from a folder, a manifest CSV or a single photo."""
 
-import csv
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
-from tfvision.data.manifest import MANIFEST_NAMES, Manifest, Record, read_csv, read_photos
+from tfvision.data.manifest import IMAGE_COLUMNS, ListedPhotos, Manifest, Record, csv_of, read_photos
 from tfvision.data.shards.prepared_index import PREPARED_COLUMNS
 from tfvision.errors import DataError
 
-_IMAGE_COLUMNS = ("image", "file")
-_NO_METADATA = {*_IMAGE_COLUMNS, "id", "box", *PREPARED_COLUMNS}
+_NO_METADATA = {*IMAGE_COLUMNS, "id", "box", "", *PREPARED_COLUMNS}
 
 
 class GalleryPhotos(NamedTuple):
@@ -27,7 +25,7 @@ class GalleryPhotos(NamedTuple):
 
     manifest: Manifest
     ids: list[str]
-    metadata: list[dict[str, Any]]
+    metadata: list[dict[str, str]]
 
     def select(self, is_kept: Sequence[bool]) -> "GalleryPhotos":
         """Those where `is_kept` is true."""
@@ -47,10 +45,8 @@ def read_gallery_photos(source: str | Path, ranks: Sequence[str] | None = None) 
     source = Path(source)
     if source.is_file() and source.suffix.lower() in PHOTO_SUFFIXES:
         return GalleryPhotos(photo_manifest([str(source)]), [source.name], [{}])
-    listed = next((source / name for name in MANIFEST_NAMES if (source / name).is_file()), None)
-    if source.suffix.lower() == ".csv" and source.is_file():
-        listed = source
-    return _from_csv(listed) if listed else _from_folder(source, ranks)
+    path = csv_of(source)
+    return _from_csv(path) if path else _from_folder(source, ranks)
 
 
 def photo_manifest(paths: Iterable[str]) -> Manifest:
@@ -70,15 +66,15 @@ def find_photos(paths: Iterable[str]) -> list[str]:
 
 
 def _from_csv(path: Path) -> GalleryPhotos:
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        rows = [{(key or "").strip(): value.strip() for key, value in row.items() if isinstance(value, str)} for row in reader]
-    image = next((name for name in _IMAGE_COLUMNS if name in columns), None)
-    manifest = read_csv(path, (image,) if image else None)  # tells what is wrong with a CSV
+    listed = ListedPhotos.open(path)
+    manifest = listed.manifest((listed.image_column,) if listed.image_column else None)  # its own labels are metadata
     manifest = dataclasses.replace(manifest, ranks=("photo",))
-    ids = [row.get("id") or row[image] for row in rows]
-    metadata = [{name: value for name, value in row.items() if value and name and name not in _NO_METADATA} for row in rows]
+    ids = [id or record.name for id, record in zip(manifest.texts("id"), manifest.records, strict=True)]
+    metadata: list[dict[str, str]] = [{} for _ in ids]
+    for name in (name for name in manifest.columns if name not in _NO_METADATA):
+        for facts, text in zip(metadata, manifest.texts(name), strict=True):
+            if text:
+                facts[name] = text
     return GalleryPhotos(manifest, _all_different(ids, path), metadata)
 
 

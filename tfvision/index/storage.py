@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tfvision.errors import GalleryError, RunError, StorageError
+from tfvision.errors import FileError, GalleryError, StorageError
 from tfvision.files import TEMPORARY_PREFIX, read_json, write_json
 
 MANIFEST = "gallery.json"
@@ -167,7 +167,7 @@ def _lock(folder: Path) -> int:
 def _read_manifest(folder: Path) -> State:
     try:
         state = read_json(folder / MANIFEST)
-    except RunError as error:
+    except FileError as error:
         raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): restore it from a copy, or build the gallery again") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise GalleryError(f"{folder / MANIFEST} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")

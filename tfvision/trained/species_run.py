@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import typing
+from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError
@@ -58,7 +59,7 @@ class SpeciesRecipe(Recipe):
     min_images: int = 5
     validation_fraction: float = 0.2
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         if any(epochs < 0 or rate < 0 for epochs, rate in self.coarse_stages):
@@ -68,6 +69,11 @@ class SpeciesRecipe(Recipe):
                 raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
         if self.start_rank and not self.coarse_stages:
             raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
+
+    def stages_by_rank(self, ranks):
+        """{rank: its stages} from the start rank down to the finest, or of the finest alone; `ranks` are the taxonomy's, coarsest first."""
+        coarse = ranks[ranks.index(self.start_rank) : -1] if self.start_rank else ()
+        return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +95,13 @@ class SpeciesRun(Run):
         return read_json(self.calibration_path)
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         return [self.recipe_path, self.taxonomy_path, self.photos_path]
 
     @property
-    def taxonomy_path(self):
+    def taxonomy_path(self) -> Path:
         return self.folder / "taxonomy.json"
 
     @property
-    def calibration_path(self):
+    def calibration_path(self) -> Path:
         return self.folder / "calibration.json"

@@ -20,6 +20,8 @@ from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_c
 from tfvision.training.loss_scale import LossScale
 from tfvision.training.schedules import learning_rate_at, steps_in
 
+Measures = dict[str, tuple[tf.Tensor, tf.Tensor]]  # name -> (sum, weight) of what is logged as sum / weight
+LossFunction = Callable[[dict, tf.Tensor], tuple[tf.Tensor, Measures]]
 _STEPS_BETWEEN_LOGS = 10
 
 
@@ -43,10 +45,10 @@ class Task:
     """
 
     model: keras.Model
-    loss: Callable
+    loss: LossFunction
     stages: tuple[tuple[float, float], ...]
     photos: int
-    batches: Callable
+    batches: Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]
     first_position: int = 0
     new_layers: tuple = ()
 
@@ -83,7 +85,7 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     logs, meter, saved_at, epoch = {}, _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
     watchers.on_epoch_begin(epoch)
-    for step, batch in zip(range(start, ends[-1]), batches):
+    for step, batch in zip(range(start, ends[-1]), batches, strict=False):  # batches look endless
         rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
         optimizer.learning_rate = rate
         watchers.on_train_batch_begin(step)

@@ -1,13 +1,48 @@
-"""Photos without labels, parted into those that train and those that nobody trains on, as batches of squares."""
+"""Photos as the batches of a Task; and photos without labels, parted into those that train and those that nobody trains on."""
+
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
-from tfvision.data.manifest import read_photos
+from tfvision.data.manifest import Manifest, read_photos, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
+from tfvision.training.recipes import Recipe
 
-_VIEW = "whole"
+WHOLE_VIEW = "whole"
+
+
+class PhotoOrder(typing.Protocol):
+    """The order in which a training sees its photos, such as data.pipeline.TrainingOrder."""
+
+    def positions(self, begin: int, end: int) -> Iterator[dict[str, np.ndarray]]: ...
+
+
+Batches = Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]
+
+
+def photo_batches(manifest: Manifest, labels: np.ndarray, settings: ViewSettings, order: PhotoOrder, recipe: Recipe, broken: BrokenPhotos) -> Batches:
+    """The `batches` of a Task whose photos are read anew in each epoch.
+
+    Args:
+      manifest: photos.
+      labels: int [photos].
+      settings: their views and random changes.
+      order: of the photos over the whole training.
+      recipe: with batch_size, over all replicas, and seed.
+      broken: what collects the photos that cannot be read.
+    """
+
+    def batches(begin: int, end: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        replicas = context.num_replicas_in_sync
+        share = (context.input_pipeline_id, context.num_input_pipelines, replicas // context.num_input_pipelines)
+        return training_batches(manifest, labels, settings, lambda: order.positions(begin, end), recipe.seed, recipe.batch_size // replicas, broken, share)
+
+    return batches
 
 
 class UnlabelledPhotos:
@@ -15,7 +50,8 @@ class UnlabelledPhotos:
 
     Args:
       source: a folder of photos, or a manifest CSV.
-      recipe: Recipe with image_size and validation_fraction; the random changes are its own.
+      recipe: with image_size and validation_fraction; the random changes are its own.
+      broken: what collects the photos that cannot be read; None = a new one.
 
     Attributes:
       training, validation: Manifests.
@@ -25,32 +61,34 @@ class UnlabelledPhotos:
       DataError: there are none, or too few to hold one out.
     """
 
-    def __init__(self, source, recipe):
+    def __init__(self, source: str | Path, recipe: typing.Any, broken: BrokenPhotos | None = None) -> None:
         manifest = read_photos(source)
         splits = split_validation(manifest, recipe.validation_fraction, recipe.seed)
         if not {"train", "validation"} <= set(splits):
             raise DataError(f"{source} holds {len(manifest)} photo{'s' if len(manifest) > 1 else ''}: at least two are needed, one of them unseen")
         self.training, self.validation = (manifest.select(splits == part) for part in ("train", "validation"))
-        self.broken = BrokenPhotos()
+        self.broken = BrokenPhotos() if broken is None else broken
         self._recipe = recipe
         self._labels = np.zeros(len(self.training), np.int32)
         self._order = TrainingOrder(self._labels, recipe.seed)
 
-    def batches(self, begin, end, context):
-        """What a Task wants: tf.data.Dataset of training batches, see `images_of`."""
-        recipe, replicas = self._recipe, context.num_replicas_in_sync
-        settings = ViewSettings((_VIEW,), recipe.image_size, recipe)
-        share = (context.input_pipeline_id, context.num_input_pipelines, replicas // context.num_input_pipelines)
-        positions = lambda: self._order.positions(begin, end)
-        return training_batches(self.training, self._labels, settings, positions, recipe.seed, recipe.batch_size // replicas, self.broken, share)
+    @property
+    def batches(self) -> Batches:
+        """What a Task wants, see `images_of`."""
+        settings = ViewSettings((WHOLE_VIEW,), self._recipe.image_size, self._recipe)
+        return photo_batches(self.training, self._labels, settings, self._order, self._recipe, self.broken)
 
-    def unseen_batches(self, size_px, batch_size, count=None):
+    def listed(self) -> str:
+        """photos.csv of a run: the photos that train, then the others."""
+        return write_csv_text(self.training) + write_csv_text(self.validation)
+
+    def unseen_batches(self, size_px: int, batch_size: int, count: int | None = None) -> tf.data.Dataset:
         """The centres of held-out photos (the first `count`; None = all), as batches like the training's, unchanged."""
         manifest = self.validation.select(np.arange(len(self.validation)) < (count or len(self.validation)))
-        settings = ViewSettings((_VIEW,), size_px)
+        settings = ViewSettings((WHOLE_VIEW,), size_px)
         return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, batch_size, self.broken)
 
 
-def images_of(batch):
+def images_of(batch: dict[str, typing.Any]) -> tf.Tensor:
     """uint8 [batch, size, size, 3]; where batch["weight"] is 0, the photo was broken."""
-    return batch["views"][_VIEW]
+    return batch["views"][WHOLE_VIEW]

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import typing
+from collections.abc import Callable, Mapping
 
 from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
@@ -69,6 +70,13 @@ _CHOICES = {
     "optimizer": ("adam", "sgd"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
 }
+
+
+def get_recipe(recipes: Mapping[str, Callable[[], Recipe]], name: str) -> Recipe:
+    """The recipe called `name`. Raises RecipeError that lists the known ones."""
+    if name not in recipes:
+        raise RecipeError(f"recipe must be one of {', '.join(recipes)}, got {name!r}")
+    return recipes[name]()
 
 
 def with_settings(recipe, settings):

@@ -1,38 +1,19 @@
-"""Phases and learning rates: epochs, which may be fractions, become numbers of steps."""
+"""Learning rates: epochs, which may be fractions, become numbers of steps."""
 
-import dataclasses
 import math
+from collections.abc import Sequence
+
+from tfvision.training.recipes import Recipe, Stages
 
 
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """Training at one rank of the taxonomy.
-
-    Attributes:
-      rank: whose classes are told apart.
-      stages: (epochs, learning rate), in order.
-    """
-
-    rank: str
-    stages: tuple[tuple[float, float], ...]
-
-
-def phases_of(recipe, ranks):
-    """The phases of a recipe: from its start rank down to the finest, or the finest alone."""
-    phases = []
-    if recipe.start_rank:
-        phases = [Phase(rank, recipe.coarse_stages) for rank in ranks[ranks.index(recipe.start_rank) : -1]]
-    return [*phases, Phase(ranks[-1], recipe.stages)]
-
-
-def stages_in_epochs(recipe, photos):
+def stages_in_epochs(recipe: Recipe, photos: int) -> Stages:
     """A recipe's stages as a Task takes them: where its `stage_unit` is "steps", so many epochs as make these steps."""
     if recipe.stage_unit == "epochs":
         return recipe.stages
     return tuple((steps * recipe.batch_size / photos, rate) for steps, rate in recipe.stages)
 
 
-def steps_in(stages, photos, batch_size):
+def steps_in(stages: Stages, photos: int, batch_size: int) -> list[int]:
     """The step at which each stage ends: epochs are counted over photos, rounded to whole steps."""
     epochs, ends = 0.0, []
     for stage_epochs, _ in stages:
@@ -41,7 +22,7 @@ def steps_in(stages, photos, batch_size):
     return ends
 
 
-def learning_rate_at(step, stages, ends, schedule, warmup_steps=0):
+def learning_rate_at(step: int, stages: Stages, ends: Sequence[int], schedule: str, warmup_steps: int = 0) -> float:
     """The learning rate of a step, counted from 0 within the phase.
 
     Args:

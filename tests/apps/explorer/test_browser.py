@@ -86,6 +86,134 @@ def test_the_keyboard_reaches_everything(page):
         page.wait_for_url(re.compile(f"#{view}"))
 
 
+KEYS_TESTED = {  # title and keys of the help -> where they are pressed
+    "Everywhere": {"1 to 8", "/", "p", "t", "Backspace", "?"},
+    "Pictures": {"arrows", "Enter", "Space", "Shift + arrows", "v", "Home, End", "Page Up, Page Down", "+ −", "Ctrl + click", "Shift + click"},
+    "Verdict": {"y", "n", "u"},
+    "Map": {"arrows", "+ −", "0", "l"},
+}
+WALLS = ("browse", "near?q=0", "distribution?q=0&from=0&to=1", "verdict?q=0&x=colour", "tidy?kind=outliers", "basket?tag=some")
+
+
+def _open_view(page, view):
+    _go(page, f"#{view}")
+    page.locator(f"main.view-{view.split('?')[0]}").wait_for()
+
+
+def _tag(page, rows):
+    """The tag `some` for the basket's view, which is empty else."""
+    page.evaluate("rows => fetch('api/tag', { method: 'POST', body: JSON.stringify({ tag: 'some', places: rows, is_tagged: true }) })", rows)
+
+
+def test_the_help_names_the_keys_that_are_tested_here(page):
+    page.keyboard.press("?")
+    sections = page.locator("dialog section")
+    shown = {section.locator("h3").text_content(): set(section.locator("kbd").all_text_contents()) for section in sections.all()}
+    assert shown == KEYS_TESTED
+
+
+def test_keys_of_the_page_work_on_every_view(page):
+    _tag(page, [0, 1, 2])
+    for number, view in enumerate(("browse", "map", "near?q=0", "distribution?q=0", "compare?q=0&q=4", "verdict?q=0&x=colour", "tidy", "basket?tag=some"), 1):
+        _open_view(page, view)
+        before = page.evaluate("document.documentElement.dataset.theme")
+        page.keyboard.press("t")
+        page.wait_for_function("before => document.documentElement.dataset.theme !== before", arg=before)
+        page.keyboard.press("?")
+        page.locator("dialog[open]").wait_for()
+        page.keyboard.press("?")
+        page.locator("dialog").wait_for(state="detached")
+        if view != "near?q=0":  # it has no field
+            page.locator("main input, main select").first.wait_for()
+            page.keyboard.press("/")
+            page.wait_for_function("() => document.activeElement.matches('main input, main select')")
+            page.keyboard.press("Escape")
+            page.wait_for_function("() => document.activeElement === document.body")
+        page.locator("main :is(.wall, .map, .picture)").first.wait_for()
+        page.keyboard.press("p")
+        page.wait_for_function("() => document.activeElement.matches('.wall, .map, .picture')")
+        address = page.url
+        page.keyboard.press(str(number % 8 + 1))
+        page.wait_for_function("address => location.href !== address", arg=address)
+        page.keyboard.press("Backspace")
+        page.wait_for_url(address)
+
+
+@pytest.mark.parametrize("view", WALLS)
+def test_keys_of_pictures_work_on_every_wall(page, view):
+    _tag(page, [0, 1, 2, 3])
+    _open_view(page, view)
+    page.locator("main .wall [aria-posinset='1']").wait_for(state="attached")
+    page.keyboard.press("p")
+
+    def stands_at(place):
+        page.locator(f"main .wall [aria-posinset='{place}']").wait_for(state="attached")
+
+    count = int(page.locator("main .wall [role=option]").get_attribute("aria-setsize"))
+    for key, place in [
+        ("ArrowRight", 2),
+        ("ArrowLeft", 1),
+        ("End", count),
+        ("Home", 1),
+        ("PageDown", count),
+        ("PageUp", 1),
+        ("ArrowDown", count),
+        ("ArrowUp", 1),
+    ]:
+        page.keyboard.press(key)
+        stands_at(place)
+    for is_picked in ("true", "false"):
+        page.keyboard.press(" ")
+        page.locator(f"main .wall [aria-selected={is_picked}]").wait_for(state="attached")
+    page.keyboard.press("v")
+    page.locator(".preview").wait_for()
+    page.keyboard.press("v")
+    page.locator(".preview").wait_for(state="hidden")
+    page.keyboard.press("Shift+ArrowRight")
+    page.locator("#tabs", has_text="Basket (2)").wait_for()
+    page.keyboard.press("Enter")
+    if view.startswith("verdict"):  # there it judges
+        page.get_by_text("1 mark", exact=True).wait_for()
+    else:
+        page.wait_for_url(re.compile(r"#near\?q=\d"))
+
+
+def test_plus_and_minus_change_the_size_of_pictures(page):
+    page.keyboard.press("p")
+    for key, size in (("+", "144"), ("+", "184"), ("-", "144")):
+        page.keyboard.press(key)
+        page.wait_for_url(re.compile(f"size={size}"))
+
+
+def test_clicks_with_ctrl_and_shift_pick(page):
+    _wait_for_colour(page, 60, 60, 0)
+    page.locator(".wall").click(position={"x": 50, "y": 50}, modifiers=["Control"])
+    page.get_by_text("Basket (1)").wait_for()
+    page.locator(".wall").click(position={"x": 300, "y": 50}, modifiers=["Shift"])
+    page.get_by_text("Basket (3)").wait_for()
+
+
+def test_keys_of_the_map_move_it_and_switch_the_lasso(page):
+    _open_view(page, "map")
+    page.locator(".map-legend", has_text="greens").wait_for()
+    page.keyboard.press("p")
+    for key, at in [
+        ("ArrowRight", "0.1500,0.0000,"),
+        ("ArrowUp", "0.1500,0.1500,"),
+        ("ArrowLeft", "0.0000,0.1500,"),
+        ("ArrowDown", "0.0000,0.0000,"),
+        ("+", ",1.40"),
+        ("-", ",1.00"),
+    ]:
+        page.keyboard.press(key)
+        page.wait_for_function("at => new URLSearchParams(location.hash.split('?')[1]).get('at')?.replace('-0.0000', '0.0000').includes(at)", arg=at)
+    page.keyboard.press("0")
+    page.wait_for_function("() => !location.hash.includes('at=')")
+    for is_on in ("true", "false"):
+        page.keyboard.press("l")
+        page.locator(f"button[aria-pressed={is_on}]", has_text="Lasso").wait_for()
+
+
 def test_the_neighbourhood_is_walked_with_a_trail_back(page):
     _go(page, "#near?q=0")
     page.locator("main.view-near .wall").wait_for()  # the wall of Browse began with a red picture, too

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvision.apps.retrieval.recipes import get_recipe
+from tfvision.apps.retrieval.recipes import RECIPES
 from tfvision.apps.retrieval.source import choose_training, read_retrieval_source, read_trial
 from tfvision.errors import DataError
 
-RECIPE = dataclasses.replace(get_recipe("small"), held_out_fraction=0.25)
+RECIPE = dataclasses.replace(RECIPES["small"](), held_out_fraction=0.25)
 
 
 def _photos(folder, names, size=(8, 6)):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfvision.apps.retrieval.evaluation import evaluate_retriever
-from tfvision.apps.retrieval.recipes import get_recipe
+from tfvision.apps.retrieval.recipes import RECIPES
 from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever
 from tfvision.data.pipeline import TrainingOrder
 from tfvision.errors import DataError, RecipeError, RunError
@@ -27,7 +27,7 @@ def _weights(run):
 
 
 def test_the_papers_numbers():
-    recipe = get_recipe("paper")
+    recipe = RECIPES["paper"]()
     assert (recipe.network, recipe.size_px, recipe.batch_size, recipe.optimizer) == ("resnet18", 224, 64, "sgd")
     assert (recipe.margin, recipe.scale, recipe.weight_decay, recipe.is_augmented) == (0.45, 60.0, 5e-4, False)
     assert sum(epochs for epochs, _ in recipe.stages) == 120
@@ -123,7 +123,7 @@ def test_batches_of_rows_cover_an_epoch_once_whatever_the_workers():
 
 def test_a_photo_that_could_not_be_read_has_no_loss():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    loss = stage_loss(model, get_recipe("paper"), lambda batch: batch["taps"])
+    loss = stage_loss(model, RECIPES["paper"](), lambda batch: batch["taps"])
     batch = {"taps": tf.ones((2, 3)), "label": tf.constant([0, 1]), "weight": tf.constant([1.0, 0.0])}
     per_photo, measures = loss(batch, 0)
     assert per_photo[0] > 0 and per_photo[1] == 0
@@ -148,11 +148,6 @@ def test_the_papers_split_trains_on_queries_and_broken_photos_are_named(hue_phot
     assert "Trained on the queries" in (tmp_path / "run" / "evaluation-labels" / "report.html").read_text()
 
 
-def test_a_finished_run_is_not_trained_again(retriever_run, capsys):
-    assert train_retriever(run=str(retriever_run), resume=True)["images"] == 24
-    assert "finished already" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -168,7 +163,7 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
     from tfvision.training.recipes import with_settings
 
     with pytest.raises(RecipeError, match=message):
-        with_settings(get_recipe("small"), settings)
+        with_settings(RECIPES["small"](), settings)
 
 
 def test_what_cannot_be_trained_on_leaves_the_folder_free(tmp_path, hue_photos, tiny_retriever):

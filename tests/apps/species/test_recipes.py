@@ -1,15 +1,16 @@
 import pytest
 
-from tfvision.apps.species.recipes import RECIPES, get_recipe
+from tfvision.apps.species.recipes import RECIPES
 from tfvision.errors import RecipeError
 from tfvision.models.catalogue import NETWORKS
+from tfvision.training.recipes import get_recipe
 
 PAPER = ["paper-baseline", "paper-multiview", "paper-hierarchical"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_fits_together_and_bears_its_name(name):
-    recipe = get_recipe(name)
+    recipe = RECIPES[name]()
     recipe.check()
     assert recipe.name == name
     assert recipe.network in NETWORKS
@@ -19,7 +20,7 @@ def test_every_recipe_fits_together_and_bears_its_name(name):
 @pytest.mark.parametrize("name", PAPER)
 def test_the_paper_recipes_share_its_default_parameters(name):
     """Paper, sections 4 and 5; READINGS, section 1."""
-    recipe = get_recipe(name)
+    recipe = RECIPES[name]()
     assert (recipe.network, recipe.weights, recipe.image_size) == ("inception_resnet_v2", "imagenet", 0)
     assert (recipe.optimizer, recipe.epsilon, recipe.weight_decay, recipe.dropout) == ("adam", 1.0, 4e-5, 0.2)
     assert (recipe.batch_norm_momentum, recipe.batch_norm_epsilon) == (0.9997, 1e-3)
@@ -32,7 +33,7 @@ def test_the_paper_recipes_share_its_default_parameters(name):
 
 
 def test_the_papers_schedules():
-    baseline, multiview, hierarchical = map(get_recipe, PAPER)
+    baseline, multiview, hierarchical = (RECIPES[name]() for name in PAPER)
     assert (baseline.batch_size, baseline.views) == (32, ("whole",))
     assert baseline.stages == ((3, 0.01), (2, 0.001), (1, 0.0001))
     assert (multiview.batch_size, multiview.views) == (16, ("whole", "crop"))
@@ -44,4 +45,4 @@ def test_the_papers_schedules():
 
 def test_an_unknown_recipe_lists_the_known_ones():
     with pytest.raises(RecipeError, match="small, paper-baseline, .*, got 'large'"):
-        get_recipe("large")
+        get_recipe(RECIPES, "large")

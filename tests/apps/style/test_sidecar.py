@@ -17,7 +17,7 @@ from tfvision.apps.style.sidecar import (
     versions,
     write_sidecar,
 )
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError, RunError
 
 MADE = {"iterations": 3, "content_loss": 1.0, "style_loss": 2.0, "seconds": 4.0}
 
@@ -114,7 +114,7 @@ def test_a_reconstruction_has_a_record_too(job, tiny_preset):
 def test_what_is_no_record_is_named(job, text, message):
     if text is not None:
         open("out/1.png.json", "w").write(text)
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(FileError, match=message):
         job_like("out/1.png")
 
 

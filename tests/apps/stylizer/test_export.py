@@ -122,7 +122,6 @@ def test_served_pictures_are_saved_by_predict(exported, tmp_path, monkeypatch, c
     from pathlib import Path
 
     from tfvision.cli.main import main
-
     from tfvision.serving.server import running_server
 
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from PIL import Image
 from tfvision.apps.tattoo_detection.detection import ExportDetector, TattooDetector, load_detector
 from tfvision.apps.tattoo_detection.evaluation import evaluate_detector
 from tfvision.apps.tattoo_detection.export import detector_exportable
-from tfvision.apps.tattoo_detection.recipes import get_recipe
+from tfvision.apps.tattoo_detection.recipes import RECIPES
 from tfvision.apps.tattoo_detection.svm import fit_svm, svm_scores
 from tfvision.apps.tattoo_detection.training import change_photos, train_detector
 from tfvision.data.manifest import read_photos
@@ -33,7 +33,7 @@ def _weights(run):
 
 
 def test_the_papers_numbers():
-    recipe = get_recipe("paper")
+    recipe = RECIPES["paper"]()
     assert (recipe.network, recipe.tap, recipe.size_px, recipe.crop_px, recipe.batch_size) == ("alexnet", "fc7", 256, 227, 64)
     stages = stages_in_epochs(recipe, 1879)
     assert steps_in(stages, 1879, 64) == [3500, 7000, 10500]
@@ -59,7 +59,7 @@ def test_the_svm_minimises_the_papers_objective():
 
 
 def test_random_squares_are_parts_of_the_photo_flipped_both_ways():
-    recipe = dataclasses.replace(get_recipe("paper"), image_size=6, crop_size=4)
+    recipe = dataclasses.replace(RECIPES["paper"](), image_size=6, crop_size=4)
     photo = np.arange(36, dtype=np.uint8).reshape(6, 6, 1).repeat(3, axis=2)
     squares = [photo[top : top + 4, left : left + 4] for top in range(3) for left in range(3)]
     flipped = {s[::v, ::h].tobytes(): (v, h) for s in squares for v in (1, -1) for h in (1, -1)}
@@ -72,7 +72,7 @@ def test_random_squares_are_parts_of_the_photo_flipped_both_ways():
 
 
 def test_alexnet_from_scratch_is_as_the_paper_draws_it():
-    recipe = dataclasses.replace(get_recipe("paper"), weights="none")
+    recipe = dataclasses.replace(RECIPES["paper"](), weights="none")
     recipe.check()
     detector = build_detector(recipe)
     values = {getattr(v, "path", v.name).split(":")[0]: np.asarray(v) for v in detector.classifier.variables}
@@ -87,7 +87,7 @@ def test_alexnet_from_scratch_is_as_the_paper_draws_it():
 
 
 def test_the_whole_network_sees_the_centre_and_its_svm_is_the_last_layer(tiny_detector):
-    recipe = with_settings(get_recipe("small"), tiny_detector)
+    recipe = with_settings(RECIPES["small"](), tiny_detector)
     detector = build_detector(recipe)
     images = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3)).astype(np.float32)
     outside = images.copy()
@@ -119,7 +119,7 @@ def test_the_map_finds_the_part_that_is_a_tattoo(detector_run, detection_photos,
 
 
 def test_the_finer_network_has_the_same_layers(tiny_detector):
-    detector = build_detector(with_settings(get_recipe("small"), tiny_detector))
+    detector = build_detector(with_settings(RECIPES["small"](), tiny_detector))
     assert detector.finer.input_shape[1:3] == (120, 120) and detector.finer.output["maps"].shape[1] == 3 * detector.whole.output["maps"].shape[1]
     assert {id(variable) for variable in detector.finer.variables} == {id(variable) for variable in detector.whole.variables}
 
@@ -193,7 +193,7 @@ def test_a_stopped_training_goes_on_fold_by_fold_and_step_by_step(detection_phot
 
 
 def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny_detector, tmp_path, monkeypatch):
-    from tfvision.apps.tattoo_detection import training as detector_training
+    from tfvision.training import session
 
     seen, starts = [], []
 
@@ -203,7 +203,7 @@ def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny
         starts.append(task.model.get_weights())
         task.model.set_weights([values + 0.01 for values in starts[-1]])
 
-    monkeypatch.setattr(detector_training, "train", train)
+    monkeypatch.setattr(session, "train", train)
     train_detector(str(detection_photos), settings={**tiny_detector, **FINE_TUNED}, run=str(tmp_path / "run"))
     assert [(phase, photos) for phase, photos, _ in seen] == [(0, 16), (1, 16), (2, 16), (3, 24)]
     everything = seen[-1][2]

@@ -189,3 +189,11 @@ def test_selecting_keeps_mates_pointing_at_their_photos(tmp_path):
         "images/p3.png": ["images/g2.png", "images/g4.png"],
         "images/p2.png": ["images/g3.png"],
     }
+
+
+def test_boxes_that_are_none_are_told_by_their_line_though_lines_are_blank_before(tmp_path):
+    for name in ("a.png", "b.png"):
+        _photo(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text('image,subject,b_x1y1x2y2\n\na.png,7,"[[1, 2, 3, 4]]"\n\nb.png,7,"1,2"\n')
+    with pytest.raises(DataError, match="manifest.csv, line 5: boxes by corners are"):
+        read_matching_source(tmp_path)

@@ -128,7 +128,7 @@ def test_finished_convolutions_answer_alike_on_pixels_of_full_contrast(pair):
 
 
 def test_correlations_are_numpys(pair):
-    network, student, teacher = pair
+    _network, student, teacher = pair
     batches = [{"views": {"whole": _photos()[part]}, "weight": np.ones(2)} for part in (slice(2), slice(2, 4))]
     got = correlations(student, [teacher], batches)["small"]
     ours, theirs = student(student_pixels(_photos())), teacher.model(_photos().astype(np.float32))

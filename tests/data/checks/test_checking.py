@@ -71,7 +71,7 @@ def check(troubled, tmp_path_factory):
 
 
 def names(check, group):
-    return {check.manifest.records[place].name for place in group}
+    return {check.manifest.records[row].name for row in group}
 
 
 def test_every_trouble_is_found_and_nothing_else(check):
@@ -123,7 +123,7 @@ def test_a_wider_distance_and_a_higher_bound_find_more(troubled, check, tmp_path
     ],
 )
 def test_a_label_that_says_less_is_no_contradiction(lineages, expected):
-    records = [Record("", str(place), lineage, "") for place, lineage in enumerate(lineages)]
+    records = [Record("", str(row), lineage, "") for row, lineage in enumerate(lineages)]
     assert is_contradictory(records, range(len(records))) is expected
 
 

@@ -210,7 +210,7 @@ def bring(server, tmp_path):
     """A function that downloads the paths of the server into tmp_path/out; (Downloads, ledger rows by image)."""
 
     def run(*paths, **settings):
-        wanted = [(f"photos/{place}.png", server.url(path)) for place, path in enumerate(paths)]
+        wanted = [(f"photos/{number}.png", server.url(path)) for number, path in enumerate(paths)]
         result = download_photos(wanted, tmp_path / "out", DownloadSettings(**{**QUICK, **settings}))
         return result, ledger(tmp_path / "out")
 
@@ -442,7 +442,7 @@ def test_internal_addresses_are_not_asked(bring, server, tmp_path):
         "192.168.1.1",
         "[fe80::1]",
     ]
-    wanted = [(f"{place}.png", server.url("photo/1", host)) for place, host in enumerate(hosts)]
+    wanted = [(f"{number}.png", server.url("photo/1", host)) for number, host in enumerate(hosts)]
     result = download_photos(wanted, tmp_path, DownloadSettings(**{**QUICK, "is_internal_allowed": False}))
     assert not result.done and not server.asked
     assert all("is an address of an internal network, which is not asked without --allow-private" in reason for reason in result.failed.values())

@@ -1,5 +1,6 @@
 import asyncio
 import datetime
+import itertools
 
 import pytest
 
@@ -46,7 +47,7 @@ def starts_of(host, count, pause_after=None):
 
 
 def gaps(starts):
-    return [later - earlier for earlier, later in zip(starts, starts[1:])]
+    return [later - earlier for earlier, later in itertools.pairwise(starts)]
 
 
 def test_turns_keep_their_distance_however_many_wait():

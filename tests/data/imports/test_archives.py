@@ -111,8 +111,8 @@ def test_two_members_of_one_name_are_refused(tmp_path, names):
 def test_encrypted_members_are_refused(tmp_path):
     path = _zip(tmp_path / "a.zip", ("occurrence.txt", b"x"))
     data = bytearray(path.read_bytes())
-    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        data[data.index(signature) + place] |= 1
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
     path.write_bytes(data)
     with pytest.raises(DataError, match="'occurrence.txt' is encrypted: unpack it with its password"):
         open_archive(path)
@@ -130,10 +130,13 @@ def test_a_bomb_is_refused_by_its_ratio_and_a_sparse_table_is_not(tmp_path):
 
 def test_a_gz_bomb_is_refused_while_it_is_read(tmp_path):
     (tmp_path / "photos.csv.gz").write_bytes(gzip.compress(bytes(2 * zip_checks.RATIO_FREE_BYTES)))
-    with open_archive(tmp_path / "photos.csv.gz") as archive, pytest.raises(DataError, match="decodes to more than 200 times"):
-        with archive.open("photos.csv.gz") as stream:
-            while stream.read(2**20):
-                pass
+    with (
+        open_archive(tmp_path / "photos.csv.gz") as archive,
+        pytest.raises(DataError, match="decodes to more than 200 times"),
+        archive.open("photos.csv.gz") as stream,
+    ):
+        while stream.read(2**20):
+            pass
     assert archive.bytes_read < 1.1 * zip_checks.RATIO_FREE_BYTES
 
 
@@ -165,9 +168,9 @@ def test_several_gigabytes_at_twenty_to_one_pass():
 def test_a_size_that_lies_is_found_when_the_member_is_read(tmp_path):
     path = _zip(tmp_path / "a.zip", ("occurrence.txt", bytes(3_000_000)))
     data = bytearray(path.read_bytes())
-    place = data.index(b"PK\x01\x02") + 24
-    assert struct.unpack_from("<L", data, place) == (3_000_000,)
-    struct.pack_into("<L", data, place, 1000)
+    offset = data.index(b"PK\x01\x02") + 24
+    assert struct.unpack_from("<L", data, offset) == (3_000_000,)
+    struct.pack_into("<L", data, offset, 1000)
     path.write_bytes(data)
     with open_archive(path) as archive, pytest.raises(DataError, match="'occurrence.txt' of .* cannot be read"):
         _read(archive, "occurrence.txt")

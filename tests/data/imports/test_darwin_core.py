@@ -55,7 +55,7 @@ def test_what_the_standard_says_where_meta_xml_says_nothing(tmp_path):
 
 
 def test_stray_quotes_and_carriage_returns_in_unquoted_text_swallow_nothing(tmp_path, dwca_parts):
-    described, table, tab, _ = dwca_parts
+    described, _, tab, _ = dwca_parts
     data = 'id\tlocality\n1\t"Anegado, Bajo\n2\tone\rtwo\n3\tplain\r\n'
     folder = _folder(tmp_path, _archive(described("core", "Occurrence", "a.txt", ["id", "locality"], tab)), a_txt=data)
     assert _core_rows(folder) == [("1", '"Anegado, Bajo'), ("2", "one\rtwo"), ("3", "plain")]

@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,7 +19,7 @@ from tfvision.data.preparing.preparing import prepare
 from tfvision.data.shards.prepared_index import PreparedIndex
 from tfvision.data.shards.verification import verify_prepared
 from tfvision.data.taxonomy import Taxonomy
-from tfvision.errors import DataError
+from tfvision.errors import DataError, StorageError
 
 
 def textured(width, height, seed=0):
@@ -53,9 +55,9 @@ def mixed(tmp_path):
     box = {"boxed.jpg": "400,200,640,320"}
     splits = ["train", "test", "", "train", "", "validation", ""]
     rows = []
-    for place, (name, split) in enumerate(zip(names, splits, strict=True)):
-        labels = {"genus": "Rosa", "species": f"Rosa {place % 2}", "group": f"walk {place // 2}", "split": split}
-        rows.append({"image": name, **labels, "box": box.get(name, ""), "license": f"CC {place}"})
+    for number, (name, split) in enumerate(zip(names, splits, strict=True)):
+        labels = {"genus": "Rosa", "species": f"Rosa {number % 2}", "group": f"walk {number // 2}", "split": split}
+        rows.append({"image": name, **labels, "box": box.get(name, ""), "license": f"CC {number}"})
     return write_manifest(folder, rows)
 
 
@@ -152,7 +154,7 @@ def test_a_folder_of_class_folders_keeps_its_ranks(tmp_path):
 
 def test_photos_named_at_a_coarser_rank_are_kept_without_a_class(tmp_path):
     lineages = [("Rosa", "Rosa a"), ("Rosa", ""), ("Viola", "Viola b")]
-    rows = [{"image": f"{place}.jpg", "genus": genus, "species": species} for place, (genus, species) in enumerate(lineages)]
+    rows = [{"image": f"{number}.jpg", "genus": genus, "species": species} for number, (genus, species) in enumerate(lineages)]
     for row in rows:
         textured(40, 30).save(tmp_path / row["image"])
     prepare(write_manifest(tmp_path, rows), tmp_path / "out")
@@ -208,23 +210,26 @@ preparing.write_shard = slowly
 preparing.prepare(sys.argv[1], sys.argv[2], shards=6, is_resumed="--resume" in sys.argv)
 """
 
-# No file may have more than 4096 bytes: preparing.json fits, no shard does.
-FULL_DISK = """
-import resource, signal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-"""
+
+@contextlib.contextmanager
+def full_disk():
+    """No file may have more than 4096 bytes: preparing.json fits, no shard does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def start(*arguments, **options):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(colour_jpegs, tmp_path):
+def test_one_process_works_alone_and_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(colour_jpegs, tmp_path):
     prepare(colour_jpegs, tmp_path / "whole", shards=6)
     out = tmp_path / "out"
-    process = start(colour_jpegs, out, 60)
+    arguments = [sys.executable, "-c", SCRIPT, str(colour_jpegs), str(out), "60"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "shard-00000-of-00006.tfrecord\n"
+    with pytest.raises(DataError, match="another process works on .*out: wait for it, or choose another folder"):
+        prepare(colour_jpegs, out, shards=6, is_resumed=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     (out / ".partial-killed-in-the-middle.tfrecord").write_bytes(b"half a shard")
@@ -248,22 +253,10 @@ def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(colour_
     assert files_of(tmp_path / "again") == files_of(tmp_path / "whole")
 
 
-def test_two_processes_do_not_write_into_one_folder(colour_jpegs, tmp_path):
-    process = start(colour_jpegs, tmp_path / "out", 60)
-    assert process.stdout.readline() == "shard-00000-of-00006.tfrecord\n"
-    with pytest.raises(DataError, match="another process works on .*out: wait for it, or choose another folder"):
-        prepare(colour_jpegs, tmp_path / "out", shards=6, is_resumed=True)
-    process.kill()
-    process.communicate()
-    assert prepare(colour_jpegs, tmp_path / "out", shards=6, is_resumed=True)["images"] == 48
-
-
 def test_a_full_disk_is_told_and_what_was_finished_is_kept(colour_jpegs, tmp_path):
     out = tmp_path / "out"
-    done = subprocess.run([sys.executable, "-c", FULL_DISK + SCRIPT, str(colour_jpegs), str(out), "0"], capture_output=True, text=True)
-    assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
-    assert "StorageError: " in last and "shard-00000-of-00006.tfrecord could not be written" in last and "run the same command again" in last
+    with pytest.raises(StorageError, match="shard-00000-of-00006.tfrecord could not be written .* run the same command again"), full_disk():
+        prepare(colour_jpegs, out, shards=6)
     assert [path.name for path in out.iterdir()] == ["preparing.json"]
     assert prepare(colour_jpegs, out, shards=6, is_resumed=True)["images"] == 48
 

@@ -23,9 +23,9 @@ def folder(prepared_colours, tmp_path):
     return shutil.copytree(prepared_colours, tmp_path / "prepared")
 
 
-def flip(path, place):
+def flip(path, offset):
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[offset] ^= 1
     path.write_bytes(content)
 
 
@@ -105,25 +105,38 @@ def test_sound_data_has_no_losses(folder):
 
 @pytest.mark.parametrize("part", ["length", "length's checksum", "other feature", "image", "record's checksum"])
 def test_a_flipped_byte_anywhere_is_named_with_its_record(folder, part):
-    start, offset, end, image = records_of(folder)[7]
+    start, _, end, image = records_of(folder)[7]
     flip(folder / SHARD, {"length": start, "length's checksum": start + 8, "other feature": start + 40, "image": end - 30, "record's checksum": end - 1}[part])
     found = verify_prepared(folder)
     ((name, reason, lost),) = found.damaged
     assert (name, reason, lost, found.lost) == (SHARD, "has other bytes than were written", ((7, image),), {SHARD: 1})
-    broken = BrokenPhotos()
-    manifest = read_source(folder)  # its size is right
+    unreadable = [record.name for record in read_source(folder).records if not is_readable(record)]  # its size is right
+    assert unreadable == ([image] if part == "image" else [])
+
+
+def is_readable(record):
+    try:
+        return bool(read_photo(record.path))
+    except DataError:
+        return False
+
+
+def test_a_photo_with_a_flipped_byte_is_named_by_the_batches(folder):
+    _, _, end, image = records_of(folder)[7]
+    flip(folder / SHARD, end - 30)
+    broken, manifest = BrokenPhotos(), read_source(folder)
     list(evaluation_batches(manifest, np.zeros(48, int), ViewSettings(("whole",), 16), 8, broken).as_numpy_iterator())
-    assert [record.name for record in manifest.records if record.path in broken] == ([image] if part == "image" else [])
+    assert [record.name for record in manifest.records if record.path in broken] == [image]
 
 
 def test_several_flipped_bytes_count_each_record_once(folder):
     records = records_of(folder)
-    for place in (records[2][0], records[2][1] + 3, records[5][1], records[11][2] - 1):
-        flip(folder / SHARD, place)
+    for offset in (records[2][0], records[2][1] + 3, records[5][1], records[11][2] - 1):
+        flip(folder / SHARD, offset)
     flip(folder / "shard-00003-of-00004.tfrecord", 100)
     found = verify_prepared(folder)
     assert found.lost == {SHARD: 3, "shard-00003-of-00004.tfrecord": 1}
-    assert [place for place, _ in found.damaged[0].lost] == [2, 5, 11] and not found.is_sound
+    assert [number for number, _ in found.damaged[0].lost] == [2, 5, 11] and not found.is_sound
 
 
 @pytest.mark.parametrize("kept,more,lost", [(0, 0, 12), (0, 1, 12), (5, 0, 7), (5, 1, 7), (5, -1, 8), (11, 0, 1), (12, -1, 1)])
@@ -137,7 +150,7 @@ def test_a_truncated_shard_is_refused_with_the_exact_number_of_records_lost(fold
     with pytest.raises(DataError, match=told):
         read_source(folder)
     found = verify_prepared(folder)
-    assert found.lost == {SHARD: lost} and [place for place, _ in found.damaged[0].lost] == list(range(12 - lost, 12))
+    assert found.lost == {SHARD: lost} and [number for number, _ in found.damaged[0].lost] == list(range(12 - lost, 12))
 
 
 def test_a_missing_shard_loses_all_its_records(folder):

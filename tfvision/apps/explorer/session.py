@@ -19,7 +19,7 @@ from tfvision.apps.explorer.state import Notes
 from tfvision.apps.explorer.tables import Tables
 from tfvision.apps.explorer.thumbnails import Thumbnails
 from tfvision.data.shards.slices import photo_file
-from tfvision.errors import GalleryError, RunError, UserError
+from tfvision.errors import FileError, GalleryError, UserError
 from tfvision.files import read_json, write_json
 from tfvision.index.locations import has_gallery, open_gallery
 from tfvision.index.sources import read_gallery_photos
@@ -270,7 +270,7 @@ def _is_complete(location: str) -> bool:
 
 
 def _known_broken(folder: Path) -> dict[str, str]:
-    with contextlib.suppress(RunError):
+    with contextlib.suppress(FileError):
         return dict(read_json(folder / _BROKEN))
     return {}
 

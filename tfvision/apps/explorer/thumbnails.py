@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.errors import RunError
+from tfvision.errors import FileError
 from tfvision.files import atomic_path, read_json, write_json
 
 THUMBNAIL_PX = 160
@@ -155,7 +155,7 @@ def _packed_ids(folder):
     """The ids in the order of the sheets; those of a sheet that is missing are None."""
     try:
         ids = read_json(folder / _INDEX)["ids"]
-    except (RunError, KeyError, TypeError):
+    except (FileError, KeyError, TypeError):
         return []
     there = {path.name for path in folder.glob("sheet-*.bin")}
     return [id if sheet_path(folder, slot // SHEET).name in there else None for slot, id in enumerate(ids)]

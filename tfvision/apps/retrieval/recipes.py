@@ -1,6 +1,5 @@
 """The retriever's recipes: the paper's numbers, and those to start with."""
 
-from tfvision.errors import RecipeError
 from tfvision.trained.retriever_run import RetrieverRecipe
 
 
@@ -51,11 +50,3 @@ def small():
 
 
 RECIPES = {"small": small, "paper": paper}
-
-
-def get_recipe(name):
-    """The recipe called `name`. Raises RecipeError that lists the known ones."""
-    try:
-        return RECIPES[name]()
-    except KeyError:
-        raise RecipeError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}") from None

@@ -1,18 +1,19 @@
 """SOURCE as retrieval reads it: what belongs together, who asks, and Oxford's ground truth."""
 
-import collections
-import csv
 import dataclasses
 import json
+import typing
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.manifest import MANIFEST_NAMES, Manifest, read_photos, read_source
+from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_photos, read_source
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
 from tfvision.evaluation import retrieval
 from tfvision.evaluation.retrieval import Question
+from tfvision.trained.retriever_run import RetrieverRecipe
 
 GROUND_TRUTH = "groundtruth.json"
 QUERY_ROLES = ("query", "probe")
@@ -25,7 +26,6 @@ class Source:
     """Photos and what they have in common.
 
     Attributes:
-      manifest: Manifest.
       labels: the finest label of each photo; "" where it has none.
       groups: of each photo: of the column `group`, else the label.
       is_query: bool [photos], by a column `role` that names queries, or None.
@@ -43,8 +43,7 @@ class Trial:
 
     Attributes:
       protocol: of evaluation.retrieval.PROTOCOLS.
-      gallery: Manifest.
-      queries: Manifest; the gallery itself, but for Oxford, whose queries are cropped.
+      queries: the gallery itself, but for Oxford, whose queries are cropped.
       questions: rows of the two.
     """
 
@@ -54,7 +53,7 @@ class Trial:
     questions: list[Question]
 
 
-def read_retrieval_source(source, ranks=None):
+def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None) -> Source:
     """Reads a folder of class folders, a manifest, or a folder with Oxford's ground truth, for training.
 
     A CSV's columns: `image`, labels (coarsest first) or `group`, and perhaps `role` (query or gallery), `split`, `box`.
@@ -62,24 +61,23 @@ def read_retrieval_source(source, ranks=None):
     Raises:
       DataError.
     """
-    path = _csv_of(source)
+    path = csv_of(source)
     if path is None:
         return _oxford_labels(source) if _has_ground_truth(source) else _labelled(read_source(source, ranks))
-    columns = _columns(path)
-    has_group = "group" in columns
+    listed = ListedPhotos.open(path)
+    has_group = "group" in listed.columns
     try:
-        manifest = read_source(path, ranks)
+        manifest = listed.manifest(ranks)
     except DataError:
         if ranks or not has_group:
             raise
-        manifest = read_source(path, ("group",))  # groups are labels enough
+        manifest = listed.manifest(("group",))  # groups are labels enough
     groups = tuple(record.group for record in manifest.records) if has_group else None
-    roles = np.array([(role or "").strip().lower() for role in columns.get("role", ())])
-    is_query = np.isin(roles, QUERY_ROLES)
+    is_query = np.isin([role.lower() for role in manifest.texts("role")], QUERY_ROLES)
     return _labelled(manifest, groups, is_query if is_query.any() else None)
 
 
-def read_trial(source, protocol, ranks=None, queries="boxes"):
+def read_trial(source: Path | str, protocol: str, ranks: Sequence[str] | None = None, queries: str = "boxes") -> Trial:
     """What a protocol asks of SOURCE.
 
     Args:
@@ -103,7 +101,7 @@ def read_trial(source, protocol, ranks=None, queries="boxes"):
     return Trial(protocol, read.manifest, read.manifest, questions)
 
 
-def choose_training(source, recipe):
+def choose_training(source: Source, recipe: RetrieverRecipe) -> np.ndarray:
     """Which photos train, bool [photos].
 
     All do for protocol_split "paper". Else queries by role do not, nor photos whose split is another than "train"; where
@@ -129,30 +127,14 @@ def _labelled(manifest, groups=None, is_query=None):
     return Source(manifest, labels, groups or labels, is_query)
 
 
-def _csv_of(source):
-    source = Path(source)
-    paths = [source] if source.suffix.lower() == ".csv" else [source / name for name in MANIFEST_NAMES]
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _columns(path):
-    """{column: [text]} of a CSV; what is wrong with it is said by who reads the photos."""
-    columns = collections.defaultdict(list)
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        for row in csv.DictReader(file):
-            for name, text in row.items():
-                columns[(name or "").strip()].append(text)
-    return dict(columns)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Landmark:
     """Names of the photos, and (name, left, top, right, bottom) of the official queries, in official pixels."""
 
-    good: list
-    ok: list
-    junk: list
-    boxes: list
+    good: list[str]
+    ok: list[str]
+    junk: list[str]
+    boxes: list[typing.Any]
 
 
 def _has_ground_truth(source):
@@ -206,7 +188,7 @@ def _oxford_trial(source, queries):
             records.append(manifest.records[row] if box is None else _cropped(manifest.records[row], box))
     if not records:
         raise DataError(f"{source} has none of the photos that its ground truth asks with (--queries {queries})")
-    return Trial("oxford", manifest, dataclasses.replace(manifest, records=tuple(records)), questions)
+    return Trial("oxford", manifest, Manifest(manifest.ranks, tuple(records)), questions)
 
 
 def _cropped(record, box):

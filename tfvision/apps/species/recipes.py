@@ -1,6 +1,5 @@
 """The species recipes: the paper's three experiments, and the one to start with."""
 
-from tfvision.errors import RecipeError
 from tfvision.trained.species_run import SpeciesRecipe
 
 
@@ -108,11 +107,3 @@ RECIPES = {
     "paper-hierarchical": paper_hierarchical,
     "specimens": specimens,
 }
-
-
-def get_recipe(name):
-    """The recipe called `name`. Raises RecipeError that lists the known ones."""
-    try:
-        return RECIPES[name]()
-    except KeyError:
-        raise RecipeError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}") from None

@@ -22,7 +22,6 @@ from tfvision.errors import RunError, WeightsError
 from tfvision.export.session import is_export, newest_version
 from tfvision.losses.painting import PaintingLoss
 from tfvision.models.perceptual import load_perceptual
-from tfvision.training.run import application_of
 
 DEFAULT_MODULE = "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2"
 _PAINTING_PX = 256  # a side of the square in which the public module expects a painting
@@ -99,7 +98,6 @@ def _open_run(folder):
     from tfvision.trained.stylizer_network import load_stylizer, paint
     from tfvision.trained.stylizer_run import StylizerRun
 
-    application_of(folder, (StylizerRun.APPLICATION,))
     run = StylizerRun.open(folder)
     model = load_stylizer(run)
     return _by_heart(f"{folder.name}, of {run.facts['painting']}", lambda photo: paint(model, photo[None])[0])

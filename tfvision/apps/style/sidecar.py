@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.apps.style.presets import Preset
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError, RunError
 from tfvision.files import read_json, write_json
 from tfvision.models.perceptual import find_weights
 from tfvision.training.recipes import from_json
@@ -105,12 +105,12 @@ def made_before(output, job, frame=None):
         _, record = read_sidecar(output)
         is_same = record["output"]["sha256"] == sha256_of(output) and record["identity"] == identity(job)
         return record if is_same and record["frame"] == frame else None
-    except (RunError, DataError, KeyError):
+    except (FileError, DataError, KeyError):
         return None
 
 
 def read_sidecar(path):
-    """(path, record) of a picture or of its record. Raises RunError."""
+    """(path, record) of a picture or of its record. Raises FileError."""
     path = Path(path)
     path = path if path.suffix == ".json" else sidecar_path(path)
     if not path.exists():
@@ -122,7 +122,7 @@ def read_sidecar(path):
 
 
 def job_like(path):
-    """The StyleJob that a record tells of. Raises RunError."""
+    """The StyleJob that a record tells of. Raises FileError."""
     path, record = read_sidecar(path)
     if record.get("frame"):
         raise RunError(f"{path} is the record of one frame, which followed from others: run the whole again: {record['command']}")

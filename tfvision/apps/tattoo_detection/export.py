@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.tattoo_detection.detection import WHERE, TattooDetector, heat_of, judgement
-from tfvision.apps.tattoo_detection.features import features_extractor
+from tfvision.apps.tattoo_detection.svm_features import features_extractor
 from tfvision.data.graph_decoding import views_of_encoded, views_of_pixels
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos

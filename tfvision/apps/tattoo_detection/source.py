@@ -2,11 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.manifest import RESERVED_COLUMNS, Manifest, columns_of, csv_of, read_csv, read_folder, read_photos
+from tfvision.data.manifest import RESERVED_COLUMNS, ListedPhotos, Manifest, Record, csv_of, read_folder, read_photos
 from tfvision.data.splits import seeded_hash
 from tfvision.data.tattc import is_tattc, read_tattc_detection
 from tfvision.errors import DataError
@@ -28,21 +29,21 @@ class DetectionPhotos:
     manifest: Manifest
     folds: tuple[str, ...] = ()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.manifest)
 
     @property
-    def is_tattoo(self):
+    def is_tattoo(self) -> np.ndarray:
         """bool [photos]."""
         return np.array([record.lineage == (TATTOO,) for record in self.manifest.records], bool)
 
-    def select(self, is_kept):
-        """The photos where `is_kept` (a sequence of bool) is true."""
+    def select(self, is_kept: Sequence[bool]) -> "DetectionPhotos":
+        """The photos where `is_kept` is true."""
         folds = tuple(fold for fold, keep in zip(self.folds, is_kept, strict=True) if keep) if self.folds else ()
         return DetectionPhotos(self.manifest.select(is_kept), folds)
 
-    def dealt(self, count, seed):
-        """Probe lists: (names, place among them of each photo, int [photos]).
+    def dealt(self, count: int, seed: int) -> tuple[tuple[str, ...], np.ndarray]:
+        """Probe lists: (names, number of each photo's list among them, int [photos]).
 
         The source's own, or `count` made by subject: photos of one subject are never parted, and each list has about as many
         photos of each kind. Large subjects are dealt first, equals in the order of a seeded hash.
@@ -52,21 +53,20 @@ class DetectionPhotos:
         """
         if self.folds:
             names = tuple(sorted(set(self.folds), key=lambda name: (len(name), name)))
-            places = np.array([names.index(fold) for fold in self.folds])
+            numbers = np.array([names.index(fold) for fold in self.folds])
         else:
-            names, places = tuple(str(number) for number in range(1, count + 1)), self._dealt_by_subject(count, seed)
-        for place, name in enumerate(names):
-            rest = set(self.is_tattoo[places != place].tolist())
+            names, numbers = tuple(str(number) for number in range(1, count + 1)), self._dealt_by_subject(count, seed)
+        for number, name in enumerate(names):
+            rest = set(self.is_tattoo[numbers != number].tolist())
             if rest != {True, False}:
-                raise DataError(
-                    f"without probe list {name} there are no photos of {'anything' if not rest else OTHER if True in rest else TATTOO} to train on: give at least two lists of both kinds"
-                )
-        return names, places
+                missing = "anything" if not rest else OTHER if True in rest else TATTOO
+                raise DataError(f"without probe list {name} there are no photos of {missing} to train on: give at least two lists of both kinds")
+        return names, numbers
 
-    def _dealt_by_subject(self, count, seed):
-        members = {}
-        for index, record in enumerate(self.manifest.records):
-            members.setdefault(record.group, []).append(index)
+    def _dealt_by_subject(self, count: int, seed: int) -> np.ndarray:
+        members: dict[str, list[int]] = {}
+        for row, record in enumerate(self.manifest.records):
+            members.setdefault(record.group, []).append(row)
         is_tattoo = self.is_tattoo
         for kind, has_kind in ((TATTOO, is_tattoo), (OTHER, ~is_tattoo)):
             subjects = len({record.group for record, has in zip(self.manifest.records, has_kind, strict=True) if has})
@@ -74,16 +74,16 @@ class DetectionPhotos:
                 raise DataError(
                     f"{count} probe lists need {count} subjects with photos of {kind}, got {subjects}: ask for fewer with --set folds={max(subjects, 2)}"
                 )
-        filled, places = np.zeros((count, 2)), np.zeros(len(self), int)
+        filled, numbers = np.zeros((count, 2)), np.zeros(len(self), int)
         for group in sorted(members, key=lambda group: (-len(members[group]), seeded_hash(seed, group))):
             counts = np.bincount(is_tattoo[members[group]].astype(int), minlength=2)
-            place = int(np.argmin(filled @ counts))
-            filled[place] += counts
-            places[members[group]] = place
-        return places
+            number = int(np.argmin(filled @ counts))
+            filled[number] += counts
+            numbers[members[group]] = number
+        return numbers
 
 
-def read_detection_source(source, others=None, probe_lists=()):
+def read_detection_source(source: Path | str, others: Path | str | None = None, probe_lists: Sequence[Path | str] = ()) -> DetectionPhotos:
     """Reads photos that show a tattoo, or do not.
 
     Args:
@@ -116,19 +116,19 @@ def read_detection_source(source, others=None, probe_lists=()):
     return dataclasses.replace(photos, folds=_read_lists(photos.manifest, probe_lists)) if probe_lists else photos
 
 
-def _labelled(source):
+def _labelled(source: Path | str) -> DetectionPhotos:
     if is_tattc(source):
         manifest, folds = read_tattc_detection(source)
         records = [_record(record, record.lineage[0], record.name) for record in manifest.records]
         return DetectionPhotos(Manifest(("label",), tuple(records)), tuple(map(str, folds)) if len(set(folds)) > 1 else ())
     if path := csv_of(source):
-        columns = columns_of(path)
-        if columns.keys() <= RESERVED_COLUMNS:
+        listed = ListedPhotos.open(path)
+        if RESERVED_COLUMNS.issuperset(listed.columns):
             raise DataError(
                 f"{path} does not say which photos are tattoos: add a column `label` (tattoo, or anything else), or give the others with --non-tattoos DIR"
             )
-        manifest = read_csv(path, ("label",) if "label" in columns else None)
-        return _from_csv(manifest, [record.lineage[-1] for record in manifest.records], columns)
+        manifest = listed.manifest(("label",) if "label" in listed.columns else None)
+        return _from_csv(manifest, [record.lineage[-1] for record in manifest.records])
     if not Path(source).is_dir():
         raise DataError(f"{source} is neither a folder nor a manifest CSV" + ("" if Path(source).exists() else ": it does not exist"))
     manifest = read_folder(source)
@@ -136,40 +136,39 @@ def _labelled(source):
     return DetectionPhotos(Manifest(("label",), records, manifest.ignored))
 
 
-def _all_of(source, label):
+def _all_of(source: Path | str, label: str) -> DetectionPhotos:
     """All photos of a source as of one kind."""
     path = csv_of(source)
     if path is None:
         manifest = read_photos(source)
         return DetectionPhotos(Manifest(("label",), tuple(_record(record, label, record.path) for record in manifest.records)))
-    columns = columns_of(path)
-    if "label" in columns and len({_is_tattoo(text) for text in columns["label"]}) > 1:
+    listed = ListedPhotos.open(path)
+    manifest = listed.manifest((listed.image_column,) if listed.image_column else None)  # its own labels are of no interest
+    if len({_is_tattoo(text) for text in manifest.texts("label")}) > 1:
         raise DataError(f"{path} labels its photos itself: leave --non-tattoos out, or give the tattoos alone")
-    manifest = read_csv(path, ("image",) if "image" in columns else ("file",))  # its own labels are of no interest
-    return _from_csv(manifest, [label] * len(manifest), columns)
+    return _from_csv(manifest, [label] * len(manifest))
 
 
-def _from_csv(manifest, labels, columns):
-    texts = lambda name: [(text or "").strip() for text in columns.get(name, [""] * len(manifest))]
-    groups = [f"subject {subject}" if subject else record.group for subject, record in zip(texts("subject"), manifest.records, strict=True)]
-    records = tuple(_record(*row) for row in zip(manifest.records, labels, groups, strict=True))
-    folds = next((texts(name) for name in _FOLD_COLUMNS if name in columns), [])
+def _from_csv(manifest: Manifest, labels: Iterable[str]) -> DetectionPhotos:
+    groups = [f"subject {subject}" if subject else record.group for subject, record in zip(manifest.texts("subject"), manifest.records, strict=True)]
+    records = tuple(map(_record, manifest.records, labels, groups))
+    folds = next((manifest.texts(name) for name in _FOLD_COLUMNS if name in manifest.columns), ())
     if any(folds) and not all(folds):
         raise DataError(f"{records[folds.index('')].name} is in no fold, others are: give each photo one, or none")
-    return DetectionPhotos(Manifest(("label",), records), tuple(folds) if any(folds) else ())
+    return DetectionPhotos(Manifest(("label",), records), folds if any(folds) else ())
 
 
-def _record(record, label, group):
+def _record(record: Record, label: str, group: str) -> Record:
     return dataclasses.replace(record, lineage=(TATTOO if _is_tattoo(label) else OTHER,), group=group)
 
 
-def _is_tattoo(label):
-    return (label or "").strip().lower() in _TATTOO_LABELS
+def _is_tattoo(label: str) -> bool:
+    return label.strip().lower() in _TATTOO_LABELS
 
 
-def _read_lists(manifest, paths):
+def _read_lists(manifest: Manifest, paths: Sequence[Path | str]) -> tuple[str, ...]:
     """The name of the list that each photo is in, by the photo's path in the source or by its file name."""
-    found = {}
+    found: dict[str, int] = {}
     for number, path in enumerate(paths, 1):
         try:
             lines = Path(path).read_text(encoding="utf-8-sig").splitlines()

@@ -1,6 +1,5 @@
 """The matcher's recipes: the paper's two, and that to start with."""
 
-from tfvision.errors import RecipeError
 from tfvision.trained.matcher_run import MatcherRecipe
 
 _SIAMESE = {  # of both of the paper's recipes
@@ -100,11 +99,3 @@ def small():
 
 
 RECIPES = {"small": small, "contrastive": contrastive, "triplet": triplet}
-
-
-def get_recipe(name):
-    """The recipe called `name`. Raises RecipeError that lists the known ones."""
-    try:
-        return RECIPES[name]()
-    except KeyError:
-        raise RecipeError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}") from None

@@ -3,12 +3,15 @@
 import collections
 import dataclasses
 import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.manifest import Manifest, columns_of, csv_of, read_source
+from tfvision.data.csv_table import CsvTable
+from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_source
 from tfvision.data.splits import seeded_hash
-from tfvision.data.tattc import is_tattc, read_tattc
+from tfvision.data.tattc import TattcFiles, is_tattc, read_tattc
 from tfvision.errors import DataError
 
 GALLERY, PROBE = "gallery", "probe"
@@ -23,7 +26,6 @@ class MatchingPhotos:
     """Photos of tattoos, and whose they are.
 
     Attributes:
-      manifest: Manifest.
       subjects: the identity of each photo.
       roles: "gallery" or "probe" of each photo; all "" where the source names none: each photo then asks all others.
       media: what each is (photo, drawing, print, ...); () = not told.
@@ -44,28 +46,28 @@ class MatchingPhotos:
     given_folds: tuple[int, ...] = ()
     mates: tuple[tuple[int, ...], ...] = ()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.manifest)
 
     @property
-    def has_roles(self):
+    def has_roles(self) -> bool:
         return any(self.roles)
 
-    def is_role(self, role):
+    def is_role(self, role: str) -> np.ndarray:
         """bool [photos]; where the source names no roles, every photo has both."""
         return np.array([not named or named == role for named in self.roles])
 
-    def select(self, is_kept):
-        """The photos where `is_kept` (a sequence of bool) is true."""
-        is_kept = np.asarray(is_kept, bool)
+    def select(self, is_kept: np.ndarray | Sequence[bool]) -> "MatchingPhotos":
+        """The photos where `is_kept` is true."""
+        rows = np.flatnonzero(is_kept).tolist()
         lists = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "manifest"}
-        kept = {name: tuple(item for item, keep in zip(items, is_kept, strict=True) if keep) for name, items in lists.items() if items}
+        kept = {name: tuple(items[row] for row in rows) for name, items in lists.items() if items}
         if self.mates:
-            place = dict(zip(np.flatnonzero(is_kept).tolist(), range(int(is_kept.sum())), strict=True))
-            kept["mates"] = tuple(tuple(place[row] for row in rows if row in place) for rows in kept["mates"])
-        return dataclasses.replace(self, manifest=self.manifest.select(is_kept), **kept)
+            new_row = {row: number for number, row in enumerate(rows)}
+            kept["mates"] = tuple(tuple(new_row[row] for row in rows if row in new_row) for rows in kept["mates"])
+        return dataclasses.replace(self, manifest=self.manifest.take(rows), **kept)
 
-    def folds(self, count=5, seed=0):
+    def folds(self, count: int = 5, seed: int = 0) -> np.ndarray:
         """The fold of each photo, int [photos]: whole subjects, as many photos in each as can be; the source's own where it names any.
 
         Subjects are dealt out in the order of a seeded hash of their names, so that photos added later change little.
@@ -78,7 +80,8 @@ class MatchingPhotos:
         sizes = collections.Counter(self.subjects)
         if len(sizes) < count:
             raise DataError(
-                f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}"
+                f"{count} folds by subject need {count} subjects at least, got {len(sizes)}: "
+                f"give photos of more subjects, or ask for fewer{_HOW.format(max(len(sizes), 2))}"
             )
         fold, filled = {}, [0] * count
         for subject in sorted(sizes, key=lambda subject: seeded_hash(seed, subject)):
@@ -86,9 +89,9 @@ class MatchingPhotos:
             filled[fold[subject]] += sizes[subject]
         return np.array([fold[subject] for subject in self.subjects], int)
 
-    def _given(self, count):
+    def _given(self, count: int) -> np.ndarray:
         """The source's folds; what it puts into none follows its subject, and then a hash."""
-        folds = {}
+        folds: dict[str, int] = {}
         for subject, fold in zip(self.subjects, self.given_folds, strict=True):
             if fold >= 0 and folds.setdefault(subject, fold) != fold:
                 raise DataError(f"subject {subject!r} is in the folds {folds[subject]} and {fold}: photos of one subject belong to one fold")
@@ -98,7 +101,7 @@ class MatchingPhotos:
         return np.array([names.index(folds[s]) if s in folds else _number(s) % count for s in self.subjects], int)
 
 
-def read_matching_source(source, protocol=None):
+def read_matching_source(source: Path | str, protocol: str | None = None) -> MatchingPhotos:
     """Reads photos for matching: a manifest, the files of Tatt-C, or a folder of subject folders.
 
     A manifest's columns: `image` (or `file`); `subject`, else its labels joined; `role` (gallery or probe), else `transform`
@@ -125,23 +128,23 @@ def read_matching_source(source, protocol=None):
     return _from_csv(path)
 
 
-def _from_csv(path):
-    columns = columns_of(path)
-    manifest = read_source(path, ("subject",) if "subject" in columns else None)
-    column = lambda name: tuple((text or "").strip() for text in columns.get(name, ()))
+def _from_csv(path: Path) -> MatchingPhotos:
+    listed = ListedPhotos.open(path)
+    manifest = listed.manifest(("subject",) if "subject" in listed.columns else None)
+    told = lambda name: manifest.texts(name) if name in manifest.columns else ()
     return MatchingPhotos(
         manifest,
         tuple(_joined(record.lineage) for record in manifest.records),
-        _roles(path, columns, len(manifest)),
-        media=tuple(text.lower() for text in column("medium")),
-        transforms=column("transform"),
-        groups=column("group"),
-        regions=_regions(path, columns),
-        given_folds=_folds(path, column("fold")),
+        _roles(path, manifest),
+        media=tuple(text.lower() for text in told("medium")),
+        transforms=told("transform"),
+        groups=told("group"),
+        regions=_regions(listed.table),
+        given_folds=_folds(path, told("fold")),
     )
 
 
-def _of_tattc(read):
+def _of_tattc(read: TattcFiles) -> MatchingPhotos:
     records = read.manifest.records
     gallery_folds = {row: read.folds[probe] for probe, rows in enumerate(read.mates) for row in rows if read.folds[probe] >= 0}
     folds = tuple(fold if fold >= 0 else gallery_folds.get(row, -1) for row, fold in enumerate(read.folds))
@@ -154,32 +157,32 @@ def _of_tattc(read):
     )
 
 
-def _roles(path, columns, count):
-    if "role" in columns:
-        roles = [(text or "").strip().lower() for text in columns["role"]]
+def _roles(path: Path, manifest: Manifest) -> tuple[str, ...]:
+    if "role" in manifest.columns:
+        roles = [text.lower() for text in manifest.texts("role")]
         if unknown := [role for role in roles if role not in _ROLES]:
             raise DataError(f"{path}: a role is gallery or probe, got {unknown[0]!r}")
-        return tuple(_ROLES[role] for role in roles) if any(roles) else ("",) * count
-    if "transform" in columns:
-        return tuple(PROBE if (text or "").strip() else GALLERY for text in columns["transform"])
-    return ("",) * count
+        return tuple(_ROLES[role] for role in roles) if any(roles) else ("",) * len(manifest)
+    if "transform" in manifest.columns:
+        return tuple(PROBE if text else GALLERY for text in manifest.texts("transform"))
+    return ("",) * len(manifest)
 
 
-def _folds(path, texts):
+def _folds(path: Path, texts: Sequence[str]) -> tuple[int, ...]:
     try:
         return tuple(int(text) if text else -1 for text in texts) if any(texts) else ()
     except ValueError:
         raise DataError(f"{path}: a fold is a number, got {next(text for text in texts if not text.lstrip('-').isdecimal())!r}") from None
 
 
-def _regions(path, columns):
+def _regions(table: CsvTable) -> tuple[tuple[float, float, float, float], ...]:
     """What surrounds all boxes that a column lists by their corners."""
-    name = next((name for name in columns if name.endswith(_CORNERS_SUFFIX)), None)
-    return tuple(_surrounding(path, line, text) for line, text in enumerate(columns[name], 2)) if name else ()
+    name = next((name for name in table.header if name.endswith(_CORNERS_SUFFIX)), None)
+    return tuple(_surrounding(table.path, line, text) for line, text in zip(table.lines, table.texts(name), strict=True)) if name else ()
 
 
-def _surrounding(path, line, text):
-    if not (text or "").strip():
+def _surrounding(path: Path, line: int, text: str) -> tuple[float, float, float, float]:
+    if not text.strip():
         return _NO_BOX
     try:
         corners = np.array(json.loads(text), float).reshape(-1, 4)
@@ -190,10 +193,10 @@ def _surrounding(path, line, text):
     return (float(left), float(top), float(right - left), float(bottom - top)) if right > left and bottom > top else _NO_BOX
 
 
-def _joined(lineage):
+def _joined(lineage: Iterable[str]) -> str:
     """One name of a lineage: folders of the same name lie in different ones."""
     return "/".join(name for name in lineage if name)
 
 
-def _number(subject, seed=0):
+def _number(subject: str, seed: int = 0) -> int:
     return int.from_bytes(seeded_hash(seed, subject), "big")

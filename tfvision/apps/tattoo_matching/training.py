@@ -4,50 +4,50 @@ Source: tattoo-recognition, section 2.2.
 """
 
 import dataclasses
-import functools
 import sys
-import time
+import typing
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.tattoo_matching.recipes import get_recipe
-from tfvision.apps.tattoo_matching.source import read_matching_source
+from tfvision.apps.tattoo_matching.recipes import RECIPES
+from tfvision.apps.tattoo_matching.source import MatchingPhotos, read_matching_source
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pairs import PairOrder, SubjectOrder, TripletOrder
-from tfvision.data.pipeline import BrokenPhotos, ViewSettings, training_batches
-from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.files import atomic_path, write_text
+from tfvision.data.pipeline import ViewSettings
+from tfvision.errors import DataError, RecipeError
 from tfvision.losses.contrastive import contrastive_loss
 from tfvision.losses.distances import pairwise_distances, squared_distances
 from tfvision.losses.triplet import mined_triplet_loss, triplet_loss
 from tfvision.trained.matcher_network import TRAINED, build_embedder
-from tfvision.trained.matcher_run import CONTRASTIVE, TRIPLET, MatcherRun
-from tfvision.training.callbacks import ProgressBar, TensorBoardLog
-from tfvision.training.checkpoints import read_facts
-from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
-from tfvision.training.recipes import with_settings
-from tfvision.training.run import settle_recipe
-from tfvision.training.schedules import stages_in_epochs, steps_in
+from tfvision.trained.matcher_run import CONTRASTIVE, TRIPLET, MatcherRecipe, MatcherRun
+from tfvision.training.loop import LossFunction, Measures, Task
+from tfvision.training.photos import WHOLE_VIEW, photo_batches
+from tfvision.training.recipes import Recipe
+from tfvision.training.schedules import stages_in_epochs
+from tfvision.training.session import Phase, Source, Training, run_training
 
-_VIEW = "whole"
 _TRAIN, _HELD_OUT = "train", "held-out"
 _FAR = 1e9  # a distance that no two photos have
 
 
-def train_matcher(source=None, recipe=None, settings=None, run=None, resume=False, strategy=None, callbacks=()):
+def train_matcher(
+    source: str | Path | None = None,
+    recipe: str | MatcherRecipe | None = None,
+    settings: dict[str, typing.Any] | None = None,
+    run: str | Path | None = None,
+    resume: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, typing.Any]:
     """Trains a matcher and writes a run folder.
 
     Args:
       source: as `read_matching_source`.
-      recipe: name of a recipe or an MatcherRecipe; None = "small".
-      settings: dict of texts that change the recipe, as `--set` does.
-      run: folder; None = runs/tattoo-matcher, or the next free one.
-      resume: go on with the run where its last checkpoint left it; source and recipe are the run's.
-      strategy: tf.distribute.Strategy; None = workers of TF_CONFIG, all GPUs, or the one device.
-      callbacks: more keras.callbacks.Callback.
+      recipe, settings, run, resume, strategy, callbacks: as `run_training`.
 
     Returns:
       dict: "run", "images" (trained on), "held_out", "subjects", "crosses_media", "dimension", "seconds", "weights",
@@ -56,46 +56,81 @@ def train_matcher(source=None, recipe=None, settings=None, run=None, resume=Fals
     Raises:
       UserError: photos, recipe, weights or storage, each with the way out.
     """
-    started = time.monotonic()
-    strategy = strategy or choose_strategy()
-    start = functools.partial(_started_run, run, worker_number(strategy), source, recipe, settings)
-    given = {"SOURCE": source, "--recipe": recipe, "--set": settings}
-    run = MatcherRun.start_or_resume(run, worker_number(strategy), resume, start, given)
-    if metrics := run.finished_metrics():
-        return metrics
-    with run.first_steps(resume):
-        photos, is_training = _prepare_photos(run, resume)
-        recipe = _fitted(settle_recipe(run.recipe, strategy), photos.select(is_training), strategy.num_replicas_in_sync)
-        order = matching_order(photos.select(is_training), recipe)
-        keras.utils.set_random_seed(recipe.seed % 2**31)
-        with strategy.scope():
-            embedder = build_embedder(recipe, recipe.size_px, recipe.weights, recipe.precision)
-    training = _Training(run, recipe, photos.manifest.select(is_training), order, embedder, strategy, callbacks)
-    logs = training.train()
-    with atomic_path(run.weights_path) as temporary:
-        embedder.model.save_weights(temporary)
-    metrics = {
-        "run": str(run.folder),
-        "images": int(is_training.sum()),
-        "held_out": int((~is_training).sum()),
-        "subjects": len(np.unique(order.subjects)),
-        "crosses_media": order.media is not None,
-        "dimension": embedder.model.output["embedding"].shape[-1],
-        "seconds": round(time.monotonic() - started, 1),
-        "weights": embedder.loaded,
-        "broken": dict(training.broken),
-        **{name: float(logs[name]) for name in ("loss", "accuracy") if name in logs},
-    }
-    run.finish(metrics)
-    return metrics
+    return run_training(MatcherTraining, {"source": source}, recipe, settings, run, resume, strategy, callbacks)
 
 
-def matching_order(photos, recipe):
+class MatcherTraining(Training):
+    """One tower that learns by pairs, triplets, or triplets mined in a batch."""
+
+    RUN = MatcherRun
+    RECIPES = RECIPES
+    run: MatcherRun
+    recipe: MatcherRecipe
+
+    @classmethod
+    def facts_of(cls, source: Source, recipe: Recipe) -> dict[str, typing.Any]:
+        path = source["source"]
+        if path is None:
+            raise RecipeError("a training needs SOURCE: a folder of subject folders, or a manifest CSV with a column `subject`")
+        if not Path(path).exists():
+            raise DataError(f"{path} does not exist: give a folder of subject folders, or a manifest CSV")
+        return {"source": str(Path(path).resolve())}
+
+    def prepare(self) -> str:
+        photos = read_matching_source(self.run.facts["source"])
+        self.is_training = choose_training(photos, self.run.recipe)
+        manifest = photos.manifest.with_splits(np.where(self.is_training, _TRAIN, _HELD_OUT))
+        self.photos = dataclasses.replace(photos, manifest=manifest).select(self.is_training)
+        self.recipe = _fitted(self.recipe, self.photos, self.strategy.num_replicas_in_sync)
+        self.order = matching_order(self.photos, self.recipe)
+        return write_csv_text(manifest)
+
+    def build(self) -> None:
+        self.embedder = build_embedder(self.recipe, self.recipe.size_px, self.recipe.weights, self.recipe.precision)
+
+    def headline(self) -> str:
+        crossing = ", pairs across media" if self.order.media is not None else ""
+        return (
+            f"training {self.recipe.network} ({self.embedder.loaded}) on {len(self.photos)} photos of {len(np.unique(self.order.subjects))} subjects "
+            f"with {self.recipe.loss}{crossing}"
+        )
+
+    def phases(self) -> Sequence[Phase]:
+        return [Phase(stages_in_epochs(self.recipe, self.order.epoch_size), self.order.epoch_size, self._start)]
+
+    def judge(self) -> dict[str, typing.Any]:
+        return {
+            "images": len(self.photos),
+            "held_out": int((~self.is_training).sum()),
+            "subjects": len(np.unique(self.order.subjects)),
+            "crosses_media": self.order.media is not None,
+            "dimension": self.embedder.model.output["embedding"].shape[-1],
+            "weights": self.embedder.loaded,
+            **{name: float(self.logs[name]) for name in ("loss", "accuracy") if name in self.logs},
+        }
+
+    def save(self, path: Path) -> None:
+        self.embedder.model.save_weights(path)
+
+    def _start(self, first_position: int) -> Task:
+        recipe, order, model = self.recipe, self.order, self.embedder.model
+        settings = ViewSettings((WHOLE_VIEW,), recipe.size_px, recipe if recipe.is_augmented else None, is_uncropped=True)
+        return Task(
+            model=model,
+            loss=matching_loss(model, recipe),
+            stages=stages_in_epochs(recipe, order.epoch_size),
+            photos=order.epoch_size,
+            batches=photo_batches(self.photos.manifest, order.subjects, settings, order, recipe, self.broken),
+            first_position=first_position,
+            new_layers=self.embedder.new_layers,
+        )
+
+
+def matching_order(photos: MatchingPhotos, recipe: MatcherRecipe) -> PairOrder | SubjectOrder | TripletOrder:
     """The order in which photos are seen. Raises DataError, RecipeError.
 
     Args:
-      photos: MatchingPhotos that train.
-      recipe: MatcherRecipe.
+      photos: those that train.
     """
     subjects = np.unique(photos.subjects, return_inverse=True)[1].astype(np.int64)
     media = _media(photos, recipe)
@@ -106,7 +141,7 @@ def matching_order(photos, recipe):
     return order
 
 
-def matching_loss(model, recipe):
+def matching_loss(model: keras.Model, recipe: MatcherRecipe) -> LossFunction:
     """The `loss` of a Task: (batch, step) -> (float32 [batch], {"accuracy": (right, counted)}).
 
     The loss of a pair or triplet stands in the place of each of its photos, so that the mean over photos is the mean over
@@ -114,14 +149,14 @@ def matching_loss(model, recipe):
     """
     of_kind = {CONTRASTIVE: _contrastive, TRIPLET: _triplet}.get(recipe.loss, _mined)
 
-    def loss(batch, step):
-        vectors = model(tf.cast(batch["views"][_VIEW], tf.float32), training=True)[TRAINED]
+    def loss(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
+        vectors = model(tf.cast(batch["views"][WHOLE_VIEW], tf.float32), training=True)[TRAINED]
         return of_kind(vectors, batch["label"], batch["weight"], recipe)
 
     return loss
 
 
-def _contrastive(vectors, labels, weights, recipe):
+def _contrastive(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, recipe: MatcherRecipe) -> tuple[tf.Tensor, Measures]:
     left, right = vectors[0::2], vectors[1::2]
     is_genuine, counts = labels[0::2] == labels[1::2], weights[0::2] * weights[1::2]
     losses = contrastive_loss(is_genuine, left, right, recipe.margin) * counts
@@ -129,7 +164,7 @@ def _contrastive(vectors, labels, weights, recipe):
     return tf.repeat(losses, 2), _share(is_near == is_genuine, counts)
 
 
-def _triplet(vectors, labels, weights, recipe):
+def _triplet(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, recipe: MatcherRecipe) -> tuple[tf.Tensor, Measures]:
     anchor, positive, negative = vectors[0::3], vectors[1::3], vectors[2::3]
     counts = weights[0::3] * weights[1::3] * weights[2::3]
     losses = triplet_loss(anchor, positive, negative, recipe.margin) * counts
@@ -137,7 +172,7 @@ def _triplet(vectors, labels, weights, recipe):
     return tf.repeat(losses, 3), _share(is_right, counts)
 
 
-def _mined(vectors, labels, weights, recipe):
+def _mined(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, recipe: MatcherRecipe) -> tuple[tf.Tensor, Measures]:
     """Photos that could not be read are left out; accuracy is that of each photo's nearest."""
     is_read = weights > 0
     seen, seen_labels = tf.boolean_mask(vectors, is_read), tf.boolean_mask(labels, is_read)
@@ -150,86 +185,12 @@ def _mined(vectors, labels, weights, recipe):
     return tf.fill(tf.shape(weights), mean * counts), _share(nearest == labels, weights)
 
 
-def _share(is_right, counts):
+def _share(is_right: tf.Tensor, counts: tf.Tensor) -> Measures:
     return {"accuracy": (tf.reduce_sum(tf.cast(is_right, tf.float32) * counts), tf.reduce_sum(counts))}
 
 
-class _Training:
-    """The one phase of a run, from where its checkpoint left it."""
-
-    def __init__(self, run, recipe, manifest, order, embedder, strategy, callbacks):
-        self._run, self._recipe, self._manifest, self._order, self._embedder = run, recipe, manifest, order, embedder
-        self._strategy, self._callbacks = strategy, callbacks
-        self.broken = BrokenPhotos()
-
-    def train(self):
-        """Returns the last logs."""
-        run, recipe, order, model = self._run, self._recipe, self._order, self._embedder.model
-        stages = stages_in_epochs(recipe, order.epoch_size)
-        steps = steps_in(stages, order.epoch_size, recipe.batch_size)[-1]
-        done = (read_facts(run.checkpoint_path) or {"step": 0})["step"]
-        task = Task(model, matching_loss(model, recipe), stages, order.epoch_size, self._batches, new_layers=self._embedder.new_layers)
-        crossing = ", pairs across media" if order.media is not None else ""
-        print(
-            f"training {recipe.network} ({self._embedder.loaded}) on {len(self._manifest)} photos of {len(np.unique(order.subjects))} subjects "
-            f"with {recipe.loss}{crossing}, {steps} steps; watch: tensorboard --logdir {run.logs_path}",
-            file=sys.stderr,
-        )
-        bar = ProgressBar(steps, done)
-        try:
-            return train(task, recipe, self._strategy, run.checkpoint_path, 0, [TensorBoardLog(run.logs_path), bar, *self._callbacks])
-        except TrainingDiverged:
-            with atomic_path(run.last_good_path) as temporary:
-                model.save_weights(temporary)
-            raise
-        finally:
-            bar.close()
-
-    def _batches(self, begin, end, context):
-        recipe, replicas = self._recipe, context.num_replicas_in_sync
-        return training_batches(
-            self._manifest,
-            self._order.subjects,
-            ViewSettings((_VIEW,), recipe.size_px, recipe if recipe.is_augmented else None, is_uncropped=True),
-            lambda: self._order.positions(begin, end),
-            recipe.seed,
-            recipe.batch_size // replicas,
-            self.broken,
-            share=(context.input_pipeline_id, context.num_input_pipelines, replicas // context.num_input_pipelines),
-        )
-
-
-def _started_run(folder, worker, source, recipe, settings):
-    if source is None:
-        raise RecipeError("a training needs SOURCE: a folder of subject folders, or a manifest CSV with a column `subject`")
-    recipe = recipe if hasattr(recipe, "stages") else get_recipe(recipe or "small")
-    recipe = with_settings(recipe, settings or {})
-    if not Path(source).exists():
-        raise DataError(f"{source} does not exist: give a folder of subject folders, or a manifest CSV")
-    return MatcherRun.start(folder, worker, recipe, {"source": str(Path(source).resolve())})
-
-
-def _prepare_photos(run, resume):
-    """(MatchingPhotos, bool [photos]: which train), listed in the run's photos.csv."""
-    photos = read_matching_source(run.facts["source"])
-    is_training = choose_training(photos, run.recipe)
-    splits = np.where(is_training, _TRAIN, _HELD_OUT)
-    records = tuple(dataclasses.replace(record, split=str(split)) for record, split in zip(photos.manifest.records, splits, strict=True))
-    manifest = dataclasses.replace(photos.manifest, records=records)
-    listed = write_csv_text(manifest)
-    if resume and run.photos_path.exists() and run.photos_path.read_text(encoding="utf-8") != listed:
-        raise RunError(f"the photos in {run.facts['source']} are not those that {run.folder} started with: train anew with another --run")
-    write_text(run.photos_path, listed)
-    return dataclasses.replace(photos, manifest=manifest), is_training
-
-
-def choose_training(photos, recipe):
-    """Which photos train, bool [photos]: by the source's `split`, else all subjects but those of the recipe's fold. Raises DataError.
-
-    Args:
-      photos: MatchingPhotos.
-      recipe: MatcherRecipe.
-    """
+def choose_training(photos: MatchingPhotos, recipe: MatcherRecipe) -> np.ndarray:
+    """Which photos train, bool [photos]: by the source's `split`, else all subjects but those of the recipe's fold. Raises DataError."""
     splits = np.array([record.split for record in photos.manifest.records])
     if (splits != "").any():
         is_training = np.isin(splits, (_TRAIN, ""))
@@ -243,11 +204,12 @@ def choose_training(photos, recipe):
     return is_training
 
 
-def _fitted(recipe, photos, replicas):
+def _fitted(recipe: MatcherRecipe, photos: MatchingPhotos, replicas: int) -> MatcherRecipe:
     """The recipe with smaller batches where there are fewer subjects than one takes. Raises RecipeError."""
     if recipe.batch_size // replicas % recipe.photos_together:
         raise RecipeError(
-            f"batch_size {recipe.batch_size} must be a multiple of {recipe.photos_together} on each of the {replicas} replicas: none may part what belongs together"
+            f"batch_size {recipe.batch_size} must be a multiple of {recipe.photos_together} on each of the {replicas} replicas: "
+            "none may part what belongs together"
         )
     subjects = len(set(photos.subjects)) // replicas * replicas
     if not recipe.is_mined or recipe.batch_size // recipe.photos_per_subject <= subjects:
@@ -256,7 +218,7 @@ def _fitted(recipe, photos, replicas):
     return dataclasses.replace(recipe, batch_size=subjects * recipe.photos_per_subject)
 
 
-def _media(photos, recipe):
+def _media(photos: MatchingPhotos, recipe: MatcherRecipe) -> np.ndarray | None:
     """The medium of each photo as a number, or None where pairs need not cross. Raises RecipeError."""
     media = photos.media
     if recipe.cross_media == "true" and len(set(media)) < 2:

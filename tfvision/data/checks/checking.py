@@ -2,15 +2,17 @@
 
 import dataclasses
 import functools
+import typing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tfvision.data.checks import set_statistics
 from tfvision.data.checks.findings import Findings, find_troubles
 from tfvision.data.checks.near_duplicates import NEAR_DISTANCE
-from tfvision.data.checks.photo_facts import CACHE_NAME, read_facts
+from tfvision.data.checks.photo_facts import CACHE_NAME, PhotoFacts, read_facts
 from tfvision.data.manifest import Manifest, read_source
 from tfvision.data.shards.prepared_index import is_prepared
-from tfvision.data.shards.verification import verify_prepared
+from tfvision.data.shards.verification import Verification, verify_prepared
 from tfvision.errors import RecipeError
 
 
@@ -29,7 +31,7 @@ class CheckSettings:
     blank_spread: float = 4.0
     near_distance: int = NEAR_DISTANCE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.near_distance <= 12:
             raise RecipeError(f"near_distance is 0 to 12 bits of 64, got {self.near_distance}: hashes further apart tell nothing")
 
@@ -45,17 +47,23 @@ class Check:
 
     source: str
     manifest: Manifest
-    facts: list
+    facts: list[PhotoFacts]
     findings: Findings
     settings: CheckSettings
-    verification: object = None
+    verification: Verification | None = None
 
-    def result(self):
+    def result(self) -> dict[str, typing.Any]:
         """All findings by image name, for report.json."""
         return _result(self)
 
 
-def check_source(source, out, ranks=None, settings=None, progress=None):
+def check_source(
+    source: Path | str,
+    out: Path | str,
+    ranks: Sequence[str] | None = None,
+    settings: CheckSettings | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Check:
     """Reads every photo of SOURCE and looks for what would spoil a training.
 
     Args:
@@ -94,21 +102,21 @@ def _verified(folder, progress):
 
 def _result(check):
     records, facts, found = check.manifest.records, check.facts, check.findings
-    label = lambda place: " / ".join(name for name in records[place].lineage if name)
-    described = lambda place: {"image": records[place].name, "label": label(place), "split": records[place].split, "group": records[place].group}
+    label = lambda row: " / ".join(name for name in records[row].lineage if name)
+    described = lambda row: {"image": records[row].name, "label": label(row), "split": records[row].split, "group": records[row].group}
     result = {
         "source": check.source,
         "images": len(records),
         "ranks": check.manifest.ranks,
         "settings": dataclasses.asdict(check.settings),
         "counts": counts(check),
-        "unreadable": [{"image": records[place].name, "reason": facts[place].reason} for place in found.unreadable],
-        "truncated": [{"image": records[place].name, "reason": facts[place].reason} for place in found.truncated],
-        "tiny": [{"image": records[place].name, "width": facts[place].width, "height": facts[place].height} for place in found.tiny],
-        "blank": [{"image": records[place].name, "spread": round(facts[place].spread, 2)} for place in found.blank],
+        "unreadable": [{"image": records[row].name, "reason": facts[row].reason} for row in found.unreadable],
+        "truncated": [{"image": records[row].name, "reason": facts[row].reason} for row in found.truncated],
+        "tiny": [{"image": records[row].name, "width": facts[row].width, "height": facts[row].height} for row in found.tiny],
+        "blank": [{"image": records[row].name, "spread": round(facts[row].spread, 2)} for row in found.blank],
     }
     for kind in ("duplicates", "contradictions", "near_duplicates", "straddling_groups", "straddling_duplicates"):
-        result[kind] = [[described(place) for place in group] for group in getattr(found, kind)]
+        result[kind] = [[described(row) for row in group] for group in getattr(found, kind)]
     return {
         **result,
         "class_sizes": set_statistics.class_sizes(records),
@@ -120,7 +128,7 @@ def _result(check):
     }
 
 
-def counts(check):
+def counts(check: Check) -> dict[str, int]:
     """How many of each kind: photos, of duplicates those beyond the first of each group; of the last three, groups."""
     found = check.findings
     return {

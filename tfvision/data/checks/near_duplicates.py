@@ -11,6 +11,7 @@ strangers begin.
 """
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _SIDE, _LOWEST = 32, 8
 _BITS_OF_16 = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
 
 
-def perceptual_hash(pixels):
+def perceptual_hash(pixels: np.ndarray) -> int:
     """The hash of a photo: uint8 RGB [height, width, 3] -> int, 0 to 2**64 - 1."""
     import PIL.Image
     from scipy.fft import dctn
@@ -30,7 +31,7 @@ def perceptual_hash(pixels):
     return int.from_bytes(np.packbits(lowest > np.median(lowest)).tobytes(), "big")
 
 
-def near_groups(hashes, distance=NEAR_DISTANCE, progress=None):
+def near_groups(hashes: np.ndarray, distance: int = NEAR_DISTANCE, progress: Callable[[int, int], None] | None = None) -> list[np.ndarray]:
     """Photos whose hashes differ in at most `distance` bits, chains of such joined.
 
     Args:
@@ -38,22 +39,22 @@ def near_groups(hashes, distance=NEAR_DISTANCE, progress=None):
       progress: called as progress(done, total) now and then.
 
     Returns:
-      A list of int arrays, the places of the photos of each group of two or more, in order.
+      A list of int arrays, the rows of the photos of each group of two or more, in order.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    unique, place_of = np.unique(np.asarray(hashes, np.uint64), return_inverse=True)
+    unique, number_of = np.unique(np.asarray(hashes, np.uint64), return_inverse=True)
     first, second = close_pairs(unique, distance, progress).T
     links = coo_matrix((np.ones(len(first), bool), (first, second)), shape=(len(unique), len(unique)))
-    groups = connected_components(links, directed=False)[1][place_of]
+    groups = connected_components(links, directed=False)[1][number_of]
     order = np.argsort(groups, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     return sorted((part for part in parts if len(part) > 1), key=lambda part: part[0])
 
 
-def close_pairs(hashes, distance, progress=None):
-    """All pairs of different hashes that differ in at most `distance` bits: int64 [pairs, 2], the lower place first.
+def close_pairs(hashes: np.ndarray, distance: int, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """All pairs of different hashes that differ in at most `distance` bits: int64 [pairs, 2], the lower index first.
 
     Cut into distance + 2 bands, two such hashes agree in two bands at least: only those that do for some two bands are
     compared, not all pairs.
@@ -70,14 +71,14 @@ def close_pairs(hashes, distance, progress=None):
     return np.unique(np.concatenate(found), axis=0)
 
 
-def differing_bits(first, second):
+def differing_bits(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """How many bits differ, elementwise: uint64 -> int64."""
     return _BITS_OF_16[np.bitwise_xor(first, second).view(np.uint16).reshape(-1, 4)].sum(axis=1, dtype=np.int64)
 
 
 def _bands(count):
     """Masks that share the bits out evenly."""
-    edges = [_BITS * place // count for place in range(count + 1)]
+    edges = [_BITS * number // count for number in range(count + 1)]
     return [np.uint64((1 << high) - (1 << low)) for low, high in itertools.pairwise(edges)]
 
 

@@ -10,6 +10,7 @@ import itertools
 import os
 import sys
 import typing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from tfvision.data.appended_csv import AppendedCsv, read_appended
 from tfvision.data.checks.near_duplicates import perceptual_hash
 from tfvision.data.decoding import check_photo, decode_photo, opened_header, read_encoded
+from tfvision.data.manifest import Record
 from tfvision.data.shards.slices import photo_bytes, photo_file
 from tfvision.errors import DataError
 
@@ -54,7 +56,7 @@ class PhotoFacts(typing.NamedTuple):
     spread: float = 0.0
 
 
-def photo_facts(path, name):
+def photo_facts(path: Path | str, name: str) -> PhotoFacts:
     """Reads and decodes the photo at `path`; `name` stands for it in the reason of a fault."""
     try:
         encoded = read_encoded(path)
@@ -76,7 +78,7 @@ def photo_facts(path, name):
     return facts._replace(width=width, height=height, pixels_sha256=digest, hash=perceptual_hash(pixels), spread=_spread(pixels))
 
 
-def read_facts(records, cache, progress=None):
+def read_facts(records: Sequence[Record], cache: Path | str, progress: Callable[[int, int], None] | None = None) -> list[PhotoFacts]:
     """The facts of all photos, in order; photos known from an earlier check are not read again.
 
     Args:
@@ -88,44 +90,44 @@ def read_facts(records, cache, progress=None):
       A list of PhotoFacts.
 
     Raises:
-      DataError: another check writes to the same place, or what lies there is another table.
+      DataError: another check writes to the same file, or what it holds is another table.
       StorageError: the disk is full.
     """
     with AppendedCsv(cache, _COLUMNS) as book:
         known = _known(cache, records)
-        facts = [known.get(place) for place in range(len(records))]
+        facts = [known.get(row) for row in range(len(records))]
         known.clear()
-        todo = iter([place for place, fact in enumerate(facts) if fact is None])
+        todo = iter([row for row, fact in enumerate(facts) if fact is None])
         done = sum(fact is not None for fact in facts)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-            while places := list(itertools.islice(todo, _PHOTOS_AT_ONCE)):
+            while rows := list(itertools.islice(todo, _PHOTOS_AT_ONCE)):
                 if progress:
                     progress(done, len(records))
-                seen = list(threads.map(lambda place: (_modified(records[place]), photo_facts(records[place].path, records[place].name)), places))
-                for place, (_, fact) in zip(places, seen, strict=True):
-                    facts[place] = fact
-                book.append(*(_row(records[place].name, modified, fact) for place, (modified, fact) in zip(places, seen, strict=True)))
-                done += len(places)
+                seen = list(threads.map(lambda row: (_modified(records[row]), photo_facts(records[row].path, records[row].name)), rows))
+                for row, (_, fact) in zip(rows, seen, strict=True):
+                    facts[row] = fact
+                book.append(*(_row(records[row].name, modified, fact) for row, (modified, fact) in zip(rows, seen, strict=True)))
+                done += len(rows)
         if progress:
             progress(done, len(records))
     return facts
 
 
-def _known(cache, records):
-    """{place of a record: PhotoFacts} of files that are as they were."""
-    places = {}
-    for place, record in enumerate(records):
-        places.setdefault(record.name, []).append(place)
+def _known(cache: Path | str, records: Sequence[Record]) -> dict[int, PhotoFacts]:
+    """{row of a record: PhotoFacts} of files that are as they were."""
+    rows: dict[str, list[int]] = {}
+    for row, record in enumerate(records):
+        rows.setdefault(record.name, []).append(row)
     known = {}
-    for row in read_appended(cache, _COLUMNS):
-        for place in places.get(row[0], ()):
-            known[place] = row
-    return {place: fact for place, row in known.items() if (fact := _fact(row, records[place]))}
+    for cells in read_appended(cache, _COLUMNS):
+        for row in rows.get(cells[0], ()):
+            known[row] = cells
+    return {row: fact for row, cells in known.items() if (fact := _fact(cells, records[row]))}
 
 
-def _fact(row, record):
+def _fact(cells, record):
     """The facts of a line, or None where it speaks of another state of the file, or is damaged."""
-    _, size, modified, fault, reason, kind, width, height, sha256, pixels, code, spread = row
+    _, size, modified, fault, reason, kind, width, height, sha256, pixels, code, spread = cells
     try:
         if (int(size), int(modified)) != (photo_bytes(record.path), _modified(record)):
             return None

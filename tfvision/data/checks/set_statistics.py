@@ -1,8 +1,13 @@
 """The shape of a set of photos: how many each class has, how large they are, which formats."""
 
 import collections
+import typing
+from collections.abc import Sequence
 
 import numpy as np
+
+from tfvision.data.checks.photo_facts import PhotoFacts
+from tfvision.data.manifest import Record
 
 FEW = 10  # a class with fewer photos is called small
 _CLASS_EDGES = (1, 2, 5, 10, 20, 50, 100, 500, 1000)
@@ -10,7 +15,7 @@ _PIXEL_EDGES = (1, 64, 128, 256, 512, 1024, 2048, 4096)
 _NAMED_CLASSES = 10
 
 
-def class_sizes(records):
+def class_sizes(records: Sequence[Record]) -> dict[str, typing.Any]:
     """Photos a class: a dict of counts, the Gini coefficient (0: all alike, near 1: one has all) and the ends of the tail."""
     counts = collections.Counter(" / ".join(name for name in record.lineage if name) for record in records)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -32,14 +37,14 @@ def class_sizes(records):
     }
 
 
-def gini(sizes):
+def gini(sizes: np.ndarray) -> float:
     """The Gini coefficient of counts: the mean difference of two classes, drawn at random, over twice the mean."""
     ordered = np.sort(np.asarray(sizes, np.float64))
     ranks = np.arange(1, len(ordered) + 1)
     return float(((2 * ranks - len(ordered) - 1) * ordered).sum() / (len(ordered) * ordered.sum()))
 
 
-def resolutions(facts):
+def resolutions(facts: Sequence[PhotoFacts]) -> dict[str, typing.Any]:
     """Photos by their shorter side: bins, and the quantiles of both sides; of those that can be read."""
     sizes = np.array([(min(fact.width, fact.height), max(fact.width, fact.height)) for fact in facts if not fact.fault]).reshape(-1, 2)
     if not len(sizes):
@@ -49,7 +54,7 @@ def resolutions(facts):
     return {"bins": bins, "quantiles": quantiles}
 
 
-def formats(facts):
+def formats(facts: Sequence[PhotoFacts]) -> list[dict[str, typing.Any]]:
     """Photos and bytes by format, the most frequent first; of those whose header can be read."""
     rows = collections.defaultdict(lambda: [0, 0])
     for fact in facts:
@@ -59,7 +64,7 @@ def formats(facts):
     return [{"format": name, "photos": photos, "bytes": size} for name, (photos, size) in sorted(rows.items(), key=lambda item: -item[1][0])]
 
 
-def splits(records):
+def splits(records: Sequence[Record]) -> list[dict[str, typing.Any]]:
     """Photos, classes and classes without training photos by split; empty where there is no split column."""
     classes = collections.defaultdict(set)
     for record in records:

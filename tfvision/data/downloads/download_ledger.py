@@ -2,6 +2,8 @@
 
 import sys
 import typing
+from collections.abc import Mapping
+from pathlib import Path
 
 from tfvision.data.appended_csv import AppendedCsv, one_line, read_appended
 
@@ -29,15 +31,15 @@ class Entry(typing.NamedTuple):
 class Ledger(AppendedCsv):
     """The ledger of a folder, open for appending. Raises as AppendedCsv."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder / LEDGER_NAME, COLUMNS)
 
-    def add(self, image, url, entry):
+    def add(self, image: str, url: str, entry: Entry) -> None:
         """Appends one line. Raises StorageError."""
         self.append((image, url, entry.status, entry.size, entry.sha256, entry.reason, entry.attempts))
 
 
-def read_ledger(folder, wanted):
+def read_ledger(folder: Path, wanted: Mapping[str, str]) -> dict[str, Entry]:
     """The last entry of each photo that is wanted from the same address as then: {image: Entry}.
 
     Args:
@@ -59,9 +61,9 @@ class Failure(Exception):
       is_passing: whether another attempt in this run may help.
     """
 
-    def __init__(self, reason, status=FAILED, is_passing=False):
+    def __init__(self, reason: str, status: str = FAILED, is_passing: bool = False) -> None:
         super().__init__(reason)
         self.status, self.is_passing = status, is_passing
 
-    def entry(self, attempts):
+    def entry(self, attempts: int) -> Entry:
         return Entry(self.status, reason=str(self), attempts=attempts)

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 import anyio.from_thread
@@ -62,7 +63,7 @@ class DownloadSettings:
     is_internal_allowed: bool = False
     is_failed_retried: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("connections", "connections_per_host", "requests_per_second", "attempts", "patience", "most_bytes"):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"{name} of a download must be above 0, got {getattr(self, name)}")
@@ -78,12 +79,14 @@ class Downloads:
       already: how many of `done` an earlier run had brought.
     """
 
-    done: set = dataclasses.field(default_factory=set)
-    failed: dict = dataclasses.field(default_factory=dict)
+    done: set[str] = dataclasses.field(default_factory=set)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
     already: int = 0
 
 
-def download_photos(wanted, folder, settings=None, progress=None):
+def download_photos(
+    wanted: Iterable[tuple[str, str]], folder: Path | str, settings: DownloadSettings | None = None, progress: Callable[[int, int, int], None] | None = None
+) -> Downloads:
     """Brings photos from the web into `folder`, where they are not there yet.
 
     Args:
@@ -108,7 +111,13 @@ def download_photos(wanted, folder, settings=None, progress=None):
     return _with_ledger(wanted, folder, settings, progress, bring)
 
 
-def copy_photos(wanted, local, folder, settings=None, progress=None):
+def copy_photos(
+    wanted: Iterable[tuple[str, str]],
+    local: Path | str,
+    folder: Path | str,
+    settings: DownloadSettings | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> Downloads:
     """Stands in for `download_photos` where the photos lie in a folder already: copies, checks and notes them alike.
 
     A photo is found below `local` by the path of its URL or the end of that path, by `image`, by the URL's file name, or
@@ -187,7 +196,7 @@ def _is_settled(image, folder, entry, settings, result):
 
 @contextlib.contextmanager
 def _partial_folder(folder):
-    """A place for what is on its way; what a killed process left there is removed."""
+    """A folder for what is on its way; what a killed process left there is removed."""
     partial = folder / _PARTIAL_FOLDER
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()

@@ -3,6 +3,7 @@
 import collections
 import os
 import urllib.parse
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from tfvision.errors import DataError
@@ -13,7 +14,7 @@ _SIZES = frozenset({"original", "large", "medium", "small", "square", "thumb", "
 class LocalPhotos:
     """The files below a folder, by path, by name and by stem; upper and lower case are alike."""
 
-    def __init__(self, folder, urls):
+    def __init__(self, folder: Path | str, urls: Iterable[str]) -> None:
         """Lists the folder.
 
         Args:
@@ -35,7 +36,7 @@ class LocalPhotos:
                 self._by_stem[Path(name).stem.lower()].append(relative)
         self._uses = collections.Counter(_address_parts(url)[-1] for url in set(urls))
 
-    def find(self, image, url):
+    def find(self, image: str, url: str) -> Path:
         """The path of the file that `url`, or else `image`, stands for.
 
         Raises:

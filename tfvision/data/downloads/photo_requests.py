@@ -9,12 +9,18 @@ import hashlib
 import itertools
 import os
 import random
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from tfvision.data.appended_csv import unwritable
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure
 from tfvision.errors import DataError, StorageError
 from tfvision.files import atomic_path
+
+if typing.TYPE_CHECKING:
+    from tfvision.data.downloads.downloads import DownloadSettings
 
 _LONGEST_URL = 8000
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530})
@@ -26,12 +32,12 @@ THREADS = min(4, os.cpu_count() or 1)  # that look at photos
 class PhotoRequests:
     """One run over the web."""
 
-    def __init__(self, folder, partial, settings, settle):
+    def __init__(self, folder: Path, partial: Path, settings: "DownloadSettings", settle: Callable[[str, str, Entry], None]) -> None:
         """A run into `folder`, by way of the folder `partial`; settle(image, url, Entry) is called once for each photo."""
         self._folder, self._partial, self._settings, self._settle = folder, partial, settings, settle
         self._hosts, self._numbers = {}, itertools.count()
 
-    async def run(self, todo):
+    async def run(self, todo: Iterable[tuple[str, str]]) -> None:
         """Asks for all (image, url) pairs."""
         from tfvision.data.downloads.web_access import web_client
 
@@ -81,7 +87,7 @@ class PhotoRequests:
         return entry
 
     async def _attempt(self, image, url, attempt):
-        """(bytes, sha256) of the photo, now in its place. Raises Failure."""
+        """(bytes, sha256) of the photo, now at its path. Raises Failure."""
         partial = self._partial / str(next(self._numbers))
         try:
             what = await self._fetch(_parsed(url), partial, attempt)
@@ -206,7 +212,7 @@ def _web_errors(settings):
 
 
 def _accept(partial, target, kind):
-    """Puts a file that is a sound image into its place; (bytes, sha256). Raises Failure, StorageError."""
+    """Puts a file that is a sound image to its path; (bytes, sha256). Raises Failure, StorageError."""
     try:
         encoded = partial.read_bytes()
     except OSError as error:

@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import socket
 import urllib.request
+from collections.abc import AsyncIterator
 
 import anyio
 import httpcore
@@ -24,7 +25,7 @@ class InternalAddressError(Exception):
 
 
 @contextlib.asynccontextmanager
-async def web_client(connections, connect_seconds, read_seconds, is_internal_allowed=False):
+async def web_client(connections: int, connect_seconds: float, read_seconds: float, is_internal_allowed: bool = False) -> AsyncIterator[httpx.AsyncClient]:
     """An httpx.AsyncClient that follows no redirects, keeps no cookies and refuses internal addresses.
 
     Where the environment names a proxy, it looks the names up; only addresses written as numbers are judged here then.
@@ -45,7 +46,7 @@ async def web_client(connections, connect_seconds, read_seconds, is_internal_all
         yield client
 
 
-def is_internal(address):
+def is_internal(address: str) -> bool:
     """Whether an IP address, as text, is none of the public internet: private, loopback, link-local, reserved, multicast."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if parsed.version == 6:

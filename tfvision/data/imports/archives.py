@@ -11,8 +11,10 @@ import os
 import re
 import stat
 import struct
+import typing
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfvision.data.imports.zip_checks import END_RECORD, MAX_RATIO, RATIO_FREE_BYTES, bomb, check_bomb, check_directory_size, check_members, plain_name
@@ -33,7 +35,7 @@ _BROKEN = (
 )
 
 
-def open_archive(path):
+def open_archive(path: Path | str) -> "Archive":
     """Opens a zip, a folder or one file (.gz or not) as an Archive, a context manager.
 
     Raises:
@@ -64,30 +66,30 @@ class Archive:
       bytes_read: what has been decoded so far, of all members; of use to a progress bar.
     """
 
-    def __init__(self, path, names):
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
         self.path, self.names, self.bytes_read = path, tuple(sorted(names)), 0
 
-    def open(self, name):
+    def open(self, name: str) -> io.BufferedReader:
         """A buffered binary stream of a member. Raises DataError where it has none of that name, or it is damaged."""
         if name not in self.names:
             raise DataError(f"{self.path} has no member {name!r}")
         with _reading(self.where(name)):
             return io.BufferedReader(self._open(name), 2**18)
 
-    def size(self, name):
+    def size(self, name: str) -> int:
         """Decoded bytes of a member; of a .gz file a guess."""
         raise NotImplementedError
 
-    def close(self):
+    def close(self) -> None:
         """Closes the file."""
 
-    def __enter__(self):
+    def __enter__(self) -> typing.Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def where(self, name):
+    def where(self, name: str) -> str:
         """How messages name a member."""
         return f"{name!r} of {self.path}"
 
@@ -204,17 +206,17 @@ def _files_below(path, root):
     names = []
     for parent, folders, files in os.walk(root, onerror=_refuse_folder):
         for name in (*folders, *files):
-            place = os.path.join(parent, name)
-            mode = os.lstat(place).st_mode
+            inner = os.path.join(parent, name)
+            mode = os.lstat(inner).st_mode
             if stat.S_ISLNK(mode):
-                target = os.path.realpath(place)
+                target = os.path.realpath(inner)
                 if os.path.commonpath([root, target]) != root:
-                    raise DataError(f"{path} has a link that leads outside it, {os.path.relpath(place, root)!r}: put the file itself there")
+                    raise DataError(f"{path} has a link that leads outside it, {os.path.relpath(inner, root)!r}: put the file itself there")
                 mode = os.stat(target).st_mode if os.path.exists(target) else 0
             if stat.S_ISREG(mode):
-                names.append(os.path.relpath(place, root).replace(os.sep, "/"))
+                names.append(os.path.relpath(inner, root).replace(os.sep, "/"))
             elif mode and not stat.S_ISDIR(mode):
-                raise DataError(f"{path} has a device or a pipe, {os.path.relpath(place, root)!r}: take it away")
+                raise DataError(f"{path} has a device or a pipe, {os.path.relpath(inner, root)!r}: take it away")
     return names
 
 

@@ -1,7 +1,9 @@
 """The JSON of iNaturalist's competitions (COCO style), read item by item: a million images fit into little memory."""
 
 import hashlib
+import sqlite3
 
+from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.json_items import json_items
 from tfvision.data.imports.lineages import RawTaxon
 from tfvision.data.imports.photo_records import Photo, Source, unknown_source
@@ -12,7 +14,7 @@ SEVERAL_LABELS = "several categories in one photo"
 _IMAGE_COLUMNS = ("file_name", "coco_url", "license", "rights_holder", "date", "latitude", "longitude")
 
 
-def competition_source(archive, name, database):
+def competition_source(archive: Archive, name: str, database: sqlite3.Connection) -> Source:
     """The photos of a competition's JSON. Raises DataError where it is none."""
     with archive.open(name) as stream:
         if stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":

@@ -2,7 +2,9 @@
 
 import dataclasses
 import posixpath
+from collections.abc import Iterator
 
+from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.safe_xml import short_name, xml_elements
 from tfvision.data.imports.tables import Table
 from tfvision.errors import DataError
@@ -36,18 +38,18 @@ class DarwinCore:
     extensions: tuple[File, ...]
 
     @property
-    def media(self):
+    def media(self) -> File | None:
         """The extension that lists photos, or None."""
         return next((file for kind in _IMAGE_EXTENSIONS for file in self.extensions if file.kind.lower() == kind), None)
 
 
-def find_meta(archive):
+def find_meta(archive: Archive) -> str | None:
     """The name of the meta.xml: at the top, or in the one folder that a zip program put around all; None where there is none."""
     found = [name for name in archive.names if posixpath.basename(name) == META_NAME and name.count("/") <= 1 and not name.startswith("__MACOSX/")]
     return min(found, key=lambda name: name.count("/")) if found else None
 
 
-def read_meta(archive, name):
+def read_meta(archive: Archive, name: str) -> DarwinCore:
     """Reads a meta.xml.
 
     Raises:
@@ -144,13 +146,13 @@ def _encoding(name):
     return "utf-8-sig" if name.lower().replace("_", "-") in ("utf-8", "utf8") else name
 
 
-def is_record_set(archive, name):
+def is_record_set(archive: Archive, name: str) -> bool:
     """Whether a file is a SimpleDarwinRecordSet."""
     with archive.open(name) as stream:
         return b"SimpleDarwinRecordSet" in stream.read(4096)
 
 
-def record_set(archive, name):
+def record_set(archive: Archive, name: str) -> Iterator[tuple[dict[str, str], list[dict[str, str]]]]:
     """Yields (terms of the observation, [terms of each photo]) of a SimpleDarwinRecordSet, as dicts by short name. Raises DataError."""
     with archive.open(name) as stream:
         for _, _, _, children in xml_elements(stream, archive.where(name), {"SimpleDarwinRecord"}):

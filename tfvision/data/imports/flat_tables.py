@@ -2,8 +2,10 @@
 
 import itertools
 import re
+import sqlite3
 
-from tfvision.data.imports.darwin_core import is_record_set, record_set
+from tfvision.data.imports.archives import Archive
+from tfvision.data.imports.darwin_core import DarwinCore, is_record_set, record_set
 from tfvision.data.imports.lineages import RawTaxon
 from tfvision.data.imports.photo_records import Photo, Source, unknown_source
 from tfvision.data.imports.scratch import MOST_KEYS, Lookup
@@ -54,7 +56,7 @@ _FLAT = {**_PHOTO, **_CORE}
 _SEVERAL = re.compile(r"\s*\|\s*|\s*;\s*(?=https?:)|\s*,\s*(?=https?:)|\s+(?=https?:)")
 
 
-def archive_source(archive, described, database):
+def archive_source(archive: Archive, described: DarwinCore, database: sqlite3.Connection) -> Source:
     """The photos of a Darwin Core archive: of its multimedia extension, else of its core's column associatedMedia."""
     core, media = described.core, described.media
     ranks = _ranks(core.table.names)
@@ -72,7 +74,7 @@ def archive_source(archive, described, database):
     return source
 
 
-def table_source(archive, name):
+def table_source(archive: Archive, name: str) -> Source:
     """The photos of a table whose first line names its columns."""
     table = find_table(archive, name)
     columns = _columns(table.columns, _FLAT)
@@ -95,7 +97,7 @@ def table_source(archive, name):
     return source
 
 
-def record_set_source(archive, name):
+def record_set_source(archive: Archive, name: str) -> Source:
     """The photos of a SimpleDarwinRecordSet."""
     if not is_record_set(archive, name):
         raise unknown_source(archive.where(name), "it is XML, but no SimpleDarwinRecordSet")
@@ -110,16 +112,16 @@ def _joined_photos(source, core, media, database):
     observations = Lookup(database, "observations")
     rows = core.table.rows(source.archive, (core.key, *wanted))
     observations.fill(_counted(source, rows))
-    places = _places(columns, wanted)
+    indices = _indices(columns, wanted)
     of_media = _columns(media.table.names, _PHOTO)
     media_wanted = [column for column in dict.fromkeys(of_media.values()) if column]
-    media_places = _places(of_media, media_wanted)
+    media_indices = _indices(of_media, media_wanted)
     rows = media.table.rows(source.archive, (media.key, *media_wanted))
     while batch := list(itertools.islice(rows, MOST_KEYS)):
         found = observations.get_all(list({row[0] for row in batch}))
-        facts = {key: _facts(values, places, key) for key, values in found.items()}
+        facts = {key: _facts(values, indices, key) for key, values in found.items()}
         for key, *row in batch:
-            url, *rest = [row[place] if place is not None else "" for place in media_places]
+            url, *rest = [row[index] if index is not None else "" for index in media_indices]
             yield _photo(url, rest, facts[key]) if key in facts else Photo(url, RawTaxon(), problem=NO_OBSERVATION)
 
 
@@ -131,15 +133,15 @@ def _counted(source, rows):
 
 def _flat_photos(source, table, columns):
     wanted = [column for column in dict.fromkeys(columns.values()) if column]
-    places = _places(columns, wanted)
-    of_photo, of_observation = places[: len(_PHOTO)], places[len(_PHOTO) :]
+    indices = _indices(columns, wanted)
+    of_photo, of_observation = indices[: len(_PHOTO)], indices[len(_PHOTO) :]
     previous = None
     for row in table.rows(source.archive, wanted):
         facts = _facts(row, of_observation, "")
         if facts[0] != previous or not previous:
             source.observations += 1
             previous = facts[0]
-        urls, *rest = (row[place] if place is not None else "" for place in of_photo)
+        urls, *rest = (row[index] if index is not None else "" for index in of_photo)
         for url in _SEVERAL.split(urls.strip()):
             if url:
                 yield _photo(url, rest, facts)
@@ -162,9 +164,9 @@ def _first(known, names):
     return next((known[name] for name in names.split() if known.get(name)), "")
 
 
-def _facts(row, places, key):
-    """(observation, (latitude, longitude, country, date, grade), RawTaxon) of a row, by the places of _CORE."""
-    values = [row[place] if place is not None else "" for place in places]
+def _facts(row, indices, key):
+    """(observation, (latitude, longitude, country, date, grade), RawTaxon) of a row, by the indices of _CORE."""
+    values = [row[index] if index is not None else "" for index in indices]
     observation, latitude, longitude, location, country, date, year, month, day, grade, dataset, dataset_name, *taxon = values
     if location and not latitude:
         latitude, _, longitude = location.strip("() ").partition(",")
@@ -189,7 +191,7 @@ def _columns(names, fields):
     return {field: next((known[name] for name in aliases.split() if name in known), None) for field, aliases in fields.items()}
 
 
-def _places(columns, wanted):
+def _indices(columns, wanted):
     return [None if column is None else wanted.index(column) for column in columns.values()]
 
 

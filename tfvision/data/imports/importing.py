@@ -3,9 +3,12 @@
 import collections
 import csv
 import dataclasses
+import typing
+from collections.abc import Callable
 from pathlib import Path
 
 from tfvision import __version__
+from tfvision.data.csv_table import read_rows
 from tfvision.data.imports.lineages import GAPS
 from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.photo_rows import SIZES
@@ -14,18 +17,30 @@ from tfvision.data.imports.selecting import COLUMNS, Filters, Selection
 from tfvision.errors import DataError
 from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, write_json
 
+if typing.TYPE_CHECKING:
+    from tfvision.data.downloads.downloads import DownloadSettings
+
 FORMAT = 1
 _MEGABYTE = 10**6
 
 
-def import_photos(source, out, filters=Filters(), photos=None, is_downloaded=True, size="large", download=None, progress=None):
+def import_photos(
+    source: Path | str,
+    out: Path | str,
+    filters: Filters | None = None,
+    photos: Path | str | None = None,
+    is_downloaded: bool = True,
+    size: str = "large",
+    download: "DownloadSettings | None" = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, typing.Any]:
     """Writes the folder OUT: photos.csv, import.json, and with the photos manifest.csv, photos/ and downloads.csv.
 
     The same call again goes on where it was interrupted: photos that are there are not fetched again.
 
     Args:
       source: a path to what `occurrences.KINDS` lists.
-      filters: Filters.
+      filters: None = all is kept.
       photos: a folder of photos that stands in for the web; None: the web, or, where a source names files, its own folder.
       is_downloaded: False: the lists only.
       size: of SIZES, for photos of iNaturalist.
@@ -39,12 +54,12 @@ def import_photos(source, out, filters=Filters(), photos=None, is_downloaded=Tru
       DataError: a source that is not sound or of no known kind, nothing left, or OUT holds something else.
       StorageError: a full disk.
     """
-    out = Path(out)
+    out, filters = Path(out), filters or Filters()
     if size not in SIZES:
         raise DataError(f"--size must be one of {', '.join(SIZES)}, got {size!r}")
     if photos is not None and not Path(photos).is_dir():
         raise DataError(f"--photos: {photos} is no folder")
-    _check_place(source, out)
+    _check_folder(source, out)
     for left in out.glob(f"{TEMPORARY_PREFIX}*.sqlite3*"):  # of a process that was killed
         left.unlink(missing_ok=True)
     report, is_local = _write_list(source, out, filters, size, progress or _silent)
@@ -108,11 +123,12 @@ def _write_rows(path, rows):
 
 
 def _read_rows(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
+    rows = read_rows(path)
+    _, columns = next(rows)
+    yield from (dict(zip(columns, cells, strict=True)) for _, cells in rows)
 
 
-def _check_place(source, out):
+def _check_folder(source, out):
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file: name a folder to write to")
     if out.exists() and out.resolve() in (Path(source).resolve(), _folder_of(source).resolve()):

@@ -2,7 +2,10 @@
 
 import codecs
 import json
+import typing
+from collections.abc import Iterator
 
+from tfvision.data.imports.archives import Archive
 from tfvision.errors import DataError
 
 _CHUNK_BYTES = 2**20
@@ -10,7 +13,7 @@ _DELIMITERS = frozenset(",:]} \t\r\n")
 _MAX_ITEM_CHARACTERS = 16 * 2**20
 
 
-def json_items(archive, name):
+def json_items(archive: Archive, name: str) -> Iterator[tuple[str, typing.Any]]:
     """Yields (key, item) for each item of each array of a JSON object, one at a time, and (key, value) for its other members.
 
     Raises:
@@ -43,17 +46,17 @@ class _Text:
     """JSON's text as a stream: what is needed next is decoded, what was used is forgotten."""
 
     def __init__(self, stream, where):
-        self._stream, self._where, self._buffer, self._place = stream, where, "", 0
+        self._stream, self._where, self._buffer, self._position = stream, where, "", 0
         self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
         self._scan = json.JSONDecoder().raw_decode
 
     def peek(self):
         """The next character that is no white space, "" at the end."""
         while True:
-            while self._place < len(self._buffer):
-                if self._buffer[self._place] not in " \t\r\n":
-                    return self._buffer[self._place]
-                self._place += 1
+            while self._position < len(self._buffer):
+                if self._buffer[self._position] not in " \t\r\n":
+                    return self._buffer[self._position]
+                self._position += 1
             if not self._read():
                 return ""
 
@@ -61,27 +64,27 @@ class _Text:
         """Passes over a character that must come next."""
         if self.peek() != letter:
             raise self._error(f"expected {letter!r}")
-        self._place += 1
+        self._position += 1
 
     def value(self):
         """The next value."""
         self.peek()
         while True:
             try:
-                value, end = self._scan(self._buffer, self._place)
+                value, end = self._scan(self._buffer, self._position)
                 is_whole = self._buffer[end : end + 1] in _DELIMITERS  # else a number might go on behind what is read
                 if is_whole or not self._read():
-                    self._place = end
+                    self._position = end
                     return value
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._read():
                     raise self._error(str(error)) from error
 
     def _read(self):
-        if len(self._buffer) - self._place > _MAX_ITEM_CHARACTERS:
+        if len(self._buffer) - self._position > _MAX_ITEM_CHARACTERS:
             raise self._error(f"one item has more than {_MAX_ITEM_CHARACTERS >> 20} million characters")
         data = self._stream.read(_CHUNK_BYTES)
-        self._buffer, self._place = self._buffer[self._place :] + self._decode(data), 0
+        self._buffer, self._position = self._buffer[self._position :] + self._decode(data), 0
         return bool(data)
 
     def _error(self, reason):

@@ -10,7 +10,7 @@ _LONGEST = 200
 
 
 @functools.lru_cache(4096)
-def plain_licence(text):
+def plain_licence(text: str) -> str:
     """One of KNOWN_LICENCES, "" for none, or the text itself where it is none of these.
 
     Versions and ports ("4.0", "3.0 DE") are left out: their conditions are the same.

@@ -8,9 +8,13 @@ that stands under two parents.
 import collections
 import re
 import typing
+from collections.abc import Mapping, Sequence
 
 from tfvision.data.imports.tables import one_line
 from tfvision.data.manifest import RANKS
+
+if typing.TYPE_CHECKING:
+    from tfvision.data.imports.photo_records import Source
 
 ABOVE_SPECIES = "identified above the species only"
 NOT_BINOMIAL = "the species is no binomial"
@@ -77,7 +81,7 @@ class OddTaxon(Exception):
     """A taxon that is no clean species; its text is the reason."""
 
 
-def clean_lineage(raw, ranks=RANKS, keeps_gaps=False):
+def clean_lineage(raw: RawTaxon, ranks: Sequence[str] = RANKS, keeps_gaps: bool = False) -> tuple[str, ...]:
     """The names from kingdom to species, "" at ranks that the source does not know at all.
 
     Args:
@@ -134,7 +138,7 @@ def _binomial(name):
     return f"{words[0]} {words[1]}"
 
 
-def misplaced_lineages(counts):
+def misplaced_lineages(counts: Mapping[tuple[str, ...], int]) -> set[tuple[str, ...]]:
     """Lineages that contradict others: a name under two parents of one kingdom, where more photos stand under the other.
 
     Codes of nomenclature let a plant and an animal share a name, so that kingdoms are looked at one by one.
@@ -173,12 +177,12 @@ class Lineages:
       examples: reason -> some names of odd taxa.
     """
 
-    def __init__(self, source, keeps_gaps=False):
+    def __init__(self, source: "Source", keeps_gaps: bool = False) -> None:
         self.known, self.examples = [], collections.defaultdict(list)
         self._source, self._keeps_gaps = source, keeps_gaps
         self._numbers, self._answers = {}, {}
 
-    def number(self, raw):
+    def number(self, raw: RawTaxon) -> tuple[int | None, str]:
         """(number, "") of a taxon's lineage, or (None, reason)."""
         answer = self._answers.get(raw)
         if answer is None:
@@ -198,7 +202,7 @@ class Lineages:
             self.known.append(lineage)
         return number, ""
 
-    def add_example(self, reason, name):
+    def add_example(self, reason: str, name: str) -> None:
         """Remembers an odd taxon, if there are few so far."""
         name, examples = one_line(name)[:100], self.examples[reason]
         if len(examples) < _EXAMPLES and name not in examples:

@@ -1,11 +1,14 @@
 """Photos with their observations, from whatever GBIF, iNaturalist and others write: finds out the kind of a source and opens it."""
 
+import sqlite3
+from pathlib import Path
+
 from tfvision.data.imports import competition, darwin_core, flat_tables, open_data
 from tfvision.data.imports.archives import open_archive
-from tfvision.data.imports.photo_records import unknown_source
+from tfvision.data.imports.photo_records import Source, unknown_source
 
 
-def open_source(path, database):
+def open_source(path: Path | str, database: sqlite3.Connection) -> Source:
     """Opens a source of any kind of KINDS; to be closed by `source.archive.close()`.
 
     Args:

@@ -3,11 +3,14 @@
 import collections
 import functools
 import posixpath
+import sqlite3
+from collections.abc import Mapping
 
+from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.lineages import RawTaxon
 from tfvision.data.imports.photo_records import Photo, Source
 from tfvision.data.imports.scratch import Lookup
-from tfvision.data.imports.tables import find_table
+from tfvision.data.imports.tables import Table, find_table
 from tfvision.data.manifest import RANKS
 
 NO_OBSERVATION = "its observation is not in observations.csv"
@@ -20,7 +23,7 @@ _TAXON_COLUMNS = ("taxon_id", "ancestry", "rank", "name", "active")
 _URL = "https://inaturalist-open-data.s3.amazonaws.com/photos/{id}/original.{extension}"
 
 
-def find_tables(archive):
+def find_tables(archive: Archive) -> dict[str, Table] | None:
     """{"photos": member, ...} where the archive holds the three tables of the open data, else None; "observers" too where it is there."""
     folders = collections.defaultdict(dict)
     for member in archive.names:
@@ -28,15 +31,15 @@ def find_tables(archive):
         if name.endswith(".csv") and member.count("/") <= 1:
             folders[posixpath.dirname(member)].setdefault(name.removesuffix(".csv"), member)
     tops = {name.partition("/")[0] if "/" in name else "" for name in archive.names} - {"__MACOSX"}
-    places = folders.get("" if "" in tops else next(iter(tops), ""), {})  # at the top, or in the one folder around all
-    if not all(name in places for name in _TABLES):
+    members = folders.get("" if "" in tops else next(iter(tops), ""), {})  # at the top, or in the one folder around all
+    if not all(name in members for name in _TABLES):
         return None
-    tables = {name: find_table(archive, places[name]) for name in (*_TABLES, "observers") if name in places}
+    tables = {name: find_table(archive, members[name]) for name in (*_TABLES, "observers") if name in members}
     wanted = {"photos": _PHOTO_COLUMNS, "observations": _OBSERVATION_COLUMNS, "taxa": _TAXON_COLUMNS}
     return tables if all(set(columns) <= set(tables[name].columns) for name, columns in wanted.items()) else None
 
 
-def open_data_source(archive, tables, database):
+def open_data_source(archive: Archive, tables: Mapping[str, Table], database: sqlite3.Connection) -> Source:
     """The photos of the open data."""
     source = Source("inaturalist-open-data", archive, iter(()), RANKS, sum(table.bytes(archive) for table in tables.values()))
     source.photos = _photos(source, tables, database)

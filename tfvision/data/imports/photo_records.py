@@ -3,7 +3,9 @@
 import dataclasses
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 
+from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.lineages import RawTaxon
 from tfvision.data.manifest import RANKS
 from tfvision.errors import DataError
@@ -60,13 +62,13 @@ class Source:
     """
 
     kind: str
-    archive: object
-    photos: Iterator
+    archive: Archive
+    photos: "Iterator[Photo]"
     ranks: tuple[str, ...] = RANKS
     total_bytes: int = 0
     observations: int = 0
 
 
-def unknown_source(path, reason):
+def unknown_source(path: Path | str, reason: str) -> DataError:
     """The error for a source of no known kind."""
     return DataError(f"{path}: {reason}. What can be imported: " + "; ".join(KINDS.values()))

@@ -5,6 +5,7 @@ import functools
 import re
 
 from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.imports.photo_records import Photo
 
 SIZES = ("original", "large", "medium", "small")  # of iNaturalist: 2048, 1024, 500 and 240 px at most
 _LONGEST_URL = 8000
@@ -48,7 +49,7 @@ _WHOLE_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:$|[T /])")
 _DATE = re.compile(r"(\d{4})(?:[-/](\d{1,2})(?:[-/](\d{1,2}))?)?(?:$|[T /])")
 
 
-def plain_date(text):
+def plain_date(text: str) -> str:
     """The beginning of a date or a range as YYYY-MM-DD, YYYY-MM or YYYY; "" where it is none."""
     text = text.strip()
     if _WHOLE_DATE.match(text):
@@ -72,7 +73,7 @@ def _checked_date(text):
         return ""
 
 
-def photo_address(photo, size):
+def photo_address(photo: Photo, size: str) -> tuple[str, str, str]:
     """(address or "", the photo's number at iNaturalist or "", suffix or "" where it is no photo).
 
     Args:
@@ -102,7 +103,7 @@ def _suffix(url, format):
     return _SUFFIX_OF_FORMAT.get(format, ".jpg")
 
 
-def plain_coordinates(latitude, longitude):
+def plain_coordinates(latitude: str, longitude: str) -> tuple[str, str]:
     """(latitude, longitude) as they are, both "" where they are no place on Earth."""
     try:
         if -90 <= float(latitude) <= 90 and -180 <= float(longitude) <= 180:

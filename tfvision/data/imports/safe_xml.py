@@ -1,5 +1,7 @@
 """XML of strangers: events of the standard library's expat, without document types and entities."""
 
+import typing
+from collections.abc import Collection, Iterator
 from xml.parsers import expat
 
 from tfvision.errors import DataError
@@ -8,8 +10,10 @@ _CHUNK_BYTES = 2**18
 _MAX_DEPTH = 64
 _MAX_ELEMENT_CHARACTERS = 16 * 2**20
 
+Element = tuple[str, dict[str, str], str, list]  # short name, attributes, text, children
 
-def xml_elements(stream, where, wanted):
+
+def xml_elements(stream: typing.BinaryIO, where: str, wanted: Collection[str]) -> Iterator[Element]:
     """Yields (short name, attributes, text, children) of each element whose short name is in `wanted`, when it ends.
 
     Args:
@@ -35,7 +39,7 @@ def xml_elements(stream, where, wanted):
     yield from builder.take()
 
 
-def short_name(name):
+def short_name(name: str) -> str:
     """The last part of a term: "http://rs.tdwg.org/dwc/terms/genus" -> "genus"."""
     return name.strip().replace("#", "/").replace(" ", "/").rstrip("/").rpartition("/")[2]
 

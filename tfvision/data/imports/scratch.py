@@ -4,6 +4,8 @@ import contextlib
 import os
 import sqlite3
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from tfvision.errors import StorageError
 from tfvision.files import TEMPORARY_PREFIX
@@ -14,7 +16,7 @@ _CACHE_KIB = 64 * 1024
 
 
 @contextlib.contextmanager
-def scratch_database(folder):
+def scratch_database(folder: Path | str) -> Iterator[sqlite3.Connection]:
     """Yields an sqlite3 connection to a file in `folder` under a temporary name; removes it at the end.
 
     Raises:
@@ -46,27 +48,27 @@ class Lookup:
       name: the table's name, of letters.
     """
 
-    def __init__(self, database, name):
+    def __init__(self, database: sqlite3.Connection, name: str) -> None:
         self._database, self._name = database, name
         self._database.execute(f"CREATE TABLE {name} (key, text)")  # one text: half the time of a column for each value
 
-    def fill(self, rows):
+    def fill(self, rows: Iterable[Sequence[str]]) -> None:
         """Writes (key, value, ...) rows, all with as many values; of several with one key the first counts."""
         self._database.execute("BEGIN")
         self._database.executemany(f"INSERT INTO {self._name} VALUES (?, ?)", ((key, _joined(values)) for key, *values in rows))
         self._database.execute("COMMIT")
         self._database.execute(f"CREATE INDEX {self._name}_key ON {self._name} (key)")
 
-    def get(self, key):
+    def get(self, key: str) -> list[str] | None:
         """The values of a key as a list, or None."""
         return self.get_all([key]).get(key)
 
-    def get_all(self, keys):
+    def get_all(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """key -> its values, of the keys that are there; at most MOST_KEYS at once."""
         rows = self._database.execute(f"SELECT key, text FROM {self._name} WHERE key IN ({', '.join('?' * len(keys))}) ORDER BY rowid DESC", keys)
         return {key: text.split(_SEPARATOR) for key, text in rows}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._database.execute(f"SELECT count(*) FROM {self._name}").fetchone()[0]
 
 

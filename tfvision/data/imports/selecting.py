@@ -5,9 +5,13 @@ import dataclasses
 import difflib
 import hashlib
 import itertools
+import sqlite3
+import typing
+from collections.abc import Callable, Iterator, Mapping
 
 from tfvision.data.imports.licences import KNOWN_LICENCES, plain_licence
 from tfvision.data.imports.lineages import TWO_PARENTS, Lineages, misplaced_lineages
+from tfvision.data.imports.photo_records import Source
 from tfvision.data.imports.photo_rows import photo_address, plain_coordinates, plain_date
 from tfvision.data.imports.tables import one_line
 from tfvision.data.manifest import RANKS
@@ -48,7 +52,7 @@ class Filters:
     keeps_gaps: bool = False
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Makes values plain. Raises DataError."""
         plain = tuple(plain_licence(name) for name in self.licences)
         for given, name in zip(self.licences, plain, strict=True):
@@ -69,7 +73,7 @@ class Selection:
       dropped: reason -> photos.
     """
 
-    def __init__(self, database, source, filters, size):
+    def __init__(self, database: sqlite3.Connection, source: Source, filters: Filters, size: str) -> None:
         self.read, self.dropped = 0, collections.Counter()
         self.lineages = Lineages(source, filters.keeps_gaps)
         self._database, self._source, self._filters, self._size = database, source, filters, size
@@ -80,7 +84,7 @@ class Selection:
         rest = "license, rights_holder, creator, url, latitude, longitude, country, date, source_id, is_local"
         database.execute(f"CREATE TABLE photos (image, lineage INTEGER, observation, {rest})")
 
-    def fill(self, progress=None):
+    def fill(self, progress: Callable[[int], None] | None = None) -> None:
         """Reads the source to its end; progress(photos) is called now and then."""
         rows = []
         for photo in self._source.photos:
@@ -96,7 +100,7 @@ class Selection:
                 progress(self.read)
         self._write(rows)
 
-    def settle(self):
+    def settle(self) -> None:
         """Drops what only the whole shows: repetitions, names under two parents, species with too few or too many photos.
 
         Raises:
@@ -117,28 +121,28 @@ class Selection:
         if self._filters.max_per_species:
             self._cap(self._filters.max_per_species)
 
-    def totals(self):
+    def totals(self) -> dict[str, int]:
         """{"photos", "observations", "species"} that are kept."""
         row = self._database.execute("SELECT count(*), count(DISTINCT observation), count(DISTINCT lineage) FROM photos").fetchone()
         return dict(zip(("photos", "observations", "species"), row, strict=True))
 
-    def licences(self):
+    def licences(self) -> dict[str, int]:
         """Licence -> photos kept, most first."""
         return {
             licence or "not given": count
             for licence, count in self._database.execute("SELECT license, count(*) FROM photos GROUP BY license ORDER BY 2 DESC, 1 LIMIT 50")
         }
 
-    def ranks(self):
+    def ranks(self) -> list[str]:
         """The ranks that lineages which are kept have names at, coarsest first."""
         used = [self.lineages.known[number] for (number,) in self._database.execute("SELECT DISTINCT lineage FROM photos")]
         return [rank for rank, *names in zip(RANKS, *used, strict=True) if any(names)]
 
-    def is_local(self):
+    def is_local(self) -> bool:
         """Whether photos lie beside the source instead of on the web."""
         return bool(self._database.execute("SELECT max(is_local) FROM photos").fetchone()[0])
 
-    def rows(self):
+    def rows(self) -> Iterator[tuple[str, ...]]:
         """Yields what is kept in the order of the source, as values of COLUMNS."""
         for image, lineage, *rest, _ in self._database.execute("SELECT * FROM photos ORDER BY rowid"):
             yield (image, *self.lineages.known[lineage], *rest)
@@ -228,12 +232,12 @@ class Selection:
                 kept = choose_groups(sizes, most, self._filters.seed)
                 rows = [(lineage, observation, kept.get(observation, 0)) for observation, size in sizes.items() if kept.get(observation, 0) < size]
                 self._database.executemany("INSERT INTO surplus VALUES (?, ?, ?)", rows)
-        place = "row_number() OVER (PARTITION BY lineage, observation ORDER BY photos.rowid)"
-        ranked = f"SELECT photos.rowid AS id, {place} AS place, kept FROM photos JOIN surplus USING (lineage, observation)"
-        self._delete(OVER_MAX, f"rowid IN (SELECT id FROM ({ranked}) WHERE place > kept)")
+        number = "row_number() OVER (PARTITION BY lineage, observation ORDER BY photos.rowid)"
+        ranked = f"SELECT photos.rowid AS id, {number} AS number, kept FROM photos JOIN surplus USING (lineage, observation)"
+        self._delete(OVER_MAX, f"rowid IN (SELECT id FROM ({ranked}) WHERE number > kept)")
 
 
-def choose_groups(sizes, most, seed):
+def choose_groups(sizes: Mapping[str, int], most: int, seed: typing.Any) -> dict[str, int]:
     """Chooses groups at random so that their sizes come to `most`: whole ones, and a part of one to fill up.
 
     Args:

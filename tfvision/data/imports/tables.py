@@ -6,7 +6,9 @@ import io
 import itertools
 import operator
 import re
+from collections.abc import Iterable, Iterator
 
+from tfvision.data.imports.archives import Archive
 from tfvision.errors import DataError
 
 LONGEST_TEXT = 300
@@ -35,15 +37,15 @@ class Table:
     defaults: tuple[tuple[str, str], ...] = ()
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """All names that rows have values for: columns, and defaults without a column."""
         return (*self.columns, *(name for name, _ in self.defaults if name not in self.columns))
 
-    def bytes(self, archive):
+    def bytes(self, archive: Archive) -> int:
         """Decoded size of its files."""
         return sum(archive.size(member) for member in self.members)
 
-    def rows(self, archive, names):
+    def rows(self, archive: Archive, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
         """Yields for each row a tuple of the columns in `names`, "" where the row or the table has none.
 
         Raises:
@@ -51,11 +53,11 @@ class Table:
         """
         names = tuple(names)
         defaults = dict(self.defaults)
-        places = [self.columns.index(name) if name in self.columns else None for name in names]
-        width = 1 + max([place for place in places if place is not None], default=0)
+        indices = [self.columns.index(name) if name in self.columns else None for name in names]
+        width = 1 + max([index for index in indices if index is not None], default=0)
         fallbacks = [(index, defaults[name]) for index, name in enumerate(names) if name in defaults]
-        absent = width  # the place of an empty value that is put behind each row
-        pick = operator.itemgetter(*(absent if place is None else place for place in places), absent)
+        absent = width  # the index of an empty value that is put behind each row
+        pick = operator.itemgetter(*(absent if index is None else index for index in indices), absent)
         for member in self.members:
             for fields in itertools.islice(self._fields(archive, member), self.header_lines, None):
                 if not fields or fields == [""]:
@@ -89,7 +91,7 @@ class Table:
                 raise DataError(f"{where} cannot be read as a table ({error})") from error
 
 
-def find_table(archive, member):
+def find_table(archive: Archive, member: str) -> Table:
     """The table in a file whose first line names the columns: comma, tab or semicolon between them. Raises DataError."""
     with archive.open(member) as stream:
         start = stream.read(4)
@@ -104,12 +106,12 @@ def find_table(archive, member):
     return Table((member,), tuple(column.strip() for column in columns), delimiter, quote, encoding)
 
 
-def plain_column(name):
+def plain_column(name: str) -> str:
     """A column's name as it is compared: "scientific_name", "scientificName" and "Scientific name" are one."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def one_line(text):
+def one_line(text: str) -> str:
     """Text without line breaks, control characters and surrounding space, LONGEST_TEXT characters at most."""
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)

@@ -6,6 +6,8 @@ import stat
 import struct
 import unicodedata
 import zipfile
+from collections.abc import Sequence
+from pathlib import Path
 
 from tfvision.errors import DataError
 
@@ -19,7 +21,7 @@ _ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits: traditional, strong, masked direc
 END_RECORD, _END_RECORD_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 
 
-def check_members(path, members):
+def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Refuses names, kinds and flags of members that no sound archive has. Raises DataError."""
     seen = {}
     for member in members:
@@ -50,12 +52,12 @@ def _check_member_name(path, name):
         raise _refused(path, f"the member {name!r} leads outside the archive")
 
 
-def plain_name(name):
+def plain_name(name: str) -> str:
     """A member's name with `/` between folders."""
     return name.replace("\\", "/").rstrip("/")
 
 
-def check_bomb(path, members):
+def check_bomb(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Refuses what would swell beyond the caps. Raises DataError."""
     if len(members) > MAX_MEMBERS:
         raise bomb(path, f"it has {len(members)} members, more than {MAX_MEMBERS}")
@@ -69,18 +71,18 @@ def check_bomb(path, members):
         raise bomb(path, "its members overlap")
 
 
-def check_directory_size(path):
+def check_directory_size(path: Path) -> None:
     """Measures the table of contents before zipfile reads it whole. Raises DataError."""
     with open(path, "rb") as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - 65_557 - 20))
         tail = file.read()
-        place = tail.rfind(END_RECORD)
-        if place < 0 or len(tail) < place + 22:
+        position = tail.rfind(END_RECORD)
+        if position < 0 or len(tail) < position + 22:
             raise DataError(f"{path} is truncated or damaged (its table of contents is missing): download it again")
-        (size,) = struct.unpack_from("<L", tail, place + 12)
-        if size == 0xFFFFFFFF and tail[place - 20 : place - 16] == _LOCATOR_64:
-            file.seek(min(length, struct.unpack_from("<Q", tail, place - 12)[0]))
+        (size,) = struct.unpack_from("<L", tail, position + 12)
+        if size == 0xFFFFFFFF and tail[position - 20 : position - 16] == _LOCATOR_64:
+            file.seek(min(length, struct.unpack_from("<Q", tail, position - 12)[0]))
             record = file.read(56)
             if len(record) < 56 or record[:4] != _END_RECORD_64:
                 raise DataError(f"{path} is truncated or damaged (its table of contents is missing): download it again")
@@ -93,6 +95,6 @@ def _refused(path, reason):
     return DataError(f"{path} is refused: {reason}. No sound archive has that: download it again from its source")
 
 
-def bomb(path, reason):
+def bomb(path: Path | str, reason: str) -> DataError:
     """The error for a bomb."""
     return DataError(f"{path} is refused: {reason}. If you trust it, unpack it yourself, then name the folder")

@@ -6,6 +6,7 @@ import typing
 import numpy as np
 
 from tfvision.data.decoding import JPEG_RATIOS, decode_photo, read_photo
+from tfvision.data.manifest import Record
 from tfvision.errors import DataError
 
 # The crop view at evaluation is 0.875 x 0.5 of each side: of a photo of 3:2 with 1056 px on its longer side 308 px, and the
@@ -40,7 +41,7 @@ class EncodedPhoto(typing.NamedTuple):
     scale: tuple[float, float]
 
 
-def encode_photo(record, settings):
+def encode_photo(record: Record, settings: PreparedSettings) -> EncodedPhoto | DataError:
     """A record's photo, upright and within the bound, as an EncodedPhoto; the DataError of a broken one."""
     import PIL.Image
     import tensorflow as tf

@@ -6,26 +6,26 @@ so that a stopped command goes on with the first that is missing.
 
 import collections
 import concurrent.futures
-import csv
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 import os
 import time
 import typing
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 import tfvision
-from tfvision.data.manifest import MANIFEST_NAMES, Record, drop_small_classes, read_source
-from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, PreparedSettings, encode_photo
+from tfvision.data.csv_table import csv_text
+from tfvision.data.manifest import IMAGE_COLUMNS, Manifest, Record, drop_small_classes, read_source
+from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, EncodedPhoto, PreparedSettings, encode_photo
 from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, shard_name
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, FileError
 from tfvision.files import atomic_path, read_json, remove_partial_files, sole_process, write_json, write_text
 
 _PHOTOS_A_SHARD = 512
@@ -38,7 +38,7 @@ class ShardJob(typing.NamedTuple):
 
     Attributes:
       path: of the shard.
-      places: of its photos in the source, in the order of its records.
+      rows: of its photos in the source, in the order of its records.
       records: a manifest.Record for each.
       labels: the class of each.
       ranks: of the labels.
@@ -46,7 +46,7 @@ class ShardJob(typing.NamedTuple):
     """
 
     path: str
-    places: tuple[int, ...]
+    rows: tuple[int, ...]
     records: tuple[Record, ...]
     labels: tuple[int, ...]
     ranks: tuple[str, ...]
@@ -54,18 +54,18 @@ class ShardJob(typing.NamedTuple):
 
 
 def prepare(
-    source,
-    out,
-    size=DEFAULT_SIZE_PX,
-    quality=DEFAULT_QUALITY,
-    shards=None,
-    workers=None,
-    ranks=None,
-    seed=0,
-    is_resumed=False,
-    progress=lambda done, total: None,
-    runner_options=None,
-):
+    source: Path | str,
+    out: Path | str,
+    size: int = DEFAULT_SIZE_PX,
+    quality: int = DEFAULT_QUALITY,
+    shards: int | None = None,
+    workers: int | None = None,
+    ranks: Sequence[str] | None = None,
+    seed: int = 0,
+    is_resumed: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    runner_options: Sequence[str] | None = None,
+) -> dict[str, typing.Any]:
     """Writes the photos of `source` as prepared data (tfvision.data.shards.prepared_index).
 
     Photos within the bound that are upright JPEGs already are kept byte for byte. All columns of a manifest go along.
@@ -91,14 +91,14 @@ def prepare(
     manifest, settings = read_source(source, ranks), PreparedSettings(size, quality, seed)
     taxonomy = drop_small_classes(manifest, 1)[0].taxonomy()
     jobs = _shard_jobs(Path(out), manifest, manifest.labels(taxonomy), settings, shards)
-    others = _other_columns(source, manifest)
+    others = _other_columns(manifest)
     plan = _identity(jobs, len(manifest), others)
     write_shards = _spread(runner_options) if runner_options else _write_here
     _refuse_taken(Path(out), is_resumed)
     with sole_process(out):
         if not _is_complete(Path(out), plan, is_resumed):
             missing = [job for job in jobs if not _has_shard(job)]
-            found = len(manifest) - sum(len(job.places) for job in missing)
+            found = len(manifest) - sum(len(job.rows) for job in missing)
             progress(found, len(manifest))
             write_shards(missing, workers or os.cpu_count(), lambda done: progress(found + done, len(manifest)))
             _finish(Path(out), jobs, manifest, taxonomy, others, plan)
@@ -115,7 +115,7 @@ def prepare(
     }
 
 
-def write_shard(job, encoded):
+def write_shard(job: ShardJob, encoded: Iterable[EncodedPhoto | DataError]) -> None:
     """Writes one shard, then what is known of it beside it; a shard whose facts are there is whole.
 
     Args:
@@ -133,9 +133,9 @@ def write_shard(job, encoded):
     with atomic_path(job.path) as temporary:
         try:
             with tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
-                for place, record, label, photo in zip(job.places, job.records, job.labels, encoded, strict=True):
+                for row, record, label, photo in zip(job.rows, job.records, job.labels, encoded, strict=True):
                     if isinstance(photo, DataError):
-                        broken.append((place, str(photo).replace(record.path, record.name)))
+                        broken.append((row, str(photo).replace(record.path, record.name)))
                         continue
                     box, source_bytes = _scaled(record.box, photo.scale), record.identity[1]
                     record = dataclasses.replace(record, box=box)
@@ -143,7 +143,7 @@ def write_shard(job, encoded):
                     writer.write(example)
                     end += HEADER_BYTES + len(example) + FOOTER_BYTES
                     facts = {"offset": end - FOOTER_BYTES - len(photo.encoded), "bytes": len(photo.encoded), "crc32": zlib.crc32(photo.encoded)}
-                    photos.append({"place": place, **facts, "source_bytes": source_bytes, "box": box, "scale": photo.scale})
+                    photos.append({"place": row, **facts, "source_bytes": source_bytes, "box": box, "scale": photo.scale})
         except tf.errors.OpError as error:
             raise OSError(0, str(error.message)) from None
         sha256 = _add_checksums(temporary, photos)
@@ -162,24 +162,17 @@ def _shard_jobs(out, manifest, labels, settings, count):
         raise DataError(f"--shards must be from 1 to the number of photos, {len(manifest)}, and below 100,000; got {count}")
     order = np.random.default_rng(settings.seed).permutation(len(manifest))
     jobs = []
-    for number, places in enumerate(np.array_split(order, count)):
-        records = tuple(manifest.records[place] for place in places)
+    for number, rows in enumerate(np.array_split(order, count)):
+        records = tuple(manifest.records[row] for row in rows)
         path = os.path.join(out, shard_name(number, count))
-        jobs.append(ShardJob(path, tuple(places.tolist()), records, tuple(labels[places].tolist()), manifest.ranks, settings))
+        jobs.append(ShardJob(path, tuple(rows.tolist()), records, tuple(labels[rows].tolist()), manifest.ranks, settings))
     return jobs
 
 
-def _other_columns(source, manifest):
-    """{column: [text]} of the columns of the source's CSV that a manifest does not hold: licences, authors, roles, ..."""
-    listed = next((path for path in (Path(source), *(Path(source) / name for name in MANIFEST_NAMES)) if path.is_file()), None)
-    if listed is None:
-        return {}
-    with open(listed, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
-    known = {"image", "file", "group", "split", "box", "", *PREPARED_COLUMNS, *manifest.ranks}
-    names = [name.strip() for name in rows[0]]
-    rows = [row for row in rows[1:] if row]
-    return {name: [row[column] if column < len(row) else "" for row in rows] for column, name in enumerate(names) if name not in known}
+def _other_columns(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """{column: texts} of the columns that no record holds: licences, authors, roles, ..."""
+    known = {*IMAGE_COLUMNS, "group", "split", "box", "", *PREPARED_COLUMNS, *manifest.ranks}
+    return {name: texts for name, texts in manifest.columns.items() if name not in known}
 
 
 def _identity(jobs, count, others):
@@ -224,7 +217,7 @@ def _has_shard(job):
     try:
         with open(job.path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == read_json(_facts_path(job))["sha256"]
-    except (OSError, RunError, KeyError, TypeError):
+    except (OSError, FileError, KeyError, TypeError):
         return False
 
 
@@ -282,7 +275,7 @@ def _add_checksums(path, photos):
 def _finish(out, jobs, manifest, taxonomy, others, plan):
     """Writes manifest.csv and labels.json, the index last, and removes what only a resumption needed."""
     facts = {os.path.basename(job.path): _read(_facts_path(job)) for job in jobs}
-    broken = sorted((place, reason) for shard in facts.values() for place, reason in shard["broken"])
+    broken = sorted((row, reason) for shard in facts.values() for row, reason in shard["broken"])
     if len(broken) == len(manifest):
         raise DataError(f"none of the {len(manifest)} photos can be read: {broken[0][1]}")
     write_text(out / MANIFEST, _manifest_text(manifest, facts, others))
@@ -293,27 +286,25 @@ def _finish(out, jobs, manifest, taxonomy, others, plan):
         ranks=manifest.ranks,
         photos=len(manifest) - len(broken),
         shards=shards,
-        broken=tuple({"image": manifest.records[place].name, "reason": reason} for place, reason in broken),
+        broken=tuple({"image": manifest.records[row].name, "reason": reason} for row, reason in broken),
         sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (MANIFEST, LABELS)},
     ).save(out)
     _remove_traces(out)
 
 
-def _manifest_text(manifest, facts, others):
+def _manifest_text(manifest: Manifest, facts: dict[str, dict], others: dict[str, tuple[str, ...]]) -> str:
     """The text of manifest.csv, in the order of the source."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     # A group that is the photo alone is none; readers take a column of groups as the user's word.
     groups = ["group"] * any(record.group != record.name for record in manifest.records)
-    writer.writerow(["image", *PREPARED_COLUMNS, *groups, "split", "box", *manifest.ranks, *others])
+    lines = [["image", *PREPARED_COLUMNS, *groups, "split", "box", *manifest.ranks, *others]]
     photos = ((photo["place"], name, photo) for name, shard in facts.items() for photo in shard["photos"])
-    for place, shard, photo in sorted(photos, key=lambda one: one[0]):
-        record = manifest.records[place]
+    for row, shard, photo in sorted(photos, key=lambda one: one[0]):
+        record = manifest.records[row]
         where = [shard, photo["offset"], photo["bytes"], f"{photo['crc32']:08x}", f"{photo['record_crc32']:08x}", photo["source_bytes"]]
         box = ",".join(map(repr, photo["box"])) if photo["box"][2] else ""
         own = [record.name, *where, *([record.group] if groups else []), record.split, box, *record.lineage]
-        writer.writerow([*own, *(_other_cell(name, column[place], photo["scale"]) for name, column in others.items())])
-    return buffer.getvalue()
+        lines.append([*own, *(_other_cell(name, texts[row], photo["scale"]) for name, texts in others.items())])
+    return csv_text(lines)
 
 
 def _other_cell(name, text, scale):
@@ -329,7 +320,7 @@ def _other_cell(name, text, scale):
 def _read(path):
     try:
         return read_json(path)
-    except RunError as error:
+    except FileError as error:
         raise DataError(f"{path} cannot be read: remove it and run the same command again with --resume") from error
 
 

@@ -3,12 +3,14 @@
 The photos and the folder must lie where every worker finds them under the same name.
 """
 
+from collections.abc import Callable, Sequence
+
 from tfvision.data.beam import open_pipeline, run_on_each
 from tfvision.data.preparing.encoded_photos import encode_photo
-from tfvision.data.preparing.preparing import write_shard
+from tfvision.data.preparing.preparing import ShardJob, write_shard
 
 
-def shard_writer(options):
+def shard_writer(options: Sequence[str]) -> Callable[[Sequence[ShardJob], int, Callable[[int], None]], None]:
     """A function (jobs, workers, on_photos) that writes shards on a Beam runner; `workers` is the runner's business.
 
     Raises:

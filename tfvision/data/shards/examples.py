@@ -5,18 +5,40 @@ the lineage ends above a class) and label/RANK (the name) for each rank; group, 
 there is none).
 """
 
+import typing
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 IMAGE_FEATURE = "image/encoded"
 
 
-def serialize(image, height, width, record, ranks, label):
-    """The bytes of an Example, the image's last: so a record's end is known from the place of its image.
+class DescribedPhoto(typing.Protocol):
+    """What an Example says of a photo beside its pixels: as a manifest's record has it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lineage(self) -> tuple[str, ...]: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...
+
+
+def serialize(image: bytes, height: int, width: int, record: DescribedPhoto, ranks: Sequence[str], label: int) -> bytes:
+    """The bytes of an Example, the image's last: so a record's end is known from where its image lies.
 
     Args:
       image: bytes of a JPEG.
       height, width: of the image.
-      record: manifest.Record, its box in pixels of the image.
+      record: its box in pixels of the image.
       ranks: of the record's lineage.
       label: its class.
     """

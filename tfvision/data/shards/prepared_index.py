@@ -10,6 +10,7 @@ Nothing of what the files say is believed before it is checked: the folder may h
 import dataclasses
 import hashlib
 import json
+import typing
 from pathlib import Path
 
 from tfvision.data.shards.slices import SHARD_NAME
@@ -48,15 +49,15 @@ class PreparedIndex:
       sha256: of manifest.csv and labels.json, by name.
     """
 
-    settings: dict
+    settings: dict[str, typing.Any]
     ranks: tuple[str, ...]
     photos: int
-    shards: dict
-    broken: tuple
-    sha256: dict
+    shards: dict[str, Shard]
+    broken: tuple[dict[str, str], ...]
+    sha256: dict[str, str]
 
     @classmethod
-    def open(cls, folder):
+    def open(cls, folder: Path | str) -> "PreparedIndex":
         """Reads index.json, which must be as it was written. Raises DataError."""
         path = Path(folder) / INDEX
         if (Path(folder) / UNFINISHED).exists() and not path.exists():
@@ -76,13 +77,13 @@ class PreparedIndex:
             reason = str(error) if isinstance(error, (OSError, ValueError)) else "parts of it are missing"
             raise DataError(f"{path} is damaged ({reason}): {REMEDY}") from None
 
-    def save(self, folder):
+    def save(self, folder: Path | str) -> None:
         """Writes index.json, atomically."""
         shards = [dataclasses.asdict(shard) for shard in self.shards.values()]
         stored = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self), "shards": shards}
         write_json(Path(folder) / INDEX, {**stored, "checksum": _checksum(stored)})
 
-    def check_file(self, folder, name):
+    def check_file(self, folder: Path | str, name: str) -> None:
         """Compares manifest.csv or labels.json with its checksum. Raises DataError."""
         path = Path(folder) / name
         try:
@@ -93,14 +94,14 @@ class PreparedIndex:
             raise DataError(f"{path} is damaged or was changed since it was written: {REMEDY}; keep lists of your own under another name beside it")
 
 
-def is_prepared(folder):
+def is_prepared(folder: Path | str) -> bool:
     """Whether a folder holds prepared data: whole, damaged or unfinished."""
     folder = Path(folder)
     has_columns = ",".join(PREPARED_COLUMNS).encode() in _head(folder / MANIFEST)
     return has_columns or f'"{FORMAT}"'.encode() in _head(folder / INDEX) or (folder / UNFINISHED).is_file()
 
 
-def index_of(path):
+def index_of(path: Path | str) -> PreparedIndex | None:
     """The PreparedIndex beside a CSV; None where that is of no prepared data.
 
     Raises:
@@ -148,7 +149,7 @@ def _check_numbers(*numbers):
             raise ValueError(f"{str(number)[:40]} is no number of records or bytes")
 
 
-def sha256_of(path):
+def sha256_of(path: Path | str) -> str:
     """The SHA-256 of a file, as hex digits. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

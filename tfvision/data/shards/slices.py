@@ -8,6 +8,7 @@ import os
 import re
 import typing
 import zlib
+from pathlib import Path
 
 from tfvision.errors import DataError
 
@@ -30,44 +31,44 @@ class Slice(typing.NamedTuple):
     bytes: int
     crc32: int
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """The path of the photo called `name` that lies here."""
         return f"{self.shard}/{self.offset}-{self.bytes}-{self.crc32:08x}/{os.path.basename(name)}"
 
 
-def shard_name(number, count):
+def shard_name(number: int, count: int) -> str:
     """The name of a shard, counted from 0."""
     return f"shard-{number:05}-of-{count:05}.tfrecord"
 
 
-def slice_of(path):
+def slice_of(path: Path | str) -> Slice | None:
     """The Slice that a photo's path speaks of, or None where it is that of a file."""
     found = _PHOTO_PATH.fullmatch(os.fspath(path))
     return Slice(found[1], int(found[2]), int(found[3]), int(found[4], 16)) if found else None
 
 
-def photo_file(path):
+def photo_file(path: Path | str) -> Path | str:
     """The file that a photo is read from: its own, or its shard."""
-    place = slice_of(path)
-    return place.shard if place else path
+    location = slice_of(path)
+    return location.shard if location else path
 
 
-def photo_bytes(path):
+def photo_bytes(path: Path | str) -> int:
     """How many bytes a photo's encoded image has. Raises OSError where there is no such file."""
-    place = slice_of(path)
-    return place.bytes if place else os.path.getsize(path)
+    location = slice_of(path)
+    return location.bytes if location else os.path.getsize(path)
 
 
-def read_slice(path, place):
-    """The bytes of the photo at `path`, whose Slice is `place`.
+def read_slice(path: Path | str, location: Slice) -> bytes:
+    """The bytes of the photo at `path`, whose Slice is `location`.
 
     Raises:
       DataError: they are not those that were written; the message names photo and shard.
       OSError: the shard cannot be read.
     """
-    with open(place.shard, "rb") as file:
-        file.seek(place.offset)
-        encoded = file.read(place.bytes)
-    if len(encoded) != place.bytes or zlib.crc32(encoded) != place.crc32:
-        raise DataError(f"{path} is damaged: its bytes in the shard are not those that were written; restore {place.shard}, or prepare the photos again")
+    with open(location.shard, "rb") as file:
+        file.seek(location.offset)
+        encoded = file.read(location.bytes)
+    if len(encoded) != location.bytes or zlib.crc32(encoded) != location.crc32:
+        raise DataError(f"{path} is damaged: its bytes in the shard are not those that were written; restore {location.shard}, or prepare the photos again")
     return encoded

@@ -1,6 +1,7 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
 import { go, read } from "./address.js";
+import { part } from "./dom.js";
 import { Preview } from "./preview.js";
 import { Thumbnails } from "./thumbnails.js";
 
@@ -89,6 +90,18 @@ export class App {
     go("near", { q: row, layer: params.get("layer"), side: view === "near" ? params.get("side") : null, trail: trail.join(".") });
   }
 
+  // Asks for what is like a picture that was dropped or pasted.
+  async askOutside(file) {
+    if (this.source.isStatic) return this.say("A picture from outside needs the server: this is a static copy.", true);
+    this.say("The picture is being seen by the network. The first time, this takes a while.");
+    try {
+      const name = await this.source.upload(file);
+      go("near", { q: name, layer: read().params.get("layer") });
+    } catch (error) {
+      this.say(error.message, true);
+    }
+  }
+
   async refreshNotes() {
     this.takeNotes(await this.source.notes());
   }
@@ -112,7 +125,7 @@ export class App {
   }
 
   say(text, isError = false) {
-    const toast = document.getElementById("toast");
+    const toast = part("toast");
     toast.textContent = text;
     toast.className = isError ? "shown error" : "shown";
     clearTimeout(this.toastTimer);

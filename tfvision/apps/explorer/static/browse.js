@@ -10,11 +10,13 @@ const SIZES = [48, 64, 88, 112, 144, 184, 232];
 export class View {
   constructor(app, host) {
     this.app = app;
+    /** @type {Int32Array | null} */
+    this.shownRows = null;
     this.tools = h("div", { class: "tools-row" });
     this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, place => change({ at: place || null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
-    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => change({ text: this.search.value.trim() || null }, false) || this.update(read().params)) });
+    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => { change({ text: this.search.value.trim() || null }, false); this.update(read().params); }) });
     this.offs = [app.on("details", () => this.update(read().params)), app.on("notes", () => { if (read().params.has("tag")) this.update(read().params); })];
   }
 
@@ -28,7 +30,7 @@ export class View {
     this.key = key;
     const rows = await this.rows(params);
     if (key !== this.key) return;
-    const isSame = this.shownRows?.length === rows.length && rows.every((row, place) => row === this.shownRows[place]);
+    const isSame = this.shownRows?.length === rows.length && rows.every((row, place) => row === this.shownRows?.[place]);
     this.shownRows = rows;
     this.drawTools(params);
     this.wall.element.hidden = !rows.length;
@@ -99,7 +101,7 @@ export class View {
       h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: place === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: place === SIZES.length - 1 })),
       h("span", { class: "soft grow", role: "status" }, this.countText()),
       ...chips,
-      chips.length || params.get("text") ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows), true)) : "",
+      chips.length || params.get("text") ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows || []), true)) : "",
     );
     if (focused) this.search.focus();
   }

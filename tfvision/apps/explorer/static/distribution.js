@@ -9,6 +9,7 @@ import { Wall } from "./wall.js";
 export class View {
   constructor(app, host) {
     this.app = app;
+    this.range = [0, 0];
     this.host = host;
     this.offs = [
       app.on("details", () => this.q && this.head?.replaceChildren(queryBar(app, this.q, "distribution"))),
@@ -116,7 +117,7 @@ export class View {
     try {
       const epsilon = read().params.has("low") ? 1e-4 : 2e-6;  // the ends of a range are rounded, in the address more
       const within = await this.app.source.range(this.q, this.layer, this.range[0] - epsilon, this.range[1] + epsilon, this.order);
-      if (key !== this.rangeKey) return;
+      if (key !== this.rangeKey || !this.total || !this.wall) return;  // another view or query by now
       this.within = within;
       this.total.textContent = within.total > within.places.length ? `${number(within.total)} pictures, the first ${number(within.places.length)} shown` : plural(within.total, "picture");
       this.wall.element.hidden = !within.places.length;

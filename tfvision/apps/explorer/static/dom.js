@@ -13,6 +13,12 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+// An element that index.html has, or that drawBar made.
+export const part = id => /** @type {HTMLElement} */ (document.getElementById(id));
+
+// The first element that fits, or null.
+export const first = (selector, within = document.body) => /** @type {HTMLElement | null} */ (within.querySelector(selector));
+
 export function select(label, options, value, onchange, attributes = {}) {
   const list = options.map(([key, text]) => h("option", { value: key, selected: key === value }, text));
   return h("label", { class: "field" }, h("span", {}, label), h("select", { onchange: event => onchange(event.target.value), ...attributes }, list));

@@ -2,9 +2,10 @@
 
 import { button, h } from "./dom.js";
 
+/** @type {[string, [string, string][]][]} */
 const KEYS = [
   ["Everywhere", [["1 to 8", "the views"], ["/", "to the first field"], ["p", "to the pictures"], ["t", "light or dark"], ["Backspace", "back"], ["?", "this help"]]],
-  ["Pictures", [["arrows", "move"], ["Enter", "open the neighbourhood"], ["Space", "into the basket, or out"], ["Shift + arrows", "pick on the way"], ["v", "enlarge"], ["Home, End", "first, last"], ["Ctrl + click", "into the basket"], ["Shift + click", "all from the last one"]]],
+  ["Pictures", [["arrows", "move"], ["Enter", "open the neighbourhood"], ["Space", "into the basket, or out"], ["Shift + arrows", "pick on the way"], ["v", "enlarge"], ["Home, End", "first, last"], ["Page Up, Page Down", "a page on, a page back"], ["+ −", "larger, smaller (Browse)"], ["Ctrl + click", "into the basket"], ["Shift + click", "all from the last one"]]],
   ["Verdict", [["y", "right"], ["n", "wrong"], ["u", "not judged"]]],
   ["Map", [["arrows", "move"], ["+ −", "nearer, farther"], ["0", "everything"], ["l", "lasso, or Shift + drag"]]],
 ];
@@ -16,6 +17,10 @@ export function openHelp() {
     h("p", {}, "Drop a picture on the page, or paste one, to ask for what is like it. The address of the page always leads back to what you see."),
     h("div", { class: "help-keys" }, sections));
   document.body.append(dialog);
-  dialog.addEventListener("keydown", event => { if (event.key === "?") dialog.close(); });
+  dialog.addEventListener("keydown", event => {
+    if (event.key !== "?") return;
+    event.stopPropagation();  // or the page would open it again
+    dialog.close();
+  });
   dialog.showModal();
 }

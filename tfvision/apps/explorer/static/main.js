@@ -1,8 +1,8 @@
 // Opens the collection, draws the bar and shows the view that the address names.
 
 import { App } from "./app.js";
-import { change, go, href, read } from "./address.js";
-import { button, failed, h, number, plural, progress, select } from "./dom.js";
+import { change, href, read } from "./address.js";
+import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
 import { openHelp } from "./help.js";
 
 const VIEWS = {
@@ -19,15 +19,15 @@ const OF_QUERY = ["near", "distribution", "verdict"];
 const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
-const main = document.getElementById("main"), bar = document.getElementById("bar"), notices = document.getElementById("notices");
-let app, shown = null, shownName = null, token = 0, lastQuery = null;
+const main = part("main"), bar = part("bar"), notices = part("notices");
+let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesText = "";
 
 async function start() {
   const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
   if (theme) document.documentElement.dataset.theme = theme;
   try {
-    const module = document.documentElement.dataset.source === "static" ? await import("./static_source.js") : await import("./source.js");
-    app = new App(new (module.ServerSource || module.StaticSource)());
+    const isStatic = document.documentElement.dataset.source === "static";
+    app = new App(isStatic ? new (await import("./static_source.js")).StaticSource() : new (await import("./source.js")).ServerSource());
     await app.open();
   } catch (error) {
     main.replaceChildren(failed(error, () => location.reload()));
@@ -39,7 +39,7 @@ async function start() {
   addEventListener("hashchange", route);
   addEventListener("keydown", globalKey);
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
-  document.getElementById("skip").addEventListener("click", event => { event.preventDefault(); main.querySelector("[tabindex='0'], button, input")?.focus(); });
+  part("skip").addEventListener("click", event => { event.preventDefault(); first("[tabindex='0'], button, input", main)?.focus(); });
   await route();
   await app.thumbnails.first(PICTURES_FIRST_SECONDS);
   app.loadDetails().catch(error => app.say(error.message, true));
@@ -93,10 +93,10 @@ function drawTabs(current) {
     const compared = name === "compare" ? { ...kept, q: compareTray() } : own;
     return h("a", { href: href(name, compared), "aria-current": name === current ? "page" : null, "data-view": name }, title);
   });
-  document.getElementById("tabs").replaceChildren(...links);
+  part("tabs").replaceChildren(...links);
   links.find(link => link.getAttribute("aria-current"))?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   drawBasketCount();
-  const layers = document.getElementById("layers");
+  const layers = part("layers");
   const options = app.layers.map((layer, place) => [String(place), layer.name]);
   layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
@@ -130,8 +130,8 @@ function drawNotices() {
   }
   if (error) found.push(h("div", { class: "notice error", role: "alert" }, error));
   const text = found.map(one => one.outerHTML).join("");
-  if (drawNotices.text === text) return;
-  drawNotices.text = text;
+  if (noticesText === text) return;
+  noticesText = text;
   notices.replaceChildren(...found);
 }
 
@@ -167,11 +167,11 @@ function globalKey(event) {
   if (event.key === "Escape") { app.preview.hide(); if (isTyping) event.target.blur(); return; }
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const names = Object.keys(VIEWS);
-  if (/^[1-8]$/.test(event.key)) document.querySelector(`#tabs [data-view=${names[event.key - 1]}]`).click();
+  if (/^[1-8]$/.test(event.key)) first(`#tabs [data-view=${names[event.key - 1]}]`)?.click();
   else if (event.key === "?") openHelp();
-  else if (event.key === "t") document.getElementById("theme").click();
-  else if (event.key === "/") main.querySelector("input[type=search], input")?.focus();
-  else if (event.key === "p") main.querySelector(".wall")?.focus();
+  else if (event.key === "t") part("theme").click();
+  else if (event.key === "/") (first("input[type=search], input", main) || first("select", main))?.focus();
+  else if (event.key === "p") first(".wall, .map, .picture", main)?.focus();
   else if (event.key === "Backspace") history.back();
   else return;
   event.preventDefault();
@@ -185,16 +185,5 @@ async function outsidePicture(event) {
   event.preventDefault();
   app.askOutside(files[0]);
 }
-
-App.prototype.askOutside = async function (file) {
-  if (this.source.isStatic) return this.say("A picture from outside needs the server: this is a static copy.", true);
-  this.say("The picture is being seen by the network. The first time, this takes a while.");
-  try {
-    const name = await this.source.upload(file);
-    go("near", { q: name, layer: read().params.get("layer") });
-  } catch (error) {
-    this.say(error.message, true);
-  }
-};
 
 start();

@@ -21,13 +21,15 @@ export class View {
     this.message = h("div", { style: "display:contents" });
     this.stage = h("div", {
       class: "map", tabindex: "0", role: "application", "aria-label": "map of the collection: arrows move, + and − zoom, 0 shows everything, l is the lasso",
-      onkeydown: event => this.key(event), onwheel: event => this.wheel(event), onpointerdown: event => this.down(event), onpointermove: event => this.pointerMove(event),
+      onkeydown: event => this.keyDown(event), onwheel: event => this.wheel(event), onpointerdown: event => this.down(event), onpointermove: event => this.pointerMove(event),
       onpointerup: event => this.up(event), onpointercancel: event => this.up(event), onpointerleave: () => this.app.preview.hide(),
     }, this.points, this.overlay, this.legend, this.message);
     this.drawer = h("aside", { class: "drawer", "aria-label": "selection", hidden: true });
     host.append(this.tools, h("div", { class: "split" }, h("div", { class: "main" }, this.stage), this.drawer));
     this.view = { x: 0, y: 0, zoom: 1 };
     this.pointers = new Map();
+    this.fills = new Uint32Array(0);  // a colour for each row, once they are known
+    this.width = this.height = this.moved = 0;
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
     this.onthumbnails = () => this.redraw();
@@ -91,7 +93,7 @@ export class View {
     this.shownColour = colour;
     this.tools.replaceChildren(
       segmented("method", [["pca", "PCA"], ["umap", "UMAP"]], method, value => change({ method: value === "pca" ? null : value, at: null, lasso: null })),
-      segmented("show", [["auto", "by zoom"], ["points", "points"], ["pictures", "pictures"]], this.mode, value => change({ show: value === "auto" ? null : value }, false) || this.update(read().params)),
+      segmented("show", [["auto", "by zoom"], ["points", "points"], ["pictures", "pictures"]], this.mode, value => { change({ show: value === "auto" ? null : value }, false); this.update(read().params); }),
       select("Colour", colours, colour, value => change({ colour: value || "none" })),
       h("span", { class: "group" }, button("−", () => this.zoom(1 / 1.5), { class: "icon", "aria-label": "farther" }), button("+", () => this.zoom(1.5), { class: "icon", "aria-label": "nearer" }), button("Everything", () => this.reset())),
       this.lassoButton = button("Lasso", () => this.toggleLasso(), { "aria-pressed": String(Boolean(this.isLasso)) }),
@@ -162,7 +164,7 @@ export class View {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.points.width, this.points.height);
     this.drawOverlay();
-    if (!this.plane || !this.fills) return;
+    if (!this.plane || !this.fills.length) return;
     const seen = this.seen(), isFew = seen.length <= 700;
     if (this.mode === "pictures" || (this.mode === "auto" && isFew && this.view.zoom > 1.4)) this.drawPictures(context, seen);
     else this.drawPoints(context, seen);
@@ -345,7 +347,7 @@ export class View {
     this.keepTimer = setTimeout(() => this.stage.isConnected && change({ at: [this.view.x.toFixed(4), this.view.y.toFixed(4), this.view.zoom.toFixed(2)].join() }, false), 300);
   }
 
-  key(event) {
+  keyDown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = 0.15 / this.view.zoom, moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
     if (event.key in moves) { this.view.x += moves[event.key][0]; this.view.y += moves[event.key][1]; this.redraw(); this.keepView(); }

@@ -16,6 +16,12 @@ const bytes = async name => (await file(name)).arrayBuffer();
 
 export class StaticSource {
   isStatic = true;
+  /** @type {any} */
+  state = null;  // of status.json, once it is read
+  /** @type {Promise<any> | null} */
+  allNames = null;
+  /** @type {Promise<any> | null} */
+  allColumns = null;
   layers = new Map();
   sheets = new Map();
   urls = new Map();
@@ -145,7 +151,7 @@ export class StaticSource {
   }
 
   get key() { return `tfvision-notes-${location.pathname}`; }
-  stored() { try { return JSON.parse(localStorage.getItem(this.key)); } catch { return null; } }
+  stored() { try { return JSON.parse(localStorage.getItem(this.key) || "null"); } catch { return null; } }
 
   async changed(change) {
     await this.notes();

@@ -44,11 +44,11 @@ export class Thumbnails {
 
   // Resolves when the first pictures are there, or after so many seconds.
   first(seconds) {
-    return new Promise(done => {
+    return /** @type {Promise<void>} */ (new Promise(done => {
       const once = () => { this.listeners.delete(once); done(); };
       this.listeners.add(once);
       setTimeout(once, 1000 * seconds);
-    });
+    }));
   }
 
   plan() {

@@ -77,7 +77,7 @@ export class View {
       hubs: () => `Skewness of the occurrences ${found.skewness.toFixed(2)} (0: no hubs). ${plural(found.never, "picture is", "pictures are")} never among the nearest ${found.neighbours}.`,
       labels: () => `${plural(found.places.length, "picture")}, the surest first. The neighbours' label stands first, the given one below.`,
     };
-    this.wall = new Wall(this.app, { label: KINDS.find(([name]) => name === kind)[1], size: 128, lines: kind === "labels" ? 2 : 1, caption: captions[kind], hover: captions[kind] });
+    this.wall = new Wall(this.app, { label: Object.fromEntries(KINDS)[kind], size: 128, lines: kind === "labels" ? 2 : 1, caption: captions[kind], hover: captions[kind] });
     this.body.replaceChildren(h("div", { class: "tools-row" }, h("span", {}, notes[kind]()), button("All into the basket", () => this.app.basket.toggle(found.places, true))), this.wall.element);
     this.wall.show(found.places);
   }

@@ -33,7 +33,7 @@ export class View {
   }
 
   drawTop() {
-    if (this.top.contains(document.activeElement) && document.activeElement.id === "question" && this.drawnX === this.x) return;
+    if (this.top.contains(document.activeElement) && document.activeElement?.id === "question" && this.drawnX === this.x) return;
     this.drawnX = this.x;
     const known = Object.keys(this.app.notes.marks);
     const field = h("input", { id: "question", list: "questions", value: this.x, placeholder: "X, such as: faces in things", style: "width:18em", "aria-label": "X: what should be retrieved", maxlength: "200", onchange: () => change({ x: field.value.trim() || null }) });

@@ -18,6 +18,7 @@ export class Wall {
     this.size = this.options.size;
     this.cursor = 0;
     this.anchor = 0;
+    this.width = this.height = this.columns = this.tile = this.step = 0;  // layout() sets them
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.space = h("div", { class: "wall-space" }, this.canvas);
     this.option = h("div", { role: "option", class: "hidden", id: `option-${Math.random().toString(36).slice(2)}` });

@@ -1,0 +1,262 @@
+"""What every application's training does alike, shown once by the smallest one: start, stop, resume, diverge, fail, finish."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from tfvision.errors import DataError, RecipeError, RunError, StorageError
+from tfvision.training.checkpoints import read_facts
+from tfvision.training.loop import TrainingDiverged
+
+pytestmark = pytest.mark.usefixtures("colour_names")
+
+TRAIN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from colour_names.training import train_colours
+source, run, settings = sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+train_colours(run=run, resume=True) if source == "resume" else train_colours(source, settings=settings, run=run)
+"""
+SAVED_AT_EACH_STEP = {"checkpoint_seconds": "0"}
+
+
+@pytest.fixture
+def train():
+    from colour_names.training import train_colours
+
+    return train_colours
+
+
+@pytest.fixture
+def start_process(tmp_path):
+    """A function (source or "resume", run, settings, environment) -> a process that trains."""
+    started = []
+
+    def start(source, run, settings=None, environment=None):
+        command = [sys.executable, "-c", TRAIN, str(Path(__file__).parent), str(source), str(run), json.dumps(settings or {})]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _checkpoint(run):
+    from colour_names.run import ColourRun
+
+    return ColourRun(Path(run)).checkpoint_path
+
+
+def _weights(run):
+    values = {}
+    with h5py.File(Path(run) / "model.weights.h5") as file:
+        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return values
+
+
+def _assert_same_weights(one, other):
+    expected, got = _weights(one), _weights(other)
+    assert expected.keys() == got.keys() and expected
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-6, err_msg=name)
+
+
+class _Stopped(Exception):
+    pass
+
+
+class _StopAt(keras.callbacks.Callback):
+    """Stops after a step of a phase; phases are counted by their beginnings."""
+
+    def __init__(self, phase, step):
+        super().__init__()
+        self._phase, self._step, self._begun = phase, step, -1
+
+    def on_train_begin(self, logs=None):
+        self._begun += 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self._begun, batch) == (self._phase, self._step):
+            raise _Stopped
+
+
+def test_a_training_learns_and_leaves_weights_metrics_report_logs_and_the_list_of_photos(train, two_colours, tmp_path, capsys):
+    metrics = train(str(two_colours), settings={"stages": "[[20, 1.0]]"}, run=tmp_path / "run")
+    assert metrics["accuracy"] == 1 and metrics["images"] == 16 and metrics["broken"] == {} and metrics["seconds"] > 0
+    assert metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "photos.csv", "model.weights.h5", "metrics.json", "report.html", "logs"}
+    assert "training on 16 photos, 160 steps; watch: tensorboard --logdir" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("phase", "step"), [(0, 0), (0, 7), (1, 0), (1, 7)])
+def test_stopped_in_each_phase_and_resumed_equals_uninterrupted(train, two_colours, tmp_path, phase, step):
+    whole = train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "whole")
+    with pytest.raises(_Stopped):
+        train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "parts", callbacks=[_StopAt(phase, step)])
+    assert read_facts(_checkpoint(tmp_path / "parts"))["phase"] == phase
+    resumed = train(run=tmp_path / "parts", resume=True)
+    _assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert resumed["accuracy"] == whole["accuracy"]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted(train, start_process, two_colours, tmp_path):
+    settings = {**SAVED_AT_EACH_STEP, "stages": "[[40, 0.1]]"}
+    process = start_process(two_colours, tmp_path / "parts", settings)
+    deadline = time.monotonic() + 300
+    while not (facts := read_facts(_checkpoint(tmp_path / "parts"))) or facts["step"] < 5:
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "parts" / "model.weights.h5").exists()
+    resumed = start_process("resume", tmp_path / "parts")
+    assert resumed.wait(300) == 0, resumed.stderr.read()
+    train(str(two_colours), settings=settings, run=tmp_path / "whole")
+    _assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_two_workers_learn_what_one_learns(train, start_process, two_colours, tmp_path):
+    ports = _free_ports(2)
+    clusters = [{"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}} for index in range(2)]
+    processes = [start_process(two_colours, tmp_path / "two", environment={"TF_CONFIG": json.dumps(cluster)}) for cluster in clusters]
+    for process in processes:
+        assert process.wait(400) == 0, process.stderr.read()[-3000:]
+    train(str(two_colours), run=tmp_path / "one")
+    _assert_same_weights(tmp_path / "one", tmp_path / "two")
+
+
+def test_divergence_names_the_step_and_keeps_the_last_good_weights(train, two_colours, tmp_path):
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 6:
+                self.model.get_layer("logits").bias.assign([np.nan, np.nan])
+
+    with pytest.raises(TrainingDiverged, match="last good weights, of step"):
+        train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "run", callbacks=[Poison()])
+    with h5py.File(tmp_path / "run" / "last_good.weights.h5") as file:
+        kept = []
+        file.visititems(lambda name, item: kept.append(item[()]) if isinstance(item, h5py.Dataset) else None)
+    assert len(kept) == 2 and all(np.isfinite(values).all() for values in kept)
+    assert not (tmp_path / "run" / "model.weights.h5").exists()
+
+
+def test_a_full_disk_loses_nothing(train, two_colours, tmp_path, monkeypatch):
+    """The disk fills while a later checkpoint is written; space comes back; the run goes on."""
+    import tfvision.files
+
+    real, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(str(target))
+        if sum(name.endswith("latest.npz") for name in calls) == 4:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(tfvision.files.os, "replace", full)
+    with pytest.raises(StorageError, match="latest.npz could not be written .No space left on device.; what was there before"):
+        train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "run")
+    monkeypatch.undo()
+    from colour_names.training import train_colours
+
+    assert read_facts(_checkpoint(tmp_path / "run")) == {"phase": 0, "step": 2}
+    train_colours(run=tmp_path / "run", resume=True)
+    train_colours(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "whole")
+    _assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_resuming_with_other_photos_is_refused_and_the_list_of_the_first_stays(train, two_colours, tmp_path):
+    photos = shutil.copytree(two_colours, tmp_path / "photos")
+    with pytest.raises(_Stopped):
+        train(str(photos), run=tmp_path / "run", callbacks=[_StopAt(0, 0)])
+    listed = (tmp_path / "run" / "photos.csv").read_text()
+    (photos / "red_00.png").unlink()
+    with pytest.raises(RunError, match="the photos in .*photos are not those that .*run started with: train anew with another --run"):
+        train(run=tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "photos.csv").read_text() == listed
+
+
+def test_a_finished_run_is_not_trained_again(train, two_colours, tmp_path, capsys):
+    metrics = train(str(two_colours), run=tmp_path / "run")
+    assert train(run=tmp_path / "run", resume=True) == metrics
+    assert "finished already" in capsys.readouterr().err
+
+
+def test_a_run_folder_in_use_is_not_overwritten(train, two_colours, tmp_path):
+    train(str(two_colours), run=tmp_path / "run")
+    with pytest.raises(RunError, match="holds a run already: go on with --resume"):
+        train(str(two_colours), run=tmp_path / "run")
+
+
+@pytest.mark.parametrize("given", [{"source": "x"}, {"recipe": "small"}, {"settings": {"batch_size": 2}}], ids=str)
+def test_resuming_takes_nothing_that_the_run_decides(train, two_colours, tmp_path, given):
+    with pytest.raises(_Stopped):
+        train(str(two_colours), run=tmp_path / "run", callbacks=[_StopAt(0, 0)])
+    with pytest.raises(RecipeError, match="--resume goes on with what the run was begun with: leave SOURCE, --recipe and --set out"):
+        train(run=tmp_path / "run", resume=True, **given)
+
+
+def test_what_fails_before_training_leaves_the_folder_free(train, tmp_path, two_colours):
+    with pytest.raises(DataError, match="does not exist: give a folder of photos"):
+        train(str(tmp_path / "nowhere"), run=tmp_path / "run")
+    with pytest.raises(RecipeError, match="recipe must be one of small, longer, got 'large'"):
+        train(str(two_colours), "large", run=tmp_path / "run")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError):  # the run has begun when its photos are read
+        train(str(tmp_path / "empty"), run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_photos_are_counted_named_and_do_not_stop_training(train, two_colours, tmp_path):
+    photos = shutil.copytree(two_colours, tmp_path / "photos")
+    (photos / "red_00.png").write_bytes(b"")
+    metrics = train(str(photos), run=tmp_path / "run")
+    assert [Path(path).name for path in metrics["broken"]] == ["red_00.png"]
+
+
+def test_one_folder_and_one_row_give_training_resuming_evaluation_export_and_help(two_colours, tmp_path, capsys):
+    from tfvision.cli.main import main
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) if "--help" in arguments else _no_error():
+            main([str(argument) for argument in arguments])
+        return capsys.readouterr().out
+
+    assert "colour-names" in run("train", "--help") and "tfvision train colour-names photos/" in run("train", "colour-names", "--help")
+    assert "Options for runs of colour-names" in run("evaluate", "--help")
+    trained = json.loads(run("train", "colour-names", two_colours, "--run", tmp_path / "run", "--recipe", "longer", "--set", "stages=[[9, 1.0]]", "--json"))
+    assert trained["accuracy"] == 1
+    assert json.loads(run("train", "colour-names", "--run", tmp_path / "run", "--resume", "--json")) == trained
+    assert json.loads(run("evaluate", tmp_path / "run", two_colours, "--colour", "blue")) == {"images": 16, "blue": 8}
+    exported = json.loads(run("export", tmp_path / "run", "--to", tmp_path / "savedmodels", "--json"))
+    assert exported["signatures"] == ["serving_default"] and Path(exported["path"]).name == "1"
+
+
+def _no_error():
+    import contextlib
+
+    return contextlib.nullcontext()
+
+
+def _free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

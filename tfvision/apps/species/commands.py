@@ -1,0 +1,82 @@
+"""`tfvision train species` and `tfvision evaluate` of its runs."""
+
+import click
+
+from tfvision.command_line import WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
+
+
+@click.command("species")
+@click.argument("source", required=False)
+@training_options("species", "small (default), paper-baseline, paper-multiview, paper-hierarchical or specimens.", shortcuts={"weights": WEIGHTS})
+@click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first: department,coarse,fine.")
+def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOptions) -> None:
+    """Train a species model on SOURCE: a folder of class folders (nested folders are a taxonomy), or a
+    manifest.csv with a column `image` and label columns. Without SOURCE: the built-in specimens.
+
+    \b
+    tfvision train species
+    tfvision train species my-photos/ --run runs/mine
+    tfvision train species shelf/labels.csv --ranks department,coarse,fine
+    tfvision train species my-photos/ --set batch_size=16 --set "stages=[[20, 0.05]]"
+    """
+    from tfvision.apps.species.training import train_species
+
+    metrics = train_species(source, options.recipe, options.settings, options.run, options.resume, ranks)
+    if options.as_json:
+        return print_json({key: metrics[key] for key in ("run", "images", "classes", "accuracy", "seconds")})
+    named = metrics["validation"]["specificity"]
+    click.echo(f"accuracy  {metrics['accuracy']:.3f} at the finest rank, on {metrics['validation']['images']} unseen photos")
+    click.echo(
+        f"answers   {named['accuracy']:.3f} right at depth {named['depth']:.2f} of {named['deepest']}, "
+        f"asked to be right for {named['target']:.2f} ({named['reported_on']} photos)"
+    )
+    told = f"{metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s"
+    print_run(metrics, told, f"tfvision identify {metrics['run']} PHOTO...")
+
+
+@click.command("evaluate")
+@evaluation_options
+@click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")
+@click.option("--target-accuracy", type=float, default=0.9, show_default=True, help="Share of answers that must be right.")
+@click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
+@click.option("--method", default="exact", show_default=True, help="How the threshold is found: exact or climb (the paper's).")
+@click.option(
+    "--confidence",
+    type=float,
+    help="Reach the target with this one-sided confidence; 0: by the fitting half alone, as the paper. [default: 0.95 where photos suffice]",
+)
+def evaluate(
+    run: str,
+    source: str,
+    out: str | None,
+    as_json: bool,
+    ranks: tuple[str, ...] | None,
+    target_accuracy: float,
+    within: tuple[str, ...],
+    method: str,
+    confidence: float | None,
+) -> None:
+    """Measure RUN, of species, on the labelled photos of SOURCE, and write a report.
+
+    Photos that the run was trained on are left out. Where SOURCE has a split column, its `test` rows are judged, else its
+    `validation` rows.
+
+    \b
+    tfvision evaluate runs/species test-photos/ --target-accuracy 0.95
+    """
+    from tfvision.apps.species.evaluation import evaluate_species
+
+    result = evaluate_species(run, source, target_accuracy, out, ranks, within, method, confidence)
+    if as_json:
+        return print_json(result)
+    click.echo(result["headline"])
+    named = result["specificity"]
+    low, high = named["interval"]
+    click.echo(f"threshold {named['threshold']:.4f}, right for {low:.1%} to {high:.1%} (95 % interval), depth {named['depth']:.2f}")
+    for rank, accuracy in result["accuracy_by_rank"].items():
+        click.echo(f"  {rank:<12} {accuracy:.3f}")
+    for reason, count in result["left_out"].items():
+        click.echo(f"left out  {count} photos: {reason}")
+    for reason in result["broken"].values():
+        click.echo(f"broken    {reason}")
+    click.echo(f"report    {result['report']}")

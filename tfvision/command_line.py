@@ -1,0 +1,108 @@
+"""Words of the command line that several commands share; nothing heavy is imported here."""
+
+import dataclasses
+import functools
+import json
+import typing
+from collections.abc import Callable, Mapping
+
+import click
+
+WEIGHTS = {"help": "imagenet, none, auto or a file of weights: the same as --set weights=..."}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """What every training is told on the command line, as `run_training` takes it, and how it answers."""
+
+    recipe: str | None
+    settings: dict[str, str]
+    run: str | None
+    resume: bool
+    as_json: bool
+
+
+def training_options(
+    application: str, recipes: str = "", seeds: str = "the split, the order and all random numbers", shortcuts: Mapping[str, Mapping] | None = None
+) -> Callable:
+    """A decorator: adds the options of every training to a command, which gets them as `options`, a TrainingOptions.
+
+    Args:
+      application: its name.
+      recipes: the help of --recipe; "" = there is one recipe only.
+      seeds: what --seed decides.
+      shortcuts: {key of the recipe: keywords of click.option}, options of their own for what --set can do as well.
+    """
+    shortcuts = {**(shortcuts or {}), "seed": {"type": int, "help": f"Of {seeds}."}}
+
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def run_command(settings: dict, run: str | None, resume: bool, as_json: bool, recipe: str | None = None, **others: typing.Any) -> None:
+            own = {name: others.pop(name) for name in shortcuts}
+            settings = {**settings, **{name: str(value) for name, value in own.items() if value is not None}}
+            return command(**others, options=TrainingOptions(recipe, settings, run, resume, as_json))
+
+        options = [
+            *([click.option("--recipe", help=recipes)] if recipes else []),
+            click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable."),
+            *(click.option(f"--{name.replace('_', '-')}", **words) for name, words in shortcuts.items() if name != "seed"),
+            click.option("--run", help=f"The run folder. [default: runs/{application}, or the next free one]"),
+            click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it."),
+            click.option("--seed", **shortcuts["seed"]),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        ]
+        for option in reversed(options):
+            run_command = option(run_command)
+        return run_command
+
+    return decorate
+
+
+def evaluation_options(command: Callable) -> Callable:
+    """A decorator: adds what every evaluation is told, besides its own options: RUN, SOURCE, --out and --json."""
+    options = [
+        click.argument("run"),
+        click.argument("source"),
+        click.option("--out", help="Folder for the report. [default: RUN/evaluation, or RUN/evaluation-PROTOCOL]"),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def print_json(value: object) -> None:
+    """One JSON object on one line of stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_run(metrics: Mapping[str, typing.Any], told: str, next_command: str, broken_in: str = "the report", width: int = 10) -> None:
+    """The last lines of a training: photos that could not be read, the run, its report and what to type next.
+
+    Args:
+      told: of the run, in brackets behind it.
+      broken_in: where the broken photos are named.
+      width: of the words at the beginning of the lines.
+    """
+    if metrics["broken"]:
+        click.echo(f"{'broken':<{width}}{len(metrics['broken'])} photos could not be read; they are listed in {broken_in}")
+    click.echo(f"{'run':<{width}}{metrics['run']}  ({told})")
+    if broken_in == "the report":
+        click.echo(f"{'report':<{width}}{metrics['run']}/report.html")
+    click.echo(f"{'next':<{width}}{next_command}")
+
+
+def key_values(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    """A click callback: ("a=1", "b=2") -> {"a": "1", "b": "2"}."""
+    settings = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise click.BadParameter(f"expected key=value, got {pair!r}")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def comma_separated(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    """A click callback: "a,b,c" -> ("a", "b", "c"), or None."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
