@@ -10,8 +10,8 @@ from tfvision.evaluation.likelihood import MatchCalibration, load_calibration
 from tfvision.features.extractor import Extractor
 from tfvision.index.gallery import Gallery, rows_where
 from tfvision.index.making import gallery_extractor, whitened
-from tfvision.index.vector_search import Hit, search
 from tfvision.index.sources import photo_manifest
+from tfvision.index.vector_search import Hit, search
 
 OWN_FIELDS = ("id", "image", "score", "likelihood", "likelihood_is_bound")  # of a hit; all others are metadata
 
