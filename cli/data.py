@@ -1,6 +1,7 @@
 """`tfvision data ...`."""
 
 import contextlib
+import typing
 
 import click
 
@@ -8,7 +9,7 @@ from tfvision.cli.main import comma_separated, print_json
 
 
 @click.group()
-def data():
+def data() -> None:
     """Make and look after data sets: import, check, prepare, specimens."""
 
 
@@ -16,7 +17,7 @@ def data():
 @click.argument("out")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other seeds draw other animals.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def specimens(out, seed, as_json):
+def specimens(out: str, seed: int, as_json: bool) -> None:
     """Draw the built-in teaching set into the folder OUT: photos, manifest.csv and an overview.
 
     \b
@@ -28,7 +29,7 @@ def specimens(out, seed, as_json):
 
     bar = []
 
-    def progress(done, total):
+    def progress(done: int, total: int) -> None:
         bar[:] = bar or [progress_bar("drawing specimens", total)]
         bar[0].advance(1)
 
@@ -73,7 +74,19 @@ def specimens(out, seed, as_json):
 @click.option("--keep-gaps", "keeps_gaps", is_flag=True, help="Keep lineages with a missing rank. GBIF has no class for most fishes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of --max-per-species.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def import_(source, out, photos, is_downloaded, requests_per_second, retry_failed, allow_private, size, max_per_species, as_json, **filters):
+def import_(
+    source: str,
+    out: str,
+    photos: str | None,
+    is_downloaded: bool,
+    requests_per_second: float | None,
+    retry_failed: bool,
+    allow_private: bool,
+    size: str,
+    max_per_species: int | None,
+    as_json: bool,
+    **filters: typing.Any,
+) -> None:
     """Read SOURCE, a download of GBIF or iNaturalist, and write its photos and their manifest.csv into the folder OUT.
 
     SOURCE is a Darwin Core archive (zip or folder), iNaturalist's export of observations, its open data or a
@@ -97,7 +110,7 @@ def import_(source, out, photos, is_downloaded, requests_per_second, retry_faile
     with contextlib.ExitStack() as stack:
         bars, last = {}, {}
 
-        def progress(label, done, total):
+        def progress(label: str, done: int, total: int) -> None:
             stage = label.partition(" (")[0]
             if stage not in bars:
                 stack.close()
@@ -111,7 +124,7 @@ def import_(source, out, photos, is_downloaded, requests_per_second, retry_faile
     _show_import(out, report, is_downloaded)
 
 
-def _show_import(out, report, is_downloaded):
+def _show_import(out: str, report: dict[str, typing.Any], is_downloaded: bool) -> None:
     kept = report["kept"]
     click.echo(f"source    {report['source']}  ({report['kind']})")
     click.echo(f"kept      {kept['photos']} of {report['read']['photos']} photos, {kept['observations']} observations, {kept['species']} species")
@@ -149,7 +162,17 @@ def _show_import(out, report, is_downloaded):
 @click.option("--runner-option", "runner_options", multiple=True, metavar="KEY=VALUE", help="An option of Beam, such as direct_num_workers=2; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on where the same command was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def prepare(source, out, ranks, seed, runner, runner_options, resume, as_json, **settings):
+def prepare(
+    source: str,
+    out: str,
+    ranks: tuple[str, ...] | None,
+    seed: int,
+    runner: str | None,
+    runner_options: tuple[str, ...],
+    resume: bool,
+    as_json: bool,
+    **settings: int | None,
+) -> None:
     """Write the photos of SOURCE, upright and of bounded size, as TFRecord shards with checksums into the folder OUT.
 
     SOURCE is a folder of class folders or a manifest.csv; OUT takes its place in every other command.
@@ -169,7 +192,7 @@ def prepare(source, out, ranks, seed, runner, runner_options, resume, as_json, *
     with contextlib.ExitStack() as stack:
         bar, last = None, None
 
-        def progress(done, total):
+        def progress(done: int, total: int) -> None:
             nonlocal bar, last
             bar = bar or stack.enter_context(progress_bar("preparing photos", total, done))
             bar.advance(done - (done if last is None else last))
@@ -200,7 +223,7 @@ def prepare(source, out, ranks, seed, runner, runner_options, resume, as_json, *
     help="Bits of 64 in which the perceptual hashes of near duplicates may differ.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(source, out, fix, ranks, min_size, near, as_json):
+def check(source: str, out: str | None, fix: str | None, ranks: tuple[str, ...] | None, min_size: int, near: int, as_json: bool) -> None:
     """Look through the photos of SOURCE for what would spoil a training, and write a report.
 
     Unreadable, truncated, tiny and blank photos; copies and near duplicates; one photo under two labels; groups and copies
@@ -222,7 +245,7 @@ def check(source, out, fix, ranks, min_size, near, as_json):
     with contextlib.ExitStack() as stack:
         bars, seen = {}, {}
 
-        def progress(what, done, total):
+        def progress(what: str, done: int, total: int) -> None:
             if what not in bars:
                 bars[what] = stack.enter_context(progress_bar(what, total, done))
             bars[what].advance(done - seen.get(what, done))

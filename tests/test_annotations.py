@@ -10,12 +10,20 @@ import tfvision
 ROOT = Path(tfvision.__file__).parent
 CLI = ROOT.parent / "cli"  # installed as tfvision.cli
 ROOMS = (  # grows to all
+    "applications.py",
+    "command_line.py",
     "errors.py",
+    "files.py",
+    "progress.py",
+    "data",
     "evaluation",
     "features",
     "losses",
     "models",
     "serving",
+    "apps/*/commands.py",
+    "apps/*/source.py",
+    "apps/*/training.py",
     "apps/retrieval/evaluation.py",
     "apps/retrieval/grad_cam.py",
     "apps/retrieval/indices.py",
@@ -31,7 +39,7 @@ ROOMS = (  # grows to all
     "apps/tattoo_matching/protocols.py",
     "apps/tattoo_matching/report.py",
 )
-COMMANDS = ("detect", "grad_cam", "identify", "main", "predict", "serve", "tensorflow_notes", "weights")
+COMMANDS = ("detect", "evaluate", "grad_cam", "identify", "main", "predict", "serve", "tensorflow_notes", "train", "weights")
 
 
 def test_public_names_say_their_types():

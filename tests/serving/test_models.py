@@ -21,7 +21,7 @@ def store():
     """A function (settings of one model or of several) -> a started ModelStore; stopped after the test."""
     started = []
 
-    def start(*models, batching=None, metrics=None):
+    def start(*models, batching=BatchingSettings(), metrics=None):
         started.append(ModelStore(list(models), batching, metrics, POLL_SECONDS))
         started[-1].start()
         return started[-1]

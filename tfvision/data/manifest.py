@@ -107,11 +107,6 @@ class Manifest:
         """A manifest of the photos where `is_kept` is true."""
         return self.take([row for row, (_, keep) in enumerate(zip(self.records, is_kept, strict=True)) if keep])
 
-    def with_splits(self, splits: Iterable[str]) -> "Manifest":
-        """The same photos, each put into its split."""
-        records = (dataclasses.replace(record, split=str(split)) for record, split in zip(self.records, splits, strict=True))
-        return dataclasses.replace(self, records=tuple(records))
-
     def take(self, rows: Iterable[int]) -> "Manifest":
         """A manifest of the photos in these rows, in their order."""
         rows = list(rows)
@@ -121,6 +116,11 @@ class Manifest:
     def texts(self, column: str) -> tuple[str, ...]:
         """What stands in a column for each photo, without the space around it; "" where there is no such column."""
         return tuple(text.strip() for text in self.columns[column]) if column in self.columns else ("",) * len(self)
+
+    def with_splits(self, splits: Iterable[object]) -> "Manifest":
+        """The same photos, each put into its split of `splits`, by its text."""
+        records = (dataclasses.replace(record, split=str(split)) for record, split in zip(self.records, splits, strict=True))
+        return dataclasses.replace(self, records=tuple(records))
 
     def taxonomy(self) -> Taxonomy:
         """The taxonomy of all lineages."""

@@ -11,6 +11,8 @@ import numpy as np
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
+EQUAL_SHARE = np.float32(1 - 2**-20)  # of the best: what is summed in another order may differ by some units in the last place
+
 
 def node_probabilities(probabilities: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """The probability of every node: the sum of the whole softmax below it (section 3.3).
@@ -31,7 +33,7 @@ def descend(probabilities: np.ndarray, taxonomy: Taxonomy, within: Sequence[int]
 
     The path does not depend on a threshold, and its probabilities never rise, so accuracy is monotone in
     the threshold everywhere; above 0.5 cutting it gives the paper's argmax (only one node a depth can
-    hold more than half). Of equally probable children the first is taken.
+    hold more than half). Of equally probable children (to one in a million) the first is taken.
 
     Args:
       probabilities: float [batch, classes], a softmax.
@@ -146,10 +148,10 @@ class Descent:
         children = self.children[slots]
         values = self.node_sums(probabilities, sums, rows[segment], children)
         best = np.maximum.reduceat(values, starts)
-        winners = np.flatnonzero(values == best[segment])[::-1]
-        chosen = np.empty(len(rows), np.intp)
-        chosen[segment[winners]] = children[winners]  # written back to front: the first of equals stays
-        return chosen, best
+        winners = np.flatnonzero(values >= EQUAL_SHARE * best[segment])[::-1]
+        first = np.empty(len(rows), np.intp)
+        first[segment[winners]] = winners  # written back to front: the first of equals stays
+        return children[first], values[first]
 
 
 def _condition(probabilities: np.ndarray, is_inside: np.ndarray) -> np.ndarray:

@@ -175,7 +175,7 @@ def _classification(outputs: dict[str, np.ndarray], rows: int) -> classification
     if classes is not None and scores is not None and classes.shape != scores.shape:
         message = f"Tensors class and score should match in dim_size(1). Got {classes.shape[1]} vs. {scores.shape[1]}"
         raise _invalid(message)
-    shape = (classes if classes is not None else scores).shape
+    shape = next(array.shape for array in (classes, scores) if array is not None)
     labels = [[""] * shape[1]] * rows if classes is None else classes.tolist()
     numbers = np.zeros(shape) if scores is None else scores
     result = classification_pb2.ClassificationResult()

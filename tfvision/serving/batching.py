@@ -181,9 +181,10 @@ class Batcher:
         if self._metrics:
             for request in wanted:
                 self._metrics.queued(time.monotonic() - request.arrived)
-        outcomes = self._outcomes(*key, wanted) if wanted else []
+        servable, signature_name = key
+        outcomes = self._outcomes(servable, signature_name, wanted) if wanted else []
         with self._changed:  # before the answers, so that who was answered may ask again
-            self._company[key[0].name, key[1]] = (self._rows[key], time.monotonic())
+            self._company[servable.name, signature_name] = (self._rows[key], time.monotonic())
             self._rows[key] -= _rows(batch)
             if not self._rows[key]:
                 del self._rows[key]
@@ -191,7 +192,7 @@ class Batcher:
             resolve = request.future.set_exception if isinstance(outcome, ServingError) else request.future.set_result
             resolve(outcome)
 
-    def _outcomes(self, servable, signature_name, batch):
+    def _outcomes(self, servable: Servable, signature_name: str, batch: list[_Request]) -> list[Any]:
         """For each request its answer or its ServingError; after a failure each runs alone, so that only the one at fault fails."""
         try:
             return self._answers(servable, signature_name, batch)

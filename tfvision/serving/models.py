@@ -15,6 +15,7 @@ from tfvision.serving.versions import VersionStatus, WatchedModel, no_versions, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     import numpy as np
     from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
@@ -57,20 +58,19 @@ class ModelStore:
 
     Args:
       models: list of ModelSettings.
-      batching: None = as BatchingSettings is by default.
       metrics: ServingMetrics, or None.
       poll_seconds: how often the folders are looked at.
     """
 
     def __init__(
-        self, models: Sequence[ModelSettings], batching: BatchingSettings | None = None, metrics: ServingMetrics | None = None, poll_seconds: float = 1.0
+        self, models: Sequence[ModelSettings], batching: BatchingSettings = BatchingSettings(), metrics: ServingMetrics | None = None, poll_seconds: float = 1.0
     ) -> None:
         names = [settings.name for settings in models]
         if len(set(names)) < len(names):
             raise UserError(f"two models have the same name: {', '.join(sorted(names))}")
         self._models = {settings.name: WatchedModel(settings, metrics, poll_seconds) for settings in models}
-        self._batching, self._metrics = batching or BatchingSettings(), metrics
-        self._batcher: Batcher | None = None
+        self._batching, self._metrics = batching, metrics
+        self._batcher: Any = None  # a Batcher, once it is started
 
     def start(self) -> None:
         """Starts loading what is there and watching for more; returns at once."""

@@ -130,7 +130,7 @@ class RunningServer:
         limits: Mapping[str, Any] | None = None,
     ) -> None:
         self.host, self.is_local = host, _is_loopback(host)
-        self._thread, self._socket, self.store = None, None, None
+        self._thread: threading.Thread | None = None
         models = find_models(source)
         _listen(host, grpc_port, "gRPC").close()  # taken ports are told before TensorFlow is loaded
         self._socket = _listen(host, rest_port, "REST")
@@ -143,7 +143,7 @@ class RunningServer:
     def start(self) -> None:
         """Starts to listen and to load; returns when requests are taken, which may be before the models are ready."""
         self.store.start()
-        started = Future()
+        started: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="serving", daemon=True)
         self._thread.start()
         started.result()
@@ -252,7 +252,8 @@ def _batching(settings):
         return settings or BatchingSettings()
     values = read_batching_config(settings)
     known = {field.name for field in dataclasses.fields(BatchingSettings)}
-    return BatchingSettings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known}
+    return BatchingSettings(**fields)
 
 
 def _listen(host, port, kind):

@@ -39,9 +39,10 @@ class _Version:
     """One version folder: its state, the servable while it is loaded, and how many requests hold it."""
 
     def __init__(self, number: int, path: Path) -> None:
-        self.number, self.path, self.servable = number, path, None
+        self.number, self.path = number, path
+        self.servable: Any = None  # a Servable, while it is loaded
         self.status = VersionStatus(number, "START")
-        self.fingerprint = None  # of the folder when loading it failed
+        self.fingerprint: list[Any] | None = None  # of the folder when loading it failed
         self._leases, self._released = 0, threading.Condition()
 
     def set(self, state: str, error: ServingError | None = None) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
-from tfvision.files import read_json
 from tfvision.models.catalogue import get_network
 from tfvision.training.recipes import Recipe
-from tfvision.training.run import Run
+from tfvision.training.run import Run, read_run_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +102,7 @@ class DetectorRun(Run):
     @functools.cached_property
     def calibration(self):
         """{"slope", "offset"}: a score's probability is 1 / (1 + exp(-(slope * score + offset)))."""
-        return read_json(self.calibration_path)
+        return read_run_file(self.calibration_path)
 
     @property
     def first_files(self) -> list[Path]:

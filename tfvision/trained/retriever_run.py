@@ -6,11 +6,10 @@ import typing
 from pathlib import Path
 
 from tfvision.errors import RecipeError
-from tfvision.files import read_json
 from tfvision.losses.cosface import MARGIN, SCALE
 from tfvision.models.catalogue import get_network
 from tfvision.training.recipes import Recipe, Stages
-from tfvision.training.run import Run
+from tfvision.training.run import Run, read_run_file
 
 ADDITIONS = ("addition", "normalised_addition")
 LOSSES = ("softmax", "cosface")
@@ -108,7 +107,7 @@ class RetrieverRun(Run):
     @functools.cached_property
     def classes(self):
         """Names of what it was trained to tell apart, sorted."""
-        return tuple(read_json(self.labels_path))
+        return tuple(read_run_file(self.labels_path))
 
     @property
     def first_files(self) -> list[Path]:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError
-from tfvision.files import read_json
 from tfvision.training.recipes import Recipe, Stages
-from tfvision.training.run import Run
+from tfvision.training.run import Run, read_run_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +91,7 @@ class SpeciesRun(Run):
     @functools.cached_property
     def calibration(self):
         """Temperature, target and thresholds; see evaluation.py."""
-        return read_json(self.calibration_path)
+        return read_run_file(self.calibration_path)
 
     @property
     def first_files(self) -> list[Path]:

@@ -107,12 +107,12 @@ class Run:
     def finished_metrics(self) -> dict[str, typing.Any] | None:
         """The metrics where the run (the chief's, for a worker) is finished, else None."""
         path = type(self)(self.chief_folder or self.folder).metrics_path
-        return _read_run_file(path) if path.exists() else None
+        return read_run_file(path) if path.exists() else None
 
     @functools.cached_property
     def facts(self) -> dict[str, typing.Any]:
         """What recipe.json holds: application, source, recipe, versions."""
-        return _read_run_file(self.recipe_path)
+        return read_run_file(self.recipe_path)
 
     @property
     def recipe(self) -> typing.Any:
@@ -169,13 +169,14 @@ class Run:
 
 def application_of(folder: str | Path, part: str) -> str:
     """The application that a run folder belongs to. Raises RunError where it is none that has the part (applications.py)."""
-    application, known = _read_run_file(Path(folder) / "recipe.json").get("application"), names_with(part)
+    application, known = read_run_file(Path(folder) / "recipe.json").get("application"), names_with(part)
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
 
 
-def _read_run_file(path: Path) -> typing.Any:
+def read_run_file(path: Path) -> typing.Any:
+    """A JSON file of a run. Raises RunError."""
     try:
         return read_json(path)
     except FileError as error:

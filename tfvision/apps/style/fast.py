@@ -40,11 +40,11 @@ class FastModule:
     """
 
     name: str
-    paint: Callable
+    paint: Callable[[np.ndarray, np.ndarray], np.ndarray]
     has_painting: bool = True
 
 
-def stylize_fast(photo, painting, module="", size=512):
+def stylize_fast(photo: np.ndarray, painting: np.ndarray, module: str | Path = "", size: int = 512) -> Stylization:
     """Renders a photo in the manner of a painting in one pass.
 
     Args:
@@ -61,20 +61,20 @@ def stylize_fast(photo, painting, module="", size=512):
       WeightsError: the module cannot be had.
       RunError: a folder is none of these.
     """
-    module = load_module(str(module or DEFAULT_MODULE))
+    network = load_module(str(module or DEFAULT_MODULE))
     started = time.monotonic()
     height, width = fitted_size(*photo.shape[:2], size)
     photo = resized(photo, height, width)
-    picture = resized(module.paint(photo, painting), height, width)
+    picture = resized(network.paint(photo, painting), height, width)
     seconds = time.monotonic() - started
     content, style = losses_of(picture, photo, painting)
     preset = Preset()
     total = preset.content_weight * content + preset.style_weight * style
-    return Stylization(picture, 1, 1, content, style, total, seconds, module.name)
+    return Stylization(picture, 1, 1, content, style, total, seconds, network.name)
 
 
 @functools.lru_cache(maxsize=2)
-def load_module(handle):
+def load_module(handle: str) -> FastModule:
     """The FastModule behind a handle or a folder; kept, because loading takes seconds. Raises WeightsError, RunError."""
     folder = Path(handle)
     if (folder / "recipe.json").is_file():
@@ -86,7 +86,7 @@ def load_module(handle):
     return _open_saved_model(_from_hub(handle), handle)
 
 
-def losses_of(picture, photo, painting):
+def losses_of(picture: np.ndarray, photo: np.ndarray, painting: np.ndarray) -> tuple[float, float]:
     """(content, style) of a picture, as the preset `default` counts them, all scaled down to 512 px where larger."""
     loss = _open_loss()
     picture, photo, painting = (tf.constant(_shrunk(pixels)[None], tf.float32) for pixels in (picture, photo, painting))
@@ -105,7 +105,7 @@ def _open_run(folder):
 
 def _open_saved_model(loaded, name):
     """A FastModule of what tf.saved_model.load or hub.load gave; told apart by signature."""
-    own = getattr(loaded, "signatures", {}).get(_TENSOR_SIGNATURE)
+    own = loaded.signatures.get(_TENSOR_SIGNATURE)
     inputs = set(own.structured_input_signature[1]) if own else set()
     if inputs == {"pixels"}:
         return _by_heart(name, lambda photo: own(pixels=tf.constant(photo[None]))["pixels"][0].numpy())
@@ -125,7 +125,7 @@ def _find_call(loaded, name):
     """(photo, painting) -> the picture, from a module that can be called or has one signature of two images."""
     if callable(loaded):
         return lambda photo, painting: tf.nest.flatten(loaded(photo, painting))[0]
-    signature = getattr(loaded, "signatures", {}).get("serving_default")
+    signature = loaded.signatures.get("serving_default")
     names = sorted(signature.structured_input_signature[1]) if signature else ()
     if len(names) != 2:
         raise RunError(f"{name} is no style module: it should take a photo and a painting")
