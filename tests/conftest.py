@@ -1,5 +1,7 @@
 import csv
+import functools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,19 +17,26 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights
 STAGE_SETS = ("base_of", "colour_exportable", "milvus_address", "saved_models", "stylizer_export")  # costly fixtures that several files share
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(config, items):
-    """For `-n 2 --dist loadgroup`: one process has all tests of a file, and all files that share a stage set, so that it is made once."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    groups = {}
-    for item in items:
-        file = item.nodeid.split("::")[0]
-        shared = [name for name in STAGE_SETS if name in item.fixturenames]
-        groups[file] = groups.get(file) or (shared[0] if shared else None)
-    for item in items:
-        file = item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(groups[file] or file.removeprefix("tests/").removesuffix(".py")))
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist; `-p no:xdist` works as well
+def pytest_xdist_make_scheduler(config, log):
+    """For `-n 2`: one process has all tests of a file, and all files that share a stage set, which is made once; in the order of collection."""
+    if config.getoption("dist") != "load":  # another order was asked for
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class StageSetScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return stage_set_of(config.rootpath / nodeid.split("::")[0])
+
+    config.option.loadscopereorder = False  # else files of few tests, which are the slow ones, come last
+    return StageSetScheduling(config, log)
+
+
+@functools.cache
+def stage_set_of(file):
+    """The first of STAGE_SETS that a file of tests names, else the file itself."""
+    text = file.read_text()
+    return next((name for name in STAGE_SETS if re.search(rf"\b{name}\b", text)), str(file))
 
 
 COLOURS = {  # order / genus / species -> the colour of its photos

@@ -52,7 +52,7 @@ def test_figures_of_matching_are_svg_or_png():
     random = np.random.default_rng(0)
     shares = random.random((2, 20))
     points = [(0.0, 1.0), (0.01, 0.3), (0.2, 0.1), (1.0, 0.0)]
-    drawn = (
+    figures = (
         lambda kind: plots.draw_cmc(np.linspace(0.5, 1, 30), [np.linspace(0.4, 1, 30)], kind),
         lambda kind: plots.draw_cmc([1.0], (), kind),
         lambda kind: plots.draw_det({"pairs": points, "gallery": []}, kind),
@@ -63,8 +63,8 @@ def test_figures_of_matching_are_svg_or_png():
         lambda kind: plots.draw_long_tail([12, 11], 10, kind),
         lambda kind: plots.draw_long_tail([1], 10, kind),
     )
-    for draw in drawn:
-        assert draw("svg") == draw("svg")  # the same numbers give the same bytes
-        picture = xml.etree.ElementTree.fromstring(draw("svg"))
-        assert picture.tag.endswith("svg") and "mathdefault" not in draw("svg").decode()
+    for draw in figures:
+        drawn = draw("svg")
+        assert draw("svg") == drawn  # the same numbers give the same bytes
+        assert xml.etree.ElementTree.fromstring(drawn).tag.endswith("svg") and "mathdefault" not in drawn.decode()
         assert Image.open(io.BytesIO(draw("png"))).format == "PNG"
