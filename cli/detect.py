@@ -1,11 +1,17 @@
 """`tfvision detect`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tfvision.cli.main import print_json
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @click.command()
@@ -13,7 +19,7 @@ from tfvision.cli.main import print_json
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
 @click.option("--where", help="Folder for pictures: each tattoo, with the region that speaks for it laid over the photo (Grad-CAM).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-def detect(model, photos, where, as_json):
+def detect(model: str, photos: tuple[str, ...], where: str | None, as_json: bool) -> None:
     """Tell which PHOTOs (files or folders) show a tattoo, with MODEL, a run or an export of a tattoo detector.
 
     The score is the detector's margin: above 0 the photo counts as a tattoo. The exit code is 1 where no photo could be read.
@@ -39,7 +45,7 @@ def detect(model, photos, where, as_json):
         sys.exit(1)
 
 
-def _show(answer):
+def _show(answer: dict[str, Any]) -> None:
     if "error" in answer:
         return click.echo(f"error: {answer['error']}", err=True)
     where = f"  {answer['where']}" if "where" in answer else ""

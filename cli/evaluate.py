@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.applications import APPLICATIONS, application_of, names_with
+from tfvision.applications import APPLICATIONS, names_with
 
 
 class _Evaluation(click.Command):
@@ -48,6 +48,8 @@ def _asked(run: str, arguments: list[str], own: dict[str, click.Command]) -> str
     for name, command in own.items():
         if APPLICATIONS[name].evaluates_any_model and protocol in _protocols(command):
             return name
+    from tfvision.training.run import application_of
+
     return application_of(run, "evaluation")
 
 

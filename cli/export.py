@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.applications import APPLICATIONS, application_of
+from tfvision.applications import APPLICATIONS
 from tfvision.command_line import print_json
 
 
@@ -25,6 +25,7 @@ def export(run, to, name, version, verify, half, tflite, onnx, as_json):
     tfvision serve savedmodels                    # then ask it
     """
     from tfvision.export.export import export_model
+    from tfvision.training.run import application_of
 
     exportable = APPLICATIONS[application_of(run, "export")].part("export").make_exportable(run, half=half)
     result = export_model(exportable, to, name, version, verify, half, tflite, onnx)

@@ -12,7 +12,7 @@ from tfvision.cli.main import print_json
 @click.option("--label", help="The class to explain. [default: the one that the run sees]")
 @click.option("-o", "--out", default=".", show_default=True, help="Folder for the pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-def grad_cam(run, photos, layers, label, out, as_json):
+def grad_cam(run: str, photos: tuple[str, ...], layers: tuple[str, ...], label: str | None, out: str, as_json: bool) -> None:
     """Show where in a PHOTO the layers of RUN, a retriever, look: a picture a layer, red where it counts most.
 
     \b

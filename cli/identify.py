@@ -1,11 +1,18 @@
 """`tfvision identify`."""
 
+from __future__ import annotations
+
 import csv
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from tfvision.cli.main import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 @click.command()
@@ -17,7 +24,16 @@ from tfvision.cli.main import print_json
 @click.option("--target-accuracy", type=float, help="Share of answers to be right. [default: the run's, 0.9]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: image, taxon, rank, probability, lineage, error.")
-def identify(model, photos, within, box, threshold, target_accuracy, as_json, as_csv):
+def identify(
+    model: str,
+    photos: tuple[str, ...],
+    within: tuple[str, ...],
+    box: str | None,
+    threshold: float | None,
+    target_accuracy: float | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
     """Name the animals and plants of PHOTOS (files or folders) with MODEL, a run or an export.
 
     The answer is the deepest taxon that may be named at the chosen accuracy.
@@ -46,7 +62,7 @@ def identify(model, photos, within, box, threshold, target_accuracy, as_json, as
         sys.exit(1)
 
 
-def _show(answer):
+def _show(answer: dict[str, Any]) -> None:
     if "error" in answer:
         return click.echo(f"error: {answer['error']}", err=True)
     if answer["rank"] == "root":
@@ -57,11 +73,11 @@ def _show(answer):
     click.echo("  likeliest: " + ", ".join(f"{top['name']} {top['probability']:.1%}" for top in answer["top"]))
 
 
-def _csv_printer():
+def _csv_printer() -> Callable[[dict[str, Any]], None]:
     writer = csv.writer(sys.stdout)
     writer.writerow(["image", "taxon", "rank", "probability", "lineage", "error"])
 
-    def show(answer):
+    def show(answer: dict[str, Any]) -> None:
         lineage = " > ".join(taxon["name"] for taxon in answer.get("lineage", ()))
         writer.writerow([answer["image"], *(answer.get(key, "") for key in ("taxon", "rank", "probability")), lineage, answer.get("error", "")])
 

@@ -1,12 +1,20 @@
 """`tfvision predict`."""
 
+from __future__ import annotations
+
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tfvision.cli.main import print_json
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tfvision.serving.client import Client
 
 PHOTOS_AT_ONCE = 8  # so that the server can join them to batches
 _PICTURES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}  # how an encoded picture begins -> suffix
@@ -21,7 +29,7 @@ _PICTURES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}  # how an encoded pictu
 @click.option("--timeout-seconds", type=click.FloatRange(0.001), default=60, show_default=True, help="Longest wait for a photo.")
 @click.option("--out", default=".", show_default=True, help="Folder for the pictures that a model answers with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-def predict(server, model, photos, signature, version, timeout_seconds, out, as_json):
+def predict(server: str, model: str, photos: tuple[str, ...], signature: str, version: str | None, timeout_seconds: float, out: str, as_json: bool) -> None:
     """Send PHOTOS (files) to a served MODEL and print its answers.
 
     The photos go as they are, as the input `image_bytes`. Pictures among the answers are saved as PHOTO-MODEL.jpg or .png.
@@ -31,10 +39,10 @@ def predict(server, model, photos, signature, version, timeout_seconds, out, as_
     tfvision predict --server grpc://localhost:8500 species *.jpg --json > answers.jsonl
     tfvision predict stylizer photo.jpg --out painted/
     """
-    from tfvision.serving.client import Client
+    from tfvision.serving import client as serving
 
     version = int(version) if version and version.isdecimal() else version
-    with Client(server) as client, ThreadPoolExecutor(PHOTOS_AT_ONCE) as pool:
+    with serving.Client(server) as client, ThreadPoolExecutor(PHOTOS_AT_ONCE) as pool:
         failed = 0
         for answer in pool.map(lambda photo: _answer(client, model, photo, signature, version, timeout_seconds), photos):
             answer = _with_pictures_saved(answer, model, Path(out))
@@ -44,7 +52,7 @@ def predict(server, model, photos, signature, version, timeout_seconds, out, as_
         sys.exit(1)
 
 
-def _answer(client, model, photo, signature, version, timeout_seconds):
+def _answer(client: Client, model: str, photo: str, signature: str, version: int | str | None, timeout_seconds: float) -> dict[str, Any]:
     """{"image", output: value...} or {"image", "error"}."""
     from tfvision.data.decoding import read_encoded
     from tfvision.errors import DataError
@@ -60,8 +68,8 @@ def _answer(client, model, photo, signature, version, timeout_seconds):
     return {"image": photo, **{name: _plain(array[0] if array.ndim else array) for name, array in outputs.items()}}
 
 
-def _with_pictures_saved(answer, model, folder):
-    """The answer with the paths of its pictures in their place."""
+def _with_pictures_saved(answer: dict[str, Any], model: str, folder: Path) -> dict[str, Any]:
+    """The answer with its pictures replaced by their paths."""
     names = [name for name, value in answer.items() if isinstance(value, bytes)]
     for name in names:
         from tfvision.files import atomic_path
@@ -74,9 +82,11 @@ def _with_pictures_saved(answer, model, folder):
     return answer
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """An output's row -> what json prints."""
-    value = value.tolist() if hasattr(value, "tolist") else value
+    import numpy as np
+
+    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, bytes) and value[:3] not in _PICTURES:
@@ -84,14 +94,14 @@ def _plain(value):
     return value
 
 
-def _show(answer):
+def _show(answer: dict[str, Any]) -> None:
     if "error" in answer:
         return click.echo(f"error: {answer['error']}", err=True)
     outputs = [f"{name} {_short(value)}" for name, value in answer.items() if name != "image"]
     click.echo(f"{answer['image']}: {', '.join(outputs)}")
 
 
-def _short(value):
+def _short(value: Any) -> str:
     """Three values of a list, four digits of a decimal."""
     if isinstance(value, list):
         return f"[{', '.join(map(_short, value[:3]))}{', ...' if len(value) > 3 else ''}]"

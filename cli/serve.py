@@ -13,11 +13,21 @@ import click
 @click.option("--max-request-mib", type=click.FloatRange(0.001), default=64, show_default=True, help="Largest request.")
 @click.option("--timeout-seconds", type=click.FloatRange(0.001), default=30, show_default=True, help="Longest wait of a REST request.")
 @click.option("--write-config", metavar="DIR", help="Write TensorFlow Serving's models.config, batching.config and monitoring.config there, and end.")
-def serve(models, host, rest_port, grpc_port, batching_config, poll_seconds, max_request_mib, timeout_seconds, write_config):
+def serve(
+    models: str,
+    host: str,
+    rest_port: int,
+    grpc_port: int,
+    batching_config: str | None,
+    poll_seconds: float,
+    max_request_mib: float,
+    timeout_seconds: float,
+    write_config: str | None,
+) -> None:
     """Serve MODELS by TensorFlow Serving's protocol, REST and gRPC, until Ctrl-C.
 
     MODELS is a folder of exports NAME/VERSION/, one model's folder, or a models.config. A new version is loaded
-    beside the old one and takes its place without a failed request.
+    beside the old one and replaces it without a failed request.
 
     \b
     tfvision serve
@@ -41,7 +51,7 @@ def serve(models, host, rest_port, grpc_port, batching_config, poll_seconds, max
     )
 
 
-def _write_config(models, folder):
+def _write_config(models: str, folder: str) -> None:
     from tfvision.serving.configuration import write_configuration
 
     result = write_configuration(models, folder)

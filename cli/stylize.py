@@ -98,7 +98,7 @@ def stylize(context, files, out, preset, settings, blend, masks, colour, frames,
     tfvision stylize frames/ painting.jpg --frames -o painted/
     tfvision stylize --like out.png.json -o again.png
     """
-    from tfvision.apps.style.job import stylize_files
+    from tfvision.apps.style.job import StudioOptions, stylize_files
     from tfvision.apps.style.sidecar import differences
 
     preset = None if context.get_parameter_source("preset").name == "DEFAULT" and like else preset
@@ -107,8 +107,8 @@ def stylize(context, files, out, preset, settings, blend, masks, colour, frames,
         click.echo(f"note: {difference}, so the picture may differ", err=True)
     made = 0
     with _preview(preview, no_browser) as page:
-        options = {"is_frames": frames, "save_every": save_every, "is_resumed": resume, "command": _command(context), "preview": page}
-        for result in stylize_files(job, out, **options):
+        options = StudioOptions(frames, save_every, resume, _command(context), page)
+        for result in stylize_files(job, out, options):
             made += "output" in result
             print_json(result) if as_json else _show(result)
     if not made:
@@ -139,10 +139,11 @@ def reconstruct(context, kind, image, layers, out, preset, settings, resume, pre
     tfvision reconstruct style painting.jpg --size 256     # all five, side by side
     """
     from tfvision.apps.style.figures import reconstruct_file
+    from tfvision.apps.style.job import StudioOptions
 
     preset = _changed_preset(preset, changes, settings)
     with _preview(preview, no_browser) as page:
-        result = reconstruct_file(kind, image, layers or (), preset, out, resume, _command(context), page)
+        result = reconstruct_file(kind, image, layers or (), preset, out, StudioOptions(is_resumed=resume, command=_command(context), preview=page))
     print_json(result) if as_json else _show(result)
 
 
@@ -161,10 +162,12 @@ def style_sheet(context, photo, painting, out, preset, settings, resume, preview
     tfvision style-sheet photo.jpg painting.jpg --size 256
     """
     from tfvision.apps.style.figures import style_sheet_file
+    from tfvision.apps.style.job import StudioOptions
 
     preset = _changed_preset(preset, changes, settings)
     with _preview(preview, no_browser) as page:
-        result = style_sheet_file(photo, painting, preset, out, is_resumed=resume, command=_command(context), preview=page)
+        options = StudioOptions(is_resumed=resume, command=_command(context), preview=page)
+        result = style_sheet_file(photo, painting, preset, out, options=options)
     print_json(result) if as_json else _show(result)
 
 
@@ -173,7 +176,7 @@ def _given(changes):
 
 
 def _job(files, like, preset, settings, blend, masks, colour, module):
-    """The StyleJob of the options, or that of a record with what was given in its place."""
+    """The StyleJob of the options, or that of a record with what was given instead."""
     from tfvision.apps.style.sidecar import StyleJob, job_like
 
     if not like and len(files) < 2:

@@ -8,13 +8,13 @@ _WAYS = {True: "else downloaded when needed", False: "or `tfvision weights impor
 
 
 @click.group()
-def weights():
+def weights() -> None:
     """Pretrained weights: what is here, and what is missing."""
 
 
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def list_weights(as_json):
+def list_weights(as_json: bool) -> None:
     """Say for each network where its weights are on this machine.
 
     \b
@@ -25,8 +25,8 @@ def list_weights(as_json):
     found = known_weights()
     if as_json:
         return print_json(found)
-    for network, place in found.items():
-        click.echo(f"{network:<22} {place or 'not here: put into $TFVISION_WEIGHTS, ' + _WAYS[has_download(network)]}")
+    for network, path in found.items():
+        click.echo(f"{network:<22} {path or 'not here: put into $TFVISION_WEIGHTS, ' + _WAYS[has_download(network)]}")
 
 
 @weights.command("import")
@@ -37,7 +37,7 @@ def list_weights(as_json):
 @click.option("--size", type=int, default=256, show_default=True, help="For vgg19: pixels a side to which photos are scaled.")
 @click.option("--count", type=click.IntRange(0), default=200, show_default=True, help="For vgg19: photos to use at most; 0 is all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def import_weights(file, network, photos, out, size, count, as_json):
+def import_weights(file: str, network: str, photos: str | None, out: str | None, size: int, count: int, as_json: bool) -> None:
     """Convert FILE, the weights of a network, and check them.
 
     FILE is .safetensors with torchvision's or timm's names (resnet18, squeezenet, alexnet_torchvision, vgg19; alexnet with
@@ -56,7 +56,9 @@ def import_weights(file, network, photos, out, size, count, as_json):
 
     if photos is None and network != NORMALISED:
         result = convert_weights(file, network, out)
-        return print_json(result) if as_json else click.echo(f"weights     {result['out']}: {network}, {result['seconds']:.0f} s")
+        if as_json:
+            return print_json(result)
+        return click.echo(f"weights     {result['out']}: {network}, {result['seconds']:.0f} s")
     if photos is None:
         raise click.UsageError(f"Missing option '--photos': {NORMALISED} is normalised on them")
     result = normalise_weights(file, photos, network, out, size, count)

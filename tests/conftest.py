@@ -122,9 +122,9 @@ def shared():
 
 @pytest.fixture(scope="session")
 def colour_exportable(colour_run):
-    from tfvision.apps.species.export import species_exportable
+    from tfvision.apps.species.export import make_exportable
 
-    return species_exportable(colour_run)
+    return make_exportable(colour_run)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from pathlib import Path
 import packaging.requirements
 import pytest
 
+import tfvision
+
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
@@ -152,7 +154,7 @@ def test_compose_services_are_hardened_and_reachable_from_this_machine_only():
         assert service["user"] == "10001:10001" and service["healthcheck"]["test"][0] == "CMD"
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
         assert all(volume["read_only"] for volume in service["volumes"])
-        assert _is_pinned(service["image"])
+        assert _is_pinned(service["image"]) and service["image"].endswith(f":{tfvision.__version__}")
         assert (DOCKER / service["build"]["dockerfile"]).exists()
 
 

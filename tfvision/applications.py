@@ -15,10 +15,6 @@ import dataclasses
 import importlib
 import importlib.util
 import types
-from pathlib import Path
-
-from tfvision.errors import RunError
-from tfvision.files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +51,3 @@ APPLICATIONS = {
 def names_with(part: str) -> list[str]:
     """The applications that have a part."""
     return [name for name, application in APPLICATIONS.items() if application.has(part)]
-
-
-def application_of(run: str | Path, part: str) -> str:
-    """The name of the application that a run belongs to. Raises RunError where none that has the part is its own."""
-    name = read_json(Path(run) / "recipe.json").get("application")
-    if name not in names_with(part):
-        raise RunError(f"{run} is a run of {name!r}; known here are {', '.join(names_with(part))}")
-    return name

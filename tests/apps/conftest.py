@@ -68,3 +68,18 @@ def wide_teacher(tmp_path_factory):
     path = tmp_path_factory.mktemp("teachers") / "wide.weights.h5"
     build_vgg19(4, taps=("conv2_2",)).save_weights(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def stylizer_exportable(stylizer_run):
+    from tfvision.apps.stylizer.export import make_exportable
+
+    return make_exportable(stylizer_run)
+
+
+@pytest.fixture(scope="session")
+def stylizer_export(stylizer_exportable, tmp_path_factory):
+    """What `export_model` told of a verified export with TFLite."""
+    from tfvision.export.export import export_model
+
+    return export_model(stylizer_exportable, tmp_path_factory.mktemp("savedmodels"), tflite=True)

@@ -5,8 +5,8 @@ from click.testing import CliRunner
 from tfvision.cli.export import export
 
 
-def test_export_prints_path_and_signatures(colour_run, tmp_path):
-    result = CliRunner().invoke(export, [str(colour_run), "--to", str(tmp_path), "--name", "c", "--no-verify", "--json"])
+def test_export_prints_path_and_signatures(stylizer_run, tmp_path):
+    result = CliRunner().invoke(export, [str(stylizer_run), "--to", str(tmp_path), "--name", "c", "--no-verify", "--json"])
     printed = json.loads(result.stdout.splitlines()[-1])
     assert printed["path"] == str(tmp_path / "c" / "1")
     assert printed["signatures"][0] == "serving_default"

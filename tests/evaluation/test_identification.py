@@ -42,9 +42,9 @@ def _angles(degrees):
 def test_ranks_of_a_hand_made_gallery():
     # Probes at 0 and 90 degrees. Gallery: 10 (other), 20 (mate of the first), 80 (mate of the second), 60 (other).
     judged = judge_probes(_angles([0, 90]), _angles([10, 20, 80, 60]), [Question(0, np.array([1])), Question(1, np.array([2]))])
-    assert judged.places.tolist() == [1, 0] and judged.precisions.tolist() == [0.5, 1.0]
+    assert judged.positions.tolist() == [1, 0] and judged.precisions.tolist() == [0.5, 1.0]
     assert (judged.mates.tolist(), judged.others.tolist()) == ([1, 2], [0, 3])
-    assert cmc(judged.places, (1, 2)) == {"1": 0.5, "2": 1.0}
+    assert cmc(judged.positions, (1, 2)) == {"1": 0.5, "2": 1.0}
     np.testing.assert_allclose(judged.mate_scores, np.cos(np.deg2rad([20, 10])), rtol=1e-6)
     np.testing.assert_allclose(judged.other_scores, np.cos(np.deg2rad([10, 30])), rtol=1e-6)
     assert (judged.genuine.count, judged.impostor.count, judged.gallery) == (2, 6, 4)
@@ -52,15 +52,15 @@ def test_ranks_of_a_hand_made_gallery():
 
 def test_the_best_ranked_mate_counts():
     judged = judge_probes(_angles([0]), _angles([5, 40, 10]), [Question(0, np.array([0, 1]))])
-    assert judged.places.tolist() == [0] and judged.mates.tolist() == [0]
-    assert judged.precisions[0] == pytest.approx((1 / 1 + 2 / 3) / 2)  # mates at places 0 and 2
+    assert judged.positions.tolist() == [0] and judged.mates.tolist() == [0]
+    assert judged.precisions[0] == pytest.approx((1 / 1 + 2 / 3) / 2)  # mates at positions 0 and 2
 
 
 def test_ties_count_against_the_model():
     collapsed = np.ones((4, 2), np.float32) / np.sqrt(np.float32(2))
     judged = judge_probes(collapsed[:1], collapsed, [Question(0, np.array([0]))])
-    assert judged.places.tolist() == [3]  # behind three others
-    assert cmc_curve(judged.places, 4).tolist() == [0, 0, 0, 1]
+    assert judged.positions.tolist() == [3]  # behind three others
+    assert cmc_curve(judged.positions, 4).tolist() == [0, 0, 0, 1]
 
 
 def test_blockwise_search_equals_a_direct_computation(monkeypatch):
@@ -71,10 +71,10 @@ def test_blockwise_search_equals_a_direct_computation(monkeypatch):
     scores, is_mate = probes @ gallery.T, own[:, None] == other[None]
     for row in range(len(probes)):
         if not is_mate[row].any():
-            assert judged.places[row] == -1 and np.isnan(judged.precisions[row]) and judged.mates[row] == -1
+            assert judged.positions[row] == -1 and np.isnan(judged.precisions[row]) and judged.mates[row] == -1
             continue
         best = scores[row][is_mate[row]].max()
-        assert judged.places[row] == np.count_nonzero(scores[row][~is_mate[row]] >= best - 1e-7)
+        assert judged.positions[row] == np.count_nonzero(scores[row][~is_mate[row]] >= best - 1e-7)
         assert judged.precisions[row] == pytest.approx(average_precision_score(is_mate[row], scores[row]), abs=1e-6)
     np.testing.assert_allclose(judged.other_scores, np.where(is_mate, -np.inf, scores).max(axis=1), rtol=1e-5)
     np.testing.assert_allclose(judged.genuine.table()[0], np.sort(scores[is_mate]), atol=1e-6)
@@ -114,7 +114,7 @@ def test_folds_pool_to_the_whole():
     probes, gallery, questions, _own, _ = _random_search()
     whole = judge_probes(probes, gallery, questions)
     parts = pooled([judge_probes(probes, gallery, part) for part in (questions[:13], questions[13:40], [], questions[40:])])
-    assert parts.places.tolist() == whole.places.tolist() and parts.gallery == whole.gallery
+    assert parts.positions.tolist() == whole.positions.tolist() and parts.gallery == whole.gallery
     np.testing.assert_allclose(np.repeat(*parts.impostor.table()), np.repeat(*whole.impostor.table()), atol=1e-6)
     assert {name: one["fnir"] for name, one in fnir_at_fpir(parts).items()} == {name: one["fnir"] for name, one in fnir_at_fpir(whole).items()}
 
@@ -165,7 +165,7 @@ def test_vectors_that_are_not_finite_are_refused():
 
 def test_an_empty_gallery_finds_nothing():
     judged = judge_probes(_angles([0]), _angles([])[:0], [Question(0, np.zeros(0, int))])
-    assert judged.places.tolist() == [-1] and judged.others.tolist() == [-1] and cmc(judged.places) == {}
+    assert judged.positions.tolist() == [-1] and judged.others.tolist() == [-1] and cmc(judged.positions) == {}
 
 
 def _judged(mates, alarms):

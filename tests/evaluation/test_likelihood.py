@@ -10,8 +10,8 @@ from tfvision.evaluation.verification import GROUPS, Scores
 
 def _scores(values, exact=10**6):
     scores = Scores(exact=exact)
-    for place, part in enumerate(np.array_split(np.float32(values), 100)):
-        scores.add(part, place % GROUPS)
+    for number, part in enumerate(np.array_split(np.float32(values), 100)):
+        scores.add(part, number % GROUPS)
     return scores
 
 

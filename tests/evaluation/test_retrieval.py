@@ -8,20 +8,20 @@ from tfvision.evaluation.retrieval import (
     Question,
     average_precision,
     bootstrap_interval,
-    hit_places,
+    hit_positions,
     holidays_questions,
     judge,
     labels_questions,
     map_at_r,
     ns_score,
-    places_of,
+    positions_of,
     recall_at_k,
     trapezoid_average_precision,
     ukbench_questions,
     without,
 )
 
-PLACES = np.array([0, 2, 5])  # a ranking + - + - - + -
+POSITIONS = np.array([0, 2, 5])  # a ranking + - + - - + -
 
 
 def _unit(values):
@@ -36,12 +36,12 @@ def _random_table(photos=40, labels=5, seed=0):
 
 
 def test_measures_of_a_ranking_by_hand():
-    assert average_precision(PLACES) == pytest.approx((1 / 1 + 2 / 3 + 3 / 6) / 3)
+    assert average_precision(POSITIONS) == pytest.approx((1 / 1 + 2 / 3 + 3 / 6) / 3)
     # Before the hits precision is 1 (by convention), 1/2 and 2/5.
-    assert trapezoid_average_precision(PLACES) == pytest.approx(((1 + 1) / 2 + (1 / 2 + 2 / 3) / 2 + (2 / 5 + 3 / 6) / 2) / 3)
-    assert map_at_r(PLACES) == pytest.approx((1 / 1 + 2 / 3) / 3)  # R = 3: the hit at place 5 is beyond
-    assert [recall_at_k(PLACES, k) for k in (1, 5)] == [1.0, 1.0]
-    assert [recall_at_k(PLACES + 2, k) for k in (1, 2, 3)] == [0.0, 0.0, 1.0]
+    assert trapezoid_average_precision(POSITIONS) == pytest.approx(((1 + 1) / 2 + (1 / 2 + 2 / 3) / 2 + (2 / 5 + 3 / 6) / 2) / 3)
+    assert map_at_r(POSITIONS) == pytest.approx((1 / 1 + 2 / 3) / 3)  # R = 3: the hit at position 5 is beyond
+    assert [recall_at_k(POSITIONS, k) for k in (1, 5)] == [1.0, 1.0]
+    assert [recall_at_k(POSITIONS + 2, k) for k in (1, 2, 3)] == [0.0, 0.0, 1.0]
     assert ns_score(np.array([0, 1, 3, 9])) == 3.0
     assert ns_score(np.array([0, 1, 2, 3])) == 4.0
 
@@ -56,8 +56,8 @@ def test_average_precision_equals_scikit_learns():
     for _ in range(20):
         scores, is_relevant = random.normal(size=50), random.random(50) < 0.2
         is_relevant[0] = True
-        places = places_of(scores, Question(0, np.flatnonzero(is_relevant)))
-        assert average_precision(places) == pytest.approx(average_precision_score(is_relevant, scores))
+        positions = positions_of(scores, Question(0, np.flatnonzero(is_relevant)))
+        assert average_precision(positions) == pytest.approx(average_precision_score(is_relevant, scores))
 
 
 def _official_oxford(ranking, relevant, junk):
@@ -80,8 +80,8 @@ def test_trapezoid_average_precision_with_junk_equals_the_official_programme():
         images = random.permutation(60)
         relevant, junk = images[:7], images[7:12]
         ranking = np.argsort(-scores).tolist()
-        places = places_of(scores, Question(0, relevant, junk))
-        assert trapezoid_average_precision(places) == pytest.approx(_official_oxford(ranking, set(relevant), set(junk)))
+        positions = positions_of(scores, Question(0, relevant, junk))
+        assert trapezoid_average_precision(positions) == pytest.approx(_official_oxford(ranking, set(relevant), set(junk)))
 
 
 def test_map_at_r_equals_a_naive_loop():
@@ -91,7 +91,7 @@ def test_map_at_r_equals_a_naive_loop():
         ranking = [row for row in np.argsort(-(vectors @ vectors[query])) if row != query]
         relevant = [row for row in ranking if labels[row] == labels[query]]
         hits = [labels[row] == labels[query] for row in ranking]
-        expected.append(sum(sum(hits[: place + 1]) / (place + 1) for place in range(len(relevant)) if hits[place]) / len(relevant))
+        expected.append(sum(sum(hits[: row + 1]) / (row + 1) for row in range(len(relevant)) if hits[row]) / len(relevant))
     result = judge("labels", vectors, vectors, labels_questions(labels))
     assert result["queries"] == 40
     assert result["map"] == pytest.approx(np.mean(expected))
@@ -131,11 +131,11 @@ def test_holidays_drops_the_query_from_its_own_ranking():
 def test_queries_with_a_role_are_no_part_of_the_gallery():
     questions = labels_questions(list("aaab"), np.array([True, True, False, False]))
     assert [(question.query, question.ignored.tolist()) for question in questions] == [(0, [0, 1]), (1, [0, 1])]
-    assert places_of(np.array([0.9, 0.8, 0.1, 0.5]), questions[0]).tolist() == [1]  # of rows 2 and 3 only
+    assert positions_of(np.array([0.9, 0.8, 0.1, 0.5]), questions[0]).tolist() == [1]  # of rows 2 and 3 only
 
 
 def test_of_equals_the_irrelevant_come_first():
-    assert places_of(np.ones(6), Question(0, np.array([1, 2]))).tolist() == [4, 5]
+    assert positions_of(np.ones(6), Question(0, np.array([1, 2]))).tolist() == [4, 5]
     collapsed = _unit(np.ones((8, 3)))
     assert judge("ukbench", collapsed, collapsed, ukbench_questions(list("aaaabbbb")))["ns_score"] == 0.0
 
@@ -143,16 +143,16 @@ def test_of_equals_the_irrelevant_come_first():
 def test_chunks_do_not_change_the_places(monkeypatch):
     vectors, labels = _random_table(seed=4)
     questions = labels_questions(labels)
-    whole = [places.tolist() for places in hit_places(vectors, vectors, questions)]
+    whole = [positions.tolist() for positions in hit_positions(vectors, vectors, questions)]
     monkeypatch.setattr(retrieval, "SIMILARITIES", 90)  # two queries at a time
     monkeypatch.setattr(retrieval, "GALLERY_ROWS", 7)
-    assert [places.tolist() for places in hit_places(vectors, vectors, questions)] == whole
+    assert [positions.tolist() for positions in hit_positions(vectors, vectors, questions)] == whole
 
 
 def test_lost_images_neither_ask_nor_are_missed():
     questions = without(labels_questions(list("aabb")), [False, True, False, False])
     assert [question.query for question in questions] == [0, 2, 3]
-    assert places_of(np.array([1, 0.9, 0.2, 0.1]), questions[0]).tolist() == []
+    assert positions_of(np.array([1, 0.9, 0.2, 0.1]), questions[0]).tolist() == []
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide():

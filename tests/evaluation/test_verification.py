@@ -18,16 +18,16 @@ def _random_scores(genuine=300, impostor=2000, exact=10**6, seed=0):
     drawn = [np.clip(random.normal(0.5, 0.2, genuine), -1, 1), np.clip(random.normal(0, 0.25, impostor), -1, 1)]
     made = [Scores(exact=exact) for _ in drawn]
     for scores, values in zip(made, drawn, strict=True):
-        for place, value in enumerate(np.array_split(values, 100)):
-            scores.add(value.astype(np.float32), place % GROUPS)
+        for number, value in enumerate(np.array_split(values, 100)):
+            scores.add(value.astype(np.float32), number % GROUPS)
     return *made, *(values.astype(np.float32) for values in drawn)
 
 
 def test_rates_by_hand():
     # genuine 0.2 0.6 0.8 0.9, impostor 0.1 0.3 0.5 0.7: at 0.6 one of four genuine is refused and one of four impostors accepted.
     curve = det_curve(_scores([0.2, 0.6, 0.8, 0.9]), _scores([0.1, 0.3, 0.5, 0.7]))
-    place = np.searchsorted(curve.thresholds, np.float64(np.float32(0.6)))
-    assert (curve.fmr[place], curve.fnmr[place]) == (0.25, 0.25)
+    row = np.searchsorted(curve.thresholds, np.float64(np.float32(0.6)))
+    assert (curve.fmr[row], curve.fnmr[row]) == (0.25, 0.25)
     assert curve.eer == 0.25
     assert curve.at_fmr(0)[0] == 0.5  # above 0.7: 0.2 and 0.6 are refused
     assert curve.at_fmr(0.5)[0] == 0.25  # from 0.5 on
@@ -64,10 +64,10 @@ def test_many_scores_are_counted_in_bins_of_known_width():
     one, other = det_curve(*exact[:2]), det_curve(*binned[:2])
     assert other.eer == pytest.approx(one.eer, abs=1e-3) and other.resolution == 2 / verification.BINS
     # Each rate is that of all scores at its threshold.
-    for place in range(0, len(other.thresholds), 97):
-        threshold = np.float32(other.thresholds[place])
-        assert other.fmr[place] == pytest.approx(np.mean(exact[3] >= threshold), abs=1 / 2000)
-        assert other.fnmr[place] == pytest.approx(np.mean(exact[2] < threshold), abs=1 / 300)
+    for row in range(0, len(other.thresholds), 97):
+        threshold = np.float32(other.thresholds[row])
+        assert other.fmr[row] == pytest.approx(np.mean(exact[3] >= threshold), abs=1 / 2000)
+        assert other.fnmr[row] == pytest.approx(np.mean(exact[2] < threshold), abs=1 / 300)
 
 
 def test_bins_also_where_only_impostors_are_many():

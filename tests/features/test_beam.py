@@ -33,7 +33,7 @@ def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was
     broken = BrokenPhotos()
     parts = list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2, broken=broken))
     expected = list(extract(photos, open_extractor(RECIPE)))
-    indices, vectors = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    indices, vectors = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
     np.testing.assert_array_equal(indices, expected[0][0])
     np.testing.assert_allclose(vectors, expected[0][1], atol=1e-6)
     assert len(parts) == 3 and list(broken) == [photos.records[3].path]

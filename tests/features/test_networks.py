@@ -71,7 +71,7 @@ def test_a_species_run_gives_the_features_before_its_last_layer(run_extractor, c
     images = np.random.default_rng(1).integers(0, 256, (1, size, size, 3)).astype(np.uint8)
     cut = views_of_pixels(images[0], run.recipe.views, 32)[:, None].numpy()
     embeddings = [
-        features({name: views[place] for place, name in enumerate(run.recipe.views)}, training=False)
+        features({name: views[number] for number, name in enumerate(run.recipe.views)}, training=False)
         for views in (cut, cut[:, :, :, ::-1])  # this recipe's answers are averaged over the mirror image
     ]
     assert run.recipe.is_mirrored_at_prediction

@@ -14,9 +14,9 @@ def _naive(features, weights, labels, margin, scale):
     losses = []
     for feature, label in zip(features.astype(float), labels, strict=True):
         logits = []
-        for place, column in enumerate(weights.astype(float).T):
+        for number, column in enumerate(weights.astype(float).T):
             cosine = feature @ column / np.linalg.norm(feature) / np.linalg.norm(column)
-            logits.append(scale * (cosine - margin * (place == label)))
+            logits.append(scale * (cosine - margin * (number == label)))
         losses.append(np.log(np.sum(np.exp(logits))) - logits[label])
     return losses
 

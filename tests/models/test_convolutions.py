@@ -106,8 +106,8 @@ def test_safetensors_with_the_papers_names(tmp_path, convolutions, dtype, tolera
 
 def test_torchvisions_pixels_become_caffes(tmp_path, convolutions):
     # torchvision's features: 0, 2 | 5, 7 | 10, 12, 14, 16 | 19, ... ; input (RGB / 255 - mean) / deviation.
-    places = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
-    _write_safetensors(tmp_path / "x.safetensors", _pytorch(convolutions, [f"features.{place}" for place in places]))
+    layers = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+    _write_safetensors(tmp_path / "x.safetensors", _pytorch(convolutions, [f"features.{layer}" for layer in layers]))
     got, _ = read_convolutions(tmp_path / "x.safetensors")
     _assert_equal({layer: got[layer] for layer in LAYERS[1:]}, {layer: convolutions[layer] for layer in LAYERS[1:]})
     patch = np.random.default_rng(1).uniform(0, 255, (3, 3, 3))

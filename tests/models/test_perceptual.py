@@ -58,10 +58,10 @@ def test_the_shipped_networks_normalisation_can_be_undone(offline):
     np.testing.assert_allclose(plain(_photo())["conv3_1"], expected, rtol=1e-3, atol=1e-3 * expected.max())
 
 
-@pytest.mark.parametrize("place", ["TFVISION_WEIGHTS", "KERAS_HOME"])
-def test_an_imported_vgg19_is_found(offline, monkeypatch, place):
+@pytest.mark.parametrize("variable", ["TFVISION_WEIGHTS", "KERAS_HOME"])
+def test_an_imported_vgg19_is_found(offline, monkeypatch, variable):
     # A narrow stand-in: the loader takes the width from the file.
-    monkeypatch.setenv(place, str(offline / "here"))
+    monkeypatch.setenv(variable, str(offline / "here"))
     made = convolutions_of(build_vgg19(2, taps=PERCEPTUAL_LAYERS))
     means = {layer: np.ones_like(bias) for layer, (_, bias) in made.items()}
     save_convolutions(import_path(), made, {"network": "vgg19"}, means, "float32")

@@ -19,10 +19,10 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _save_safetensors(path, tensors):
-    header, place = {"__metadata__": {"format": "pt"}}, 0
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, values in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [place, place + values.nbytes]}
-        place += values.nbytes
+        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [offset, offset + values.nbytes]}
+        offset += values.nbytes
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(values.tobytes() for values in tensors.values()))
 
@@ -57,12 +57,12 @@ def _torchvision_resnet18(tensors, x):
 
 def _torchvision_squeezenet(tensors, x):
     x = _pooled(tf.nn.relu(_convolved(tensors, x, "features.0", 2)))
-    for place in (3, 4, "pool", 6, 7, "pool", 9, 10, 11, 12):
-        if place == "pool":
+    for layer in (3, 4, "pool", 6, 7, "pool", 9, 10, 11, 12):
+        if layer == "pool":
             x = _pooled(x)
             continue
-        x = tf.nn.relu(_convolved(tensors, x, f"features.{place}.squeeze"))
-        wide = [_convolved(tensors, x, f"features.{place}.expand{size}x{size}", padding=size // 2) for size in (1, 3)]
+        x = tf.nn.relu(_convolved(tensors, x, f"features.{layer}.squeeze"))
+        wide = [_convolved(tensors, x, f"features.{layer}.expand{size}x{size}", padding=size // 2) for size in (1, 3)]
         x = tf.nn.relu(tf.concat(wide, -1))
     return x
 
@@ -70,8 +70,8 @@ def _torchvision_squeezenet(tensors, x):
 def _torchvision_alexnet(tensors, x):
     x = _pooled(tf.nn.relu(_convolved(tensors, x, "features.0", 4, 2)))
     x = _pooled(tf.nn.relu(_convolved(tensors, x, "features.3", 1, 2)))
-    for place in (6, 8, 10):
-        x = tf.nn.relu(_convolved(tensors, x, f"features.{place}", 1, 1))
+    for layer in (6, 8, 10):
+        x = tf.nn.relu(_convolved(tensors, x, f"features.{layer}", 1, 1))
     x = tf.reshape(tf.transpose(_pooled(x), [0, 3, 1, 2]), [len(x), -1])  # as torch.flatten: channels first
     for name in ("classifier.1", "classifier.4"):
         x = tf.nn.relu(x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"])

@@ -86,7 +86,7 @@ def test_vgg19_takes_what_keras_saves_and_what_was_imported(monkeypatch, tmp_pat
 def test_vgg19_slim_comes_with_tfvision(offline):
     base = get_network("vgg19_slim").build(32)
     assert "vgg19_slim.npz" in load_pretrained(base, "vgg19_slim", "imagenet")
-    kernel, means = (read_convolutions(SHIPPED["vgg19_slim"])[place] for place in (0, 1))
+    kernel, means = (read_convolutions(SHIPPED["vgg19_slim"])[part] for part in (0, 1))
     expected = kernel["conv1_1"][0] * means["means"]["conv1_1"]  # as it was before it was normalised
     np.testing.assert_allclose(base.get_layer("conv1_1").get_weights()[0], expected, rtol=1e-5)
 
@@ -118,7 +118,7 @@ def test_resnet18s_partial_weights_tell_butterflies_apart(shared):
     """1-nearest neighbour 0.756 at layer3, 0.899 at layer4.0 over all photos (weights/README.md); of ten a species, chance is 0.1."""
     manifest = read_source(shared / "data" / "leeds_butterfly")
     labels = manifest.labels(manifest.taxonomy())
-    is_kept = [np.sum(labels[:place] == label) < 8 for place, label in enumerate(labels)]
+    is_kept = [np.sum(labels[:row] == label) < 8 for row, label in enumerate(labels)]
     manifest, labels = manifest.select(is_kept), labels[is_kept]
     model, loaded = build_taps("resnet18", ("conv4", "gap"), 128, str(shared / "weights" / "resnet18_partial.npz"))
     assert "lacks layer4.1.conv1, layer4.1.conv2" in loaded

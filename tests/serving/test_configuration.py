@@ -20,9 +20,9 @@ from tfvision.serving.configuration import (
 def exports(tmp_path):
     """Two models, three versions, and what must not be served."""
     folder = tmp_path / "savedmodels"
-    for place in ("species/1", "species/2", "species/10", "tattoos/3"):
-        (folder / place).mkdir(parents=True)
-        (folder / place / "saved_model.pb").touch()
+    for version in ("species/1", "species/2", "species/10", "tattoos/3"):
+        (folder / version).mkdir(parents=True)
+        (folder / version / "saved_model.pb").touch()
     (folder / "species" / ".partial-11").mkdir()
     (folder / "species" / "11").mkdir()
     (folder / "species" / "draft").mkdir()

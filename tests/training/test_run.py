@@ -75,7 +75,7 @@ def test_a_run_of_another_kind_is_named(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_asked_for(tmp_path):
-    for read in (lambda: _Run.open(tmp_path), lambda: application_of(tmp_path, ["cheese"])):
+    for read in (lambda: _Run.open(tmp_path), lambda: application_of(tmp_path, "export")):
         with pytest.raises(RunError, match="recipe.json does not exist: is .* a run folder made by `tfvision train`"):
             read()
 

@@ -4,6 +4,8 @@ Source: Guo et al., On Calibration of Modern Neural Networks (ICML 2017), which 
 fitted on held-out images and measures the expected calibration error over 15 bins.
 """
 
+from typing import Any
+
 import numpy as np
 
 from tfvision.errors import DataError
@@ -12,7 +14,7 @@ TEMPERATURE_LIMITS = (0.05, 20.0)
 CHUNK_VALUES = 1 << 20  # values worked on at a time: temporaries stay in the cache
 
 
-def softmax(logits, temperature=1.0, out=None):
+def softmax(logits: np.ndarray, temperature: float = 1.0, out: np.ndarray | None = None) -> np.ndarray:
     """The softmax of logits / temperature: float32 [batch, classes], stable for any finite logits.
 
     Args:
@@ -27,7 +29,7 @@ def softmax(logits, temperature=1.0, out=None):
     return out
 
 
-def fit_temperature(logits, labels):
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature that minimises the negative log-likelihood of the labels, by bounded search on its log.
 
     Args:
@@ -52,7 +54,7 @@ def fit_temperature(logits, labels):
     return float(np.exp(result.x))
 
 
-def negative_log_likelihood(logits, labels, temperature=1.0):
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
     """The mean of -log softmax(logits / temperature)[label], in nats; computed in chunks of images."""
     rows = max(1, CHUNK_VALUES // logits.shape[1])
     total = 0.0
@@ -67,25 +69,25 @@ def negative_log_likelihood(logits, labels, temperature=1.0):
 class Reliability:
     """Equal-width bins of top-1 confidence, filled batch by batch: how often is it right when it says so?"""
 
-    def __init__(self, bins=15):
+    def __init__(self, bins: int = 15) -> None:
         self.bins = bins
         self.count = np.zeros(bins, np.int64)
         self.confidence_sum = np.zeros(bins)
         self.right_sum = np.zeros(bins)
 
-    def update(self, confidence, is_right):
+    def update(self, confidence: np.ndarray, is_right: np.ndarray) -> None:
         """Adds a batch: float [batch] from 0 to 1 and bool [batch]. A bin holds its upper edge, not its lower."""
         confidence = np.asarray(confidence, np.float64)
-        place = np.clip(np.ceil(confidence * self.bins).astype(int) - 1, 0, self.bins - 1)
-        self.count += np.bincount(place, minlength=self.bins)
-        self.confidence_sum += np.bincount(place, confidence, minlength=self.bins)
-        self.right_sum += np.bincount(place, np.asarray(is_right, np.float64), minlength=self.bins)
+        bin_of = np.clip(np.ceil(confidence * self.bins).astype(int) - 1, 0, self.bins - 1)
+        self.count += np.bincount(bin_of, minlength=self.bins)
+        self.confidence_sum += np.bincount(bin_of, confidence, minlength=self.bins)
+        self.right_sum += np.bincount(bin_of, np.asarray(is_right, np.float64), minlength=self.bins)
 
-    def error(self):
+    def error(self) -> float:
         """The expected calibration error: mean of |accuracy - confidence| over bins, weighted by count; 0 to 1."""
         return float(np.abs(self.right_sum - self.confidence_sum).sum() / max(self.count.sum(), 1))
 
-    def table(self):
+    def table(self) -> list[dict[str, Any]]:
         """A list, one dict a bin: "low", "high", "count", mean "confidence" and "accuracy" (None if empty)."""
         return [
             {
@@ -99,7 +101,7 @@ class Reliability:
         ]
 
 
-def fit_sigmoid(scores, is_positive):
+def fit_sigmoid(scores: np.ndarray, is_positive: np.ndarray) -> tuple[float, float]:
     """Platt's slope and offset: 1 / (1 + exp(-(slope * score + offset))) is the probability of a positive.
 
     Source: Platt, Probabilistic Outputs for Support Vector Machines (1999), whose targets are drawn in from 0 and 1 by the
@@ -122,7 +124,7 @@ def fit_sigmoid(scores, is_positive):
     targets = np.where(is_positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     unit = max(float(np.abs(scores).max()), 1e-12)  # scores of any size are as easy to fit
 
-    def loss(parameters):
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         logits = parameters[0] * scores / unit + parameters[1]
         errors = 1 / (1 + np.exp(-np.clip(logits, -700, 700))) - targets
         return float((np.logaddexp(0, logits) - targets * logits).sum()), np.array([(errors * scores / unit).sum(), errors.sum()])

@@ -4,14 +4,18 @@ Memory grows with images x depth + classes, never with images x classes: each im
 class, the rank of its true class, and its greedy path; everything in the result follows from these.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
+from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.evaluation import hierarchy, specificity
 from tfvision.evaluation.calibration import Reliability, softmax
 
 CHUNK_VALUES = 1 << 19  # logits worked on at a time: 2 MB, and 4 MB of running sums
-METHODS = {"exact": specificity.fit_threshold, "climb": specificity.climb_threshold}
+METHODS: dict[str, Callable[..., specificity.Specificity]] = {"exact": specificity.fit_threshold, "climb": specificity.climb_threshold}
 
 
 class Evaluation:
@@ -24,7 +28,7 @@ class Evaluation:
       within: prior nodes, as in `hierarchy.descend`; all figures are then conditioned on them.
     """
 
-    def __init__(self, taxonomy, class_sizes, temperature=1.0, within=()):
+    def __init__(self, taxonomy: Taxonomy, class_sizes: Sequence[int] | np.ndarray, temperature: float = 1.0, within: Sequence[int] = ()) -> None:
         self.taxonomy = taxonomy
         self.class_sizes = np.asarray(class_sizes)
         if self.class_sizes.shape != (len(taxonomy),):
@@ -33,10 +37,10 @@ class Evaluation:
         self._is_outside = ~hierarchy.classes_within(taxonomy, within)
         self._descent = hierarchy.Descent(taxonomy)
         self._groups = {rank: _Groups(taxonomy.ancestors_at_rank(rank)) for rank in taxonomy.ranks}
-        self._columns = {}
-        self._images = []
+        self._columns: dict[str, list[np.ndarray]] = {}
+        self._images: list[str] = []
 
-    def update(self, logits, labels, images, is_fitting):
+    def update(self, logits: np.ndarray, labels: np.ndarray, images: Sequence[str], is_fitting: np.ndarray) -> None:
         """Adds a batch.
 
         Args:
@@ -58,7 +62,7 @@ class Evaluation:
         self._keep(label=labels, is_fitting=is_fitting)
         self._images.extend(images)
 
-    def result(self, target_accuracy=0.9, confidence=None, method="exact"):
+    def result(self, target_accuracy: float = 0.9, confidence: float | None = None, method: str = "exact") -> dict[str, Any]:
         """All figures over the images so far, as plain JSON types.
 
         "accuracy", "top5", "macro_accuracy" (mean over the classes that have images) and everything else but
@@ -106,18 +110,18 @@ class Evaluation:
             "confusions": _confusions(self.taxonomy.class_names, self._images, label, predicted),
         }
 
-    def _check(self, logits, labels, images, is_fitting):
+    def _check(self, logits: np.ndarray, labels: np.ndarray, images: Sequence[str], is_fitting: np.ndarray) -> None:
         shape = (len(labels), len(self.taxonomy))
         if logits.shape != shape or is_fitting.shape != labels.shape or len(images) != len(labels):
             raise DataError(f"logits must be {shape} and images and is_fitting as long as labels, got {logits.shape}, {len(images)} and {is_fitting.shape}")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.taxonomy):
             raise DataError(f"labels must lie from 0 to {len(self.taxonomy) - 1}, got {labels.min()} to {labels.max()}")
 
-    def _keep(self, **columns):
+    def _keep(self, **columns: np.ndarray) -> None:
         for name, values in columns.items():
             self._columns.setdefault(name, []).append(values)
 
-    def _update_chunk(self, logits, labels, images):
+    def _update_chunk(self, logits: np.ndarray, labels: np.ndarray, images: Sequence[str]) -> None:
         logits = np.array(logits, np.float32)
         if self._is_outside.any():
             logits[:, self._is_outside] = -np.inf  # before the softmax, where nothing has underflowed yet
@@ -136,7 +140,7 @@ class Evaluation:
             best = groups.of_class[predicted] if groups.are_classes else groups.most_probable(sums)
             self._keep(**{f"group at {name}": best})
 
-    def _check_finite(self, largest, images):
+    def _check_finite(self, largest: np.ndarray, images: Sequence[str]) -> None:
         if not np.isfinite(largest).all():
             image = images[int(np.flatnonzero(~np.isfinite(largest))[0])]
             raise RunError(
@@ -144,7 +148,7 @@ class Evaluation:
                 "damaged; train again with a lower learning rate or restore an earlier checkpoint"
             )
 
-    def _specificity(self, table, target_accuracy, confidence, method):
+    def _specificity(self, table: dict[str, np.ndarray], target_accuracy: float, confidence: float | None, method: str) -> dict[str, Any]:
         nodes, reached, is_fitting = table["nodes"], table["reached"], table["is_fitting"]
         is_correct = hierarchy.judge(nodes, table["label"], self.taxonomy)
         is_held_out = 0 < is_fitting.sum() < len(is_fitting)
@@ -152,7 +156,7 @@ class Evaluation:
         options = {} if confidence is None else {"confidence": confidence}
         fitted = METHODS[method](reached[fitting], is_correct[fitting], target_accuracy, **options)
         measured = specificity.measure(reached[reporting], is_correct[reporting], fitted.threshold)
-        halves = [(reached[half], is_correct[half]) for half in (fitting, reporting)]
+        fitted_half, reported_half = ((reached[half], is_correct[half]) for half in (fitting, reporting))
         return {
             "specificity": {
                 "target": fitted.target,
@@ -167,31 +171,31 @@ class Evaluation:
                 "reported_on": int(reporting.sum()),
                 "is_held_out": bool(is_held_out),
             },
-            "depth_curve": specificity.depth_curve(*halves, confidence=confidence),
+            "depth_curve": specificity.depth_curve(fitted_half, reported_half, confidence=confidence),
         }
 
-    def _answers_by_rank(self, answers, labels):
+    def _answers_by_rank(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, Any]]:
         ranks = ("root", *self.taxonomy.ranks)
-        place = np.array([ranks.index(rank) for rank in self.taxonomy.node_ranks])[answers]
+        rank_of_answer = np.array([ranks.index(rank) for rank in self.taxonomy.node_ranks])[answers]
         is_right = hierarchy.judge(answers[:, None], labels, self.taxonomy)[:, 0]
-        return {rank: specificity.share_of(place == index, is_right) for index, rank in enumerate(ranks)}
+        return {rank: specificity.share_of(rank_of_answer == index, is_right) for index, rank in enumerate(ranks)}
 
 
 class _Groups:
     """The classes grouped by their ancestor at one rank; a group is a run of neighbouring classes."""
 
-    def __init__(self, nodes):
+    def __init__(self, nodes: np.ndarray) -> None:
         starts = np.flatnonzero(np.diff(nodes, prepend=-1))
         self.edges = np.append(starts, len(nodes))
         self.of_class = np.repeat(np.arange(len(starts)), np.diff(self.edges))
         self.are_classes = len(starts) == len(nodes)
 
-    def most_probable(self, sums):
+    def most_probable(self, sums: np.ndarray) -> np.ndarray:
         """The group with the largest sum, int [batch], from running sums."""
         return np.diff(sums[:, self.edges], axis=1).argmax(axis=1)
 
 
-def _rank_of_true(logits, labels):
+def _rank_of_true(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes come before the true one, int [batch]; of equals the first comes first, as in argmax."""
     true = logits[np.arange(len(labels)), labels][:, None]
     ahead = np.count_nonzero(logits > true, axis=1)
@@ -200,17 +204,17 @@ def _rank_of_true(logits, labels):
     return ahead
 
 
-def _interval(is_right):
+def _interval(is_right: np.ndarray) -> list[float]:
     return list(specificity.clopper_pearson(int(is_right.sum()), len(is_right)))
 
 
-def _macro_accuracy(label, is_right):
+def _macro_accuracy(label: np.ndarray, is_right: np.ndarray) -> float:
     images = np.bincount(label)
     present = images > 0
     return float((np.bincount(label, is_right)[present] / images[present]).mean())
 
 
-def _accuracy_by_class_size(class_sizes, label, is_right):
+def _accuracy_by_class_size(class_sizes: np.ndarray, label: np.ndarray, is_right: np.ndarray) -> list[dict[str, Any]]:
     """Accuracy by training images a class, in powers of two (figure 4); bins without images are left out."""
     bins = np.frexp(class_sizes)[1]  # 0 for no image, 1 for 1, 2 for 2-3, 3 for 4-7, ...
     rows = []
@@ -230,13 +234,15 @@ def _accuracy_by_class_size(class_sizes, label, is_right):
     return rows
 
 
-def _confusions(class_names, images, label, predicted, top=12, pictures=3):
+def _confusions(
+    class_names: Sequence[str], images: Sequence[str], label: np.ndarray, predicted: np.ndarray, top: int = 12, pictures: int = 3
+) -> list[dict[str, Any]]:
     """The most frequent wrong pairs: count, share of the true class's images, up to 3 photos, one for comparison."""
     wrong = np.flatnonzero(label != predicted)
     pairs, counts = np.unique(np.stack([label[wrong], predicted[wrong]]), axis=1, return_counts=True)
     rows = []
-    for place in np.argsort(-counts, kind="stable")[:top]:
-        true, taken_for = pairs[:, place]
+    for pair in np.argsort(-counts, kind="stable")[:top]:
+        true, taken_for = pairs[:, pair]
         chosen = wrong[(label[wrong] == true) & (predicted[wrong] == taken_for)][:pictures]
         # Best a photo that was itself recognised: it shows what the network takes the class to be.
         candidates = np.flatnonzero(label == taken_for)
@@ -245,8 +251,8 @@ def _confusions(class_names, images, label, predicted, top=12, pictures=3):
             {
                 "true": class_names[true],
                 "predicted": class_names[taken_for],
-                "count": int(counts[place]),
-                "share": float(counts[place] / (label == true).sum()),
+                "count": int(counts[pair]),
+                "share": float(counts[pair] / (label == true).sum()),
                 "images": [images[index] for index in chosen],
                 "reference": images[candidates[0]] if len(candidates) else None,
             }

@@ -3,9 +3,12 @@
 Names of photos, classes and groups come from users' folders and archives: they are escaped wherever they are written.
 """
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+from tfvision.data.checks.checking import Check
 from tfvision.data.checks.set_statistics import FEW
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation import plots
@@ -56,7 +59,7 @@ _KINDS = {
 }
 
 
-def write_data_report(folder, check, fix=None):
+def write_data_report(folder: Path | str, check: Check, fix: dict[str, Any] | None = None) -> Path:
     """Writes `report.json` and `report.html` into `folder`, each atomically.
 
     Args:
@@ -89,7 +92,7 @@ def write_data_report(folder, check, fix=None):
     return folder / "report.html"
 
 
-def headline(result):
+def headline(result: dict[str, Any]) -> str:
     """The check in one plain sentence."""
     found = result["counts"]
     parts = [
@@ -113,7 +116,7 @@ def headline(result):
     return f"{size}: {_and(told)}." if told else f"{size}: sound; nothing was found that would spoil a training."
 
 
-def _head(result):
+def _head(result: dict[str, Any]) -> str:
     found, sizes = result["counts"], result["class_sizes"]
     pixels = result["resolutions"]["quantiles"].get("50%")
     cards = [
@@ -134,7 +137,7 @@ def _head(result):
     return f'<p class="headline">{escape(headline(result))}</p>\n<div class="tiles">{tiles}</div>'
 
 
-def _overview(result, fix):
+def _overview(result: dict[str, Any], fix: dict[str, Any] | None) -> str:
     rows = []
     for kind, (name, unit, _, remedy) in _KINDS.items():
         count = result["counts"][kind]
@@ -146,13 +149,14 @@ def _overview(result, fix):
     if fix:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in fix["left_out"].items()) or "nothing"
         body += paragraph(
-            f"The cleaned manifest {fix['manifest']} keeps {fix['images']:,} photos. Left out: {left_out}; put into another split: {fix['moved']:,}. Each with its reason: {fix['changes']}.",
+            f"The cleaned manifest {fix['manifest']} keeps {fix['images']:,} photos. Left out: {left_out}; "
+            f"put into another split: {fix['moved']:,}. Each with its reason: {fix['changes']}.",
             "note",
         )
     return section("What was looked for", body)
 
 
-def _prepared(prepared):
+def _prepared(prepared: dict[str, Any] | None) -> str:
     if not prepared:
         return ""
     if prepared["is_sound"]:
@@ -164,13 +168,13 @@ def _prepared(prepared):
     return section("Prepared data is damaged", body)
 
 
-def _lines(kind, result):
+def _lines(kind: str, result: dict[str, Any]) -> str:
     found = result[kind]
     rows = [(escape(row["reason"]),) for row in found[:LISTED_LINES]]
     return _finding(kind, result, table((), rows) + _more(len(found), LISTED_LINES)) if found else ""
 
 
-def _groups(kind, result, paths):
+def _groups(kind: str, result: dict[str, Any], paths: dict[str, str]) -> str:
     found = result[kind]
     if not found:
         return ""
@@ -179,7 +183,7 @@ def _groups(kind, result, paths):
     return _finding(kind, result, f'<div class="pairs">{boxes}</div>' + _more(len(found), LISTED_GROUPS))
 
 
-def _group(kind, group, paths):
+def _group(kind: str, group: Sequence[dict[str, Any]], paths: dict[str, str]) -> str:
     labels = _short({row["label"] for row in group})
     splits = sorted({row["split"] for row in group} - {""})
     title = group[0]["group"] if kind == "straddling_groups" else _and(sorted(labels.values())[:3])
@@ -190,20 +194,22 @@ def _group(kind, group, paths):
     return f'<div class="pair"><h3><b>{escape(title)}</b><small>{escape(note)}</small></h3><div class="photos" style="{columns}">{pictures}</div></div>'
 
 
-def _picture(row, paths, labels, splits):
+def _picture(row: dict[str, Any], paths: dict[str, str], labels: dict[str, str], splits: Sequence[str]) -> str:
     told = [Path(row["image"]).name] + ([labels[row["label"]]] if len(labels) > 1 else []) + ([row["split"] or "no split"] if len(splits) > 1 else [])
     return captioned_photo(thumbnail_jpeg(paths[row["image"]], THUMBNAIL_PX), "<br>".join(map(escape, told)), description=row["image"])
 
 
-def _short(labels):
+def _short(labels: set[str]) -> dict[str, str]:
     """The finest name of each lineage, where these differ; else all of it."""
     finest = {label: label.rpartition(" / ")[2] for label in labels}
     return finest if len(set(finest.values())) == len(labels) else {label: label for label in labels}
 
 
-def _across(group):
+def _across(group: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The photos, one of each label and split first."""
-    seen, first, rest = set(), [], []
+    seen: set[tuple[str, str]] = set()
+    first: list[dict[str, Any]] = []
+    rest: list[dict[str, Any]] = []
     for row in group:
         key = row["label"], row["split"]
         (rest if key in seen else first).append(row)
@@ -211,7 +217,7 @@ def _across(group):
     return first + rest
 
 
-def _photos(kind, result, paths):
+def _photos(kind: str, result: dict[str, Any], paths: dict[str, str]) -> str:
     found = result[kind]
     if not found:
         return ""
@@ -225,17 +231,18 @@ def _photos(kind, result, paths):
     return _finding(kind, result, grid + _more(len(found), LISTED_PHOTOS))
 
 
-def _finding(kind, result, body):
+def _finding(kind: str, result: dict[str, Any], body: str) -> str:
     name, unit, text, _ = _KINDS[kind]
     count = _count(result["counts"][kind], unit)
     return section(f'<span id="{kind}">{escape(name)}: {count}</span>', paragraph(text.format(**result["settings"])) + body)
 
 
-def _class_sizes(sizes):
+def _class_sizes(sizes: dict[str, Any]) -> str:
     rows = [(_range(row), _share(row["classes"], sizes["classes"]), f"{row['classes']:,}", f"{row['photos']:,}") for row in sizes["bins"]]
     caption = (
         f"Half of all photos are of {_count(sizes['classes_with_half_of_the_photos'], 'class', 'classes')} of {sizes['classes']:,}; "
-        f"{_count(sizes['small_classes'], 'class has', 'classes have')} fewer than {FEW} photos. Gini coefficient {sizes['gini']:.2f}: 0 where all classes have the same number, near 1 where one has almost all."
+        f"{_count(sizes['small_classes'], 'class has', 'classes have')} fewer than {FEW} photos. "
+        f"Gini coefficient {sizes['gini']:.2f}: 0 where all classes have the same number, near 1 where one has almost all."
     )
     body = figure(plots.draw_long_tail(sizes["sizes"], FEW), caption, "photos of each class, the largest first")
     body += table(("photos of the class", "share of the classes", "classes", "photos"), rows, numbers=(2, 3))
@@ -246,7 +253,7 @@ def _class_sizes(sizes):
     return section("Class sizes", body + _GAP + table((), lists, kind="facts"))
 
 
-def _splits(splits):
+def _splits(splits: Sequence[dict[str, Any]]) -> str:
     if not splits:
         return ""
     has_train = any(row["split"] == "train" for row in splits)
@@ -258,13 +265,13 @@ def _splits(splits):
     return section("Splits", table(header, rows, numbers=(1, 2, 3)))
 
 
-def _sizes_and_formats(result):
+def _sizes_and_formats(result: dict[str, Any]) -> str:
     bins, quantiles = result["resolutions"]["bins"], result["resolutions"]["quantiles"]
     if not bins:
         return section("Resolution and formats", paragraph("No photo can be read."))
     total = sum(row["photos"] for row in bins)
     rows = [(_range(row, " px"), _share(row["photos"], total), f"{row['photos']:,}") for row in bins]
-    sides = [(f"{name} side", *(f"{pair[place]:,}" for pair in quantiles.values())) for place, name in enumerate(("shorter", "longer"))]
+    sides = [(f"{name} side", *(f"{pair[side]:,}" for pair in quantiles.values())) for side, name in enumerate(("shorter", "longer"))]
     kinds = [(escape(row["format"]), f"{row['photos']:,}", f"{row['bytes'] / 1e6:,.1f} MB") for row in result["formats"]]
     return section(
         "Resolution and formats",
@@ -276,7 +283,7 @@ def _sizes_and_formats(result):
     )
 
 
-def _facts(result):
+def _facts(result: dict[str, Any]) -> str:
     settings = result["settings"]
     rows = [
         ("Source", escape(result["source"])),
@@ -295,22 +302,22 @@ def _facts(result):
     return section("How this was checked", table((), rows, kind="facts"))
 
 
-def _more(count, listed):
+def _more(count: int, listed: int) -> str:
     return paragraph(f"And {count - listed:,} more: all are in report.json.", "note") if count > listed else ""
 
 
-def _count(count, name, plural=None):
+def _count(count: int, name: str, plural: str | None = None) -> str:
     return f"{count:,} {name if count == 1 else plural or name + 's'}"
 
 
-def _and(parts):
+def _and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def _range(row, unit=""):
+def _range(row: dict[str, Any], unit: str = "") -> str:
     end = f" and more{unit}" if row["to"] is None else unit if row["to"] == row["from"] else f"\N{EN DASH}{row['to']:,}{unit}"
     return f"{row['from']:,}{end}"
 
 
-def _share(part, whole):
+def _share(part: int, whole: int) -> str:
     return bar(part / whole, f"{100 * part / whole:.1f}\N{NO-BREAK SPACE}%")

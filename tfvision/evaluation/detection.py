@@ -1,11 +1,13 @@
 """How well something is told from everything else: accuracies of both kinds, with intervals (tattoo-recognition, table 3)."""
 
+from typing import Any
+
 import numpy as np
 
 from tfvision.evaluation.specificity import clopper_pearson
 
 
-def judge_detection(is_positive, scores):
+def judge_detection(is_positive: np.ndarray, scores: np.ndarray) -> dict[str, dict[str, Any]]:
     """Accuracy of "it is one where the score is above 0".
 
     Args:
@@ -25,7 +27,7 @@ def judge_detection(is_positive, scores):
     }
 
 
-def share_right(is_right):
+def share_right(is_right: np.ndarray) -> dict[str, Any]:
     """bool [photos] -> {"right", "photos", "accuracy", "interval"}."""
     right, photos = int(np.sum(is_right)), len(is_right)
     return {

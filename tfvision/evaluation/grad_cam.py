@@ -3,6 +3,9 @@
 Source: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based localization", Eqs. 1 and 2.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,7 +15,7 @@ _OPACITY = 0.5
 _SHADES = ((0.0, (0, 0, 143)), (0.25, (0, 80, 255)), (0.5, (60, 255, 150)), (0.75, (255, 200, 0)), (1.0, (190, 0, 0)))
 
 
-def grad_cam(model, score, images):
+def grad_cam(model: Callable[[tf.Tensor], tuple[tf.Tensor, Any]], score: Callable[[Any], tf.Tensor], images: np.ndarray | tf.Tensor) -> np.ndarray:
     """Where a layer's responses raise a score.
 
     Args:
@@ -31,7 +34,7 @@ def grad_cam(model, score, images):
     return grad_cam_tensor(model, score, images).numpy()
 
 
-def grad_cam_tensor(model, score, images):
+def grad_cam_tensor(model: Callable[[tf.Tensor], tuple[tf.Tensor, Any]], score: Callable[[Any], tf.Tensor], images: np.ndarray | tf.Tensor) -> tf.Tensor:
     """As `grad_cam`, a tensor: for graphs."""
     images = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
@@ -48,7 +51,7 @@ def grad_cam_tensor(model, score, images):
     return tf.math.divide_no_nan(maps, tf.reduce_max(maps, (1, 2), keepdims=True))
 
 
-def overlay(image, heat):
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """The image with its map laid over it, blue (0) over green to red (1): uint8 [height, width, 3].
 
     Args:
@@ -56,6 +59,6 @@ def overlay(image, heat):
       heat: float [h, w] in [0, 1], of any size.
     """
     heat = tf.image.resize(np.asarray(heat, np.float32)[..., None], image.shape[:2], "bicubic").numpy()[..., 0].clip(0, 1)
-    places, colours = zip(*_SHADES, strict=True)
-    shades = np.stack([np.interp(heat, places, channel) for channel in np.array(colours).T], axis=-1)
+    stops, colours = [stop for stop, _ in _SHADES], [colour for _, colour in _SHADES]
+    shades = np.stack([np.interp(heat, stops, channel) for channel in np.array(colours).T], axis=-1)
     return np.round((1 - _OPACITY) * image + _OPACITY * shades).astype(np.uint8)

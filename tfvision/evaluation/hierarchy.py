@@ -4,12 +4,17 @@ A taxonomy's leaves stand in depth-first order, so the classes below a node are 
 sum along the classes gives the probability of every node by one subtraction.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
+EQUAL_SHARE = np.float32(1 - 2**-20)  # of the best: what is summed in another order may differ by some units in the last place
 
-def node_probabilities(probabilities, taxonomy):
+
+def node_probabilities(probabilities: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """The probability of every node: the sum of the whole softmax below it (section 3.3).
 
     Args:
@@ -23,12 +28,12 @@ def node_probabilities(probabilities, taxonomy):
     return descent.node_sums(probabilities, running_sums(probabilities), rows, np.arange(taxonomy.node_count)[None])
 
 
-def descend(probabilities, taxonomy, within=()):
+def descend(probabilities: np.ndarray, taxonomy: Taxonomy, within: Sequence[int] = ()) -> tuple[np.ndarray, np.ndarray]:
     """The path from the root that always takes the most probable child, down to a leaf.
 
     The path does not depend on a threshold, and its probabilities never rise, so accuracy is monotone in
     the threshold everywhere; above 0.5 cutting it gives the paper's argmax (only one node a depth can
-    hold more than half). Of equally probable children the first is taken.
+    hold more than half). Of equally probable children (to one in a million) the first is taken.
 
     Args:
       probabilities: float [batch, classes], a softmax.
@@ -49,7 +54,7 @@ def descend(probabilities, taxonomy, within=()):
     return Descent(taxonomy).paths(probabilities, running_sums(probabilities))
 
 
-def answer(path_nodes, path_probabilities, thresholds):
+def answer(path_nodes: np.ndarray, path_probabilities: np.ndarray, thresholds: float | np.ndarray) -> np.ndarray:
     """Cuts paths: the deepest node with probability >= threshold; the root (abstain) always qualifies.
 
     The paper's formula prints "< t" where its prose asks for at least t; the prose is followed.
@@ -69,7 +74,7 @@ def answer(path_nodes, path_probabilities, thresholds):
     return path_nodes[np.arange(len(path_nodes)), deepest].astype(np.int32)
 
 
-def judge(path_nodes, labels, taxonomy):
+def judge(path_nodes: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """Whether each node of each path is the true class or above it: bool [batch, max_depth + 1].
 
     The root is always right; the padding is False and its probability 0.
@@ -79,7 +84,7 @@ def judge(path_nodes, labels, taxonomy):
     return is_above & (np.asarray(path_nodes) >= 0)
 
 
-def classes_within(taxonomy, within):
+def classes_within(taxonomy: Taxonomy, within: Sequence[int]) -> np.ndarray:
     """Which classes lie below the given nodes: bool [classes]; all of them where no node is given.
 
     Raises:
@@ -93,7 +98,7 @@ def classes_within(taxonomy, within):
     return is_inside if len(within) else ~is_inside
 
 
-def running_sums(probabilities, out=None):
+def running_sums(probabilities: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """float64 [batch, classes + 1]: column i is the sum of the first i classes."""
     if out is None:
         out = np.empty((len(probabilities), probabilities.shape[1] + 1))
@@ -105,7 +110,7 @@ def running_sums(probabilities, out=None):
 class Descent:
     """The greedy descent of one taxonomy, its tables laid out once for any number of batches."""
 
-    def __init__(self, taxonomy):
+    def __init__(self, taxonomy: Taxonomy) -> None:
         self.first, self.end = taxonomy.first_leaves.astype(np.intp), taxonomy.end_leaves.astype(np.intp)
         self.depth = int(taxonomy.depths.max())
         parents = taxonomy.parents[1:]
@@ -113,13 +118,13 @@ class Descent:
         self.child_count = np.bincount(parents, minlength=taxonomy.node_count)
         self.child_start = np.cumsum(self.child_count) - self.child_count
 
-    def node_sums(self, probabilities, sums, rows, nodes):
+    def node_sums(self, probabilities: np.ndarray, sums: np.ndarray, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """The probability of `nodes` in `rows` (broadcast together), float32."""
         first, end = self.first[nodes], self.end[nodes]
         total = (sums[rows, end] - sums[rows, first]).astype(np.float32)
         return np.where(end - first == 1, probabilities[rows, first], total)
 
-    def paths(self, probabilities, sums):
+    def paths(self, probabilities: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Nodes int32 and probabilities float32, [batch, max_depth + 1], see `descend`."""
         batch = len(probabilities)
         nodes = np.full((batch, self.depth + 1), -1, np.int32)
@@ -134,22 +139,22 @@ class Descent:
         # Rounding may lift a child above its parent by one unit in the last place, or a kingdom above 1.
         return nodes, np.minimum.accumulate(reached, axis=1)
 
-    def _step(self, probabilities, sums, rows, parents):
+    def _step(self, probabilities: np.ndarray, sums: np.ndarray, rows: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The most probable child of each of `parents` and its probability, both [rows]."""
         counts = self.child_count[parents]
         starts = np.cumsum(counts) - counts
         segment = np.repeat(np.arange(len(rows)), counts)  # which parent each listed child belongs to
-        place = np.arange(len(segment)) - starts[segment] + self.child_start[parents][segment]
-        children = self.children[place]
+        slots = np.arange(len(segment)) - starts[segment] + self.child_start[parents][segment]
+        children = self.children[slots]
         values = self.node_sums(probabilities, sums, rows[segment], children)
         best = np.maximum.reduceat(values, starts)
-        winners = np.flatnonzero(values == best[segment])[::-1]
-        chosen = np.empty(len(rows), np.intp)
-        chosen[segment[winners]] = children[winners]  # written back to front: the first of equals stays
-        return chosen, best
+        winners = np.flatnonzero(values >= EQUAL_SHARE * best[segment])[::-1]
+        first = np.empty(len(rows), np.intp)
+        first[segment[winners]] = winners  # written back to front: the first of equals stays
+        return children[first], values[first]
 
 
-def _condition(probabilities, is_inside):
+def _condition(probabilities: np.ndarray, is_inside: np.ndarray) -> np.ndarray:
     probabilities = probabilities * is_inside
     totals = probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     share = np.float32(1 / is_inside.sum())

@@ -8,11 +8,12 @@ the share of probes without a mate whose best score is at least t; FNIR(t), the 
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tfvision.errors import DataError
-from tfvision.evaluation.retrieval import average_precision, parted, places_among, similarity_rows
+from tfvision.evaluation.retrieval import Question, average_precision, parted, positions_among, similarity_rows
 from tfvision.evaluation.verification import GROUPS, Scores
 
 RANKS = (1, 5, 10, 20, 30)
@@ -28,7 +29,7 @@ class Judged:
 
     Attributes:
       probes: int [probes], the questions' rows.
-      places: int [probes], the place of the best-ranked mate, from 0; -1 where the gallery has none.
+      positions: int [probes], the position of the best-ranked mate, from 0; -1 where the gallery has none.
       precisions: float [probes], average precision; nan where there is no mate.
       mate_scores, other_scores: float [probes], of the best mate and the best other; -inf where there is none.
       mates, others: int [probes], their rows of the gallery; -1 where there is none.
@@ -37,7 +38,7 @@ class Judged:
     """
 
     probes: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
     precisions: np.ndarray
     mate_scores: np.ndarray
     other_scores: np.ndarray
@@ -47,15 +48,22 @@ class Judged:
     impostor: Scores
     gallery: float
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.probes)
 
     @property
-    def is_mated(self):
-        return self.places >= 0
+    def is_mated(self) -> np.ndarray:
+        return self.positions >= 0
 
 
-def judge_probes(probes, gallery, questions, groups=None, limits=(-1.0, 1.0), on_probes=None):
+def judge_probes(
+    probes: np.ndarray,
+    gallery: np.ndarray,
+    questions: Sequence[Question],
+    groups: np.ndarray | None = None,
+    limits: tuple[float, float] = (-1.0, 1.0),
+    on_probes: Callable[[int], object] | None = None,
+) -> Judged:
     """Searches the gallery for each probe.
 
     Args:
@@ -65,15 +73,12 @@ def judge_probes(probes, gallery, questions, groups=None, limits=(-1.0, 1.0), on
       limits: what all scores lie between.
       on_probes: called with 1 after each probe.
 
-    Returns:
-      Judged.
-
     Raises:
       RunError: vectors are not finite.
     """
     count = len(questions)
     groups = np.arange(count) % GROUPS if groups is None else groups
-    places, mates, others = (np.full(count, -1) for _ in range(3))
+    positions, mates, others = (np.full(count, -1) for _ in range(3))
     precisions, mate_scores, other_scores = np.full(count, np.nan), np.full(count, -np.inf), np.full(count, -np.inf)
     genuine, impostor = Scores(*limits), Scores(*limits)
     for row, (question, scores) in enumerate(similarity_rows(probes, gallery, questions)):
@@ -81,8 +86,8 @@ def judge_probes(probes, gallery, questions, groups=None, limits=(-1.0, 1.0), on
         genuine.add(wanted, groups[row])
         impostor.add(rest, groups[row])
         if len(wanted):
-            found = places_among(wanted, rest)
-            places[row], precisions[row], mate_scores[row] = found[0], average_precision(found), wanted[-1]
+            found = positions_among(wanted, rest)
+            positions[row], precisions[row], mate_scores[row] = found[0], average_precision(found), wanted[-1]
             mates[row] = _best(scores, question.relevant, question.ignored)
         if len(rest):
             other_scores[row] = rest.max()
@@ -90,10 +95,10 @@ def judge_probes(probes, gallery, questions, groups=None, limits=(-1.0, 1.0), on
         if on_probes:
             on_probes(1)
     asked = np.array([question.query for question in questions], int)
-    return Judged(asked, places, precisions, mate_scores, other_scores, mates, others, genuine, impostor, float(len(gallery)))
+    return Judged(asked, positions, precisions, mate_scores, other_scores, mates, others, genuine, impostor, float(len(gallery)))
 
 
-def pooled(parts):
+def pooled(parts: Sequence[Judged]) -> Judged:
     """The Judged of several searches, such as folds with a gallery each. Raises DataError where there is none."""
     parts = [part for part in parts if len(part)]
     if not parts:
@@ -104,26 +109,26 @@ def pooled(parts):
         impostor.merge(part.impostor)
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("probes", "places", "precisions", "mate_scores", "other_scores", "mates", "others")
+        for name in ("probes", "positions", "precisions", "mate_scores", "other_scores", "mates", "others")
     }
     gallery = sum(part.gallery * len(part) for part in parts) / sum(map(len, parts))
     return Judged(**arrays, genuine=genuine, impostor=impostor, gallery=gallery)
 
 
-def cmc(places, ranks=RANKS):
-    """{rank: share of mated probes whose best mate is among the first} by the places of best mates, from 0; -1 = no mate."""
-    mated = places[places >= 0]
+def cmc(positions: np.ndarray, ranks: Sequence[int] = RANKS) -> dict[str, float]:
+    """{rank: share of mated probes whose best mate is among the first} by the positions of best mates, from 0; -1 = no mate."""
+    mated = positions[positions >= 0]
     return {str(rank): float(np.mean(mated < rank)) for rank in ranks} if len(mated) else {}
 
 
-def cmc_curve(places, gallery):
+def cmc_curve(positions: np.ndarray, gallery: float) -> np.ndarray:
     """The CMC at ranks 1 ... gallery, at most CURVE_RANKS: float [ranks]."""
-    mated, last = places[places >= 0], int(min(gallery, CURVE_RANKS))
+    mated, last = positions[positions >= 0], int(min(gallery, CURVE_RANKS))
     return np.cumsum(np.bincount(np.minimum(mated, last), minlength=last + 1)[:last]) / max(1, len(mated))
 
 
-def unmated_scores(judged):
-    """(The scores by which false alarms are judged, and their places among the probes, and whether they are of real unmated probes.)
+def unmated_scores(judged: Judged) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(The scores by which false alarms are judged, and their rows among the probes, and whether they are of real unmated probes.)
 
     Where the gallery has a mate of every probe, each stands in for an unmated one: its best score with its mates taken out.
     """
@@ -132,40 +137,40 @@ def unmated_scores(judged):
     return judged.other_scores[used], used, bool(is_unmated.any())
 
 
-def fnir_at_fpir(judged, fpirs=FPIRS):
+def fnir_at_fpir(judged: Judged, fpirs: Sequence[float] = FPIRS) -> dict[str, dict[str, float]]:
     """{fpir: {"fnir", "threshold"}}; a probe is answered where its score is above the threshold.
 
     Only for those FPIR that the unmated probes can tell: at least one of them. Ties with the threshold are false negatives.
     """
-    mates, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
+    mate_scores, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
     falling = np.sort(alarms)[::-1]
     found = {}
     for fpir in fpirs:
         allowed = int(fpir * len(falling) + 1e-9)
-        if allowed >= 1 and len(mates):
+        if allowed >= 1 and len(mate_scores):
             threshold = falling[allowed] if allowed < len(falling) else -np.inf
-            found[f"{fpir:g}"] = {"fnir": float(np.searchsorted(mates, threshold, side="right") / len(mates)), "threshold": float(threshold)}
+            found[f"{fpir:g}"] = {"fnir": float(np.searchsorted(mate_scores, threshold, side="right") / len(mate_scores)), "threshold": float(threshold)}
     return found
 
 
-def open_set_points(judged, most=400):
+def open_set_points(judged: Judged, most: int = 400) -> np.ndarray:
     """[(FPIR, FNIR)] over all thresholds, for a figure: float [n, 2]."""
-    mates, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
+    mate_scores, (alarms, _, _) = np.sort(judged.mate_scores[judged.is_mated]), unmated_scores(judged)
     alarms = np.sort(alarms)
-    values = np.unique(np.concatenate([mates, alarms[np.isfinite(alarms)]]))
+    values = np.unique(np.concatenate([mate_scores, alarms[np.isfinite(alarms)]]))
     thresholds = values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))] if len(values) > most else values
     fpir = 1 - np.searchsorted(alarms, thresholds, side="left") / max(1, len(alarms))
-    return np.stack([fpir, np.searchsorted(mates, thresholds, side="left") / max(1, len(mates))], axis=1)
+    return np.stack([fpir, np.searchsorted(mate_scores, thresholds, side="left") / max(1, len(mate_scores))], axis=1)
 
 
-def subject_groups(subjects, seed=0):
+def subject_groups(subjects: Sequence[str], seed: int = 0) -> np.ndarray:
     """A group of each probe's subject, int [probes], 0 ... GROUPS - 1, evenly many subjects in each."""
     _, number = np.unique(np.asarray(subjects), return_inverse=True)
     order = np.random.default_rng(seed).permutation(number.max() + 1) if len(number) else np.zeros(0, int)
     return order[number] % GROUPS
 
 
-def mean_intervals(values, subjects, seed=0, confidence=0.95):
+def mean_intervals(values: np.ndarray, subjects: Sequence[str], seed: int = 0, confidence: float = 0.95) -> np.ndarray:
     """95 % intervals of means over probes, by drawing subjects with replacement: float [columns, 2].
 
     Args:
@@ -184,7 +189,7 @@ def mean_intervals(values, subjects, seed=0, confidence=0.95):
     return np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0).T
 
 
-def fnir_intervals(judged, subjects, fpirs=FPIRS, seed=0, confidence=0.95):
+def fnir_intervals(judged: Judged, subjects: Sequence[str], fpirs: Sequence[float] = FPIRS, seed: int = 0, confidence: float = 0.95) -> dict[str, list[float]]:
     """{fpir: [low, high]} of the FNIR, by drawing subjects with replacement; the threshold is found anew each time."""
     names = fnir_at_fpir(judged, fpirs)
     _, number = np.unique(np.asarray(subjects), return_inverse=True)
@@ -193,21 +198,22 @@ def fnir_intervals(judged, subjects, fpirs=FPIRS, seed=0, confidence=0.95):
     alarms, used, _ = unmated_scores(judged)
     order = np.argsort(-alarms, kind="stable")
     falling, used = alarms[order], used[order]
-    random, drawn = np.random.default_rng(seed), {name: [] for name in names}
+    random = np.random.default_rng(seed)
+    drawn: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(_FNIR_RESAMPLES):
         weights = np.bincount(random.integers(number.max() + 1, size=number.max() + 1), minlength=number.max() + 1)[number]
         passed, missed = np.cumsum(weights[used]), np.cumsum(weights[mated])
         if not passed[-1] or not missed[-1]:
             continue
         for name in names:
-            place = np.searchsorted(passed, float(name) * passed[-1] + 1e-9, side="right")
-            threshold = falling[place] if place < len(falling) else -np.inf
+            row = np.searchsorted(passed, float(name) * passed[-1] + 1e-9, side="right")
+            threshold = falling[row] if row < len(falling) else -np.inf
             below = np.searchsorted(judged.mate_scores[mated], threshold, side="right")
             drawn[name].append(missed[below - 1] / missed[-1] if below else 0.0)
     return {name: np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist() for name, found in drawn.items() if found}
 
 
-def as_products(probes, gallery):
+def as_products(probes: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Vectors whose products are the negative squared Euclidean distances of others, and the limits of these.
 
     Args:
@@ -228,12 +234,12 @@ def as_products(probes, gallery):
     )
 
 
-def _best(scores, rows, ignored):
+def _best(scores: np.ndarray, rows: np.ndarray, ignored: np.ndarray) -> int:
     rows = rows[~np.isin(rows, ignored)]
     return rows[np.argmax(scores[rows])]
 
 
-def _best_other(scores, question):
+def _best_other(scores: np.ndarray, question: Question) -> int:
     """The row of the best score that is neither relevant nor ignored, without a copy of all."""
     taken = np.concatenate([question.relevant, question.ignored]).astype(int)
     kept, scores[taken] = scores[taken], -np.inf

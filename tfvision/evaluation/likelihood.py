@@ -11,15 +11,19 @@ Source: Bruemmer and du Preez, "Application-independent evaluation of speaker de
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfvision.errors import DataError, RunError
-from tfvision.evaluation.verification import BINS
+from tfvision.evaluation.verification import BINS, Scores
 from tfvision.files import read_json, write_json
 
 FILE_NAME = "match_calibration.json"
 KNOTS = 256
+
+Table = tuple[np.ndarray, np.ndarray]  # scores that occur, rising, and how often, as of `Scores.table`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +53,11 @@ class MatchCalibration:
     source: str = ""
     protocol: str = ""
 
-    def log10_ratio(self, scores):
+    def log10_ratio(self, scores: float | np.ndarray) -> np.ndarray:
         """log10 of the likelihood ratio: float64, the shape of `scores`."""
         return np.interp(scores, self.scores, self.log10_ratios)
 
-    def ratio(self, score):
+    def ratio(self, score: float) -> tuple[float, bool]:
         """(likelihood ratio, whether it is only a bound) of one score: rounded to two digits, since no more are known.
 
         It is a bound at both ends of the map, beyond which the data tell no more.
@@ -61,23 +65,24 @@ class MatchCalibration:
         value = float(self.log10_ratio(score))
         return float(f"{10**value:.2g}"), value in (self.log10_ratios[0], self.log10_ratios[-1])
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         """Writes FILE_NAME. Raises StorageError."""
         write_json(folder / FILE_NAME, self)
 
 
-def load_calibration(folder):
+def load_calibration(folder: Path) -> MatchCalibration | None:
     """The MatchCalibration of a run, or None where it has none. Raises RunError where it is damaged."""
     if not (folder / FILE_NAME).is_file():
         return None
     stored = read_json(folder / FILE_NAME)
     try:
-        return MatchCalibration(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+        return MatchCalibration(**fields)
     except (TypeError, AttributeError) as error:
         raise RunError(f"{folder / FILE_NAME} is no calibration ({error}): evaluate the run again, or remove the file") from error
 
 
-def fit_calibration(genuine, impostor, probes, identity="", source="", protocol=""):
+def fit_calibration(genuine: Scores, impostor: Scores, probes: int, identity: str = "", source: str = "", protocol: str = "") -> MatchCalibration:
     """Fits a MatchCalibration.
 
     Args:
@@ -91,7 +96,7 @@ def fit_calibration(genuine, impostor, probes, identity="", source="", protocol=
     if not genuine.count or not impostor.count:
         raise DataError(f"a calibration needs genuine and impostor pairs, got {genuine.count} and {impostor.count}")
     is_binned = not (genuine.is_exact and impostor.is_exact) or genuine.count + impostor.count > BINS
-    scores, ratios = _fit(*genuine.table(is_binned), *impostor.table(is_binned), probes)
+    scores, ratios = _fit(genuine.table(is_binned), impostor.table(is_binned), probes)
     return MatchCalibration(
         tuple(scores),
         tuple(ratios),
@@ -107,17 +112,18 @@ def fit_calibration(genuine, impostor, probes, identity="", source="", protocol=
     )
 
 
-def cllr(genuine_log10, genuine_counts, impostor_log10, impostor_counts):
+def cllr(genuine_log10: np.ndarray, genuine_counts: np.ndarray, impostor_log10: np.ndarray, impostor_counts: np.ndarray) -> float:
     """The log-likelihood-ratio cost, in bits: 0 = perfect, 1 = as good as always saying 1."""
     missed = np.average(np.logaddexp(0, -np.log(10) * genuine_log10), weights=genuine_counts)
     alarmed = np.average(np.logaddexp(0, np.log(10) * impostor_log10), weights=impostor_counts)
     return float((missed + alarmed) / (2 * np.log(2)))
 
 
-def _fit(same, same_counts, other, other_counts, probes):
+def _fit(genuine: Table, impostor: Table, probes: int) -> tuple[list[float], list[float]]:
     """Knots: scores and log10 ratios, at most KNOTS."""
     from sklearn.isotonic import IsotonicRegression
 
+    (same, same_counts), (other, other_counts) = genuine, impostor
     values = np.concatenate([same, other, [min(same[0], other[0])], [max(same[-1], other[-1])]])
     is_same = np.concatenate([np.ones(len(same)), np.zeros(len(other)), [1.0], [0.0]])
     one_probe = 1 / (probes + 1)
@@ -131,7 +137,7 @@ def _fit(same, same_counts, other, other_counts, probes):
     return scores.tolist(), np.log10(shares / (1 - shares)).tolist()
 
 
-def _crossed_cllr(genuine, impostor, probes):
+def _crossed_cllr(genuine: Scores, impostor: Scores, probes: int) -> float | None:
     """Fitted on half of the groups of subjects and tried on the other, both ways, in coarse bins."""
     bins = genuine.by_group.shape[1]
     values = genuine.low + (np.arange(bins) + 0.5) * (genuine.high - genuine.low) / bins
@@ -141,7 +147,7 @@ def _crossed_cllr(genuine, impostor, probes):
         trying = [scores.by_group[1 - half :: 2].sum(axis=0) for scores in (genuine, impostor)]
         if not all(counts.any() for counts in (*fitting, *trying)):
             return None
-        tables = [part for counts in fitting for part in (values[counts > 0], counts[counts > 0])]
-        ratios = np.interp(values, *_fit(*tables, max(1, probes // 2)))
+        same, other = [(values[counts > 0], counts[counts > 0]) for counts in fitting]
+        ratios = np.interp(values, *_fit(same, other, max(1, probes // 2)))
         costs.append(cllr(ratios, trying[0], ratios, trying[1]))
     return float(np.mean(costs))

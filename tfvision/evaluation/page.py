@@ -5,46 +5,47 @@ escaped here; cells and bodies are HTML already, so whoever fills them escapes w
 """
 
 import base64
+from collections.abc import Iterable, Sequence
 from html import escape
 
 
-def compose(title, sections):
+def compose(title: str, sections: Iterable[str]) -> str:
     """The whole page: a title as plain text and sections as HTML."""
     return PAGE.format(title=escape(title), style=STYLE, sections="\n".join(sections))
 
 
-def section(heading, body):
+def section(heading: str, body: str) -> str:
     """A framed part of the page; the body is HTML."""
     return f"<section>\n<h2>{heading}</h2>\n{body}\n</section>"
 
 
-def paragraph(text, kind="text"):
+def paragraph(text: str, kind: str = "text") -> str:
     """Running text; kind "note" is set small."""
     return f'<p class="{kind}">{escape(text)}</p>'
 
 
-def figure(svg, caption, description):
-    """An SVG picture with its caption; the description is read aloud in its place."""
+def figure(svg: bytes, caption: str, description: str) -> str:
+    """An SVG picture with its caption; the description is read aloud instead."""
     source = inline(svg, "image/svg+xml")
     return f'<figure><img src="{source}" alt="{description}"><figcaption>{escape(caption)}</figcaption></figure>'
 
 
-def captioned_photo(jpeg, caption, attributes="", description=""):
+def captioned_photo(jpeg: bytes | None, caption: str, attributes: str = "", description: str = "") -> str:
     """A square of a `photos` grid with a caption of HTML below it; jpeg: None = a note that it cannot be read."""
     photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="{escape(description)}">' if jpeg else '<div class="nophoto">cannot be read</div>'
     return f'<div{attributes}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
 
 
-def inline(data, media_type):
+def inline(data: bytes, media_type: str) -> str:
     """Bytes as an address that holds them."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def table(header, rows, numbers=(), kind=""):
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = (), kind: str = "") -> str:
     """A table of cells that are HTML already; columns in `numbers` are set flush right."""
 
-    def line(cells, tag):
-        kinds = [' class="number"' if place in numbers else "" for place in range(len(cells))]
+    def line(cells: Sequence[str], tag: str) -> str:
+        kinds = [' class="number"' if column in numbers else "" for column in range(len(cells))]
         parts = (f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
         return f"<tr>{''.join(parts)}</tr>"
 
@@ -53,7 +54,7 @@ def table(header, rows, numbers=(), kind=""):
     return f'<div class="scroll"><table class="{kind}">{head}<tbody>{body}</tbody></table></div>'
 
 
-def bar(share, label):
+def bar(share: float, label: str) -> str:
     """A horizontal bar, 0 to 1, with its label on it."""
     return f'<div class="bar"><i style="width:{100 * share:.1f}%"></i><b>{label}</b></div>'
 

@@ -5,11 +5,22 @@ drawn without pyplot, so that nothing is left behind in the process. Colours are
 with any colour vision can tell apart; line style or marker always differs as well.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#a7adb5", "#24303c"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
     "text.color": INK,
@@ -30,7 +41,7 @@ STYLE = {
 }
 
 
-def draw_depth_curve(result, file_format="svg"):
+def draw_depth_curve(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Figure 3: mean depth of the answers against the target accuracy, on both halves."""
     curve = result["depth_curve"]
     targets = [100 * point["target"] for point in curve]
@@ -46,27 +57,27 @@ def draw_depth_curve(result, file_format="svg"):
     return picture.getvalue()
 
 
-def draw_class_sizes(result, file_format="svg"):
+def draw_class_sizes(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Figure 4: accuracy by the number of training photos a species has, with 95 % intervals."""
     rows = result["by_class_size"]
-    places = range(len(rows))
+    ticks = range(len(rows))
     accuracy = [100 * row["accuracy"] for row in rows]
     below = [max(0, 100 * (row["accuracy"] - row["interval"][0])) for row in rows]
     above = [max(0, 100 * (row["interval"][1] - row["accuracy"])) for row in rows]
     with _axes(file_format) as (axes, picture):
-        axes.errorbar(places, accuracy, yerr=[below, above], fmt="o-", color=BLUE, ecolor=GREY, capsize=3, elinewidth=1.5)
+        axes.errorbar(ticks, accuracy, yerr=[below, above], fmt="o-", color=BLUE, ecolor=GREY, capsize=3, elinewidth=1.5)
         axes.axhline(100 * result["accuracy"], color=ORANGE, linestyle="--", linewidth=1.2)
         axes.annotate(
             "all photos", (0, 100 * result["accuracy"]), (4, 4), xycoords=("axes fraction", "data"),
             textcoords="offset points", color=ORANGE,
         )  # fmt: skip
         turned = {"rotation": 35, "ha": "right"} if len(rows) > 7 else {}
-        axes.set_xticks(list(places), [size_label(row) for row in rows], **turned)
+        axes.set_xticks(list(ticks), [size_label(row) for row in rows], **turned)
         axes.set(xlabel="training photos of the species", ylabel="accuracy (%)", ylim=(0, 102))
     return picture.getvalue()
 
 
-def draw_reliability(result, file_format="svg"):
+def draw_reliability(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Reliability diagram: accuracy against confidence in 15 bins, above the histogram of confidences."""
     rows = [row for row in result["reliability"] if row["count"]]
     middles = [50 * (row["low"] + row["high"]) for row in rows]
@@ -85,31 +96,31 @@ def draw_reliability(result, file_format="svg"):
     return picture.getvalue()
 
 
-def draw_ranks(result, file_format="svg"):
+def draw_ranks(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Accuracy at each rank: of the species named, and of the most probable taxon of the rank."""
     named, summed = result["accuracy_by_rank"], result["accuracy_by_rank_summed"]
-    places = range(len(named))
+    ticks = range(len(named))
     with _axes(file_format) as (axes, picture):
         axes.plot(
             [100 * value for value in named.values()],
-            places,
+            ticks,
             "o",
             color=BLUE,
             markersize=8,
             label="of the species named",
         )
         axes.plot(
-            [100 * value for value in summed.values()], places, "D", color=ORANGE, markerfacecolor="none", markersize=8,
+            [100 * value for value in summed.values()], ticks, "D", color=ORANGE, markerfacecolor="none", markersize=8,
             label="of the most probable taxon of the rank",
         )  # fmt: skip
-        axes.set_yticks(list(places), list(named))
+        axes.set_yticks(list(ticks), list(named))
         axes.set_ylim(len(named) - 0.5, -0.5)
         axes.set(xlabel="accuracy (%)", xlim=(90 * min(*named.values(), *summed.values()), 101))
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
     return picture.getvalue()
 
 
-def draw_cmc(curve, by_fold=(), file_format="svg"):
+def draw_cmc(curve: Sequence[float] | np.ndarray, by_fold: Sequence[Sequence[float]] = (), file_format: str = "svg") -> bytes:
     """Share of probes whose best-ranked mate is among the first k, against k.
 
     Args:
@@ -129,7 +140,7 @@ def draw_cmc(curve, by_fold=(), file_format="svg"):
     return picture.getvalue()
 
 
-def draw_det(curves, file_format="svg"):
+def draw_det(curves: Mapping[str, Sequence[tuple[float, float]] | np.ndarray], file_format: str = "svg") -> bytes:
     """False negatives against false positives, both logarithmic, with the line on which they are equal.
 
     Args:
@@ -150,14 +161,14 @@ def draw_det(curves, file_format="svg"):
     return picture.getvalue()
 
 
-def draw_scores(edges, genuine, impostor, file_format="svg"):
+def draw_scores(edges: np.ndarray, genuine: np.ndarray, impostor: np.ndarray, file_format: str = "svg") -> bytes:
     """How scores of genuine and impostor pairs are distributed, each as shares of its own kind.
 
     Args:
       edges: float [bins + 1].
       genuine, impostor: float [bins].
     """
-    used = [place for place in range(len(genuine)) if genuine[place] > 0 or impostor[place] > 0]
+    used = [bin_number for bin_number in range(len(genuine)) if genuine[bin_number] > 0 or impostor[bin_number] > 0]
     with _axes(file_format) as (axes, picture):
         axes.stairs(100 * genuine, edges, color=BLUE, fill=True, alpha=0.35)
         axes.stairs(100 * genuine, edges, color=BLUE, linewidth=1.5, label="same")
@@ -169,7 +180,7 @@ def draw_scores(edges, genuine, impostor, file_format="svg"):
     return picture.getvalue()
 
 
-def draw_likelihood(scores, log10_ratios, file_format="svg"):
+def draw_likelihood(scores: Sequence[float], log10_ratios: Sequence[float], file_format: str = "svg") -> bytes:
     """The likelihood ratio against the score."""
     with _axes(file_format) as (axes, picture):
         axes.plot(scores, log10_ratios, color=BLUE)
@@ -178,17 +189,17 @@ def draw_likelihood(scores, log10_ratios, file_format="svg"):
     return picture.getvalue()
 
 
-def draw_long_tail(sizes, few, file_format="svg"):
+def draw_long_tail(sizes: Sequence[int], few: int, file_format: str = "svg") -> bytes:
     """How many photos each class has, the largest first.
 
     Args:
       sizes: int [classes], in descending order.
       few: classes below are marked as small.
     """
-    places = [place + 0.5 for place in range(len(sizes) + 1)]
+    edges = [number + 0.5 for number in range(len(sizes) + 1)]
     with _axes(file_format) as (axes, picture):
-        axes.stairs(sizes, places, color=BLUE, fill=True, alpha=0.35)
-        axes.stairs(sizes, places, color=BLUE, linewidth=1.5)
+        axes.stairs(sizes, edges, color=BLUE, fill=True, alpha=0.35)
+        axes.stairs(sizes, edges, color=BLUE, linewidth=1.5)
         is_wide = sizes[0] > 20 * sizes[-1]
         if sizes[-1] < few < sizes[0]:
             axes.axhline(few, color=ORANGE, linestyle="--", linewidth=1.2)
@@ -201,12 +212,12 @@ def draw_long_tail(sizes, few, file_format="svg"):
     return picture.getvalue()
 
 
-def size_label(row):
+def size_label(row: dict[str, Any]) -> str:
     """How many training photos a bin stands for: "5", "8-15"."""
     return str(row["smallest"]) if row["smallest"] == row["largest"] else f"{row['smallest']}\N{EN DASH}{row['largest']}"
 
 
-def _plain_ticks(axis, steps):
+def _plain_ticks(axis: Axis, steps: Sequence[float]) -> None:
     """Ticks of a logarithmic axis at these steps of each decade, as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -215,7 +226,7 @@ def _plain_ticks(axis, steps):
     axis.set_minor_formatter(NullFormatter())
 
 
-def _label_depths(axes, ranks, deepest):
+def _label_depths(axes: Axes, ranks: Sequence[str], deepest: int) -> None:
     """Marks depths with their ranks where the tree has one level a rank, else with numbers."""
     names = ["abstains", *ranks] if deepest == len(ranks) else ["abstains", *map(str, range(1, deepest + 1))]
     axes.set_yticks(range(deepest + 1), [f"{name}  {depth}" for depth, name in enumerate(names)])
@@ -223,7 +234,7 @@ def _label_depths(axes, ranks, deepest):
 
 
 @contextlib.contextmanager
-def _axes(file_format, rows=(1,)):
+def _axes(file_format: str, rows: Sequence[float] = (1,)) -> Iterator[tuple[Any, io.BytesIO]]:
     """Yields axes (a list where there are several rows) and the buffer that holds the picture afterwards."""
     import matplotlib
     from matplotlib.figure import Figure

@@ -4,18 +4,23 @@ The page is one file without scripts or outside resources; pictures are inside i
 runs come from users' folders and are escaped wherever they are written; the page also forbids itself scripts.
 """
 
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from tfvision.evaluation import plots
 from tfvision.evaluation.page import bar, compose, figure, inline, paragraph, section, table
 from tfvision.files import write_json, write_text
 
 THUMBNAIL_PX = 220
+Thumbnail = Callable[[str, int], bytes | None]  # path, size in pixels -> JPEG
 LISTED = 20  # entries of a list among the facts before "and N more"
 
 
-def write_report(folder, result, title, facts, thumbnail=None, training_accuracy=None):
+def write_report(
+    folder: Path | str, result: dict[str, Any], title: str, facts: dict[str, Any], thumbnail: Thumbnail | None = None, training_accuracy: float | None = None
+) -> Path:
     """Writes `report.json` and `report.html` into `folder`, each atomically.
 
     Args:
@@ -47,7 +52,7 @@ def write_report(folder, result, title, facts, thumbnail=None, training_accuracy
     return folder / "report.html"
 
 
-def headline(result):
+def headline(result: dict[str, Any]) -> str:
     """The result in one plain sentence."""
     named = result["specificity"]
     return (
@@ -57,7 +62,7 @@ def headline(result):
     )
 
 
-def _headline(result):
+def _headline(result: dict[str, Any]) -> str:
     named = result["specificity"]
     cards = [
         ("Species", _percent(result["accuracy"]), f"of photos, 95 % interval {_range(result['accuracy_interval'])}"),
@@ -77,7 +82,7 @@ def _headline(result):
     return f'<p class="headline">{escape(headline(result))}</p>\n<div class="tiles">{tiles}</div>'
 
 
-def _specificity(result):
+def _specificity(result: dict[str, Any]) -> str:
     named = result["specificity"]
     rows = [
         (
@@ -117,7 +122,7 @@ def _specificity(result):
     )
 
 
-def _ranks(result):
+def _ranks(result: dict[str, Any]) -> str:
     summed = result["accuracy_by_rank_summed"]
     rows = [(escape(rank), _percent(value), _percent(summed[rank])) for rank, value in result["accuracy_by_rank"].items()]
     caption = (
@@ -132,7 +137,7 @@ def _ranks(result):
     )
 
 
-def _class_sizes(result):
+def _class_sizes(result: dict[str, Any]) -> str:
     rows = [
         (
             escape(plots.size_label(row)),
@@ -155,7 +160,7 @@ def _class_sizes(result):
     )
 
 
-def _reliability(result):
+def _reliability(result: dict[str, Any]) -> str:
     caption = (
         "When the model says 80 %, is it right for 80 % of photos? Points below the dashed line: it is too sure of "
         "itself; above: too modest. Grey bars: how often each confidence occurs. Mean distance from the line "
@@ -165,7 +170,7 @@ def _reliability(result):
     return section("Can its confidence be believed?", figure(plots.draw_reliability(result), caption, "reliability diagram"))
 
 
-def _confusions(result, thumbnail):
+def _confusions(result: dict[str, Any], thumbnail: Thumbnail) -> str:
     if not result["confusions"]:
         return section("Most confused pairs", paragraph("No photo was given a wrong species."))
     pairs = "".join(_confusion(pair, thumbnail) for pair in result["confusions"])
@@ -173,7 +178,7 @@ def _confusions(result, thumbnail):
     return section("Most confused pairs", paragraph(note) + f'<div class="pairs">{pairs}</div>')
 
 
-def _confusion(pair, thumbnail):
+def _confusion(pair: dict[str, Any], thumbnail: Thumbnail) -> str:
     wrong = "".join(_photo(path, thumbnail) for path in pair["images"])
     reference = _photo(pair["reference"], thumbnail) if pair["reference"] else '<div class="nophoto">no photo of it here</div>'
     photos = f"{pair['count']:,} photo{'s' * (pair['count'] != 1)}"
@@ -184,7 +189,7 @@ def _confusion(pair, thumbnail):
     )
 
 
-def _photo(path, thumbnail):
+def _photo(path: str, thumbnail: Thumbnail) -> str:
     jpeg = thumbnail(path, THUMBNAIL_PX)
     name = escape(str(path))
     if jpeg is None:
@@ -192,7 +197,7 @@ def _photo(path, thumbnail):
     return f'<img src="{inline(jpeg, "image/jpeg")}" alt="{name}" title="{name}">'
 
 
-def _table_1(result, title, training_accuracy):
+def _table_1(result: dict[str, Any], title: str, training_accuracy: float | None) -> str:
     named = result["specificity"]
     header = (
         "network",
@@ -211,12 +216,12 @@ def _table_1(result, title, training_accuracy):
     return section("For comparison with the paper", table(header, [row], numbers=(1, 2, 3, 4)) + paragraph(note, "note"))
 
 
-def _facts(facts):
+def _facts(facts: dict[str, Any]) -> str:
     rows = [(escape(str(label)), _fact(value)) for label, value in facts.items()]
     return section("How this was measured", table((), rows, kind="facts")) if rows else ""
 
 
-def _fact(value):
+def _fact(value: object) -> str:
     if not isinstance(value, (list, tuple)):
         return escape(str(value))
     entries = [escape(str(entry)) for entry in value[:LISTED]]
@@ -225,28 +230,28 @@ def _fact(value):
     return "<br>".join(entries) or "none"
 
 
-def _near(result):
+def _near(result: dict[str, Any]) -> str:
     """The rank nearest to the mean depth, where the tree has one level a rank."""
     ranks, named = list(result["accuracy_by_rank"]), result["specificity"]
-    place = round(named["depth"])
-    if named["deepest"] != len(ranks) or place == 0:
+    depth = round(named["depth"])
+    if named["deepest"] != len(ranks) or depth == 0:
         return ""
-    return f" (on average close to the {ranks[place - 1]})"
+    return f" (on average close to the {ranks[depth - 1]})"
 
 
-def _odds(target):
+def _odds(target: float) -> str:
     tenths = 10 * target
     return f"{round(tenths)} times in 10" if abs(tenths - round(tenths)) < 1e-9 else f"for {_percent(target)} of photos"
 
 
-def _percent(share):
+def _percent(share: float | None) -> str:
     return "\N{EN DASH}" if share is None else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
-def _round_percent(share):
+def _round_percent(share: float) -> str:
     """Whole percents for a sentence, but never "100 %" of what is not all, nor "0 %" of what is some."""
     return _percent(share) if round(100 * share) in (0, 100) else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
-def _range(interval):
+def _range(interval: Sequence[float]) -> str:
     return f"{100 * interval[0]:.1f}\N{EN DASH}{100 * interval[1]:.1f}\N{NO-BREAK SPACE}%"

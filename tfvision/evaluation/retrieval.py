@@ -1,7 +1,7 @@
 """Judging rankings: NS-score, average precision, MAP@R, recall@k, and the protocols that ask for them.
 
 A question is a query, what its ranking should begin with, and what is taken out of the ranking before it is judged.
-Rankings are judged by the places of the relevant images, counted from 0. Of equally similar images the irrelevant
+Rankings are judged by the positions of the relevant images, counted from 0. Of equally similar images the irrelevant
 come first: vectors that have collapsed to one point score worst, not best.
 
 Memory is bounded by SIMILARITIES values (a ranking's where the gallery is larger), whatever the number of queries.
@@ -9,6 +9,8 @@ Memory is bounded by SIMILARITIES values (a ranking's where the gallery is large
 
 import collections
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +38,7 @@ class Question:
     ignored: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def judge(protocol, queries, gallery, questions, seed=0):
+def judge(protocol: str, queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question], seed: int = 0) -> dict[str, Any]:
     """Ranks the gallery for each question and judges the rankings by a protocol's measures.
 
     Args:
@@ -54,10 +56,10 @@ def judge(protocol, queries, gallery, questions, seed=0):
     """
     score, measure = PROTOCOLS[protocol]
     values, recalls = [], []
-    for places in hit_places(queries, gallery, questions):
-        if len(places):
-            values.append(measure(places))
-            recalls.append([recall_at_k(places, k) for k in RECALL_AT])
+    for positions in hit_positions(queries, gallery, questions):
+        if len(positions):
+            values.append(measure(positions))
+            recalls.append([recall_at_k(positions, k) for k in RECALL_AT])
     if not values:
         raise DataError(f"--protocol {protocol} has no query that anything else is relevant to: check the labels or groups")
     recall = {"recall": dict(zip(map(str, RECALL_AT), np.mean(recalls, axis=0).tolist(), strict=True))}
@@ -69,13 +71,13 @@ def judge(protocol, queries, gallery, questions, seed=0):
     }
 
 
-def hit_places(queries, gallery, questions):
-    """Yields, for each question, the places of its relevant images: int [relevant], rising. Raises RunError."""
+def hit_positions(queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question]) -> Iterator[np.ndarray]:
+    """Yields, for each question, the positions of its relevant images: int [relevant], rising. Raises RunError."""
     for question, similarities in similarity_rows(queries, gallery, questions):
-        yield places_of(similarities, question)
+        yield positions_of(similarities, question)
 
 
-def similarity_rows(queries, gallery, questions):
+def similarity_rows(queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question]) -> Iterator[tuple[Question, np.ndarray]]:
     """Yields (question, float32 [gallery], its query's similarity to all images), blockwise. Raises RunError."""
     questions, rows = list(questions), max(1, SIMILARITIES // max(1, len(gallery)))
     for start in range(0, len(questions), rows):
@@ -83,16 +85,16 @@ def similarity_rows(queries, gallery, questions):
         yield from zip(asked, _similarities(queries[[question.query for question in asked]], gallery), strict=True)
 
 
-def places_of(similarities, question):
-    """The places of a question's relevant images in one ranking: int [relevant], rising.
+def positions_of(similarities: np.ndarray, question: Question) -> np.ndarray:
+    """The positions of a question's relevant images in one ranking: int [relevant], rising.
 
     Args:
       similarities: float [gallery], larger = nearer.
     """
-    return places_among(*parted(similarities, question))
+    return positions_among(*parted(similarities, question))
 
 
-def parted(similarities, question):
+def parted(similarities: np.ndarray, question: Question) -> tuple[np.ndarray, np.ndarray]:
     """The similarities of a question's relevant images, rising, and of all others; what is ignored is in neither."""
     relevant = question.relevant[~np.isin(question.relevant, question.ignored)]
     is_other = np.full(len(similarities), True)
@@ -100,46 +102,46 @@ def parted(similarities, question):
     return np.sort(similarities[relevant]), similarities[is_other]
 
 
-def places_among(wanted, others):
-    """The places in one ranking of wanted images (similarities, rising) among others."""
+def positions_among(wanted: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The positions in one ranking of wanted images (similarities, rising) among others."""
     # How many of the wanted each other image is at least as near as; summed from above, what stands before each of them.
     beaten = np.searchsorted(wanted, others, side="right")
     before = np.cumsum(np.bincount(beaten, minlength=len(wanted) + 1)[::-1])[: len(wanted)]
     return before + np.arange(len(wanted))
 
 
-def average_precision(places):
+def average_precision(positions: np.ndarray) -> float:
     """The mean of the precision at each hit."""
-    return float(np.mean(np.arange(1, len(places) + 1) / (places + 1)))
+    return float(np.mean(np.arange(1, len(positions) + 1) / (positions + 1)))
 
 
-def trapezoid_average_precision(places):
+def trapezoid_average_precision(positions: np.ndarray) -> float:
     """The area below the precision-recall curve by the trapezoid rule: the mean of precision before and after each hit.
 
     Before the first image precision is 1. Source: compute_ap of the Oxford Buildings benchmark (Philbin et al. 2007).
     """
-    hits = np.arange(len(places))
-    before = np.where(places > 0, hits / np.maximum(places, 1), 1.0)
-    return float(np.mean((before + (hits + 1) / (places + 1)) / 2))
+    hits = np.arange(len(positions))
+    before = np.where(positions > 0, hits / np.maximum(positions, 1), 1.0)
+    return float(np.mean((before + (hits + 1) / (positions + 1)) / 2))
 
 
-def map_at_r(places):
+def map_at_r(positions: np.ndarray) -> float:
     """The precision at each hit among the first R, summed and divided by R, the number of relevant images.
 
     Source: Musgrave, Belongie and Lim, "A metric learning reality check", section 3.2.
     """
-    hits = np.arange(1, len(places) + 1) / (places + 1)
-    return float(hits[places < len(places)].sum() / len(places))
+    hits = np.arange(1, len(positions) + 1) / (positions + 1)
+    return float(hits[positions < len(positions)].sum() / len(positions))
 
 
-def recall_at_k(places, k):
+def recall_at_k(positions: np.ndarray, k: int) -> float:
     """1 where a relevant image is among the first k, else 0, as papers on metric learning count it."""
-    return float(places[0] < k)
+    return float(positions[0] < k)
 
 
-def ns_score(places):
+def ns_score(positions: np.ndarray) -> float:
     """How many of the group's four are among the first four, the query itself included (Nister and Stewenius 2006)."""
-    return float(np.count_nonzero(places < GROUP_SIZE))
+    return float(np.count_nonzero(positions < GROUP_SIZE))
 
 
 PROTOCOLS = {  # name -> its score in the result, and the measure of one ranking
@@ -150,7 +152,7 @@ PROTOCOLS = {  # name -> its score in the result, and the measure of one ranking
 }
 
 
-def ukbench_questions(groups):
+def ukbench_questions(groups: Sequence[str]) -> list[Question]:
     """Every image asks for its group of four, itself included. Raises DataError where a group has another size."""
     members = _members(groups)
     for group, rows in members.items():
@@ -159,7 +161,7 @@ def ukbench_questions(groups):
     return [Question(row, members[group]) for row, group in enumerate(groups)]
 
 
-def holidays_questions(groups, is_query=None):
+def holidays_questions(groups: Sequence[str], is_query: np.ndarray | None = None) -> list[Question]:
     """One image of each group asks for the others and is dropped from its own ranking.
 
     Args:
@@ -171,7 +173,7 @@ def holidays_questions(groups, is_query=None):
     return [Question(int(row), members[groups[row]], np.array([row])) for row in rows]
 
 
-def labels_questions(labels, is_query=None):
+def labels_questions(labels: Sequence[str], is_query: np.ndarray | None = None) -> list[Question]:
     """Each query asks for all images of its label.
 
     Args:
@@ -185,21 +187,21 @@ def labels_questions(labels, is_query=None):
     return [Question(int(row), members[labels[row]], asked) for row in asked]
 
 
-def without(questions, lost):
+def without(questions: Iterable[Question], lost: np.ndarray) -> list[Question]:
     """The questions of which neither query nor gallery image is among the lost rows, of one table of vectors."""
     lost = np.flatnonzero(lost)
     gone = set(lost.tolist())
     return [dataclasses.replace(q, ignored=np.union1d(q.ignored, lost)) for q in questions if q.query not in gone]
 
 
-def bootstrap_interval(values, seed=0, confidence=0.95):
+def bootstrap_interval(values: Sequence[float] | np.ndarray, seed: int = 0, confidence: float = 0.95) -> list[float]:
     """[low, high] of the mean, by drawing as many values with replacement a thousand times."""
     values, random = np.asarray(values, float), np.random.default_rng(seed)
     means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(_RESAMPLES)]
     return np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
 
 
-def _similarities(queries, gallery):
+def _similarities(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     similarities = np.empty((len(queries), len(gallery)), np.float32)
     for start in range(0, len(gallery), GALLERY_ROWS):
         rows = slice(start, start + GALLERY_ROWS)
@@ -209,7 +211,7 @@ def _similarities(queries, gallery):
     return similarities
 
 
-def _members(groups):
+def _members(groups: Sequence[str]) -> dict[str, np.ndarray]:
     members = collections.defaultdict(list)
     for row, group in enumerate(groups):
         members[group].append(row)

@@ -1,18 +1,21 @@
 """Automatic specificity control (section 3.3): answer as deep as a target accuracy allows.
 
 An answer is right if it is the true class or above it; the root, an abstention, is always right. Depth is
-the place on the path: root 0, kingdom 1, ..., species 7 (less where a lineage skips ranks). The greedy path
+the level on the path: root 0, kingdom 1, ..., species 7 (less where a lineage skips ranks). The greedy path
 is fixed, so an image is right at a threshold exactly when the threshold exceeds the probability of the first
 wrong node on its path: one number an image, and fitting a threshold is finding a quantile of it.
 """
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tfvision.errors import DataError, RecipeError
 
+Half = tuple[np.ndarray, np.ndarray]  # path_probabilities and is_correct of some images
 TARGETS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 
 NEVER_ABSTAIN = 1e-6  # below any probability on a greedy path through fewer than a million classes
@@ -40,7 +43,7 @@ class Specificity:
     target: float
 
 
-def fit_threshold(path_probabilities, is_correct, target_accuracy, confidence=None):
+def fit_threshold(path_probabilities: np.ndarray, is_correct: np.ndarray, target_accuracy: float, confidence: float | None = None) -> Specificity:
     """The smallest threshold that reaches the target on these images, exactly, by sorting.
 
     It is set midway between the last wrong node that it must reject and the next probability that occurs
@@ -65,7 +68,9 @@ def fit_threshold(path_probabilities, is_correct, target_accuracy, confidence=No
     return _fitted(probabilities, rejects_above, _just_above(wall, probabilities), target_accuracy)
 
 
-def climb_threshold(path_probabilities, is_correct, target_accuracy, learning_factor=0.05, passes=2):
+def climb_threshold(
+    path_probabilities: np.ndarray, is_correct: np.ndarray, target_accuracy: float, learning_factor: float = 0.05, passes: int = 2
+) -> Specificity:
     """The paper's hill climbing: the threshold follows the stream of images with a falling learning factor.
 
     A wrong answer lifts the threshold by `factor * target`, a right one lowers it by `factor * (1 - target)`,
@@ -95,7 +100,7 @@ def climb_threshold(path_probabilities, is_correct, target_accuracy, learning_fa
     return _fitted(probabilities, rejects_above, float(np.float32(total / averaged)), target_accuracy)
 
 
-def measure(path_probabilities, is_correct, threshold):
+def measure(path_probabilities: np.ndarray, is_correct: np.ndarray, threshold: float) -> dict[str, Any]:
     """What a threshold gives on a set of images.
 
     Returns:
@@ -121,14 +126,14 @@ def measure(path_probabilities, is_correct, threshold):
     }
 
 
-def share_of(chosen, is_right, **labels):
+def share_of(chosen: np.ndarray, is_right: np.ndarray, **labels: object) -> dict[str, Any]:
     """One row of a table: how many images were chosen, their share, their accuracy (None without images)."""
     count = int(chosen.sum())
     accuracy = float(is_right[chosen].mean()) if count else None
     return {**labels, "images": count, "share": count / len(chosen), "accuracy": accuracy}
 
 
-def depth_curve(fitting, reporting, targets=TARGETS, confidence=None):
+def depth_curve(fitting: Half, reporting: Half, targets: Sequence[float] = TARGETS, confidence: float | None = None) -> list[dict[str, Any]]:
     """Depth against target accuracy (figure 3): thresholds fitted on one half, reported on the other.
 
     Args:
@@ -143,12 +148,12 @@ def depth_curve(fitting, reporting, targets=TARGETS, confidence=None):
     return [_curve_point(fitting, reporting, target, confidence) for target in reached]
 
 
-def is_reachable(images, target_accuracy, confidence):
+def is_reachable(images: int, target_accuracy: float, confidence: float) -> bool:
     """Whether so many images, all answered rightly, would show the target with this one-sided confidence."""
     return clopper_pearson(images, images, confidence, "lower")[0] >= target_accuracy
 
 
-def threshold_for(curve, target_accuracy):
+def threshold_for(curve: Sequence[dict[str, Any]], target_accuracy: float) -> float:
     """The threshold of a stored depth curve for the smallest target that is at least `target_accuracy`.
 
     Raises:
@@ -161,7 +166,7 @@ def threshold_for(curve, target_accuracy):
     return min(points, key=lambda point: point["target"])["threshold"]
 
 
-def clopper_pearson(successes, trials, confidence=0.95, side="both"):
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95, side: str = "both") -> tuple[float, float]:
     """The exact binomial interval of a share, (lower, upper).
 
     Args:
@@ -178,7 +183,7 @@ def clopper_pearson(successes, trials, confidence=0.95, side="both"):
     return lower, upper
 
 
-def first_wrong(path_probabilities, is_correct):
+def first_wrong(path_probabilities: np.ndarray, is_correct: np.ndarray) -> np.ndarray:
     """The probability of the first wrong node on each path, float32 [images]; 0 where none is wrong.
 
     An image is right at a threshold above 0 exactly when the threshold exceeds this.
@@ -187,20 +192,20 @@ def first_wrong(path_probabilities, is_correct):
     return np.where(is_correct, np.float32(0), np.asarray(path_probabilities, np.float32)).max(axis=1, initial=0)
 
 
-def answer_depths(path_probabilities, threshold):
+def answer_depths(path_probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """The depth of each answer, int [images]; the root always qualifies and the padding (0) never."""
     below_root = np.asarray(path_probabilities, np.float64)[:, 1:]
     return ((below_root >= threshold) & (below_root > 0)).sum(axis=1)
 
 
-def _check(images, target_accuracy):
+def _check(images: int, target_accuracy: float) -> None:
     if not 0 < target_accuracy <= 1:
         raise RecipeError(f"--target-accuracy must be above 0 and at most 1, got {target_accuracy}")
     if not images:
         raise DataError("there is no photo to fit the threshold on: evaluate more photos")
 
 
-def _images_needed(images, target, confidence):
+def _images_needed(images: int, target: float, confidence: float | None) -> int:
     """How many of the images must be right for the share, or its lower bound, to reach the target."""
     if confidence is None:
         needed = math.ceil(target * images)
@@ -225,7 +230,7 @@ def _images_needed(images, target, confidence):
     return low
 
 
-def _just_above(wall, probabilities):
+def _just_above(wall: float, probabilities: np.ndarray) -> float:
     """A float32 threshold above `wall` and at most the next larger probability; above 1 where there is none."""
     larger = probabilities[probabilities > wall]
     if not larger.size:
@@ -235,7 +240,7 @@ def _just_above(wall, probabilities):
     return float(middle if middle > wall else following)
 
 
-def _fitted(probabilities, rejects_above, threshold, target):
+def _fitted(probabilities: np.ndarray, rejects_above: np.ndarray, threshold: float, target: float) -> Specificity:
     images = len(rejects_above)
     right = int((rejects_above.astype(np.float64) < np.full(1, threshold)).sum())
     return Specificity(
@@ -248,7 +253,7 @@ def _fitted(probabilities, rejects_above, threshold, target):
     )
 
 
-def _curve_point(fitting, reporting, target, confidence):
+def _curve_point(fitting: Half, reporting: Half, target: float, confidence: float | None) -> dict[str, Any]:
     fitted = fit_threshold(*fitting, target, confidence)
     measured = measure(*reporting, fitted.threshold)
     return {

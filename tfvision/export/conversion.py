@@ -3,17 +3,19 @@
 import contextlib
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfvision.errors import ExportError
+from tfvision.export.exportable import Exportable
 from tfvision.export.verification import compare
 
 TOLERANCE = 1e-4  # other runtimes fuse and order operations differently
 
 
-def write_tflite(exportable, path):
+def write_tflite(exportable: Exportable, path: Path) -> float:
     """Writes a TFLite model and compares it with the core.
 
     Returns:
@@ -31,7 +33,7 @@ def write_tflite(exportable, path):
     return compare(_run_tflite(content, exportable.core_samples), _core_outputs(exportable), "TFLite", TOLERANCE)
 
 
-def write_onnx(exportable, path):
+def write_onnx(exportable: Exportable, path: Path) -> float:
     """Writes an ONNX model and compares it with the core, by onnxruntime.
 
     Returns:

@@ -1,15 +1,26 @@
 """`tfvision export`, as one function: write, verify, and only then let the new version appear."""
 
 import sys
+from pathlib import Path
 
 from tfvision.export.conversion import write_onnx, write_tflite
+from tfvision.export.exportable import Exportable
 from tfvision.export.saved_model import write_saved_model
 from tfvision.export.verification import TOLERANCE, verify_export
 
 HALF_TOLERANCE = 0.02  # of probabilities, with weights rounded to 11 bits
 
 
-def export_model(exportable, to="savedmodels", name=None, version=None, verify=True, half=False, tflite=False, onnx=False):
+def export_model(
+    exportable: Exportable,
+    to: str | Path = "savedmodels",
+    name: str | None = None,
+    version: int | None = None,
+    verify: bool = True,
+    half: bool = False,
+    tflite: bool = False,
+    onnx: bool = False,
+) -> dict:
     """Exports a model.
 
     Args:
@@ -25,7 +36,7 @@ def export_model(exportable, to="savedmodels", name=None, version=None, verify=T
     Raises:
       ExportError, StorageError, RunError.
     """
-    differences = {}
+    differences: dict[str, float] = {}
 
     def finish(folder):
         extra = folder / "assets.extra"

@@ -1,14 +1,18 @@
 """What an application hands over to be exported."""
 
 import dataclasses
+import typing
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
+
+GraphFunction: typing.TypeAlias = tf.types.experimental.PolymorphicFunction  # what tf.function makes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Signature:
       tolerance: largest difference of an output from the reference; None = the export's own.
     """
 
-    function: Callable
+    function: GraphFunction
     samples: dict[str, np.ndarray]
     method: str = PREDICT
     description: str = ""
@@ -54,13 +58,13 @@ class Exportable:
     signatures: dict[str, Signature]
     variables: list[tf.Variable]
     assets: dict[str, str]
-    reference: Callable
+    reference: Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]
     preprocessing: dict
     facts: dict
-    core: Callable
+    core: GraphFunction
     core_samples: dict[str, np.ndarray]
 
 
-def tf_variables(model):
+def tf_variables(model: keras.Model) -> list[tf.Variable]:
     """A Keras model's variables as TensorFlow's: Keras 3 wraps them, Keras 2 uses them."""
     return [variable if isinstance(variable, tf.Variable) else variable.value for variable in model.variables]

@@ -1,13 +1,28 @@
 """Weights in 16 bits: a function whose constants are stored as float16 and computed with as float32."""
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from tfvision.export.exportable import GraphFunction, tf_variables
+
 _LEAST_VALUES = 256  # smaller constants (biases, scales) stay exact
 
 
-def with_half_weights(function):
+def stored_network(network: GraphFunction, model: keras.Model, half: bool) -> tuple[Callable, list[tf.Variable]]:
+    """A network as it is exported, and the variables that are saved with it.
+
+    Args:
+      network: tf.function with an input signature that calls `model`: a dict of tensors -> a dict of tensors.
+      half: whether weights are constants of the graph in 16 bits, so that no variable is left to save.
+    """
+    return (with_half_weights(network), []) if half else (network, tf_variables(model))
+
+
+def with_half_weights(function: GraphFunction) -> Callable:
     """A function with the same inputs and outputs, whose weights are float16 constants cast to float32.
 
     Args:

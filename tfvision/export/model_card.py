@@ -4,15 +4,19 @@ After Mitchell et al., "Model Cards for Model Reporting" (2019).
 """
 
 import platform
+import re
 import subprocess
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from tfvision import __version__
+from tfvision.export.exportable import Exportable
+from tfvision.training.run import Run
 
 
-def model_card_json(exportable, name, version):
+def model_card_json(exportable: Exportable, name: str, version: int) -> dict:
     """The card as a dict; licence fields are for the owner of the data and the weights to fill in."""
     return {
         "name": name,
@@ -31,7 +35,26 @@ def model_card_json(exportable, name, version):
     }
 
 
-def model_card_markdown(card):
+def training_facts(run: Run, **own) -> dict:
+    """The last facts of a card: by which recipe a model was trained, and with what.
+
+    Args:
+      own: what else of the recipe is told, beside its name and seed.
+    """
+    return {"Recipe": {"name": run.recipe.name, "seed": run.recipe.seed, **own}, "Trained with": run.facts["versions"]}
+
+
+def source_name(run: Run) -> str:
+    """What the photos' folder or file is called, not where it lay."""
+    return Path(run.facts["source"]).name
+
+
+def without_folders(text: str) -> str:
+    """A text with each path in it cut to the file's name."""
+    return re.sub(r"/\S*/", "", text)
+
+
+def model_card_markdown(card: dict) -> str:
     """The card for people."""
     lines = [f"# {card['name']}, version {card['version']}", ""]
     for heading, value in card.items():

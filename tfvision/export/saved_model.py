@@ -12,12 +12,14 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfvision.errors import RunError
+from tfvision.export.exportable import Exportable
 from tfvision.export.model_card import model_card_json, model_card_markdown
 from tfvision.export.session import LoadedModel
 from tfvision.export.versions import version_folders
@@ -27,7 +29,13 @@ from tfvision.files import atomic_folder, write_json, write_text
 CHECKSUMS = Path("assets.extra", "SHA256SUMS")
 
 
-def write_saved_model(exportable, to="savedmodels", name=None, version=None, finish=None):
+def write_saved_model(
+    exportable: Exportable,
+    to: str | Path = "savedmodels",
+    name: str | None = None,
+    version: int | None = None,
+    finish: Callable[[Path], object] | None = None,
+) -> Path:
     """Writes a SavedModel.
 
     Args:
@@ -62,7 +70,7 @@ def write_saved_model(exportable, to="savedmodels", name=None, version=None, fin
     return target
 
 
-def checksums(folder):
+def checksums(folder: str | Path) -> str:
     """Lines as of `sha256sum`, of every file below `folder` but SHA256SUMS itself."""
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.relative_to(folder) != CHECKSUMS)
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n" for path in files)

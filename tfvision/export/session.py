@@ -1,9 +1,12 @@
 """A SavedModel loaded by the session loader, the way TensorFlow Serving loads it."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from tfvision.errors import RunError
 from tfvision.export.versions import version_folders
@@ -11,7 +14,7 @@ from tfvision.export.versions import version_folders
 _INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")  # how loaders find their ops; nobody calls them
 
 
-def load_session(path, config=None):
+def load_session(path: str | Path, config: tf.compat.v1.ConfigProto | None = None) -> tuple[tf.compat.v1.Session, dict[str, SignatureDef]]:
     """Loads a SavedModel (tag "serve") into a graph and session of its own.
 
     Returns:
@@ -29,7 +32,7 @@ def load_session(path, config=None):
     return session, {name: value for name, value in loaded.signature_def.items() if name not in _INIT_SIGNATURES}
 
 
-def newest_version(folder):
+def newest_version(folder: str | Path) -> Path:
     """The folder itself where it is a version's, else its highest version. Raises RunError where there is none."""
     folder = Path(folder)
     if (folder / "saved_model.pb").is_file():
@@ -39,7 +42,7 @@ def newest_version(folder):
     return versions[-1]
 
 
-def is_export(folder):
+def is_export(folder: str | Path) -> bool:
     """Whether a folder is a SavedModel, or a model's folder with versions."""
     return (Path(folder) / "saved_model.pb").is_file() or bool(_versions(folder))
 
@@ -55,7 +58,7 @@ class LoadedModel:
       signatures: name -> SignatureDef.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         """Loads the folder `path`. Raises RunError where it is no SavedModel, or a broken one."""
         try:
             self._session, self.signatures = load_session(path)
@@ -63,17 +66,17 @@ class LoadedModel:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise RunError(f"{path} cannot be loaded as a SavedModel ({reason}): export it again") from error
 
-    def run(self, signature, inputs):
+    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature: {input: array} -> {output: array}; inputs with a default may be left out."""
         definition = self.signatures[signature]
         feeds = {definition.inputs[name].name: values for name, values in inputs.items()}
         return self._session.run({name: info.name for name, info in definition.outputs.items()}, feeds)
 
-    def close(self):
+    def close(self) -> None:
         self._session.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "LoadedModel":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         self.close()

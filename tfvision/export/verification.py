@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.errors import DataError, ExportError
+from tfvision.export.exportable import Exportable
 from tfvision.export.session import LoadedModel
 
 TOLERANCE = 1e-5
 
 
-def verify_export(folder, exportable, tolerance=TOLERANCE):
+def verify_export(folder: str | Path, exportable: Exportable, tolerance: float = TOLERANCE) -> dict[str, float]:
     """Calls every signature with its samples and compares with the exportable's reference.
 
     Args:
@@ -72,7 +74,7 @@ def _pixels(encoded, name):
         raise ExportError(f"{name} is no picture: {error}") from error
 
 
-def compare(outputs, expected, name, tolerance):
+def compare(outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], name: str, tolerance: float) -> float:
     """The largest difference of the float outputs. Raises ExportError where something differs."""
     if set(outputs) != set(expected):
         raise ExportError(f"{name} gives {sorted(outputs)}, expected {sorted(expected)}")
@@ -93,7 +95,7 @@ def compare(outputs, expected, name, tolerance):
     return largest
 
 
-def run_saved_model_cli(folder, signature, inputs):
+def run_saved_model_cli(folder: str | Path, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Calls a signature through TensorFlow's own saved_model_cli; the numbers among its outputs.
 
     Raises:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def version_folders(model):
+def version_folders(model: str | Path) -> dict[int, Path]:
     """{number: path} of the folders 1, 2, ... of a model's folder, ascending; empty where it is no folder, or may not be read.
 
     As in TensorFlow Serving, all other names are passed over, such as those of exports that are being written, and so are numbers

@@ -1,13 +1,21 @@
 """Warm-up requests that TensorFlow Serving replays before a version serves its first real one."""
 
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
 import tensorflow as tf
 
-from tfvision.export.exportable import CLASSIFY, REGRESS
+from tfvision.export.exportable import CLASSIFY, REGRESS, Signature
+
+if typing.TYPE_CHECKING:
+    from tensorflow_serving.apis import prediction_log_pb2
 
 FILE_NAME = "tf_serving_warmup_requests"
 
 
-def write_warm_up(extra, model, signatures):
+def write_warm_up(extra: Path, model: str, signatures: Mapping[str, Signature]) -> None:
     """Writes PredictionLogs for each signature, as a TFRecord file, into `assets.extra`.
 
     Each signature is called with one row and with all of its sample rows, since the first call of a batch
@@ -21,7 +29,7 @@ def write_warm_up(extra, model, signatures):
                 writer.write(log.SerializeToString())
 
 
-def prediction_log(model, signature, method, inputs):
+def prediction_log(model: str, signature: str, method: str, inputs: Mapping[str, np.ndarray]) -> "prediction_log_pb2.PredictionLog":
     """One request as a tensorflow_serving PredictionLog."""
     from tensorflow_serving.apis import prediction_log_pb2
 

@@ -11,24 +11,35 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from tfvision.data.beam import open_pipeline, run_on_each
-from tfvision.data.manifest import Manifest
+from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.features.extraction import extract
-from tfvision.features.extractor import open_extractor
+from tfvision.features.extractor import Extractor, open_extractor
+from tfvision.features.recipe import FeatureRecipe
 
 PART = 1024  # photos
 
+Part = tuple[int, tuple[Record, ...], str]  # the first photo's index, photos, path of the file
 
-def extract_with_beam(manifest, extractor, folder, options=("--runner=DirectRunner",), part=PART, broken=None):
+
+def extract_with_beam(
+    manifest: Manifest,
+    extractor: Extractor,
+    folder: Path | str,
+    options: Sequence[str] = ("--runner=DirectRunner",),
+    part: int = PART,
+    broken: BrokenPhotos | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Extracts vectors on a Beam runner, then streams them.
 
     Args:
-      manifest: Manifest.
       extractor: Extractor; workers open its recipe again.
       folder: where parts are kept.
       options: of Beam, as on a command line: ["--runner=FlinkRunner", ...].
@@ -44,7 +55,7 @@ def extract_with_beam(manifest, extractor, folder, options=("--runner=DirectRunn
     """
     pipeline = open_pipeline(options)
     broken = BrokenPhotos() if broken is None else broken
-    parts = []
+    parts: list[Part] = []
     for start in range(0, len(manifest), part):
         records = manifest.records[start : start + part]
         parts.append((start, records, _path(folder, extractor.identity, start, records)))
@@ -57,7 +68,7 @@ def extract_with_beam(manifest, extractor, folder, options=("--runner=DirectRunn
         yield stored["indices"] + start, stored["vectors"]
 
 
-def remove_parts(folder):
+def remove_parts(folder: Path | str) -> None:
     """Removes the parts that `extract_with_beam` left, and their folder where nothing else is in it."""
     from apache_beam.io.filesystems import FileSystems
 
@@ -69,12 +80,12 @@ def remove_parts(folder):
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(recipe):
+def _opened(recipe: FeatureRecipe) -> Extractor:
     """The extractor of a worker's process."""
     return open_extractor(recipe)
 
 
-def _extract_part(one, recipe):
+def _extract_part(one: Part, recipe: FeatureRecipe) -> None:
     _, records, path = one
     extractor, broken = _opened(recipe), BrokenPhotos()
     found = list(extract(Manifest(("photo",), records), extractor, broken=broken))
@@ -84,7 +95,7 @@ def _extract_part(one, recipe):
     _write(path, buffer.getvalue())
 
 
-def _write(path, content):
+def _write(path: str, content: bytes) -> None:
     """Under another name first: a part that is there is whole."""
     from apache_beam.io.filesystems import FileSystems
 
@@ -97,7 +108,7 @@ def _write(path, content):
     FileSystems.rename([temporary], [path])
 
 
-def _read(path):
+def _read(path: str) -> dict[str, np.ndarray]:
     from apache_beam.io.filesystems import FileSystems
 
     try:
@@ -107,13 +118,13 @@ def _read(path):
         raise DataError(f"{path} cannot be read ({error}): remove it and run the same command again") from error
 
 
-def _exists(path):
+def _exists(path: str) -> bool:
     from apache_beam.io.filesystems import FileSystems
 
     return FileSystems.exists(path)
 
 
-def _path(folder, identity, start, records):
+def _path(folder: Path | str, identity: str, start: int, records: Sequence[Record]) -> str:
     """Of a part: another extractor or other photos make another name."""
     from apache_beam.io.filesystems import FileSystems
 

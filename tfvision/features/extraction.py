@@ -1,23 +1,28 @@
 """Photos of a manifest -> their vectors, as a stream."""
 
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
-from tfvision.data.pipeline import BrokenPhotos, evaluation_batches
+from tfvision.data.manifest import Manifest
+from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
+from tfvision.features.extractor import Extractor
 
 _VIEW = "whole"
 _WINDOW = 8  # batches' worth of photos among which those of one shape are looked for
 
 
-def extract(manifest, extractor, batch_size=32, start=0, broken=None):
+def extract(
+    manifest: Manifest, extractor: Extractor, batch_size: int = 32, start: int = 0, broken: BrokenPhotos | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Streams the vectors of photos.
 
     Args:
       manifest: Manifest; where a photo has a box, only the box is seen.
-      extractor: Extractor.
       batch_size: photos at once.
-      start: place of the first photo.
+      start: index of the first photo.
       broken: BrokenPhotos that collects what could not be read; these are left out.
 
     Yields:
@@ -31,31 +36,35 @@ def extract(manifest, extractor, batch_size=32, start=0, broken=None):
     read = _windows if settings.is_aspect_kept else _batches
     for indices, same_shape in read(rest, settings, batch_size, broken):
         vectors = np.zeros((len(indices), extractor.dimension), np.float32)
-        for places, images in same_shape:
-            vectors[places] = extractor.features(images)
+        for rows, images in same_shape:
+            vectors[rows] = extractor.features(images)
         yield indices + start, vectors
 
 
-def _batches(manifest, settings, batch_size, broken):
-    """Yields (indices of good photos, [(their places among these, images)]), images of one size."""
+def _batches(
+    manifest: Manifest, settings: ViewSettings, batch_size: int, broken: BrokenPhotos
+) -> Iterator[tuple[np.ndarray, Iterable[tuple[np.ndarray, np.ndarray]]]]:
+    """Yields (indices of good photos, [(their rows among these, images)]), images of one size."""
     for batch in _read(manifest, settings, batch_size, broken):
         is_good = batch["weight"] > 0
         images = batch["views"][_VIEW] if is_good.all() else batch["views"][_VIEW][is_good]
         yield batch["index"][is_good], [(np.arange(len(images)), images)] if len(images) else []
 
 
-def _windows(manifest, settings, batch_size, broken):
+def _windows(
+    manifest: Manifest, settings: ViewSettings, batch_size: int, broken: BrokenPhotos
+) -> Iterator[tuple[np.ndarray, Iterable[tuple[np.ndarray, np.ndarray]]]]:
     """As `_batches`, for images of many sizes: those of one shape within a window make batches."""
     photos = _read(manifest, settings, 1, broken)
     while window := list(itertools.islice(photos, _WINDOW * batch_size)):
         good = [photo for photo in window if photo["weight"][0] > 0]
-        by_shape = {}
-        for place, photo in enumerate(good):
-            by_shape.setdefault(photo["views"][_VIEW].shape, []).append(place)
-        batches = [places[low : low + batch_size] for places in by_shape.values() for low in range(0, len(places), batch_size)]
-        same_shape = ((places, np.concatenate([good[place]["views"][_VIEW] for place in places])) for places in batches)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for row, photo in enumerate(good):
+            by_shape.setdefault(photo["views"][_VIEW].shape, []).append(row)
+        batches = [rows[low : low + batch_size] for rows in by_shape.values() for low in range(0, len(rows), batch_size)]
+        same_shape = ((np.array(rows), np.concatenate([good[row]["views"][_VIEW] for row in rows])) for rows in batches)
         yield np.array([photo["index"][0] for photo in good], np.int64), same_shape
 
 
-def _read(manifest, settings, batch_size, broken):
+def _read(manifest: Manifest, settings: ViewSettings, batch_size: int, broken: BrokenPhotos) -> Iterator[dict[str, Any]]:
     return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, batch_size, broken).as_numpy_iterator()

@@ -10,13 +10,14 @@ import tensorflow as tf
 
 from tfvision.data.pipeline import ViewSettings
 from tfvision.data.views import as_pixels, target_size
-from tfvision.features.networks import open_network
+from tfvision.features.networks import FeatureNetwork, open_network
+from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.pooling import concatenate, normalise, pool
 
 _ELSEWHERE = ("model", "weights", "layers", "image_size")  # of a recipe: the network and its weights stand for them
 
 
-def open_extractor(recipe):
+def open_extractor(recipe: FeatureRecipe) -> "Extractor":
     """Opens the network of a FeatureRecipe.
 
     Raises:
@@ -32,7 +33,6 @@ class Extractor:
     """A network and how it is used.
 
     Attributes:
-      recipe: FeatureRecipe.
       network: features.networks.FeatureNetwork.
       image_size: pixels of the largest scale: the size at which photos are best given.
       widths: {layer: channels}, in the order of the recipe's layers.
@@ -41,7 +41,7 @@ class Extractor:
         where these are equal.
     """
 
-    def __init__(self, recipe, network):
+    def __init__(self, recipe: FeatureRecipe, network: FeatureNetwork) -> None:
         self.recipe = recipe
         self.network = network
         self._sizes = [max(1, round(scale * network.image_size)) for scale in recipe.scales]
@@ -54,18 +54,18 @@ class Extractor:
         self.dimension = sum(self.widths.values())
 
     @functools.cached_property
-    def identity(self):
+    def identity(self) -> str:
         settings = {key: value for key, value in dataclasses.asdict(self.recipe).items() if key not in _ELSEWHERE}
         facts = {**settings, "layers": list(self.widths), "image_size": self.network.image_size, "network": self.network.identity}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @property
-    def view_settings(self):
+    def view_settings(self) -> ViewSettings:
         """ViewSettings with which the pipeline gives photos at the size of the largest scale."""
         is_aspect_kept = self.recipe.resize == "aspect"
         return ViewSettings(("whole",), self.image_size, None, True, is_aspect_kept, self.network.least_image_size)
 
-    def features(self, images):
+    def features(self, images: np.ndarray) -> np.ndarray:
         """The vectors of images.
 
         Args:
@@ -76,21 +76,21 @@ class Extractor:
         """
         return self._features(images).numpy()
 
-    def by_layer(self, images):
+    def by_layer(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The pooled taps: {layer: float32 [batch, channels]}, neither concatenated nor normalised."""
         return {layer: vectors.numpy() for layer, vectors in self._by_layer(images).items()}
 
-    def _features_of(self, images):
+    def _features_of(self, images: tf.Tensor) -> tf.Tensor:
         recipe = self.recipe
         vectors = [concatenate(pooled, recipe.is_tap_normalised, recipe.is_normalised) for pooled in self._pooled(images)]
         mean = tf.add_n(vectors) / len(vectors)
         return normalise(mean) if recipe.is_normalised else mean
 
-    def _by_layer_of(self, images):
+    def _by_layer_of(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         pooled = self._pooled(images)
         return {layer: tf.add_n([view[layer] for view in pooled]) / len(pooled) for layer in pooled[0]}
 
-    def _pooled(self, images):
+    def _pooled(self, images: tf.Tensor) -> list[dict[str, tf.Tensor]]:
         """[{layer: float32 [batch, channels]}], one a scale and mirror image."""
         views = [self._resized(images, size) for size in self._sizes]
         if self.recipe.is_flipped:
@@ -98,7 +98,7 @@ class Extractor:
         pooling, power = self.recipe.pooling, self.recipe.gem_power
         return [{layer: pool(maps, pooling, power) for layer, maps in self.network.responses(view).items()} for view in views]
 
-    def _resized(self, images, size):
+    def _resized(self, images: tf.Tensor, size: int) -> tf.Tensor:
         target = target_size(tf.shape(images)[1:3], size, self.recipe.resize == "aspect", self.network.least_image_size)
 
         def resize():

@@ -2,23 +2,18 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfvision.data.graph_decoding import views_of_pixels
-from tfvision.data.views import CENTRAL_FRACTION, VIEWS
+from tfvision.applications import APPLICATIONS
 from tfvision.errors import RecipeError, RunError, WeightsError
+from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
 from tfvision.models.taps import build_taps
-from tfvision.trained.matcher_network import embed, load_embedder
-from tfvision.trained.matcher_run import MatcherRun
-from tfvision.trained.retriever_network import index_responses, load_retriever
-from tfvision.trained.retriever_run import RetrieverRun
-from tfvision.trained.species_network import features_model, image_size_of, load_species_network
-from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.run import application_of
 
 HUB_PREFIX = "hub:"
@@ -42,15 +37,15 @@ class FeatureNetwork:
       loaded: one sentence on the weights.
     """
 
-    responses: Callable
+    responses: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     image_size: int
-    input_shape: tuple
+    input_shape: tuple[int | None, ...]
     identity: str
     least_image_size: int = 1
     loaded: str = ""
 
 
-def open_network(recipe):
+def open_network(recipe: FeatureRecipe) -> FeatureNetwork:
     """Opens what `recipe.model` names. Raises RecipeError, WeightsError, RunError."""
     if recipe.model.startswith(HUB_PREFIX):
         network = _open_hub(recipe)
@@ -68,7 +63,7 @@ def open_network(recipe):
     return network
 
 
-def _open_catalogued(recipe):
+def _open_catalogued(recipe: FeatureRecipe) -> FeatureNetwork:
     catalogued = get_network(recipe.model)
     size = recipe.image_size or catalogued.image_size
     fixed = size if recipe.resize == "squash" and recipe.scales == (1.0,) else None
@@ -77,17 +72,17 @@ def _open_catalogued(recipe):
         lambda images: model(tf.cast(images, tf.float32), training=False),
         size,
         (None, fixed, fixed, 3),
-        f"{recipe.model} {_hash_arrays(model.get_weights())}",
+        f"{recipe.model} {hash_arrays(model.get_weights())}",
         catalogued.least_image_size,
         loaded,
     )
 
 
-def _open_hub(recipe):
+def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
     """A module of TensorFlow Hub, which by convention takes RGB in [0, 1]."""
     import tensorflow_hub as hub
 
-    _refuse_layers(recipe)
+    refuse_layers(recipe)
     handle = recipe.model[len(HUB_PREFIX) :]
     try:
         folder = hub.resolve(handle)
@@ -109,83 +104,31 @@ def _open_hub(recipe):
     return FeatureNetwork(responses, size, (None, *sides, 3), f"hub {_hash_folder(folder)}", loaded=f"module {handle}")
 
 
-def _open_export(recipe, folder):
+def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     """An export's own signature: it decodes and cuts its views itself."""
-    _refuse_layers(recipe)
+    refuse_layers(recipe)
     try:
         module = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds
         raise RunError(f"{folder} cannot be loaded ({_first_line(error)}): export again") from error
     if _EMBED not in module.signatures:
         raise RunError(f"{folder} has no signature `{_EMBED}` (but {', '.join(module.signatures)}): its model makes no features")
-    embed = module.signatures[_EMBED]
 
     def responses(images):
         encoded = tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)
-        return {EMBEDDING: embed(image_bytes=encoded)["embedding"]}
+        # By way of the module, whose variables a signature holds by weak references alone.
+        return {EMBEDDING: module.signatures[_EMBED](image_bytes=encoded)["embedding"]}
 
-    responses.module = module  # whose variables the signature holds by weak references alone
     size = recipe.image_size or _EXPORT_SIZE_PX
     return FeatureNetwork(responses, size, (None, None, None, 3), f"export {_hash_folder(folder)}", loaded=f"export {folder}")
 
 
-def _open_run(recipe):
+def _open_run(recipe: FeatureRecipe) -> FeatureNetwork:
     folder = Path(recipe.model)
-    return _RUNS[application_of(folder, _RUNS)](recipe, folder)
+    return APPLICATIONS[application_of(folder, "features")].part("features").open_features(recipe, folder)
 
 
-def _open_retriever(recipe, folder):
-    """Feature Tuning: taps, additions of them, or what was trained on them; the run's own index where none is named."""
-    run = RetrieverRun.open(folder)
-    names = recipe.layers or (run.recipe.index,)
-    if unknown := [name for name in names if name not in run.recipe.indices]:
-        raise RecipeError(f"layers of {folder} are {', '.join(run.recipe.indices)}, got {', '.join(unknown)}")
-    retriever = load_retriever(folder)
-    identity = f"retriever {run.recipe.network} {_hash_arrays(retriever.whole.get_weights())}"
-    responses = index_responses(retriever, run.recipe, names)
-    least = get_network(run.recipe.network).least_image_size
-    return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
-
-
-def _open_species(recipe, folder):
-    """The features before the last layer of a species run, of the views it was trained on."""
-    _refuse_layers(recipe)
-    run = SpeciesRun.open(folder)
-    trained, size = run.recipe, image_size_of(run.recipe)
-    model = features_model(load_species_network(run))
-
-    def embed(views):
-        return model({view: views[:, place] for place, view in enumerate(trained.views)}, training=False)
-
-    def responses(images):
-        views = tf.map_fn(lambda image: views_of_pixels(image, trained.views, size), images)
-        embedding = embed(views)
-        return {EMBEDDING: (embedding + embed(tf.reverse(views, [3]))) / 2 if trained.is_mirrored_at_prediction else embedding}
-
-    # Large enough that no view has to be magnified.
-    whole = recipe.image_size or -int(-size // (CENTRAL_FRACTION * min(VIEWS[view] for view in trained.views)))
-    identity = f"run {trained.network} {trained.views} {trained.is_mirrored_at_prediction} {_hash_arrays(model.get_weights())}"
-    return FeatureNetwork(responses, whole, (None, None, None, 3), identity, loaded=f"weights of {folder}")
-
-
-def _open_embedder(recipe, folder):
-    """A tattoo matcher's one tower."""
-    _refuse_layers(recipe)
-    run = MatcherRun.open(folder)
-    model = load_embedder(folder).model
-
-    def responses(images):
-        return {EMBEDDING: embed(model, images, run.recipe)}
-
-    identity = f"embedder {run.recipe.network} {run.recipe.rotations} {_hash_arrays(model.get_weights())}"
-    least = get_network(run.recipe.network).least_image_size
-    return FeatureNetwork(responses, recipe.image_size or run.recipe.size_px, (None, None, None, 3), identity, least, f"weights of {folder}")
-
-
-_RUNS = {"species": _open_species, "retriever": _open_retriever, "tattoo-matcher": _open_embedder}  # application -> how its runs are opened
-
-
-def _export_folder(path):
+def _export_folder(path: Path | str) -> Path | None:
     """The folder of a SavedModel: `path` itself, or its highest version; None where it is neither."""
     path = Path(path)
     if (path / "saved_model.pb").is_file():
@@ -194,16 +137,16 @@ def _export_folder(path):
     return max(versions, key=lambda child: int(child.name), default=None)
 
 
-def _refuse_layers(recipe):
+def refuse_layers(recipe: FeatureRecipe) -> None:
     if recipe.layers not in ((), (EMBEDDING,)):
         raise RecipeError(f"{recipe.model} has one layer to choose, {EMBEDDING}, got {', '.join(recipe.layers)}")
 
 
-def _input_name(signature):
+def _input_name(signature: Any) -> str:
     return next(iter(signature.structured_input_signature[1]))
 
 
-def _input_sides(signature):
+def _input_sides(signature: Any) -> tuple[int | None, int | None]:
     """Height and width that a signature insists on, None where it takes any."""
     if signature is None:
         return None, None
@@ -211,7 +154,7 @@ def _input_sides(signature):
     return tuple(shape[1:3]) if shape.rank == 4 else (None, None)
 
 
-def _only_output(outputs, handle):
+def _only_output(outputs: Any, handle: str) -> tf.Tensor:
     if not isinstance(outputs, dict):
         return outputs
     if len(outputs) == 1 or "default" in outputs:
@@ -219,14 +162,14 @@ def _only_output(outputs, handle):
     raise WeightsError(f"{handle} answers with {', '.join(outputs)}: expected one tensor, or one called `default`")
 
 
-def _hash_arrays(arrays):
+def hash_arrays(arrays: Sequence[np.ndarray]) -> str:
     digest = hashlib.sha256()
     for values in arrays:
         digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 
 
-def _hash_folder(folder):
+def _hash_folder(folder: Path | str) -> str:
     """Of the graph and its variables."""
     digest = hashlib.sha256()
     for path in sorted([Path(folder, "saved_model.pb"), *Path(folder).glob("variables/*")]):
@@ -235,5 +178,5 @@ def _hash_folder(folder):
     return digest.hexdigest()
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

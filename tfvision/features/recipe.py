@@ -40,7 +40,7 @@ class FeatureRecipe:
     is_tap_normalised: bool = False
     is_normalised: bool = True
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         for key, choices in {"pooling": POOLINGS, "resize": RESIZES}.items():
             if getattr(self, key) not in choices:

@@ -4,20 +4,30 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import FileError, StorageError
 from tfvision.features.extraction import extract
+from tfvision.features.extractor import Extractor
 from tfvision.files import read_json, write_json
 
 _PHOTOS_BETWEEN_SAVES = 512
 
 
-def feature_table(manifest, extractor, cache=None, batch_size=32, broken=None, on_photos=None):
+def feature_table(
+    manifest: Manifest,
+    extractor: Extractor,
+    cache: Path | str | None = None,
+    batch_size: int = 32,
+    broken: BrokenPhotos | None = None,
+    on_photos: Callable[[int], object] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of all photos.
 
     Args:
@@ -56,12 +66,12 @@ def feature_table(manifest, extractor, cache=None, batch_size=32, broken=None, o
 class _Cache:
     """The rows of a table in an .npy file, which grows, and beside it, in a .json, how many of them count."""
 
-    def __init__(self, path, identity):
+    def __init__(self, path: Path | str, identity: str) -> None:
         self._path = Path(path)
         self._facts_path = self._path.with_suffix(".json")
         self._identity = identity
 
-    def load(self, vectors, broken):
+    def load(self, vectors: np.ndarray, broken: BrokenPhotos) -> int:
         """Reads the rows that are there into `vectors`; returns how many."""
         try:
             facts = read_json(self._facts_path)
@@ -75,7 +85,7 @@ class _Cache:
         broken.update(facts["broken"] if done else {})
         return done
 
-    def save(self, vectors, start, stop, broken):
+    def save(self, vectors: np.ndarray, start: int, stop: int, broken: BrokenPhotos) -> None:
         """Writes rows start to stop, then that they count."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,14 +100,14 @@ class _Cache:
         write_json(self._facts_path, {"identity": self._identity, "done": stop, "broken": dict(broken)})
 
 
-def _header(vectors):
+def _header(vectors: np.ndarray) -> bytes:
     """The first bytes of an .npy file of `vectors`."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(vectors))
     return buffer.getvalue()
 
 
-def _identity(manifest, extractor):
+def _identity(manifest: Manifest, extractor: Extractor) -> str:
     """Of the extractor and of the photos: their names, sizes in bytes, and boxes."""
     photos = [(record.name, photo_bytes(record.path), record.box) for record in manifest.records]
     return hashlib.sha256(json.dumps([extractor.identity, photos]).encode()).hexdigest()

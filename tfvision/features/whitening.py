@@ -26,7 +26,7 @@ class Whitening:
     mean: np.ndarray
     projection: np.ndarray
 
-    def apply(self, vectors):
+    def apply(self, vectors: np.ndarray) -> np.ndarray:
         """float32 [n, d] -> float32 [n, out], L2-normalised.
 
         Raises:
@@ -38,7 +38,7 @@ class Whitening:
         return whitened / np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), 1e-12)
 
 
-def fit_whitening(vectors, dimension=None, shrinkage=SHRINKAGE):
+def fit_whitening(vectors: np.ndarray, dimension: int | None = None, shrinkage: float = SHRINKAGE) -> Whitening:
     """Fits a whitening on the vectors of a gallery.
 
     Args:
@@ -46,9 +46,6 @@ def fit_whitening(vectors, dimension=None, shrinkage=SHRINKAGE):
       dimension: values of a whitened vector; None = as many as the vectors can tell apart, min(n - 1, d).
       shrinkage: share of the mean variance in each direction's, 0 to 1: 0 = directions of unlike variance become alike,
         1 = their proportions are kept (PCA alone).
-
-    Returns:
-      Whitening.
 
     Raises:
       DataError: fewer than two vectors, values that are not finite, all vectors alike, or too many dimensions asked for.
@@ -73,7 +70,7 @@ def fit_whitening(vectors, dimension=None, shrinkage=SHRINKAGE):
     return Whitening(mean.astype(np.float32), projection.astype(np.float32))
 
 
-def _principal_directions(centred, dimension):
+def _principal_directions(centred: np.ndarray, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """Variances [dimension], largest first, and directions [d, dimension], by the smaller of the two products."""
     count, width = centred.shape
     if count >= width:

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
+def smoothed_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float = 0.0) -> tf.Tensor:
     """Softmax cross-entropy against targets that keep 1 - s for the label and spread s over all classes.
 
     Args:

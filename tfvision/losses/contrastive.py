@@ -4,6 +4,8 @@ Source: Chopra, Hadsell and LeCun, "Learning a similarity metric discriminativel
 Caffe computes for it (READINGS, section 2).
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -12,7 +14,7 @@ from tfvision.losses.distances import root, squared_distances
 MARGIN = 1.0
 
 
-def contrastive_loss(is_genuine, left, right, margin=MARGIN):
+def contrastive_loss(is_genuine: tf.Tensor, left: tf.Tensor, right: tf.Tensor, margin: float = MARGIN) -> tf.Tensor:
     """1/2 (s d^2 + (1 - s) max(margin - d, 0)^2), whose mean over a batch is Eq. 1.
 
     Args:
@@ -33,12 +35,12 @@ def contrastive_loss(is_genuine, left, right, margin=MARGIN):
 class ContrastiveLoss(keras.losses.Loss):
     """`contrastive_loss` of stacked pairs: y_true [batch], y_pred float [batch, 2, dimension]."""
 
-    def __init__(self, margin=MARGIN, name="contrastive_loss", **kwargs):
+    def __init__(self, margin: float = MARGIN, name: str = "contrastive_loss", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.margin = margin
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         return contrastive_loss(tf.reshape(y_true, [-1]), y_pred[:, 0], y_pred[:, 1], self.margin)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin}

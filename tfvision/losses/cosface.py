@@ -4,6 +4,8 @@ Source: Wang et al., "CosFace: Large margin cosine loss for deep face recognitio
 Tani and Wada (feature-tuning, section 4.1).
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -13,7 +15,7 @@ MARGIN = 0.45
 SCALE = 60.0
 
 
-def cosine_logits(features, class_weights, scale=SCALE):
+def cosine_logits(features: tf.Tensor, class_weights: tf.Tensor, scale: float = SCALE) -> tf.Tensor:
     """The cosines of each feature with each class, times the scale: float32 [batch, classes].
 
     Args:
@@ -24,7 +26,7 @@ def cosine_logits(features, class_weights, scale=SCALE):
     return scale * tf.matmul(features, tf.math.l2_normalize(tf.cast(class_weights, tf.float32), axis=0))
 
 
-def cosface_loss(labels, logits, margin=MARGIN, scale=SCALE):
+def cosface_loss(labels: tf.Tensor, logits: tf.Tensor, margin: float = MARGIN, scale: float = SCALE) -> tf.Tensor:
     """Cross-entropy of cosine logits whose true class is lowered by scale * margin: the margin exists in training only.
 
     Args:
@@ -48,22 +50,22 @@ class CosineLogits(keras.layers.Layer):
       seed: of the Xavier-initialised class weights.
     """
 
-    def __init__(self, classes, scale=SCALE, seed=0, **kwargs):
+    def __init__(self, classes: int, scale: float = SCALE, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classes = classes
         self.scale = scale
         self.seed = seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...] | tf.TensorShape) -> None:
         initializer = keras.initializers.GlorotUniform(seed=self.seed)
         self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], self.classes), initializer=initializer)
         super().build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return cosine_logits(inputs, tf.convert_to_tensor(self.kernel), self.scale)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...] | tf.TensorShape) -> tuple[int | None, int]:
         return (input_shape[0], self.classes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "classes": self.classes, "scale": self.scale, "seed": self.seed}

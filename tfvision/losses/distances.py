@@ -6,7 +6,7 @@ DISTANCES = ("squared-L2", "L2")
 _LEAST_SQUARE = 1e-16
 
 
-def squared_distances(left, right):
+def squared_distances(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """Squared Euclidean distance of each row of one batch to that of another: float32 [batch].
 
     Args:
@@ -15,7 +15,7 @@ def squared_distances(left, right):
     return tf.reduce_sum(tf.math.squared_difference(tf.cast(left, tf.float32), tf.cast(right, tf.float32)), axis=1)
 
 
-def root(squares):
+def root(squares: tf.Tensor) -> tf.Tensor:
     """Distances of squared ones; where these are 0, so is the gradient, which would be infinite.
 
     Args:
@@ -25,7 +25,7 @@ def root(squares):
     return tf.where(is_positive, tf.sqrt(tf.where(is_positive, squares, 1.0)), 0.0)
 
 
-def pairwise_distances(embeddings, distance="squared-L2"):
+def pairwise_distances(embeddings: tf.Tensor, distance: str = "squared-L2") -> tf.Tensor:
     """The distance of each row to each other row: float32 [batch, batch].
 
     As TensorFlow Addons computes it (losses.metric_learning.pairwise_distance), rounding and all, so that a pair that is

@@ -3,10 +3,23 @@
 The same losses as the optimiser's (losses/style.py), for networks that paint in one pass.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import keras
 import tensorflow as tf
 
 from tfvision.losses.style import content_loss, gram_matrix, style_loss, total_variation
+
+
+class PaintingWeights(Protocol):
+    """What a recipe says of the loss."""
+
+    content_layer: str
+    style_layers: Sequence[str]
+    content_weight: float
+    style_weight: float
+    total_variation_weight: float
 
 
 class PaintingLoss:
@@ -14,18 +27,17 @@ class PaintingLoss:
 
     Args:
       model: perceptual network: float32 RGB 0-255 [batch, height, width, 3] -> {layer: responses}.
-      recipe: with content_layer, style_layers, content_weight, style_weight, total_variation_weight.
     """
 
-    def __init__(self, model, recipe):
+    def __init__(self, model: keras.Model, recipe: PaintingWeights) -> None:
         self._recipe, self._model = recipe, model
         self._content = keras.Model(model.input, model.output[recipe.content_layer])
 
-    def targets(self, paintings):
+    def targets(self, paintings: tf.Tensor) -> dict[str, tf.Tensor]:
         """Style targets of paintings, float32 [batch, height, width, 3]: {layer: float32 [batch, channels, channels]}."""
         return self._grams(self._model(paintings))
 
-    def __call__(self, pictures, photos, targets):
+    def __call__(self, pictures: tf.Tensor, photos: tf.Tensor, targets: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Losses of pictures.
 
         Args:
@@ -45,10 +57,10 @@ class PaintingLoss:
             total += recipe.total_variation_weight * total_variation(pictures)
         return {"total": total, "content": content, "style": style}
 
-    def _grams(self, responses):
+    def _grams(self, responses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Gram matrices, each divided by its number of positions."""
         return {layer: gram_matrix(responses[layer]) / _positions(responses[layer]) for layer in self._recipe.style_layers}
 
 
-def _positions(responses):
+def _positions(responses: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_prod(tf.shape(responses)[1:3]), tf.float32)

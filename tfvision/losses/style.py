@@ -7,17 +7,17 @@ rectification, float32 [batch, height, width, channels]: N = channels filters, M
 import tensorflow as tf
 
 
-def content_loss(responses, target):
+def content_loss(responses: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Eq. 1, 1/2 sum (F - P)^2: float32 [batch]."""
     return tf.reduce_sum(tf.math.squared_difference(responses, target), axis=[1, 2, 3]) / 2
 
 
-def content_gradient(responses, target):
+def content_gradient(responses: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Eq. 2, of `content_loss` by the responses: F - P where F > 0, else 0."""
     return tf.where(responses > 0, responses - target, 0.0)
 
 
-def gram_matrix(responses, mask=None):
+def gram_matrix(responses: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
     """Eq. 3, G_ij = sum_k F_ik F_jk: float32 [batch, channels, channels].
 
     Args:
@@ -28,7 +28,7 @@ def gram_matrix(responses, mask=None):
     return tf.einsum("bhwi,bhwj->bij", weighted, responses)
 
 
-def style_loss(gram, target):
+def style_loss(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Eq. 4, E_l = 1 / (4 N^2) sum (G - A)^2: float32 [batch].
 
     Args:
@@ -39,7 +39,7 @@ def style_loss(gram, target):
     return tf.reduce_sum(tf.math.squared_difference(gram, target), axis=[1, 2]) / (4 * filters**2)
 
 
-def style_gradient(responses, gram, target, positions, mask=None):
+def style_gradient(responses: tf.Tensor, gram: tf.Tensor, target: tf.Tensor, positions: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
     """Eq. 6, of `style_loss` by the responses: 1 / (N^2 M) F (G - A) where F > 0, else 0.
 
     Args:
@@ -54,7 +54,7 @@ def style_gradient(responses, gram, target, positions, mask=None):
     return tf.where(responses > 0, gradient, 0.0)
 
 
-def total_variation(images):
+def total_variation(images: tf.Tensor) -> tf.Tensor:
     """Mean squared difference of neighbours, of values on a range of 1: float32 [batch].
 
     Args:

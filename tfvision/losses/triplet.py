@@ -10,6 +10,8 @@ holds them equal.
 import functools
 import importlib.util
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -21,7 +23,7 @@ MARGIN = 0.005  # the paper's
 MININGS = ("semi-hard", "hard")
 
 
-def triplet_loss(anchor, positive, negative, margin=MARGIN):
+def triplet_loss(anchor: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor, margin: float = MARGIN) -> tf.Tensor:
     """max(|a - p|^2 - |a - n|^2 + margin, 0), Eq. 2.
 
     Args:
@@ -33,7 +35,7 @@ def triplet_loss(anchor, positive, negative, margin=MARGIN):
     return tf.maximum(squared_distances(anchor, positive) - squared_distances(anchor, negative) + margin, 0.0)
 
 
-def mined_triplet_loss(labels, embeddings, margin, mining="semi-hard", distance="squared-L2"):
+def mined_triplet_loss(labels: tf.Tensor, embeddings: tf.Tensor, margin: float, mining: str = "semi-hard", distance: str = "squared-L2") -> tf.Tensor:
     """The triplet loss of what is mined in the batch.
 
     "semi-hard": for each positive pair the nearest negative that is farther than the positive, else the farthest; the mean
@@ -47,7 +49,7 @@ def mined_triplet_loss(labels, embeddings, margin, mining="semi-hard", distance=
       distance: one of losses.distances.DISTANCES.
 
     Returns:
-      float32 [batch], the batch's loss in each place; 0, with gradients of 0, where no two labels are equal.
+      float32 [batch], the batch's loss in each row; 0, with gradients of 0, where no two labels are equal.
     """
     if mining not in MININGS:
         raise RecipeError(f"mining must be one of {', '.join(MININGS)}, got {mining!r}")
@@ -63,18 +65,18 @@ def mined_triplet_loss(labels, embeddings, margin, mining="semi-hard", distance=
 class MinedTripletLoss(keras.losses.Loss):
     """`mined_triplet_loss`: y_true int [batch], y_pred float [batch, dimension]."""
 
-    def __init__(self, margin, mining="semi-hard", distance="squared-L2", name="mined_triplet_loss", **kwargs):
+    def __init__(self, margin: float, mining: str = "semi-hard", distance: str = "squared-L2", name: str = "mined_triplet_loss", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.margin, self.mining, self.distance = margin, mining, distance
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         return mined_triplet_loss(tf.reshape(y_true, [-1]), y_pred, self.margin, self.mining, self.distance)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin, "mining": self.mining, "distance": self.distance}
 
 
-def semi_hard_loss(labels, embeddings, margin, distance):
+def semi_hard_loss(labels: tf.Tensor, embeddings: tf.Tensor, margin: float, distance: str) -> tf.Tensor:
     """In plain TensorFlow: float32 scalar; see `mined_triplet_loss`. NaN where there is no positive pair, as in TensorFlow Addons."""
     distances, is_same = pairwise_distances(embeddings, distance), _is_same(labels)
     is_farther = ~is_same[:, None] & (distances[:, None] > distances[:, :, None])  # [anchor, positive, negative]
@@ -86,7 +88,7 @@ def semi_hard_loss(labels, embeddings, margin, distance):
     return tf.reduce_sum(losses) / tf.reduce_sum(is_positive)
 
 
-def hard_loss(labels, embeddings, margin, distance):
+def hard_loss(labels: tf.Tensor, embeddings: tf.Tensor, margin: float, distance: str) -> tf.Tensor:
     """In plain TensorFlow: float32 scalar; see `mined_triplet_loss`."""
     distances, is_same = pairwise_distances(embeddings, distance), _is_same(labels)
     farthest_positive = _masked_maximum(distances, _is_positive(is_same))
@@ -95,7 +97,7 @@ def hard_loss(labels, embeddings, margin, distance):
 
 
 @functools.cache
-def _mining_functions():
+def _mining_functions() -> dict[str, Callable[[tf.Tensor, tf.Tensor, float, str], tf.Tensor]]:
     """{mining: (labels, embeddings, margin, distance) -> scalar}."""
     if importlib.util.find_spec("tensorflow_addons") is None:
         return {"semi-hard": semi_hard_loss, "hard": hard_loss}
@@ -108,22 +110,22 @@ def _mining_functions():
     }
 
 
-def _is_same(labels):
+def _is_same(labels: tf.Tensor) -> tf.Tensor:
     return labels[:, None] == labels[None]
 
 
-def _is_positive(is_same):
+def _is_positive(is_same: tf.Tensor) -> tf.Tensor:
     """Of one label, and two photos: float32 [batch, batch]."""
     return tf.cast(is_same, tf.float32) - tf.eye(tf.shape(is_same)[0])
 
 
-def _masked_minimum(values, mask):
+def _masked_minimum(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Over the last axis, of those where the mask is 1; the maximum of all where it never is."""
     highest = tf.reduce_max(values, axis=-1, keepdims=True)
     return tf.reduce_min((values - highest) * mask, axis=-1) + highest[..., 0]
 
 
-def _masked_maximum(values, mask):
+def _masked_maximum(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Over the last axis, of those where the mask is 1; the minimum of all where it never is."""
     lowest = tf.reduce_min(values, axis=-1, keepdims=True)
     return tf.reduce_max((values - lowest) * mask, axis=-1) + lowest[..., 0]

@@ -5,6 +5,8 @@ Sources: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep co
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (torchvision's: neither of them, other widths).
 """
 
+from collections.abc import Sequence
+
 import keras
 
 from tfvision.models.layers import CaffePixels, GroupedConvolution, LocalResponseNormalization, TorchvisionPixels
@@ -15,7 +17,7 @@ _FULLY_CONNECTED = 4096
 _GROUPED = ("conv2", "conv4", "conv5")
 
 
-def build_alexnet(image_size, widths=WIDTHS, connected=_FULLY_CONNECTED):
+def build_alexnet(image_size: int | None, widths: Sequence[int] = WIDTHS, connected: int = _FULLY_CONNECTED) -> keras.Model:
     """Builds AlexNet without its classifier, randomly initialised.
 
     Args:
@@ -30,7 +32,7 @@ def build_alexnet(image_size, widths=WIDTHS, connected=_FULLY_CONNECTED):
     return _build(image_size, widths, connected, CaffePixels, is_original=True, name="alexnet")
 
 
-def build_alexnet_torchvision(image_size, widths=ONE_WEIRD_TRICK_WIDTHS, connected=_FULLY_CONNECTED):
+def build_alexnet_torchvision(image_size: int | None, widths: Sequence[int] = ONE_WEIRD_TRICK_WIDTHS, connected: int = _FULLY_CONNECTED) -> keras.Model:
     """Builds torchvision's AlexNet, as `build_alexnet`: no groups, no normalisation, and for 224 px."""
     return _build(image_size, widths, connected, TorchvisionPixels, is_original=False, name="alexnet_torchvision")
 

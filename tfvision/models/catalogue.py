@@ -43,29 +43,29 @@ class Network:
     application: str | None = None
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """Factor of a pixel value of 0-255 as it enters."""
         return 1 / 127.5 if self.pixels == "tf" else 1.0
 
     @property
-    def offset(self):
+    def offset(self) -> float:
         """What is added to the scaled value."""
         return -1.0 if self.pixels == "tf" else 0.0
 
 
-def _application(name):
-    def build(image_size):
+def _application(name: str) -> Callable[[int | None], keras.Model]:
+    def build(image_size: int | None) -> keras.Model:
         return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(image_size, image_size, 3))
 
     return build
 
 
-def _layers(*names):
+def _layers(*names: str) -> dict[str, str]:
     """Taps that are called like their layers."""
     return {name: name for name in names}
 
 
-def _second_max_pool(model):
+def _second_max_pool(model: keras.Model) -> str:
     """InceptionResNetV2's stem: five convolutions, up to the second max-pool (Keras auto-names these layers)."""
     pools = [layer.name for layer in model.layers if isinstance(layer, keras.layers.MaxPooling2D)]
     return pools[1]
@@ -177,7 +177,7 @@ NETWORKS = {
 }
 
 
-def get_network(name):
+def get_network(name: str) -> Network:
     """The network called `name`: an entry of NETWORKS, or one of keras.applications, as "resnet50v2".
 
     Raises:
@@ -201,12 +201,12 @@ _SIZE_PX = {  # that ImageNet's weights were trained at, where it is not 224
 }
 
 
-def _applications():
+def _applications() -> dict[str, str]:
     """Names as users may write them -> those of the functions of keras.applications."""
     return {name.lower(): name for name in dir(keras.applications) if name[0].isupper()}
 
 
-def _foreign(function):
+def _foreign(function: str) -> Network:
     """A network of keras.applications, whose own preprocessing is its first layer; views share nothing but that."""
     return Network(
         functools.partial(_build_foreign, function),
@@ -220,7 +220,7 @@ def _foreign(function):
     )
 
 
-def _build_foreign(function, image_size):
+def _build_foreign(function: str, image_size: int | None) -> keras.Model:
     inputs = keras.Input((image_size, image_size, 3), name="image")
     pixels = ApplicationPixels(function, name=_PIXELS)(inputs)
     base = getattr(keras.applications, function)(weights=None, include_top=False, input_tensor=pixels)

@@ -7,7 +7,9 @@ Nothing is ever unpickled, and only tensors of the expected shapes are read.
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +17,13 @@ from tfvision.errors import WeightsError
 from tfvision.files import atomic_path
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from tfvision.models.tensor_file import open_tensors
-from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, block_of
+from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, Convolutions, block_of
 
 _FACTS = "facts"
 _MEAN_PREFIX = "mean/"
 
 
-def read_convolutions(path):
+def read_convolutions(path: Path | str) -> tuple[Convolutions, dict[str, Any]]:
     """Reads a VGG19 of any width.
 
     Args:
@@ -52,7 +54,9 @@ def read_convolutions(path):
     return convolutions, {"is_normalised": False, **facts}
 
 
-def save_convolutions(path, convolutions, facts, means=None, dtype="float16"):
+def save_convolutions(
+    path: Path | str, convolutions: Convolutions, facts: Mapping[str, Any], means: Mapping[str, np.ndarray] | None = None, dtype: str = "float16"
+) -> None:
     """Writes an npz, atomically.
 
     Args:
@@ -75,7 +79,7 @@ def save_convolutions(path, convolutions, facts, means=None, dtype="float16"):
         np.savez_compressed(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     with np.load(path, allow_pickle=False) as stored:
         if _FACTS not in stored.files:
             raise WeightsError(f"{path} was not written by `tfvision weights import`: give that command the original weights")
@@ -87,7 +91,7 @@ def _read_npz(path):
     return convolutions, facts
 
 
-def _read_keras(path):
+def _read_keras(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     """Layers in the order of their names' numbers: conv2d, conv2d_1, ... or block1_conv1, block1_conv2, ..."""
     import h5py
 
@@ -109,11 +113,11 @@ def _read_keras(path):
     return convolutions, {}
 
 
-def _by_numbers(name):
+def _by_numbers(name: str) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     tensors = open_tensors(path)
     is_torchvision = "features.0.weight" in tensors
     names = _torchvision_names() if is_torchvision else LAYERS
@@ -129,27 +133,27 @@ def _read_safetensors(path):
     return convolutions, {}
 
 
-def _torchvision_names():
+def _torchvision_names() -> list[str]:
     """features.0, 2, 5, 7, 10, ...: convolutions, ReLUs and pools are counted."""
-    place, names = 0, []
+    layer, names = 0, []
     for count in BLOCKS:
-        names += [f"features.{place + 2 * number}" for number in range(count)]
-        place += 2 * count + 1
+        names += [f"features.{layer + 2 * number}" for number in range(count)]
+        layer += 2 * count + 1
     return names
 
 
-def for_caffe_pixels(kernel, bias):
+def for_caffe_pixels(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A first convolution on RGB in [0, 1], normalised as torchvision does -> one on BGR minus Caffe's mean."""
     scaled = kernel / (255 * np.array(TORCHVISION_DEVIATION))[:, None]
     shift = np.array(CAFFE_MEAN)[::-1] - 255 * np.array(TORCHVISION_MEAN)
     return _pair(scaled[:, :, ::-1], bias + np.einsum("hwio,i->o", scaled, shift))
 
 
-def _pair(kernel, bias):
+def _pair(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(kernel, np.float32), np.ascontiguousarray(bias, np.float32)
 
 
-def _check(path, convolutions):
+def _check(path: Path, convolutions: Convolutions) -> None:
     if not convolutions:
         raise WeightsError(f"{path} holds no convolutions: it is no VGG19")
     width = convolutions["conv1_1"][0].shape[-1] if "conv1_1" in convolutions else 0

@@ -4,14 +4,25 @@ Source: Mo, Frank and Vetrova, "Large-scale automatic species identification", s
 READINGS, section 1. With one view it is the unmodified network.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
-from tfvision.models.catalogue import get_network
+from tfvision.models.catalogue import Network, get_network
 from tfvision.models.layers import CountedDropout
 
 
-def build_trunk(network, views=("whole", "crop"), image_size=None, has_auxiliary_head=True, dropout=0.2, seed=0, base=None):
+def build_trunk(
+    network: str,
+    views: Sequence[str] = ("whole", "crop"),
+    image_size: int | None = None,
+    has_auxiliary_head: bool = True,
+    dropout: float = 0.2,
+    seed: int = 0,
+    base: keras.Model | None = None,
+) -> keras.Model:
     """Builds everything but the classifying layers.
 
     Args:
@@ -47,7 +58,7 @@ def build_trunk(network, views=("whole", "crop"), image_size=None, has_auxiliary
     return keras.Model(inputs, outputs, name=f"{network}_trunk")
 
 
-def start_from_equal_views(trunk, views):
+def start_from_equal_views(trunk: keras.Model, views: Sequence[str]) -> None:
     """Gives every branch the first one's weights and lets the merge begin as the mean of the branches.
 
     Ours, for small data sets: the paper's random crop branch and random merge need many photos to learn.
@@ -60,7 +71,7 @@ def start_from_equal_views(trunk, views):
     trunk.get_layer("merge").set_weights([mean[None, None], np.zeros_like(bias)])
 
 
-def add_heads(trunk, classes, kernel_seed=0):
+def add_heads(trunk: keras.Model, classes: int, kernel_seed: int = 0) -> keras.Model:
     """Puts classifying layers on a trunk; the trunk's layers are shared, not copied.
 
     Args:
@@ -77,16 +88,16 @@ def add_heads(trunk, classes, kernel_seed=0):
         head: keras.layers.Dense(
             classes,
             dtype="float32",
-            kernel_initializer=keras.initializers.GlorotUniform(seed=kernel_seed + place),
+            kernel_initializer=keras.initializers.GlorotUniform(seed=kernel_seed + number),
             name=f"{head}_logits",
         )(trunk.output[feature])
-        for place, (head, feature) in enumerate(heads.items())
+        for number, (head, feature) in enumerate(heads.items())
         if feature in trunk.output
     }
     return keras.Model(trunk.input, outputs, name=trunk.name.replace("trunk", "classifier"))
 
 
-def split_network(base, catalogued):
+def split_network(base: keras.Model, catalogued: Network) -> tuple[keras.Model, keras.Model, keras.Model]:
     """Splits a network into stem, branch and tail, three models that share its layers and weights."""
     stem_end = base.get_layer(catalogued.stem_end(base)).output
     branch_end = base.get_layer(catalogued.branch_end).output
@@ -97,18 +108,18 @@ def split_network(base, catalogued):
     )
 
 
-def _random_copy(branch, name):
+def _random_copy(branch: keras.Model, name: str) -> keras.Model:
     copy = keras.models.clone_model(branch)
     return keras.Model(copy.input, copy.output, name=name)
 
 
-def _merge(maps):
+def _merge(maps: Sequence[Any]) -> Any:
     """Concatenation and a 1x1 convolution back to one branch's depth (section 3.1)."""
     x = keras.layers.Concatenate(name="views")(maps)  # 17 x 17 x 2176
     return keras.layers.Conv2D(maps[0].shape[-1], 1, name="merge")(x)
 
 
-def _auxiliary_features(x):
+def _auxiliary_features(x: Any) -> Any:
     """Average pool 5x5 / 3, 1x1 convolution to 128, a valid convolution over all that is left to 768."""
     pool = min(5, x.shape[1])
     x = keras.layers.AveragePooling2D(pool, strides=3, padding="valid", name="auxiliary_pool")(x)  # 5 x 5 x 1088
@@ -117,7 +128,7 @@ def _auxiliary_features(x):
     return keras.layers.Flatten(name="auxiliary_features")(x)
 
 
-def _auxiliary_convolution(x, channels, size, name):
+def _auxiliary_convolution(x: Any, channels: int, size: int, name: str) -> Any:
     x = keras.layers.Conv2D(channels, size, padding="valid", use_bias=False, name=name)(x)
     x = keras.layers.BatchNormalization(name=f"{name}_bn")(x)
     return keras.layers.Activation("relu", name=f"{name}_ac")(x)

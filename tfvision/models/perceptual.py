@@ -2,9 +2,11 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from tfvision.errors import RecipeError, WeightsError
 from tfvision.models.convolutions import read_convolutions
@@ -20,7 +22,9 @@ _SPECIMENS = 12  # drawings on which VGG19 is normalised where it was not import
 _SPECIMEN_SIZE_PX = 192
 
 
-def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling="avg", is_normalised=True, edge="zero"):
+def load_perceptual(
+    network: str = "auto", taps: Sequence[str] = (*STYLE_LAYERS, CONTENT_LAYER), pooling: str = "avg", is_normalised: bool = True, edge: str = "zero"
+) -> tuple[keras.Model, str, str]:
     """Loads a perceptual network.
 
     Args:
@@ -54,7 +58,7 @@ def load_perceptual(network="auto", taps=(*STYLE_LAYERS, CONTENT_LAYER), pooling
     return model, name, sentence
 
 
-def find_weights(network):
+def find_weights(network: str) -> tuple[Path, str, str]:
     """(path, name, sentence) of a network's weights, as `load_perceptual` chooses them. Raises as it does."""
     if network == "vgg19_slim":
         return SHIPPED["vgg19_slim"], network, "network vgg19_slim, shipped with tfvision"
@@ -69,12 +73,12 @@ def find_weights(network):
     raise RecipeError(f"network must be auto, vgg19, vgg19_slim or a file of weights, got {network!r}")
 
 
-def import_path():
+def import_path() -> Path:
     """Where `weights import` puts a VGG19 so that it is found: $TFVISION_WEIGHTS, else Keras's cache."""
     return import_folder() / "vgg19.npz"
 
 
-def specimens(count=_SPECIMENS, size_px=_SPECIMEN_SIZE_PX):
+def specimens(count: int = _SPECIMENS, size_px: int = _SPECIMEN_SIZE_PX) -> Iterator[np.ndarray]:
     """The centres of a few of the built-in drawings, always the same: uint8 [size, size, 3] each."""
     from tfvision.data.specimens import LINEAGES, draw_specimen
 
@@ -85,11 +89,11 @@ def specimens(count=_SPECIMENS, size_px=_SPECIMEN_SIZE_PX):
         yield drawn[top : top + size_px, top : top + size_px]
 
 
-def _local_vgg19():
+def _local_vgg19() -> Path | None:
     return local_weights("vgg19") or cached_weights("vgg19")
 
 
-def _download():
+def _download() -> Path:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints what it downloads
             keras.applications.VGG19(weights="imagenet", include_top=False)

@@ -11,7 +11,7 @@ _REGION_LEVELS = 3
 _REGION_STEP = 0.6  # of the shorter side: at most so far apart, about, are the largest regions
 
 
-def pool(responses, pooling="avg", gem_power=3.0):
+def pool(responses: tf.Tensor, pooling: str = "avg", gem_power: float = 3.0) -> tf.Tensor:
     """Pools positions.
 
     Args:
@@ -37,7 +37,7 @@ def pool(responses, pooling="avg", gem_power=3.0):
     return largest[:, 0, 0] * tf.reduce_mean(powers, (1, 2)) ** (1 / gem_power)
 
 
-def _pool_regions(responses):
+def _pool_regions(responses: tf.Tensor) -> tf.Tensor:
     """The sum of the L2-normalised means of squares of three sizes that overlap (R-MAC takes their maxima)."""
     height, width = tf.unstack(tf.shape(responses)[1:3])
     shorter = tf.minimum(height, width)
@@ -53,14 +53,14 @@ def _pool_regions(responses):
     return total
 
 
-def _region_starts(length, shorter, side, level):
+def _region_starts(length: tf.Tensor, shorter: tf.Tensor, side: tf.Tensor, level: int) -> tf.Tensor:
     """int32 [regions]: where they begin along an axis, evenly spread."""
     step = _REGION_STEP * tf.cast(shorter, tf.float32)
     more = tf.cast(tf.math.ceil(tf.cast(length - shorter, tf.float32) / step), tf.int32)
     return tf.cast(tf.round(tf.linspace(0.0, tf.cast(length - side, tf.float32), level + more)), tf.int32)
 
 
-def concatenate(pooled, is_tap_normalised=False, is_normalised=True):
+def concatenate(pooled: dict[str, tf.Tensor], is_tap_normalised: bool = False, is_normalised: bool = True) -> tf.Tensor:
     """{tap: float32 [batch, channels]} -> float32 [batch, sum of channels], in the taps' order.
 
     Args:
@@ -72,6 +72,6 @@ def concatenate(pooled, is_tap_normalised=False, is_normalised=True):
     return normalise(joined) if is_normalised else joined
 
 
-def normalise(vectors):
+def normalise(vectors: tf.Tensor) -> tf.Tensor:
     """L2-normalised rows; a row of zeros stays one."""
     return tf.math.l2_normalize(vectors, axis=1, epsilon=1e-24)

@@ -11,7 +11,7 @@ from tfvision.models.layers import TorchvisionPixels
 STAGES = {"conv2": 1, "conv3": 2, "conv4": 2, "conv5": 2}  # stride; each has two blocks and twice the channels of the last
 
 
-def build_resnet18(image_size, width=64):
+def build_resnet18(image_size: int | None, width: int = 64) -> keras.Model:
     """Builds ResNet18 without its top, randomly initialised.
 
     Args:

@@ -3,13 +3,15 @@
 Source: tattoo-recognition, figure 4 and table 2; it is Caffe's example for handwritten digits (READINGS, section 2).
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 HEIGHT, WIDTH = 56, 46  # pixels that the tower sees
 
 
-def build_siamese(image_size, embedding=10, has_feat=True, name="siamese"):
+def build_siamese(image_size: int | None, embedding: int = 10, has_feat: bool = True, name: str = "siamese") -> keras.Model:
     """Builds the tower, randomly initialised (Xavier).
 
     Args:
@@ -44,17 +46,17 @@ class GreyPixels(keras.layers.Layer):
       height, width: in pixels.
     """
 
-    def __init__(self, height, width, **kwargs):
+    def __init__(self, height: int, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.height = height
         self.width = width
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         grey = tf.image.rgb_to_grayscale(tf.cast(inputs, tf.float32) / 255.0)
         return tf.cast(tf.image.resize(grey, (self.height, self.width), antialias=True), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...] | tf.TensorShape) -> tuple[int | None, ...]:
         return (input_shape[0], self.height, self.width, 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "height": self.height, "width": self.width}

@@ -3,7 +3,7 @@
 import keras
 
 
-def build_small(image_size, width=24):
+def build_small(image_size: int | None, width: int = 24) -> keras.Model:
     """Three stages of one residual block each, in the manner of ResNet, narrow and shallow.
 
     Args:

@@ -11,7 +11,7 @@ SQUEEZED = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}  # channels 
 _POOLED_BEHIND = (3, 5)
 
 
-def build_squeezenet(image_size):
+def build_squeezenet(image_size: int | None) -> keras.Model:
     """Builds SqueezeNet 1.1 without conv10, its classifier, randomly initialised.
 
     Args:

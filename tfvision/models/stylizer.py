@@ -12,7 +12,7 @@ from tfvision.models.layers import CropLike, Doubled, GrowToMultiple, InstanceNo
 _SMALLEST_PX = 16  # the photo is mirrored up to it: every padding below needs more pixels than it adds
 
 
-def build_stylizer(width=16, blocks=5):
+def build_stylizer(width: int = 16, blocks: int = 5) -> keras.Model:
     """Builds the network, randomly initialised.
 
     Args:

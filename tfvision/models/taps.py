@@ -1,14 +1,17 @@
 """A catalogue network that answers with its inner layers, by name."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
 from tfvision.errors import RecipeError
-from tfvision.models.catalogue import get_network
+from tfvision.models.catalogue import Network, get_network
 from tfvision.models.weights import load_pretrained
 
 
-def build_taps(name, taps=(), image_size=None, weights="imagenet"):
+def build_taps(name: str, taps: Sequence[str] = (), image_size: int | None = None, weights: str = "imagenet") -> tuple[keras.Model, str]:
     """Builds a network that answers with taps.
 
     Args:
@@ -38,7 +41,7 @@ def build_taps(name, taps=(), image_size=None, weights="imagenet"):
     return keras.Model(image, keras.Model(base.input, outputs, name=base.name)(pixels), name=f"{base.name}_taps"), loaded
 
 
-def tap_outputs(base, network, name, taps=()):
+def tap_outputs(base: keras.Model, network: Network, name: str, taps: Sequence[str] = ()) -> dict[str, Any]:
     """{tap: tensor} of a built network, in the order of `taps`. Raises RecipeError, which lists the known ones."""
     layers = {layer.name for layer in base.layers}
     outputs = {}
@@ -50,7 +53,7 @@ def tap_outputs(base, network, name, taps=()):
     return outputs
 
 
-def _draw_weights(base, seed=0):
+def _draw_weights(base: keras.Model, seed: int = 0) -> None:
     """He's initial weights, by the seed alone: two processes that build the same network get the same features."""
     generator = np.random.default_rng(seed)
     for layer in base.layers:

@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,14 +15,11 @@ _SAFETENSORS_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "
 _MAX_HEADER_BYTES = 1 << 20
 
 
-def open_tensors(path):
+def open_tensors(path: Path | str) -> "TensorFile":
     """Opens a file of tensors.
 
     Args:
       path: a .safetensors or .npz file.
-
-    Returns:
-      A mapping-like object: `name in tensors`, iteration over names, tensors[name] -> array.
 
     Raises:
       WeightsError: another kind of file, or a damaged one; reading a tensor raises ValueError where it is damaged.
@@ -35,16 +34,26 @@ def open_tensors(path):
         raise WeightsError(f"{path} is damaged or no {path.suffix} file ({str(error).splitlines()[0][:120]})") from error
 
 
-def refuse_pickle(path):
+def refuse_pickle(path: Path | str) -> None:
     """Raises WeightsError where a file is called like a pickle."""
     if Path(path).suffix in PICKLES:
         raise WeightsError(f"{path} is a pickle, which can run code when it is read: convert it to .safetensors elsewhere")
 
 
+class TensorFile(Protocol):
+    """Tensors by name; reading one raises ValueError where it is damaged."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def __getitem__(self, name: str) -> np.ndarray: ...
+
+
 class _Safetensors:
     """A length of 8 bytes, a JSON header of that length {name: dtype, shape, offsets}, the values."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self._path = path
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -54,13 +63,13 @@ class _Safetensors:
         self._begin = 8 + length
         self._header.pop("__metadata__", None)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._header)
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self._header
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         entry = self._header[name]
         low, high = entry["data_offsets"]
         dtype = np.dtype(_SAFETENSORS_TYPES[entry["dtype"]])
@@ -74,4 +83,4 @@ class _Safetensors:
         return values.reshape(entry["shape"])
 
 
-_KINDS = {".safetensors": _Safetensors, ".npz": lambda path: np.load(path, allow_pickle=False)}
+_KINDS: dict[str, Callable[[Path], TensorFile]] = {".safetensors": _Safetensors, ".npz": lambda path: np.load(path, allow_pickle=False)}

@@ -4,18 +4,25 @@ Names are torchvision's and timm's (they agree for these networks), and for Alex
 normalisation may have been folded into the convolutions, which then have biases.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
 import numpy as np
 
 from tfvision.errors import WeightsError
 from tfvision.models.convolutions import for_caffe_pixels
 from tfvision.models.resnet18 import STAGES
 from tfvision.models.squeezenet import SQUEEZED
-from tfvision.models.tensor_file import open_tensors
+from tfvision.models.tensor_file import TensorFile, open_tensors
+
+Names = dict[str, tuple[str, str | None]]  # layer -> name of the convolution, name of its batch normalisation or None
 
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")  # in the order of Keras: gamma, beta, mean, variance
 
 
-def load_torch_weights(base, network, path, is_partial_allowed=False):
+def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_partial_allowed: bool = False) -> list[str]:
     """Loads a file of tensors into a network.
 
     Args:
@@ -52,7 +59,7 @@ def load_torch_weights(base, network, path, is_partial_allowed=False):
     return missing
 
 
-def _values_of(base, layer, name, norm, tensors):
+def _values_of(base: keras.Model, layer: str, name: str, norm: str | None, tensors: TensorFile) -> dict[str, list[np.ndarray]]:
     """{layer: its weights in Keras's order and layout}, of a convolution and its batch normalisation; {} where missing."""
     if f"{name}.weight" not in tensors:
         return {}
@@ -61,33 +68,32 @@ def _values_of(base, layer, name, norm, tensors):
         size = base.get_layer(layer).kernel.shape[0]
         kernel = kernel.reshape(len(kernel), -1, size, size)
     kernel = kernel.transpose(2, 3, 1, 0)  # from out, in, height, width
-    bias = np.asarray(tensors[f"{name}.bias"], np.float32) if f"{name}.bias" in tensors else None
+    bias: Any = np.asarray(tensors[f"{name}.bias"], np.float32) if f"{name}.bias" in tensors else None
     if not norm:
-        pair = (kernel, bias)
-        return {layer: list(for_caffe_pixels(*pair) if _wants_other_pixels(base, name) else pair)}
+        return {layer: list(for_caffe_pixels(kernel, bias) if _wants_other_pixels(base, name) else (kernel, bias))}
     scale = f"{layer}_bn"
     if f"{norm}.running_var" in tensors:
         return {layer: [kernel], scale: [np.asarray(tensors[f"{norm}.{part}"], np.float32) for part in _BATCH_NORM]}
     return {layer: [kernel], scale: _folded(bias, base.get_layer(scale).epsilon)}
 
 
-def _wants_other_pixels(base, name):
+def _wants_other_pixels(base: keras.Model, name: str) -> bool:
     """Whether a first convolution of torchvision's pixels is for a network of Caffe's."""
     return name == "features.0" and base.get_layer("pixels").__class__.__name__ == "CaffePixels"
 
 
-def _folded(bias, epsilon):
+def _folded(bias: np.ndarray, epsilon: float) -> list[np.ndarray]:
     """A batch normalisation that only adds a bias."""
     one = np.ones_like(bias)
     return [one * np.float32(np.sqrt(1 + epsilon)), bias, 0 * one, one]
 
 
-def _switch_off(norm):
+def _switch_off(norm: keras.layers.Layer) -> None:
     gamma, beta, mean, variance = norm.get_weights()
     norm.set_weights([0 * gamma, 0 * beta, mean, variance])
 
 
-def _check(base, values, path, network):
+def _check(base: keras.Model, values: dict[str, list[np.ndarray]], path: Path | str, network: str) -> None:
     for layer, arrays in values.items():
         expected = [tuple(weight.shape) for weight in base.get_layer(layer).get_weights()]
         got = [array.shape if array is not None else None for array in arrays]
@@ -97,18 +103,18 @@ def _check(base, values, path, network):
             raise WeightsError(f"{path} is damaged: {layer} holds values that are not finite")
 
 
-def _near_miss(network, tensors):
+def _near_miss(network: str, tensors: TensorFile) -> str:
     if network == "alexnet" and "features.0.weight" in tensors:
         return " (torchvision's AlexNet is another network: give --network alexnet_torchvision)"
     return ""
 
 
-def _few(names):
+def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _resnet18():
-    names = {"conv1": ("conv1", "bn1")}
+def _resnet18() -> Names:
+    names: Names = {"conv1": ("conv1", "bn1")}
     for stage, (layer, strides) in enumerate(STAGES.items(), 1):
         for block in (0, 1):
             ours, theirs = f"{layer}_{block + 1}", f"layer{stage}.{block}"
@@ -119,20 +125,20 @@ def _resnet18():
     return names
 
 
-def _squeezenet():
-    names = {"conv1": ("features.0", None)}
-    for fire, place in zip(SQUEEZED, (3, 4, 6, 7, 9, 10, 11, 12), strict=True):  # ReLUs and pools are counted
+def _squeezenet() -> Names:
+    names: Names = {"conv1": ("features.0", None)}
+    for fire, layer in zip(SQUEEZED, (3, 4, 6, 7, 9, 10, 11, 12), strict=True):  # ReLUs and pools are counted
         for ours, theirs in {"squeeze": "squeeze", "expand1": "expand1x1", "expand3": "expand3x3"}.items():
-            names[f"fire{fire}_{ours}"] = (f"features.{place}.{theirs}", None)
+            names[f"fire{fire}_{ours}"] = (f"features.{layer}.{theirs}", None)
     return names
 
 
-TORCH_NAMES = {  # network -> {layer: (name of the convolution, name of its batch normalisation or None)}
+TORCH_NAMES: dict[str, Names] = {  # of each network
     "resnet18": _resnet18(),
     "squeezenet": _squeezenet(),
     "alexnet": {layer: (layer, None) for layer in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")},
     "alexnet_torchvision": {
-        **{f"conv{number}": (f"features.{place}", None) for number, place in enumerate((0, 3, 6, 8, 10), 1)},
+        **{f"conv{number}": (f"features.{layer}", None) for number, layer in enumerate((0, 3, 6, 8, 10), 1)},
         "fc6": ("classifier.1", None),
         "fc7": ("classifier.4", None),
     },

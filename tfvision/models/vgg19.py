@@ -4,14 +4,18 @@ Sources: Simonyan and Zisserman, "Very deep convolutional networks", configurati
 "A neural algorithm of artistic style", Methods (average pooling); READINGS, section 3.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import numpy as np
 
 from tfvision.errors import RecipeError, WeightsError
 from tfvision.models.layers import CaffePixels, EdgePadding
 
 BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each pooling
 CHANNELS = (1, 2, 4, 8, 8)  # of each block, in units of the width
-LAYERS = tuple(f"conv{block}_{place}" for block, count in enumerate(BLOCKS, 1) for place in range(1, count + 1))
+LAYERS = tuple(f"conv{block}_{number}" for block, count in enumerate(BLOCKS, 1) for number in range(1, count + 1))
 PERCEPTUAL_LAYERS = LAYERS[: LAYERS.index("conv5_1") + 1]
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTENT_LAYER = "conv4_2"
@@ -19,10 +23,12 @@ SMALLEST_SIZE = 16  # pixels: four poolings leave one position of conv5_1
 
 EDGES = ("zero", "repeat")
 
+Convolutions = dict[str, tuple[np.ndarray, np.ndarray]]  # layer -> kernel [3, 3, in, out] and bias [out]
+
 _POOLING = {"max": keras.layers.MaxPooling2D, "avg": keras.layers.AveragePooling2D}
 
 
-def build_vgg19(width=64, pooling="max", taps=("conv5_1",), name="vgg19", edge="zero"):
+def build_vgg19(width: int = 64, pooling: str = "max", taps: Sequence[str] = ("conv5_1",), name: str = "vgg19", edge: str = "zero") -> keras.Model:
     """Builds VGG19 up to its deepest tap, randomly initialised.
 
     Args:
@@ -47,7 +53,7 @@ def build_vgg19(width=64, pooling="max", taps=("conv5_1",), name="vgg19", edge="
     return keras.Model(inputs, {tap: responses[tap] for tap in taps}, name=name)
 
 
-def build_vgg19_base(image_size, width=64, last="conv5_4", name="vgg19"):
+def build_vgg19_base(image_size: int | None, width: int = 64, last: str = "conv5_4", name: str = "vgg19") -> keras.Model:
     """VGG19 without its top, for the catalogue.
 
     Returns:
@@ -58,7 +64,7 @@ def build_vgg19_base(image_size, width=64, last="conv5_4", name="vgg19"):
     return keras.Model(inputs, _POOLING["max"](2, name="pool5")(x), name=name)  # 7 x 7 x 512
 
 
-def _responses(inputs, width, pooling, last, edge="zero"):
+def _responses(inputs: Any, width: int, pooling: str, last: str, edge: str = "zero") -> dict[str, Any]:
     """{layer: its responses} up to the last."""
     x, responses = CaffePixels(name="pixels")(inputs), {}
     for before, layer in zip((None, *LAYERS), LAYERS[: LAYERS.index(last) + 1], strict=False):
@@ -71,7 +77,7 @@ def _responses(inputs, width, pooling, last, edge="zero"):
     return responses
 
 
-def set_convolutions(model, convolutions, source="the weights"):
+def set_convolutions(model: keras.Model, convolutions: Convolutions, source: str = "the weights") -> None:
     """Sets a model's convolutions by name.
 
     Args:
@@ -92,22 +98,22 @@ def set_convolutions(model, convolutions, source="the weights"):
         layer.set_weights(convolutions[layer.name])
 
 
-def convolutions_of(model):
+def convolutions_of(model: keras.Model) -> Convolutions:
     """The convolutions of a model as {layer: (kernel, bias)}, in the network's order."""
     return {layer: tuple(model.get_layer(layer).get_weights()) for layer in LAYERS if _has(model, layer)}
 
 
-def block_of(layer):
+def block_of(layer: str) -> int:
     """The block of a layer: "conv4_2" -> 4."""
     return int(layer[4])
 
 
-def _convolution(channels, name, padding):
+def _convolution(channels: int, name: str, padding: str) -> keras.layers.Layer:
     # He's initial weights keep the size of responses through the depth: nothing here is normalised by batch.
     return keras.layers.Conv2D(channels, 3, padding=padding, activation="relu", kernel_initializer="he_normal", name=name)
 
 
-def _deepest(pooling, taps):
+def _deepest(pooling: str, taps: Sequence[str]) -> str:
     if pooling not in _POOLING:
         raise RecipeError(f"pooling must be one of {', '.join(_POOLING)}, got {pooling!r}")
     unknown = [tap for tap in taps if tap not in LAYERS]
@@ -116,5 +122,5 @@ def _deepest(pooling, taps):
     return max(taps, key=LAYERS.index)
 
 
-def _has(model, name):
+def _has(model: keras.Model, name: str) -> bool:
     return any(layer.name == name for layer in model.layers)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -19,7 +20,7 @@ WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
 SHIPPED = {"vgg19_slim": Path(__file__).with_name("vgg19_slim.npz")}  # trained by this project: docs/style-network.md
 
 
-def load_pretrained(base, network, weights):
+def load_pretrained(base: keras.Model, network: str, weights: str) -> str:
     """Loads weights into a network without top.
 
     Args:
@@ -50,25 +51,25 @@ def load_pretrained(base, network, weights):
         return f"random weights: no ImageNet weights for {network} here, and they could not be downloaded"
 
 
-def local_weights(network):
+def local_weights(network: str) -> Path | None:
     """The path of NETWORK.npz or NETWORK.weights.h5 in $TFVISION_WEIGHTS or in Keras's cache, or None where there is none."""
     paths = [folder / f"{network}{suffix}" for folder in (import_folder(), keras_cache()) for suffix in (".npz", ".weights.h5")]
     return next((path for path in paths if path.is_file()), None)
 
 
-def import_folder():
+def import_folder() -> Path:
     """Where `weights import` puts what it makes, so that it is found: $TFVISION_WEIGHTS, else Keras's cache."""
     folder = os.environ.get(WEIGHTS_VARIABLE)
     return Path(folder) if folder else keras_cache()
 
 
-def cached_weights(network):
+def cached_weights(network: str) -> Path | None:
     """The path of what Keras downloaded for a network, or None."""
     cache = keras_cache()
     return next(cache.glob(f"{network}*no*top*.h5"), None) if cache.is_dir() else None
 
 
-def known_weights():
+def known_weights() -> dict[str, str | None]:
     """Where the weights of each network lie, as a dict; None where they would be downloaded, or must be imported."""
     found = {}
     for network in NETWORKS:
@@ -78,17 +79,17 @@ def known_weights():
     return found
 
 
-def has_download(network):
+def has_download(network: str) -> bool:
     """Whether Keras can download the weights of a network."""
     return get_network(network).application is not None
 
 
-def keras_cache():
+def keras_cache() -> Path:
     """The folder where Keras keeps the weights that it downloads."""
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
 
 
-def _load_file(base, network, path):
+def _load_file(base: keras.Model, network: str, path: Path) -> str:
     if not path.is_file():
         raise WeightsError(f"{path} does not exist: give a .weights.h5 file of {network}, `imagenet` or `none`")
     refuse_pickle(path)
@@ -105,20 +106,20 @@ def _load_file(base, network, path):
     return f"weights of {path}"
 
 
-def _with_gaps(path, missing):
+def _with_gaps(path: Path, missing: Sequence[str]) -> str:
     if not missing:
         return f"weights of {path}"
     return f"weights of {path}, which lacks {', '.join(missing)}: these stay random, and their block starts switched off"
 
 
-def _load_convolutions(base, path):
+def _load_convolutions(base: keras.Model, path: Path) -> str:
     """Of a VGG19, as they were before they were normalised."""
     convolutions, facts = read_convolutions(path)
     set_convolutions(base, unscale(convolutions, facts["means"]) if facts["is_normalised"] else convolutions, str(path))
     return f"weights of {path}"
 
 
-def _download(base, network):
+def _download(base: keras.Model, network: str) -> str:
     application = get_network(network).application
     if application is None and network in TORCH_NAMES:
         raise WeightsError(f"{network} cannot be downloaded: `tfvision weights import FILE --network {network}`, or use --weights none")

@@ -6,6 +6,7 @@ VGG19 is normalised on photos on the way, as the style paper wants it; all other
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from tfvision.data.manifest import read_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import RecipeError, WeightsError
 from tfvision.files import atomic_path
-from tfvision.models.catalogue import get_network
+from tfvision.models.catalogue import Network, get_network
 from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.normalisation import normalise, unscale, whole_photos
 from tfvision.models.perceptual import import_path, specimens
@@ -28,7 +29,7 @@ NORMALISED = "vgg19"
 LEAST_SIZE_PX = 32  # conv5_1 sees a sixteenth of it
 
 
-def convert_weights(file, network, out=None):
+def convert_weights(file: Path | str, network: str, out: Path | str | None = None) -> dict[str, Any]:
     """Writes a file of weights as the .weights.h5 of a network, which is built and run with them.
 
     Args:
@@ -61,14 +62,14 @@ def convert_weights(file, network, out=None):
     return {"out": str(out), "network": network, "weights": len(base.get_weights()), "seconds": round(time.monotonic() - started, 1)}
 
 
-def _load_tensors(base, network, file):
+def _load_tensors(base: keras.Model, network: str, file: Path) -> None:
     if network not in TORCH_NAMES:
         known = ", ".join(TORCH_NAMES)
         raise WeightsError(f"{network} is not read from {file.suffix}, but from Keras's .weights.h5; PyTorch's names are known of {known}")
     load_torch_weights(base, network, file)
 
 
-def _load_keras(base, network, file):
+def _load_keras(base: keras.Model, network: str, file: Path) -> None:
     """Only arrays are read, whatever else the file holds."""
     if file.suffix != ".h5":
         raise WeightsError(f"{file} is not of a kind that is read: .safetensors, .npz, .weights.h5, .h5")
@@ -78,7 +79,7 @@ def _load_keras(base, network, file):
         raise WeightsError(f"{file} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
 
 
-def _check_answers(base, catalogued, file):
+def _check_answers(base: keras.Model, catalogued: Network, file: Path) -> None:
     """Raises WeightsError where the network's answers to two drawings are no numbers, or the same."""
     drawings = keras.layers.Resizing(catalogued.image_size, catalogued.image_size)(np.stack(list(specimens(2))).astype(np.float32))
     answers = np.asarray(base(drawings * catalogued.scale + catalogued.offset, training=False), np.float32)
@@ -86,7 +87,9 @@ def _check_answers(base, catalogued, file):
         raise WeightsError(f"with {file} the network does not tell two pictures apart: the file is damaged, or of another network")
 
 
-def import_weights(file, photos, network=NORMALISED, out=None, size_px=256, count=200):
+def import_weights(
+    file: Path | str, photos: Path | str, network: str = NORMALISED, out: Path | str | None = None, size_px: int = 256, count: int = 200
+) -> dict[str, Any]:
     """Normalises a VGG19 on photos and writes it as an npz.
 
     Args:
@@ -110,7 +113,7 @@ def import_weights(file, photos, network=NORMALISED, out=None, size_px=256, coun
         convolutions = unscale(convolutions, facts["means"])
     manifest, broken = read_photos(photos), BrokenPhotos()
     step = max(1, len(manifest) // count) if count else 1
-    manifest = manifest.select([place % step == 0 and (not count or place < step * count) for place in range(len(manifest))])
+    manifest = manifest.select([row % step == 0 and (not count or row < step * count) for row in range(len(manifest))])
     with progress_bar("normalising", len(manifest)) as bar:
         convolutions, means = normalise(convolutions, whole_photos(manifest, size_px, broken), on_image=bar.advance)
     out = Path(out or import_path())
@@ -135,7 +138,7 @@ def import_weights(file, photos, network=NORMALISED, out=None, size_px=256, coun
     }
 
 
-def _check(network, size_px, out):
+def _check(network: str, size_px: int, out: Path | str | None) -> None:
     if network != NORMALISED:
         raise RecipeError(f"photos are for --network {NORMALISED} alone, which is normalised on them, got {network!r}: leave --photos out")
     if size_px < LEAST_SIZE_PX:

@@ -5,15 +5,18 @@ import contextlib
 import dataclasses
 import logging
 import time
+from collections.abc import Iterator, Sequence
 
 import grpc
 import numpy as np
-from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, regression_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, input_pb2, model_pb2, regression_pb2
 
 from tfvision.data.decoding import MAX_PIXELS
 from tfvision.serving.errors import ServingError
 from tfvision.serving.images import as_decodable
-from tfvision.serving.models import DEFAULT_SIGNATURE
+from tfvision.serving.metrics import ServingMetrics
+from tfvision.serving.models import DEFAULT_SIGNATURE, ModelStore
 from tfvision.serving.servable import serialized_examples
 
 _EXAMPLES = "inputs"  # the one input of signatures on Examples
@@ -41,14 +44,13 @@ class Api:
 
     Args:
       store: a started ModelStore.
-      metrics: ServingMetrics.
     """
 
-    def __init__(self, store, metrics):
+    def __init__(self, store: ModelStore, metrics: ServingMetrics) -> None:
         self.store, self._metrics = store, metrics
 
     @contextlib.contextmanager
-    def measured(self, model_name, api, entrypoint):
+    def measured(self, model_name: str, api: str, entrypoint: str) -> Iterator[None]:
         """Counts and times one request; turns what nobody foresaw into INTERNAL."""
         started, code = time.monotonic(), grpc.StatusCode.OK
         try:
@@ -67,11 +69,13 @@ class Api:
             known = model_name if model_name in self.store.names() else ""  # clients may invent any number of names
             self._metrics.request(known, api, entrypoint, code, time.monotonic() - started)
 
-    def check_room(self, spec, signature_name=None):
+    def check_room(self, spec: model_pb2.ModelSpec, signature_name: str | None = None) -> None:
         """Refuses before a request is parsed: under overload, refusing must cost little. None: for any signature."""
         self.store.check_room(spec.name, *_version(spec), signature_name)
 
-    async def predict(self, spec, inputs, outputs=(), deadline=None):
+    async def predict(
+        self, spec: model_pb2.ModelSpec, inputs: dict[str, np.ndarray], outputs: Sequence[str] = (), deadline: float | None = None
+    ) -> tuple[int, dict[str, np.ndarray]]:
         """(version, {name: array}) of the signature that a ModelSpec names; the deadline is one of time.monotonic()."""
         inputs = await as_decodable(inputs)
         version, future = self.store.submit(spec.name, *_version(spec), spec.signature_name, inputs, tuple(outputs), deadline)
@@ -81,7 +85,9 @@ class Api:
         except TimeoutError:
             raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "The deadline passed before the model answered") from None
 
-    async def classify(self, spec, examples, deadline=None):
+    async def classify(
+        self, spec: model_pb2.ModelSpec, examples: input_pb2.Input, deadline: float | None = None
+    ) -> tuple[int, classification_pb2.ClassificationResult]:
         """(version, ClassificationResult) for an Input of Examples."""
         signature = self._examples_signature(spec, "classification")
         names = [name for name in ("classes", "scores") if name in signature.outputs]
@@ -93,7 +99,7 @@ class Api:
         version, outputs = await self.predict(spec, {_EXAMPLES: rows}, names, deadline)
         return version, _classification(outputs, len(rows))
 
-    async def regress(self, spec, examples, deadline=None):
+    async def regress(self, spec: model_pb2.ModelSpec, examples: input_pb2.Input, deadline: float | None = None) -> tuple[int, regression_pb2.RegressionResult]:
         """(version, RegressionResult) for an Input of Examples."""
         signature = self._examples_signature(spec, "regression")
         if len(signature.outputs) != 1:
@@ -104,7 +110,7 @@ class Api:
         version, outputs = await self.predict(spec, {_EXAMPLES: rows}, ("outputs",), deadline)
         return version, _regression(outputs["outputs"], len(rows))
 
-    def signature(self, spec, signature_name):
+    def signature(self, spec: model_pb2.ModelSpec, signature_name: str) -> SignatureDef:
         """A SignatureDef, with the REST API's words where there is none."""
         _, signatures = self.store.signatures(spec.name, *_version(spec))
         name = signature_name or DEFAULT_SIGNATURE
@@ -112,7 +118,7 @@ class Api:
             raise _invalid(f'Serving signature name: "{name}" not found in signature def')
         return signatures[name]
 
-    def metadata(self, spec, fields=("signature_def",)):
+    def metadata(self, spec: model_pb2.ModelSpec, fields: Sequence[str] = ("signature_def",)) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """GetModelMetadataResponse."""
         if not fields:
             raise _invalid("GetModelMetadataRequest must specify at least one metadata_field")
@@ -129,7 +135,7 @@ class Api:
         response.metadata["signature_def"].Pack(definitions)
         return response
 
-    def status(self, spec):
+    def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
         """GetModelStatusResponse."""
         response = get_model_status_pb2.GetModelStatusResponse()
         for status in self.store.status(spec.name, *_version(spec)):
@@ -138,7 +144,7 @@ class Api:
             entry.status.error_code, entry.status.error_message = status.error_code, status.error_message
         return response
 
-    def _examples_signature(self, spec, kind):
+    def _examples_signature(self, spec: model_pb2.ModelSpec, kind: str) -> SignatureDef:
         _, signatures = self.store.signatures(spec.name, *_version(spec))
         name = spec.signature_name or DEFAULT_SIGNATURE
         if name not in signatures:
@@ -150,12 +156,12 @@ class Api:
         return signatures[name]
 
 
-def _version(spec):
+def _version(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
     """(version, label) of a ModelSpec, None where it names none."""
     return spec.version.value if spec.HasField("version") else None, spec.version_label or None
 
 
-def _classification(outputs, rows):
+def _classification(outputs: dict[str, np.ndarray], rows: int) -> classification_pb2.ClassificationResult:
     classes, scores = outputs.get("classes"), outputs.get("scores")
     for name, kind, array in (("classes", "STRING", classes), ("scores", "FLOAT", scores)):
         if array is None:
@@ -169,7 +175,7 @@ def _classification(outputs, rows):
     if classes is not None and scores is not None and classes.shape != scores.shape:
         message = f"Tensors class and score should match in dim_size(1). Got {classes.shape[1]} vs. {scores.shape[1]}"
         raise _invalid(message)
-    shape = (classes if classes is not None else scores).shape
+    shape = next(array.shape for array in (classes, scores) if array is not None)
     labels = [[""] * shape[1]] * rows if classes is None else classes.tolist()
     numbers = np.zeros(shape) if scores is None else scores
     result = classification_pb2.ClassificationResult()
@@ -179,7 +185,7 @@ def _classification(outputs, rows):
     return result
 
 
-def _regression(values, rows):
+def _regression(values: np.ndarray, rows: int) -> regression_pb2.RegressionResult:
     if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
         message = f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(values)}"
         raise _invalid(message)
@@ -192,20 +198,20 @@ def _regression(values, rows):
     return result
 
 
-def _text(label):
+def _text(label: bytes | str) -> str:
     try:
         return label.decode() if isinstance(label, bytes) else label
     except UnicodeDecodeError:
         raise _invalid("A class label is no UTF-8 text, which a Classification must be") from None
 
 
-def _shape(array):
+def _shape(array: np.ndarray) -> str:
     return f"[{','.join(map(str, array.shape))}]"
 
 
-def _invalid(message):
+def _invalid(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
-def _failed(message):
+def _failed(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)

@@ -4,6 +4,8 @@ Each (version, signature) has a queue of its own, short in time: what cannot be 
 threads serve all queues, the oldest request first. Requests join along the first axis.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import itertools
@@ -11,12 +13,20 @@ import os
 import threading
 import time
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
 
 from tfvision.errors import UserError
 from tfvision.serving.errors import ServingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from tfvision.serving.metrics import ServingMetrics
+    from tfvision.serving.servable import Servable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +48,9 @@ class BatchingSettings:
     max_enqueued_batches: int = 64
     max_wait_micros: int = 100_000
     num_batch_threads: int = max(1, (os.cpu_count() or 2) // 2)  # TensorFlow spreads each over several cores
-    allowed_batch_sizes: tuple = ()
+    allowed_batch_sizes: tuple[int, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
             if getattr(self, field) < 1:
                 raise UserError(f"{field} must be at least 1, got {getattr(self, field)}")
@@ -54,11 +64,11 @@ class BatchingSettings:
 
 @dataclasses.dataclass(eq=False)
 class _Request:
-    inputs: dict
-    outputs: tuple
-    shapes: tuple  # what must be equal for two requests to join; None joins nothing
+    inputs: dict[str, np.ndarray]
+    outputs: tuple[str, ...]
+    shapes: tuple[Any, ...] | None  # what must be equal for two requests to join; None joins nothing
     rows: int
-    deadline: float  # of time.monotonic(), or None
+    deadline: float | None  # of time.monotonic()
     future: Future = dataclasses.field(default_factory=Future)
     arrived: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -66,19 +76,23 @@ class _Request:
 class Batcher:
     """The queues and the threads that serve them."""
 
-    def __init__(self, settings=BatchingSettings(), metrics=None):
+    def __init__(self, settings: BatchingSettings = BatchingSettings(), metrics: ServingMetrics | None = None) -> None:
         self._settings, self._metrics = settings, metrics
-        self._queues = {}  # (servable, signature name) -> deque of _Request, oldest first; none is empty
-        self._company = {}  # (model, signature name) -> rows in flight as its last batch ended, and when that was
-        self._rows = collections.Counter()  # (servable, signature name) -> rows that wait or run
-        self._row_seconds = {}  # (model name, signature name) -> deque of what a row took in the last batches
+        self._queues: dict[
+            tuple[Servable, str], collections.deque[_Request]
+        ] = {}  # (servable, signature name) -> deque of _Request, oldest first; none is empty
+        self._company: dict[tuple[str, str], tuple[int, float]] = {}  # (model, signature name) -> rows in flight as its last batch ended, and when that was
+        self._rows: collections.Counter[tuple[Servable, str]] = collections.Counter()  # (servable, signature name) -> rows that wait or run
+        self._row_seconds: dict[tuple[str, str], collections.deque[float]] = {}  # (model name, signature name) -> deque of what a row took in the last batches
         self._changed = threading.Condition()
         self._is_open = True
         self._threads = [threading.Thread(target=self._serve, name=f"batch-{number}", daemon=True) for number in range(settings.num_batch_threads)]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, servable, signature_name, inputs, outputs=(), deadline=None):
+    def submit(
+        self, servable: Servable, signature_name: str, inputs: dict[str, np.ndarray], outputs: Sequence[str] = (), deadline: float | None = None
+    ) -> Future[dict[str, np.ndarray]]:
         """Queues a request; returns a Future of {name: array}.
 
         A future that is cancelled, or whose deadline (of time.monotonic()) has passed, does not run.
@@ -98,14 +112,14 @@ class Batcher:
             self._changed.notify()
         return request.future
 
-    def check_room(self, servable, signature_name=None):
+    def check_room(self, servable: Servable, signature_name: str | None = None) -> None:
         """Refuses as `submit` would refuse one row; None: where any signature is full, for requests not parsed yet."""
         with self._changed:
             for key in list(self._rows):
                 if key[0] is servable and signature_name in (None, key[1]):
                     self._check_room(key, 1)
 
-    def close(self):
+    def close(self) -> None:
         """Answers what is queued, then stops the threads."""
         with self._changed:
             self._is_open = False
@@ -167,9 +181,10 @@ class Batcher:
         if self._metrics:
             for request in wanted:
                 self._metrics.queued(time.monotonic() - request.arrived)
-        outcomes = self._outcomes(*key, wanted) if wanted else []
+        servable, signature_name = key
+        outcomes = self._outcomes(servable, signature_name, wanted) if wanted else []
         with self._changed:  # before the answers, so that who was answered may ask again
-            self._company[key[0].name, key[1]] = (self._rows[key], time.monotonic())
+            self._company[servable.name, signature_name] = (self._rows[key], time.monotonic())
             self._rows[key] -= _rows(batch)
             if not self._rows[key]:
                 del self._rows[key]
@@ -177,7 +192,7 @@ class Batcher:
             resolve = request.future.set_exception if isinstance(outcome, ServingError) else request.future.set_result
             resolve(outcome)
 
-    def _outcomes(self, servable, signature_name, batch):
+    def _outcomes(self, servable: Servable, signature_name: str, batch: list[_Request]) -> list[Any]:
         """For each request its answer or its ServingError; after a failure each runs alone, so that only the one at fault fails."""
         try:
             return self._answers(servable, signature_name, batch)
@@ -188,7 +203,8 @@ class Batcher:
 
     def _answers(self, servable, signature_name, batch):
         if batch[0].shapes is None:
-            values, bounds = self._timed_run(servable, signature_name, batch[0].inputs, 1), [(None, None)]
+            values: dict[str, np.ndarray] = self._timed_run(servable, signature_name, batch[0].inputs, 1)
+            bounds: list[tuple[int | None, int | None]] = [(None, None)]
         else:
             values = self._joined(servable, signature_name, batch)
             ends = np.cumsum([request.rows for request in batch]).tolist()

@@ -6,14 +6,20 @@
 Over REST nothing imports TensorFlow; over gRPC its message classes do.
 """
 
+from __future__ import annotations
+
 import base64
 import random
 import time
 import urllib.parse
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfvision.errors import UserError
+
+if TYPE_CHECKING:
+    from typing import Any
 
 RETRIES = 5
 _FIRST_DELAY_SECONDS = 0.1
@@ -38,15 +44,17 @@ class Client:
       UserError: a URL of another kind.
     """
 
-    def __init__(self, url):
+    def __init__(self, url: str) -> None:
         scheme, _, rest = url.rpartition("://")
         if scheme not in ("http", "https", "grpc", "") or not rest:
             raise UserError(f"a server's URL must begin with http://, https:// or grpc://, got {url!r}")
         self.url = url
         self._transport = _Rest(url.rstrip("/")) if scheme.startswith("http") else _Grpc(rest.rstrip("/"))
-        self._signatures = {}
+        self._signatures: dict[tuple[Any, ...], Any] = {}
 
-    def predict(self, model, inputs, signature="serving_default", version=None, timeout_seconds=60):
+    def predict(
+        self, model: str, inputs: dict[str, Any], signature: str = "serving_default", version: int | str | None = None, timeout_seconds: float = 60
+    ) -> dict[str, np.ndarray]:
         """Runs a signature.
 
         Args:
@@ -67,13 +75,13 @@ class Client:
         outputs = _retry(lambda left: self._transport.predict(model, signature, version, inputs, types, left), deadline, self.url)
         return {name: _readable(name, array) for name, array in outputs.items()}
 
-    def status(self, model, version=None, timeout_seconds=10):
+    def status(self, model: str, version: int | str | None = None, timeout_seconds: float = 10) -> list[dict[str, Any]]:
         """A list of {"version", "state", "error"}, as the server orders them; state is AVAILABLE where it serves."""
         answer = _retry(lambda left: self._transport.status(model, version, left), time.monotonic() + timeout_seconds, self.url)
         versions = answer["model_version_status"]
         return [{"version": int(item.get("version", 0)), "state": item["state"], "error": item.get("status", {}).get("error_message", "")} for item in versions]
 
-    def metadata(self, model, version=None, timeout_seconds=10):
+    def metadata(self, model: str, version: int | str | None = None, timeout_seconds: float = 10) -> dict[str, Any]:
         """{"version": int, "signatures": {name: {"inputs": {name: {"dtype", "shape"}}, "outputs": ...}}}.
 
         A dtype is numpy's name or "string"; an unknown size is None, a shape of unknown rank too.
@@ -88,13 +96,13 @@ class Client:
             },
         }
 
-    def close(self):
+    def close(self) -> None:
         self._transport.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _signature(self, model, signature, version, deadline):

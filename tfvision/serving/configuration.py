@@ -4,12 +4,21 @@
 batches, `monitoring.config` where Prometheus finds the metrics. All are protobuf text.
 """
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfvision.errors import UserError
 from tfvision.export.versions import version_folders
 from tfvision.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 METRICS_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's default
 BATCHING = {
@@ -47,7 +56,14 @@ class ConfigurationError(UserError):
     """Configuration that TensorFlow Serving would refuse, or exports that it could not serve."""
 
 
-def write_configuration(exports, out, base_path="/models", newest=1, labels=None, batching=None):
+def write_configuration(
+    exports: Path | str,
+    out: Path | str,
+    base_path: str = "/models",
+    newest: int | str = 1,
+    labels: Mapping[str, Mapping[str, int]] | None = None,
+    batching: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Writes `models.config`, `batching.config` and `monitoring.config` for the exports NAME/VERSION/ of a folder.
 
     Everything is checked before anything is written, and each file is written whole or not at all. A
@@ -61,7 +77,7 @@ def write_configuration(exports, out, base_path="/models", newest=1, labels=None
       labels: {model: {label: version}}. A label must name a loaded version, so such a model is held to its
         labelled versions, whatever `newest` says. The server needs
         --allow_version_labels_for_unavailable_models=true.
-      batching: fields of `batching.config`, in place of `BATCHING`; replaces a file that is there.
+      batching: fields of `batching.config`, instead of `BATCHING`; replaces a file that is there.
 
     Returns:
       {"path", "models": {name: [versions]}, "left_out": [lines], "kept": [files]}.
@@ -87,7 +103,7 @@ def write_configuration(exports, out, base_path="/models", newest=1, labels=None
     return {"path": str(out), "models": models, "left_out": left_out, "kept": kept}
 
 
-def check_configuration(folder):
+def check_configuration(folder: Path | str) -> dict[str, Any]:
     """Reads the three files of a folder as TensorFlow Serving would.
 
     Returns:
@@ -104,7 +120,7 @@ def check_configuration(folder):
     }
 
 
-def find_exports(folder):
+def find_exports(folder: Path | str) -> tuple[dict[str, list[int]], list[str]]:
     """Finds the SavedModels NAME/VERSION/saved_model.pb of a folder.
 
     Returns:
@@ -118,11 +134,11 @@ def find_exports(folder):
         numbers = {path: number for number, path in version_folders(model).items()}
         versions = []
         for version in _folders(model):
-            place = f"{model.name}/{version.name}"
+            name = f"{model.name}/{version.name}"
             if version not in numbers:
-                left_out.append(f"{place}: a version is a whole number")
+                left_out.append(f"{name}: a version is a whole number")
             elif not (version / "saved_model.pb").is_file():
-                left_out.append(f"{place}: no saved_model.pb")
+                left_out.append(f"{name}: no saved_model.pb")
             else:
                 versions.append(numbers[version])
         if versions:
@@ -134,7 +150,7 @@ def find_exports(folder):
     return models, left_out
 
 
-def read_models_config(path):
+def read_models_config(path: Path | str) -> ModelServerConfig:
     """Reads a `models.config` and applies TensorFlow Serving's own rules to it.
 
     Returns:
@@ -151,7 +167,7 @@ def read_models_config(path):
     return config
 
 
-def read_batching_config(path):
+def read_batching_config(path: Path | str) -> dict[str, Any]:
     """Reads a `batching.config`: {field: value}, for the fields that it sets.
 
     Raises:
@@ -163,7 +179,7 @@ def read_batching_config(path):
     return values
 
 
-def read_monitoring_config(path):
+def read_monitoring_config(path: Path | str) -> str | None:
     """Reads a `monitoring.config`: the path of the metrics, or None where they are off.
 
     Raises:
@@ -229,7 +245,7 @@ def _check_models(config, path):
     """TensorFlow Serving's rules: ServerCore's ValidateModelConfigList, GetPlatform and UpdateModelVersionLabelMap."""
     if config.WhichOneof("config") != "model_config_list" or not config.model_config_list.config:
         raise ConfigurationError(f"{path} lists no model: it needs `model_config_list {{ config {{ ... }} }}`")
-    names = set()
+    names: set[str] = set()
     for model in config.model_config_list.config:
         if problem := _model_problem(model, names):
             raise ConfigurationError(f"{path}, model {model.name!r}: {problem}")
@@ -312,7 +328,9 @@ def _describe(file, name, fields):
 
 
 def _plain(value):
-    if hasattr(value, "DESCRIPTOR"):
+    from google.protobuf.message import Message
+
+    if isinstance(value, Message):
         return value.value
     return value if isinstance(value, (bool, int, str)) else list(value)
 

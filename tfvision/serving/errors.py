@@ -30,16 +30,16 @@ class ServingError(Exception):
       http_status: the HTTP status that TensorFlow Serving gives for the code.
     """
 
-    def __init__(self, code, message):
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
 
     @property
-    def http_status(self):
+    def http_status(self) -> int:
         return HTTP_STATUSES.get(self.code, 500)
 
 
-def code_of_number(number):
+def code_of_number(number: int) -> grpc.StatusCode:
     """The grpc.StatusCode of TensorFlow's error number; UNKNOWN for a number outside the table."""
     return _CODES.get(number, grpc.StatusCode.UNKNOWN)

@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tfvision.serving.api import DEFAULT_SIGNATURE
+from tfvision.serving.api import DEFAULT_SIGNATURE, Api, RequestLimits
 from tfvision.serving.errors import ServingError
 from tfvision.serving.images import check_images
 from tfvision.serving.tensor_protos import to_array, to_proto
@@ -25,13 +25,8 @@ _HEALTH_SECONDS = 1.0
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
-def build_server(api, limits):
-    """A grpc.aio.Server without a port, not yet started; to be called in its event loop.
-
-    Args:
-      api: an Api.
-      limits: RequestLimits.
-    """
+def build_server(api: Api, limits: RequestLimits) -> grpc.aio.Server:
+    """A grpc.aio.Server without a port, not yet started; to be called in its event loop."""
     options = [
         ("grpc.max_receive_message_length", limits.max_request_bytes),
         ("grpc.max_send_message_length", -1),

@@ -4,8 +4,10 @@ A JPEG of 5 MB can unpack to gigabytes.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import grpc
+import numpy as np
 import tensorflow as tf
 
 from tfvision.data.decoding import MAX_PIXELS, check_photo, decode_photo, opened_header
@@ -16,7 +18,7 @@ INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images
 _IS_WEBP_DECODED = hasattr(tf.io, "decode_webp")  # by graphs; TensorFlow 2.15 cannot
 
 
-def check_images(inputs, max_pixels=MAX_PIXELS):
+def check_images(inputs: dict[str, np.ndarray], max_pixels: int = MAX_PIXELS) -> None:
     """Reads the header of each encoded image among the inputs of a request.
 
     Args:
@@ -34,7 +36,7 @@ def check_images(inputs, max_pixels=MAX_PIXELS):
             raise _invalid(error) from None
 
 
-async def as_decodable(inputs):
+async def as_decodable(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The inputs with each WebP as a PNG, where graphs cannot decode it; in a thread, for a small file may hold many pixels.
 
     Raises:
@@ -45,7 +47,7 @@ async def as_decodable(inputs):
     return await asyncio.to_thread(_transcoded, inputs)
 
 
-def _transcoded(inputs):
+def _transcoded(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     array = inputs[INPUT_NAME].copy()
     try:
         for row, encoded in enumerate(_images(inputs)):
@@ -56,19 +58,19 @@ def _transcoded(inputs):
     return inputs | {INPUT_NAME: array}
 
 
-def _as_png(encoded, name):
+def _as_png(encoded: bytes, name: str) -> bytes:
     """Upright, for the PNG carries no EXIF."""
     return tf.io.encode_png(decode_photo(check_photo(encoded, name), name=name), compression=1).numpy()
 
 
-def _images(inputs):
+def _images(inputs: dict[str, np.ndarray]) -> Sequence[bytes]:
     array = inputs.get(INPUT_NAME)
     return () if array is None or array.dtype != object else array.ravel().tolist()
 
 
-def _is_webp(encoded):
+def _is_webp(encoded: bytes) -> bool:
     return encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"
 
 
-def _invalid(error):
+def _invalid(error: Exception) -> ServingError:
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, str(error))

@@ -10,7 +10,9 @@ import base64
 import binascii
 import json
 import math
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import grpc
 import numpy as np
@@ -32,8 +34,8 @@ TYPES = {  # DataType -> TensorFlow's name of it, numpy's type: what JSON can ca
     types_pb2.DT_STRING: ("string", object),
 }
 _JSON_TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
-_EXACT_INTEGERS = {np.float32: 2**24 - 1, np.float64: 2**53 - 1}
-_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in _EXACT_INTEGERS}
+_EXACT_INTEGERS: dict[type, int] = {np.float32: 2**24 - 1, np.float64: 2**53 - 1}
+_LARGEST: dict[type, float] = {dtype: float(np.finfo(dtype).max) for dtype in (np.float32, np.float64)}
 _MAX_QUOTED_CHARACTERS = 500
 
 
@@ -41,7 +43,7 @@ class Unfit(Exception):
     """A value that is no dense tensor of its type; `walk` says why."""
 
 
-def to_array(value, dtype):
+def to_array(value: Any, dtype: int) -> np.ndarray:
     """A value or nested list -> array of a DataType; strings become bytes in an array of objects. Raises Unfit."""
     shape, items = [], [value]
     while items and type(items[0]) is list:
@@ -58,7 +60,7 @@ def to_array(value, dtype):
         raise Unfit from None
 
 
-def walk(value, dtype, shape, level=0):
+def walk(value: Any, dtype: int, shape: Sequence[int], level: int = 0) -> None:
     """Raises TensorFlow Serving's error for the first part of a value that does not fit its type and shape."""
     if isinstance(value, list):
         if level >= len(shape):
@@ -74,7 +76,7 @@ def walk(value, dtype, shape, level=0):
         _check_leaf(value, dtype)
 
 
-def promised_shape(value):
+def promised_shape(value: Any) -> list[int]:
     """The shape that the first element of every level promises."""
     shape = []
     while isinstance(value, list):
@@ -83,7 +85,7 @@ def promised_shape(value):
     return shape
 
 
-def to_json(name, array):
+def to_json(name: str, array: np.ndarray) -> Any:
     """An output -> nested lists that json prints; `{"b64": ...}` for strings where its name ends in `_bytes`."""
     array = np.asarray(array, object if isinstance(array, bytes) else None)
     if array.dtype == np.float32:
@@ -98,7 +100,7 @@ def to_json(name, array):
     return values.reshape(array.shape).tolist()
 
 
-def short_decimals(array):
+def short_decimals(array: np.ndarray | np.floating) -> np.ndarray:
     """float32 -> float64 that prints with the fewest digits, 6 or 9, that read back as the same float32.
 
     0.1 would print as 0.10000000149011612 otherwise. A decimal is an integer and a power of ten that double
@@ -120,7 +122,7 @@ def short_decimals(array):
     return decimals
 
 
-def decode_string(value):
+def decode_string(value: str | dict[str, str]) -> bytes:
     """A JSON string, or `{"b64": ...}`, -> bytes."""
     if not isinstance(value, dict):
         try:
@@ -135,12 +137,12 @@ def decode_string(value):
         raise invalid("Unable to base64 decode") from None
 
 
-def is_base64(value):
+def is_base64(value: Any) -> bool:
     """Whether a JSON value is `{"b64": "..."}`."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
-def is_lossless(value, dtype):
+def is_lossless(value: float, dtype: type) -> bool:
     """Whether a number fits np.float32 or np.float64 (IsLosslessDecimal there)."""
     if isinstance(value, int) and -(2**63) <= value < 2**64:
         return abs(value) <= _EXACT_INTEGERS[dtype]
@@ -151,7 +153,7 @@ def is_lossless(value, dtype):
     return not math.isfinite(value) or abs(value) <= _LARGEST[dtype]
 
 
-def quote(value):
+def quote(value: Any) -> str:
     """A JSON value as errors print it; of a long one only the beginning is ever made."""
     if isinstance(value, float):
         return json.dumps(short_decimals(np.float32(value)).item() if abs(value) <= _LARGEST[np.float32] else value)
@@ -163,12 +165,12 @@ def quote(value):
     return text
 
 
-def json_type(value):
+def json_type(value: Any) -> str:
     """RapidJSON's name of a value's type."""
     return str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
 
 
-def invalid(message):
+def invalid(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 

@@ -1,13 +1,26 @@
 """The models that a server has: their settings, and the store that finds the version for a request."""
 
+from __future__ import annotations
+
 import dataclasses
 import gc
 import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from tfvision.errors import UserError
 from tfvision.serving.batching import Batcher, BatchingSettings
 from tfvision.serving.errors import ServingError
 from tfvision.serving.versions import VersionStatus, WatchedModel, no_versions, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import numpy as np
+    from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+
+    from tfvision.serving.metrics import ServingMetrics
 
 __all__ = ["ModelSettings", "ModelStore", "VersionStatus"]
 
@@ -30,10 +43,10 @@ class ModelSettings:
     base_path: str
     policy: str = "latest"
     num_versions: int = 1
-    versions: tuple = ()
-    labels: dict = dataclasses.field(default_factory=dict)
+    versions: tuple[int, ...] = ()
+    labels: dict[str, int] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise UserError(f"the version policy of {self.name} must be one of {', '.join(POLICIES)}, got {self.policy!r}")
         if self.policy == "latest" and self.num_versions < 1:
@@ -45,33 +58,35 @@ class ModelStore:
 
     Args:
       models: list of ModelSettings.
-      batching: BatchingSettings.
       metrics: ServingMetrics, or None.
       poll_seconds: how often the folders are looked at.
     """
 
-    def __init__(self, models, batching=BatchingSettings(), metrics=None, poll_seconds=1.0):
+    def __init__(
+        self, models: Sequence[ModelSettings], batching: BatchingSettings = BatchingSettings(), metrics: ServingMetrics | None = None, poll_seconds: float = 1.0
+    ) -> None:
         names = [settings.name for settings in models]
         if len(set(names)) < len(names):
             raise UserError(f"two models have the same name: {', '.join(sorted(names))}")
         self._models = {settings.name: WatchedModel(settings, metrics, poll_seconds) for settings in models}
-        self._batching, self._metrics, self._batcher = batching, metrics, None
+        self._batching, self._metrics = batching, metrics
+        self._batcher: Any = None  # a Batcher, once it is started
 
-    def start(self):
+    def start(self) -> None:
         """Starts loading what is there and watching for more; returns at once."""
         _speed_up_garbage_collection()
         self._batcher = Batcher(self._batching, self._metrics)
         for model in self._models.values():
             model.start()
 
-    def wait_until_ready(self, timeout_seconds=None):
+    def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
         """Waits until every model has been looked at once; returns whether each has a version that serves."""
         end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         for model in self._models.values():
             model.settled.wait(None if end is None else max(0.0, end - time.monotonic()))
         return self.is_ready()
 
-    def stop(self):
+    def stop(self) -> None:
         """Answers what is queued, then frees all models."""
         if self._batcher is not None:
             self._batcher.close()
@@ -79,12 +94,21 @@ class ModelStore:
             model.stop()
         gc.unfreeze()
 
-    def is_ready(self, name=None):
+    def is_ready(self, name: str | None = None) -> bool:
         """Whether the model `name`, or every model, has a version that serves."""
         models = self._models.values() if name is None else [self._models[name]] if name in self._models else []
         return bool(models) and all(model.serves() for model in models)
 
-    def submit(self, name, version, label, signature_name, inputs, outputs=(), deadline=None):
+    def submit(
+        self,
+        name: str,
+        version: int | None,
+        label: str | None,
+        signature_name: str,
+        inputs: dict[str, np.ndarray],
+        outputs: Sequence[str] = (),
+        deadline: float | None = None,
+    ) -> tuple[int, Future[dict[str, np.ndarray]]]:
         """Queues a request for a model.
 
         Args:
@@ -109,7 +133,7 @@ class ModelStore:
         future.add_done_callback(lambda _: loaded.release())
         return loaded.number, future
 
-    def check_room(self, name, version=None, label=None, signature_name=None):
+    def check_room(self, name: str, version: int | None = None, label: str | None = None, signature_name: str | None = None) -> None:
         """Raises the RESOURCE_EXHAUSTED with which `submit` would refuse any request now.
 
         Args:
@@ -124,7 +148,7 @@ class ModelStore:
         finally:
             loaded.release()
 
-    def signatures(self, name, version=None, label=None):
+    def signatures(self, name: str, version: int | None = None, label: str | None = None) -> tuple[int, dict[str, SignatureDef]]:
         """(version, {name: SignatureDef}) of a version that serves; raises ServingError as `submit`."""
         loaded = self._find(name).lease(version, label)
         try:
@@ -132,23 +156,23 @@ class ModelStore:
         finally:
             loaded.release()
 
-    def status(self, name, version=None, label=None):
+    def status(self, name: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
         """List of VersionStatus, newest first; raises ServingError NOT_FOUND for what was never seen."""
         if name not in self._models:
             raise no_versions(name)
         return self._models[name].status(version, label)
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of all models, sorted."""
         return sorted(self._models)
 
-    def _find(self, name):
+    def _find(self, name: str) -> WatchedModel:
         if name not in self._models:
             raise not_found(name, None)
         return self._models[name]
 
 
-def _speed_up_garbage_collection():
+def _speed_up_garbage_collection() -> None:
     """Takes what is in memory now out of the collector's view, until `stop`.
 
     A version that is unloaded must be collected, or memory would grow; with all of TensorFlow's objects in view that holds

@@ -10,6 +10,7 @@ import re
 import time
 import urllib.parse
 import zlib
+from collections.abc import Awaitable, Callable
 
 import grpc
 from google.protobuf import json_format
@@ -18,6 +19,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfvision.serving import metrics as metrics_page
 from tfvision.serving import rest_json
+from tfvision.serving.api import Api, RequestLimits
 from tfvision.serving.configuration import METRICS_PATH
 from tfvision.serving.errors import ServingError
 from tfvision.serving.images import check_images
@@ -29,14 +31,8 @@ _GET_PATH = re.compile(_MODEL.replace("/([^/:]+)", "(?:/([^/:]+))?", 1) + r"(?:/
 _LARGE_BYTES = 32 * 1024  # from this size on, parsing would hold up other requests: a thread does it
 
 
-def build_app(api, metrics, limits):
-    """The application.
-
-    Args:
-      api: an Api.
-      metrics: ServingMetrics.
-      limits: RequestLimits.
-    """
+def build_app(api: Api, metrics: metrics_page.ServingMetrics, limits: RequestLimits) -> Callable[..., Awaitable[None]]:
+    """The ASGI application, with its pages."""
 
     def healthz():
         return _json(200, {"status": "alive"})

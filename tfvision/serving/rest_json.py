@@ -7,11 +7,13 @@ may be left out, of all rows alike, as in gRPC.
 import json
 import math
 import typing
+from collections.abc import Callable
 
 import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import types_pb2
-from tensorflow_serving.apis import input_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from tfvision.serving.errors import ServingError
 from tfvision.serving.json_tensors import (
@@ -47,11 +49,11 @@ class PredictJson(typing.NamedTuple):
     """A parsed predict request."""
 
     signature_name: str  # "" where the request names none
-    inputs: dict  # name -> array; strings as objects of bytes
+    inputs: dict[str, np.ndarray]  # strings as objects of bytes
     is_row: bool  # asked with `instances`, answered with `predictions`
 
 
-def parse_predict_request(body, find_signature):
+def parse_predict_request(body: bytes, find_signature: Callable[[str], SignatureDef]) -> PredictJson:
     """JSON bytes -> PredictJson.
 
     Args:
@@ -78,7 +80,7 @@ def parse_predict_request(body, find_signature):
         raise _too_deep() from None
 
 
-def parse_examples_request(body):
+def parse_examples_request(body: bytes) -> tuple[str, input_pb2.Input]:
     """JSON bytes of a classify or regress request -> (signature name, Input of Examples). Raises ServingError."""
     document, signature_name = _parse(body)
     request = input_pb2.Input()
@@ -96,7 +98,7 @@ def parse_examples_request(body):
     return signature_name, request
 
 
-def format_predictions(outputs, is_row):
+def format_predictions(outputs: dict[str, np.ndarray], is_row: bool) -> bytes:
     """Arrays by name -> JSON bytes of the answer: `predictions`, one a row, or `outputs`, one a tensor.
 
     Raises:
@@ -115,26 +117,26 @@ def format_predictions(outputs, is_row):
     return dump({"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]})
 
 
-def format_classifications(result):
+def format_classifications(result: classification_pb2.ClassificationResult) -> bytes:
     """ClassificationResult -> JSON bytes: a list of [label, score] an Example."""
     if not result.classifications:
         raise invalid("Cannot convert empty ClassificationResults to JSON")
     return dump({"results": [[[item.label, _decimal(item.score)] for item in row.classes] for row in result.classifications]})
 
 
-def format_regressions(result):
+def format_regressions(result: regression_pb2.RegressionResult) -> bytes:
     """RegressionResult -> JSON bytes: a number an Example."""
     if not result.regressions:
         raise invalid("Cannot convert empty RegressionResults to JSON")
     return dump({"results": [_decimal(item.value) for item in result.regressions]})
 
 
-def format_error(message):
+def format_error(message: str) -> bytes:
     """The body of every error."""
     return dump({"error": message})
 
 
-def dump(document):
+def dump(document: typing.Any) -> bytes:
     """A document -> JSON bytes; NaN, Infinity and -Infinity stand bare, as TensorFlow Serving prints them."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
@@ -195,7 +197,8 @@ def _is_named(value):
 
 def _explain_rows(instances, types, names):
     """Walks the instances as TensorFlow Serving does and raises its error for the first that does not fit."""
-    shapes, are_named = {}, _is_named(instances[0])
+    shapes: dict[str, list[int]] = {}
+    are_named = _is_named(instances[0])
     for number, instance in enumerate(instances):
         if are_named != _is_named(instance):
             got = "Expecting object but got list" if are_named else "Expecting value/list but got object"

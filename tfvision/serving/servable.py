@@ -5,10 +5,14 @@ import ctypes
 import gc
 import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow_serving.apis.input_pb2 import Input
 
 from tfvision.export.session import load_session
 from tfvision.serving.errors import ServingError, code_of_number
@@ -26,14 +30,14 @@ class Servable:
       signatures: {name: SignatureDef}, without those that only initialise the model.
     """
 
-    def __init__(self, name, version, path, session, signatures):
+    def __init__(self, name: str, version: int, path: str, session: tf.compat.v1.Session, signatures: dict[str, SignatureDef]) -> None:
         self.name, self.version, self.signatures = name, version, signatures
         self._path, self._session = path, session
         self._callables = {key: _make_callable(session, signature) for key, signature in signatures.items()}
         self._defaults = {key: _defaults(signature) for key, signature in signatures.items()}
 
     @classmethod
-    def load(cls, path, name, version):
+    def load(cls, path: str | Path, name: str, version: int) -> "Servable":
         """Loads the SavedModel in the folder `path` (tag "serve") into a session of its own.
 
         Raises:
@@ -46,7 +50,7 @@ class Servable:
             raise _loading_error(error, path) from error
         return cls(name, int(version), path, session, signatures)
 
-    def run(self, signature_name, inputs, outputs=()):
+    def run(self, signature_name: str, inputs: dict[str, np.ndarray], outputs: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Runs one signature.
 
         Args:
@@ -66,7 +70,7 @@ class Servable:
         values = self.run_checked(signature_name, inputs)
         return {key: values[key] for key in outputs} if outputs else values
 
-    def check(self, signature_name, inputs, outputs=()):
+    def check(self, signature_name: str, inputs: dict[str, np.ndarray], outputs: Sequence[str] = ()) -> None:
         """Raises the ServingError that `run` would raise before the model itself runs."""
         signature = self.signatures.get(signature_name)
         if signature is None:
@@ -76,7 +80,7 @@ class Servable:
             if key in inputs:
                 _check_array(position, key, signature.inputs[key], inputs[key])
 
-    def run_checked(self, signature_name, inputs):
+    def run_checked(self, signature_name: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """`run` for inputs that `check` has passed: {name: array} of every output."""
         signature, inputs = self.signatures[signature_name], self._defaults[signature_name] | inputs
         try:
@@ -85,7 +89,7 @@ class Servable:
             raise ServingError(code_of_number(error.error_code), _one_line(error.message)) from error
         return {key: _as_array(value) for key, value in zip(sorted(signature.outputs), values, strict=True)}
 
-    def warm_up(self):
+    def warm_up(self) -> int:
         """Replays the requests in assets.extra/tf_serving_warmup_requests.
 
         Returns:
@@ -103,7 +107,7 @@ class Servable:
             count += 1
         return count
 
-    def close(self):
+    def close(self) -> None:
         """Frees the model; nothing may run on it any more."""
         self._callables.clear()
         self._session.close()
@@ -112,7 +116,7 @@ class Servable:
         return_freed_memory()
 
 
-def serialized_examples(request_input):
+def serialized_examples(request_input: Input) -> np.ndarray:
     """The rows of a tensorflow.serving.Input, as classify and regress signatures take them: object array [batch] of bytes.
 
     The context, where there is one, is put before each example: protobuf merges what is parsed one after the other.
@@ -131,14 +135,14 @@ def serialized_examples(request_input):
     return string_array([context + example.SerializeToString() for example in examples])
 
 
-def string_array(values):
+def string_array(values: Sequence[bytes]) -> np.ndarray:
     """An object array of bytes: numpy's own `S` dtype would drop zeros at the end of a string."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
 
 
-def return_freed_memory():
+def return_freed_memory() -> None:
     """Has glibc hand freed memory back to the system, which it does not do of itself after a large model; elsewhere nothing."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -4,6 +4,8 @@ with running_server("savedmodels", rest_port=0, grpc_port=0) as server:
     Client(server.rest_url).predict(...)
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import dataclasses
@@ -14,9 +16,16 @@ import socket
 import threading
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfvision.errors import UserError
 from tfvision.export.versions import version_folders
+from tfvision.serving.batching import BatchingSettings
+from tfvision.serving.models import ModelSettings, ModelStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
 REST_PORT, GRPC_PORT = 8501, 8500  # TensorFlow Serving's
 DRAIN_SECONDS = 30
@@ -26,7 +35,7 @@ class ServerError(UserError):
     """A server that cannot start, or has nothing to serve."""
 
 
-def find_models(source):
+def find_models(source: Path | str) -> list[ModelSettings]:
     """The models to serve.
 
     Args:
@@ -39,7 +48,6 @@ def find_models(source):
       ServerError: there are none.
       ConfigurationError: a models.config that TensorFlow Serving would refuse.
     """
-    from tfvision.serving.models import ModelSettings
 
     source = Path(source)
     if source.is_file():
@@ -54,7 +62,7 @@ def find_models(source):
     return [ModelSettings(folder.resolve().name, str(folder)) for folder in folders]
 
 
-def serve(source, announce=print, **settings):
+def serve(source: Path | str, announce: Callable[[str], object] = print, **settings: Any) -> None:
     """Serves until SIGTERM or SIGINT, then answers what has come in and stops.
 
     Args:
@@ -80,7 +88,7 @@ def serve(source, announce=print, **settings):
 
 
 @contextlib.contextmanager
-def running_server(source, wait=True, **settings):
+def running_server(source: Path | str, wait: bool = True, **settings: Any) -> Iterator[RunningServer]:
     """A RunningServer that stops at the end of the block; with `wait`, its models have been loaded when it begins."""
     server = RunningServer(source, **settings)
     try:
@@ -111,9 +119,18 @@ class RunningServer:
       UserError: nothing to serve, settings that do not fit, or a port that is taken.
     """
 
-    def __init__(self, source, host="127.0.0.1", rest_port=REST_PORT, grpc_port=GRPC_PORT, batching=None, poll_seconds=1.0, limits=None):
+    def __init__(
+        self,
+        source: Path | str,
+        host: str = "127.0.0.1",
+        rest_port: int = REST_PORT,
+        grpc_port: int = GRPC_PORT,
+        batching: BatchingSettings | Path | str | None = None,
+        poll_seconds: float = 1.0,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
         self.host, self.is_local = host, _is_loopback(host)
-        self._thread, self._socket, self.store = None, None, None
+        self._thread: threading.Thread | None = None
         models = find_models(source)
         _listen(host, grpc_port, "gRPC").close()  # taken ports are told before TensorFlow is loaded
         self._socket = _listen(host, rest_port, "REST")
@@ -123,15 +140,15 @@ class RunningServer:
             self._socket.close()
             raise
 
-    def start(self):
+    def start(self) -> None:
         """Starts to listen and to load; returns when requests are taken, which may be before the models are ready."""
         self.store.start()
-        started = Future()
+        started: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="serving", daemon=True)
         self._thread.start()
         started.result()
 
-    def wait_until_loaded(self, stop, announce):
+    def wait_until_loaded(self, stop: threading.Event, announce: Callable[[str], object]) -> bool:
         """Tells of each model as it is loaded; returns whether any serves."""
         waiting = self.store.names()
         settling = threading.Thread(target=self.store.wait_until_ready, daemon=True)
@@ -143,7 +160,7 @@ class RunningServer:
                 announce(self._loaded_line(name))
         return any(self.store.is_ready(name) for name in self.store.names())
 
-    def stop(self):
+    def stop(self) -> None:
         """Answers what has come in, then stops; may be called twice."""
         if self._thread is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended: a port could not be taken
@@ -156,7 +173,6 @@ class RunningServer:
     def _build(self, models, grpc_port, batching, poll_seconds, limits):
         from tfvision.serving.api import Api, RequestLimits
         from tfvision.serving.metrics import ServingMetrics
-        from tfvision.serving.models import ModelStore
 
         self._limits, self._grpc_port, self._metrics = RequestLimits(**(limits or {})), grpc_port, ServingMetrics()
         self.store = ModelStore(models, _batching(batching), self._metrics, poll_seconds)
@@ -218,7 +234,6 @@ class RunningServer:
 
 def _configured_models(path):
     from tfvision.serving.configuration import read_models_config
-    from tfvision.serving.models import ModelSettings
 
     models = []
     for config in read_models_config(path).model_config_list.config:
@@ -231,14 +246,14 @@ def _configured_models(path):
 
 
 def _batching(settings):
-    from tfvision.serving.batching import BatchingSettings
     from tfvision.serving.configuration import read_batching_config
 
     if settings is None or isinstance(settings, BatchingSettings):
         return settings or BatchingSettings()
     values = read_batching_config(settings)
     known = {field.name for field in dataclasses.fields(BatchingSettings)}
-    return BatchingSettings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known}
+    return BatchingSettings(**fields)
 
 
 def _listen(host, port, kind):

@@ -26,7 +26,7 @@ _FIELDS = {  # numpy's name of a type -> TensorProto's field; many clients read 
 }
 
 
-def to_array(name, tensor):
+def to_array(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
     """TensorProto -> array; strings as objects of bytes.
 
     Raises:
@@ -45,7 +45,7 @@ def to_array(name, tensor):
         raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, message) from None
 
 
-def to_proto(array):
+def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     """Array -> TensorProto."""
     array = np.asarray(array, object if isinstance(array, bytes) else None)
     if array.dtype.name not in _FIELDS:

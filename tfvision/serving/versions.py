@@ -1,15 +1,26 @@
 """The versions of one model: its folder is watched, and a new version replaces the old one beside running requests."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import grpc
 
 from tfvision.export.versions import version_folders
 from tfvision.serving.errors import ServingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from tfvision.serving.metrics import ServingMetrics
+    from tfvision.serving.models import ModelSettings
+    from tfvision.serving.servable import Servable
 
 _KEPT_ENDED = 10  # versions no longer served that the status still shows
 
@@ -27,30 +38,31 @@ class VersionStatus:
 class _Version:
     """One version folder: its state, the servable while it is loaded, and how many requests hold it."""
 
-    def __init__(self, number, path):
-        self.number, self.path, self.servable = number, path, None
+    def __init__(self, number: int, path: Path) -> None:
+        self.number, self.path = number, path
+        self.servable: Any = None  # a Servable, while it is loaded
         self.status = VersionStatus(number, "START")
-        self.fingerprint = None  # of the folder when loading it failed
+        self.fingerprint: list[Any] | None = None  # of the folder when loading it failed
         self._leases, self._released = 0, threading.Condition()
 
-    def set(self, state, error=None):
+    def set(self, state: str, error: ServingError | None = None) -> None:
         code, message = (error.code.value[0], error.message) if error else (0, "")
         self.status = VersionStatus(self.number, state, code, message)
 
     @property
-    def state(self):
+    def state(self) -> str:
         return self.status.state
 
-    def acquire(self):
+    def acquire(self) -> None:
         with self._released:
             self._leases += 1
 
-    def release(self):
+    def release(self) -> None:
         with self._released:
             self._leases -= 1
             self._released.notify_all()
 
-    def wait_until_free(self):
+    def wait_until_free(self) -> None:
         with self._released:
             self._released.wait_for(lambda: self._leases == 0)
 
@@ -58,28 +70,28 @@ class _Version:
 class WatchedModel:
     """One model: its versions by number, and the thread that loads and unloads them."""
 
-    def __init__(self, settings, metrics, poll_seconds):
+    def __init__(self, settings: ModelSettings, metrics: ServingMetrics | None, poll_seconds: float) -> None:
         self._settings, self._metrics, self._poll_seconds = settings, metrics, poll_seconds
-        self._versions = {}  # number -> _Version
+        self._versions: dict[int, _Version] = {}
         self._lock = threading.Lock()  # held to read or change _versions and states, never while loading
         self._stopping = threading.Event()
         self.settled = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"watch-{settings.name}", daemon=True)
 
-    def start(self):
+    def start(self) -> None:
         self._thread.start()
 
-    def stop(self):
+    def stop(self) -> None:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
         self._unload([version for version in self._versions.values() if version.state == "AVAILABLE"])
 
-    def serves(self):
+    def serves(self) -> bool:
         with self._lock:
             return bool(self._available())
 
-    def lease(self, number, label):
+    def lease(self, number: int | None, label: str | None) -> _Version:
         """The version asked for, held until its `release`."""
         if label:
             number = self._labelled(label)
@@ -92,7 +104,7 @@ class WatchedModel:
             available[number].acquire()
             return available[number]
 
-    def status(self, number, label):
+    def status(self, number: int | None, label: str | None) -> list[VersionStatus]:
         if label:
             number = self._labelled(label)
         with self._lock:
@@ -106,20 +118,20 @@ class WatchedModel:
             raise no_versions(self._settings.name)
         return statuses
 
-    def _available(self):
+    def _available(self) -> dict[int, _Version]:
         return {number: version for number, version in self._versions.items() if version.state == "AVAILABLE"}
 
-    def _labelled(self, label):
+    def _labelled(self, label: str) -> int:
         if label not in self._settings.labels:
             raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
         return self._settings.labels[label]
 
-    def _missing(self, number):
+    def _missing(self, number: int | None) -> ServingError:
         if not self.settled.is_set():
             return ServingError(grpc.StatusCode.UNAVAILABLE, f"The model {self._settings.name} is still loading; try again")
         return not_found(self._settings.name, number)
 
-    def _watch(self):
+    def _watch(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._look()
@@ -127,7 +139,7 @@ class WatchedModel:
                 self.settled.set()
             self._stopping.wait(self._poll_seconds)
 
-    def _look(self):
+    def _look(self) -> None:
         """Brings what is loaded in line with what lies on disk: first loads, then unloads."""
         found = version_folders(self._settings.base_path)
         self._forget_repaired()
@@ -141,17 +153,17 @@ class WatchedModel:
             self._unload([version for number, version in self._available().items() if number not in wanted])
             self._forget_ended(found)
 
-    def _wanted(self, found):
+    def _wanted(self, found: dict[int, Path]) -> list[int]:
         """The version numbers that shall serve, newest first; those that failed to load are passed over."""
         numbers = [number for number in sorted(found, reverse=True) if not self._failed(number)]
         if self._settings.policy == "specific":
             return [number for number in numbers if number in self._settings.versions]
         return numbers if self._settings.policy == "all" else numbers[: self._settings.num_versions]
 
-    def _failed(self, number):
+    def _failed(self, number: int) -> bool:
         return number in self._versions and self._versions[number].fingerprint is not None
 
-    def _load(self, number, path):
+    def _load(self, number: int, path: Path) -> None:
         from tfvision.serving.servable import Servable  # here, so that settings can be read without TensorFlow
 
         version = _Version(number, path)
@@ -176,12 +188,12 @@ class WatchedModel:
         if self._metrics:
             self._metrics.loaded(str(path), version.status.error_code == 0, time.monotonic() - started)
 
-    def _warm_up(self, servable, path):
+    def _warm_up(self, servable: Servable, path: Path) -> None:
         started = time.monotonic()
         if servable.warm_up() and self._metrics:
             self._metrics.warmed_up(str(path), time.monotonic() - started)
 
-    def _unload(self, versions):
+    def _unload(self, versions: list[_Version]) -> None:
         for version in versions:
             with self._lock:
                 version.set("UNLOADING")
@@ -192,30 +204,30 @@ class WatchedModel:
             if self._metrics:
                 self._metrics.unloaded(str(version.path))
 
-    def _forget_repaired(self):
+    def _forget_repaired(self) -> None:
         """A version that failed is tried again once its folder has changed."""
         with self._lock:
             for number, version in list(self._versions.items()):
                 if version.fingerprint is not None and version.fingerprint != _fingerprint(version.path):
                     del self._versions[number]
 
-    def _forget_ended(self, found):
+    def _forget_ended(self, found: dict[int, Path]) -> None:
         with self._lock:
             ended = sorted(number for number, version in self._versions.items() if version.state == "END" and number not in found)
             for number in ended[:-_KEPT_ENDED]:
                 del self._versions[number]
 
 
-def not_found(name, number):
+def not_found(name: str, number: int | None) -> ServingError:
     request = f"Latest({name})" if number is None else f"Specific({name}, {number})"
     return ServingError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
 
 
-def no_versions(name):
+def no_versions(name: str) -> ServingError:
     return ServingError(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
 
 
-def _fingerprint(path):
+def _fingerprint(path: Path) -> list[Any]:
     """What changes when a file in the folder is written, added or removed."""
     files = []
     for folder, _, names in os.walk(path):  # which passes over what vanishes meanwhile
@@ -226,7 +238,7 @@ def _fingerprint(path):
     return sorted(files)
 
 
-def _as_serving_error(error):
+def _as_serving_error(error: Exception) -> ServingError:
     if isinstance(error, ServingError):
         return error
     return ServingError(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}".splitlines()[0])

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import typing
+from pathlib import Path
 
 from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
@@ -54,7 +55,7 @@ class DetectorRecipe(Recipe):
     saturation: float = 0.0
     hue: float = 0.0
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         network = get_network(self.network)
@@ -104,18 +105,18 @@ class DetectorRun(Run):
         return read_run_file(self.calibration_path)
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         return [self.recipe_path, self.photos_path]
 
     @property
-    def calibration_path(self):
+    def calibration_path(self) -> Path:
         return self.folder / "calibration.json"
 
     @property
-    def features_path(self):
+    def features_path(self) -> Path:
         """The features of the fold that is at work."""
         return self.folder / "checkpoints" / "features.npy"
 
-    def fold_path(self, fold):
+    def fold_path(self, fold: int) -> Path:
         """The scores of a finished fold's test photos, until all are finished; every worker reads the chief's."""
         return self.checkpoint_path.parent / f"fold{fold}.json"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 from tfvision.errors import RecipeError
 from tfvision.losses.distances import DISTANCES
@@ -62,7 +63,7 @@ class MatcherRecipe(Recipe):
     fold: int = 0
     folds: int = 5
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         choices = {"loss": LOSSES, "distance": DISTANCES, "cross_media": ("auto", "true", "false"), "rotations": (1, 2, 4), "stage_unit": ("steps", "epochs")}
@@ -113,5 +114,5 @@ class MatcherRun(Run):
     RECIPE: typing.ClassVar[type] = MatcherRecipe
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         return [self.recipe_path, self.photos_path]

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import typing
+from pathlib import Path
 
 from tfvision.errors import RecipeError
 from tfvision.losses.cosface import MARGIN, SCALE
@@ -55,7 +56,7 @@ class RetrieverRecipe(Recipe):
     held_out: str = "classes"
     held_out_fraction: float = 0.2
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         choices = {"loss": LOSSES, "tuning_input": ADDITIONS, "protocol_split": ("held-out", "paper"), "held_out": ("classes", "photos")}
@@ -109,14 +110,14 @@ class RetrieverRun(Run):
         return tuple(read_run_file(self.labels_path))
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         return [self.recipe_path, self.labels_path, self.photos_path]
 
     @property
-    def labels_path(self):
+    def labels_path(self) -> Path:
         return self.folder / "labels.json"
 
     @property
-    def features_path(self):
+    def features_path(self) -> Path:
         """The taps of all photos, which stage 2 is trained on."""
         return self.folder / "checkpoints" / "features.npy"

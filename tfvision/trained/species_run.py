@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import typing
+from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError
@@ -57,7 +58,7 @@ class SpeciesRecipe(Recipe):
     min_images: int = 5
     validation_fraction: float = 0.2
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         if any(epochs < 0 or rate < 0 for epochs, rate in self.coarse_stages):
@@ -93,13 +94,13 @@ class SpeciesRun(Run):
         return read_run_file(self.calibration_path)
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         return [self.recipe_path, self.taxonomy_path, self.photos_path]
 
     @property
-    def taxonomy_path(self):
+    def taxonomy_path(self) -> Path:
         return self.folder / "taxonomy.json"
 
     @property
-    def calibration_path(self):
+    def calibration_path(self) -> Path:
         return self.folder / "calibration.json"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 from tfvision.errors import RecipeError
 from tfvision.models.vgg19 import CONTENT_LAYER, LAYERS, STYLE_LAYERS
@@ -54,7 +55,7 @@ class StylizerRecipe(Recipe):
     blocks: int = 5
     validation_fraction: float = 0.05
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         unknown = [layer for layer in (self.content_layer, *self.style_layers) if layer not in LAYERS]
@@ -76,10 +77,10 @@ class StylizerRun(Run):
     RECIPE: typing.ClassVar[type] = StylizerRecipe
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         return [self.recipe_path, self.painting_path, self.photos_path]
 
     @property
-    def painting_path(self):
+    def painting_path(self) -> Path:
         """The painting at the size at which it was learnt."""
         return self.folder / "painting.png"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 from tfvision.errors import RecipeError
 from tfvision.models.vgg19 import LAYERS, STYLE_LAYERS
@@ -49,7 +50,7 @@ class Vgg19SlimRecipe(Recipe):
     scaling_photos: int = 128
     normalisation_size: int = 256
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
         if any(epochs < 0 or rate < 0 for epochs, rate in self.forced_stages):
@@ -72,5 +73,5 @@ class Vgg19SlimRun(Run):
     RECIPE: typing.ClassVar[type] = Vgg19SlimRecipe
 
     @property
-    def weights_path(self):
+    def weights_path(self) -> Path:
         return self.folder / WEIGHTS_NAME

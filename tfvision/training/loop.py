@@ -85,7 +85,7 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     logs, meter, saved_at, epoch = {}, _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
     watchers.on_epoch_begin(epoch)
-    for step, batch in zip(range(start, ends[-1]), batches):
+    for step, batch in zip(range(start, ends[-1]), batches, strict=False):  # batches look endless
         rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
         optimizer.learning_rate = rate
         watchers.on_train_batch_begin(step)

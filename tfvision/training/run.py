@@ -7,9 +7,11 @@ import platform
 import shutil
 import tempfile
 import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tfvision import __version__
+from tfvision.applications import names_with
 from tfvision.errors import FileError, RecipeError, RunError, UserError
 from tfvision.files import read_json, remove_partial_files, write_json
 from tfvision.training.recipes import Recipe, from_json
@@ -34,7 +36,7 @@ class Run:
     chief_folder: Path | None = None
 
     @classmethod
-    def open(cls, folder):
+    def open(cls, folder: str | Path) -> typing.Self:
         """Opens a finished run. Raises RunError where there is none."""
         run = cls(Path(folder))
         run._check_application()
@@ -43,7 +45,7 @@ class Run:
         return run
 
     @classmethod
-    def start(cls, folder, worker, recipe, facts):
+    def start(cls, folder: str | Path | None, worker: int, recipe: Recipe, facts: Mapping[str, typing.Any]) -> typing.Self:
         """Begins a run in a new folder; None = runs/APPLICATION, or the next free one.
 
         Args:
@@ -61,7 +63,7 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder, worker):
+    def resume(cls, folder: str | Path | None, worker: int) -> typing.Self:
         """Opens a run to go on with. Raises RunError."""
         if folder is None:
             raise RunError("--resume needs --run DIR, the run to go on with")
@@ -72,7 +74,7 @@ class Run:
         return run
 
     @classmethod
-    def of_worker(cls, folder, worker):
+    def of_worker(cls, folder: str | Path, worker: int) -> typing.Self:
         """The run of a worker: the first writes the run itself, each other a temporary folder that is thrown away."""
         folder = Path(folder)
         if worker == 0:
@@ -80,7 +82,7 @@ class Run:
         return cls(Path(tempfile.mkdtemp(prefix="tfvision-worker-")), chief_folder=folder)
 
     @contextlib.contextmanager
-    def first_steps(self, is_resumed):
+    def first_steps(self, is_resumed: bool) -> Iterator[None]:
         """What comes before anything is trained: where a new run fails in it, its folder is freed for another try."""
         remove_partial_files(self.folder)
         try:
@@ -90,84 +92,84 @@ class Run:
                 self.give_up()
             raise
 
-    def give_up(self):
+    def give_up(self) -> None:
         """Nothing was trained: frees the folder for another try."""
         for path in self.first_files:
             path.unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
-    def finish(self, metrics):
+    def finish(self, metrics: Mapping[str, typing.Any]) -> None:
         """Writes the metrics, with which a run is finished, and removes what only a resumption needed."""
         write_json(self.metrics_path, metrics)
         shutil.rmtree(self.checkpoint_path.parent if self.chief_folder is None else self.folder, ignore_errors=True)
 
-    def finished_metrics(self):
+    def finished_metrics(self) -> dict[str, typing.Any] | None:
         """The metrics where the run (the chief's, for a worker) is finished, else None."""
         path = type(self)(self.chief_folder or self.folder).metrics_path
         return read_run_file(path) if path.exists() else None
 
     @functools.cached_property
-    def facts(self):
+    def facts(self) -> dict[str, typing.Any]:
         """What recipe.json holds: application, source, recipe, versions."""
         return read_run_file(self.recipe_path)
 
     @property
-    def recipe(self):
+    def recipe(self) -> typing.Any:
         """The recipe."""
         return from_json(self.facts["recipe"], self.RECIPE) if self.facts else self.RECIPE()
 
     @property
-    def first_files(self):
+    def first_files(self) -> list[Path]:
         """What is written before anything is trained."""
         return [self.recipe_path]
 
     @property
-    def recipe_path(self):
+    def recipe_path(self) -> Path:
         return self.folder / "recipe.json"
 
     @property
-    def weights_path(self):
+    def weights_path(self) -> Path:
         return self.folder / "model.weights.h5"
 
     @property
-    def metrics_path(self):
+    def metrics_path(self) -> Path:
         return self.folder / "metrics.json"
 
     @property
-    def checkpoint_path(self):
+    def checkpoint_path(self) -> Path:
         return (self.chief_folder or self.folder) / "checkpoints" / "latest.npz"
 
-    def phase_path(self, name):
+    def phase_path(self, name: str) -> Path:
         """Weights of a finished phase that later ones need, until all are finished; every worker reads the chief's."""
         return self.checkpoint_path.parent / f"{name}.weights.h5"
 
     @property
-    def last_good_path(self):
+    def last_good_path(self) -> Path:
         return self.folder / "last_good.weights.h5"
 
     @property
-    def logs_path(self):
+    def logs_path(self) -> Path:
         return self.folder / "logs"
 
     @property
-    def photos_path(self):
+    def photos_path(self) -> Path:
         """A CSV of the photos, and which of them trained."""
         return self.folder / "photos.csv"
 
     @property
-    def report_path(self):
+    def report_path(self) -> Path:
         return self.folder / "report.html"
 
-    def _check_application(self):
+    def _check_application(self) -> None:
         application = self.facts.get("application")
         if application != self.APPLICATION:
             raise RunError(f"{self.folder} is a run of {application!r}, not of {self.APPLICATION}")
 
 
-def application_of(folder, known):
-    """The application that a run folder belongs to. Raises RunError where it is none of the known ones."""
-    application = read_run_file(Path(folder) / "recipe.json").get("application")
+def application_of(folder: str | Path, part: str) -> str:
+    """The application that a run folder belongs to. Raises RunError where it is none that has the part (applications.py)."""
+    application, known = read_run_file(Path(folder) / "recipe.json").get("application"), names_with(part)
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
@@ -183,7 +185,7 @@ def read_run_file(path: Path) -> typing.Any:
         raise RunError(f"{path} cannot be read as JSON ({error.__cause__}); train again, or restore the file") from error
 
 
-def load_run_weights(model, path):
+def load_run_weights(model: typing.Any, path: str | Path) -> None:
     """Loads the weights of a finished run into its network, built anew. Raises RunError."""
     try:
         model.load_weights(path)
@@ -191,7 +193,7 @@ def load_run_weights(model, path):
         raise RunError(f"{path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
 
 
-def new_run_folder(application):
+def new_run_folder(application: str) -> Path:
     """runs/APPLICATION, or the first free runs/APPLICATION-N."""
     number = 1
     while (folder := RUNS_FOLDER / (application if number == 1 else f"{application}-{number}")).exists():
@@ -199,7 +201,7 @@ def new_run_folder(application):
     return folder
 
 
-def settle_recipe(recipe, strategy):
+def settle_recipe(recipe: Recipe, strategy: typing.Any) -> typing.Any:
     """The recipe with its precision chosen for this machine. Raises RecipeError where the batch fits no replicas."""
     from tfvision.training.loop import resolve_precision
 
@@ -208,7 +210,7 @@ def settle_recipe(recipe, strategy):
     return dataclasses.replace(recipe, precision=resolve_precision(recipe.precision))
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Of what computes, for recipe.json."""
     import keras
     import tensorflow as tf

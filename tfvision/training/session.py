@@ -112,7 +112,7 @@ class Training(abc.ABC):
     def save(self, path: Path) -> None:
         """Writes the trained weights."""
 
-    def report(self, metrics: Mapping[str, typing.Any]) -> None:
+    def report(self, metrics: dict[str, typing.Any]) -> None:  # noqa: B027
         """Writes the run's report, where `judge` has not."""
 
     @abc.abstractmethod

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfvision.apps.species.answer_graph import AnswerGraph
+from tfvision.apps.species.identification import careful_answers
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.evaluation import hierarchy
 from tfvision.evaluation.calibration import softmax
@@ -59,11 +60,56 @@ def test_each_row_has_its_own_threshold_and_prior_taxa():
     assert got["lineage_probabilities"][2, 0] == pytest.approx(1)
 
 
+def both_ways(logits, taxonomy, temperature=1.0, within=""):
+    """(path, likeliest classes) by name of each row, as the graph answers and as numpy does."""
+    graph = AnswerGraph(taxonomy, temperature, 5)
+    served = graph.answer_to(tf.constant(logits), tf.constant([0.0]), graph.classes_within(tf.constant([within])))
+    nodes = taxonomy.find(within) if within else ()
+    for row, answer in enumerate(careful_answers(logits, taxonomy, temperature, nodes)):
+        in_graph = (served["lineage_names"][row].numpy().tolist(), served["top_names"][row].numpy().tolist())
+        names = [taxonomy.names[node].encode() for node in answer.path[1:]]
+        yield (
+            tuple([name.decode() for name in names if name] for names in in_graph),
+            (
+                [name.decode() for name in names],
+                [taxonomy.class_names[number] for number in answer.likeliest],
+            ),
+        )
+
+
 def test_of_equally_probable_taxa_the_first_is_named():
-    got = answer(np.zeros((1, 7), np.float32), np.float32([0.0]))
-    (path,), (reached,) = hierarchy.descend(np.full((1, 7), 1 / 7, np.float32), TAXONOMY)
-    named = hierarchy.answer(path[None], reached[None], 1e-6)[0]
-    assert got["taxon"][0] == TAXONOMY.names[named].encode()
+    by_graph, by_numpy = next(both_ways(np.zeros((1, 7), np.float32), TAXONOMY))
+    assert by_graph == by_numpy == (["A", "Aa", "Aaa", "one"], list(TAXONOMY.class_names[:5]))
+
+
+def test_alternatives_of_probability_0_stand_in_the_order_of_their_logits():
+    # exp(-88) to exp(-103) is less than float32's least normal number, which processors may take for 0; exp(-200) is 0 everywhere.
+    logits = np.float32([[-300, 0, -103, -88, -200, -95, -200]])
+    by_graph, by_numpy = next(both_ways(logits, TAXONOMY))
+    order = [TAXONOMY.class_names[number] for number in (1, 3, 5, 2, 4)]
+    assert by_graph[1] == by_numpy[1] == order
+
+
+def test_within_prior_taxa_those_of_probability_0_come_before_all_others():
+    numbers = {name: number for number, name in enumerate(TAXONOMY.class_names)}
+    logits = np.full((1, 7), 5, np.float32)
+    logits[0, [numbers["one"], numbers["two"], numbers["three"]]] = 0, -500, -400
+    by_graph, by_numpy = next(both_ways(logits, TAXONOMY, within="Aa"))
+    assert by_graph[1][:3] == by_numpy[1][:3] == ["one", "three", "two"]
+    assert by_graph == by_numpy
+
+
+def test_taxa_of_equal_sums_are_told_apart_by_their_order_alone():
+    """Two genera hold the same logits in another order: their sums differ by rounding at the most, and the first is named."""
+    lineages = [("A", genus, f"{genus}{number}") for genus in ("Aa", "Ab") for number in range(6)] + [("B", "Ba", f"Ba{number}") for number in range(5)]
+    taxonomy = Taxonomy.from_lineages(("order", "genus", "species"), lineages)
+    random = np.random.default_rng(0)
+    logits = np.concatenate([random.normal(5, 2, (300, 12)), random.normal(-8, 4, (300, 5))], axis=1).astype(np.float32)
+    for row in logits:
+        row[6:12] = random.permutation(row[:6])
+    for by_graph, by_numpy in both_ways(logits, taxonomy, TEMPERATURE):
+        assert by_graph == by_numpy
+        assert by_graph[0][:2] == ["A", "Aa"]
 
 
 def test_the_likeliest_classes_come_in_order():

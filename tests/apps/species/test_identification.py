@@ -9,8 +9,8 @@ from tfvision.trained.species_run import SpeciesRun
 
 
 @pytest.fixture(scope="module")
-def identifier(colour_run):
-    return SpeciesIdentifier.load(str(colour_run))
+def export_identifier(colour_export):
+    return load_identifier(colour_export.parent)
 
 
 @pytest.fixture
@@ -110,18 +110,19 @@ def test_damaged_weights_are_named(tmp_path, colour_run):
 
 
 @pytest.mark.parametrize("options", [{}, {"within": ("Blues",)}, {"threshold": 0.9}, {"target_accuracy": 0.8}, {"box": (4, 4, 20, 20)}])
-def test_an_export_identifies_as_its_run_does(colour_run, colour_export, colour_photos, options):
+def test_an_export_identifies_as_its_run_does(identifier, export_identifier, colour_photos, options):
     photos = sorted(colour_photos.glob("*.png"))[::9]
-    expected = SpeciesIdentifier.load(colour_run).identify(photos, **options)
-    for got, wanted in zip(load_identifier(colour_export.parent).identify(photos, **options), expected, strict=True):
+    expected = identifier.identify(photos, **options)
+    for got, wanted in zip(export_identifier.identify(photos, **options), expected, strict=True):
         assert got["taxon"] == wanted["taxon"] and got["rank"] == wanted["rank"]
         assert [taxon["name"] for taxon in got["lineage"]] == [taxon["name"] for taxon in wanted["lineage"]]
+        assert [taxon["name"] for taxon in got["top"]] == [taxon["name"] for taxon in wanted["top"]]
         assert got["probability"] == pytest.approx(wanted["probability"], abs=1e-4)
 
 
-def test_an_export_names_a_broken_photo(colour_export, colour_photos, tmp_path):
+def test_an_export_names_a_broken_photo(export_identifier, colour_photos, tmp_path):
     photo = sorted(colour_photos.glob("*.png"))[0]
     (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:200])
-    broken, good = load_identifier(colour_export).identify([tmp_path / "cut.png", photo])
+    broken, good = export_identifier.identify([tmp_path / "cut.png", photo])
     assert "cut.png" in broken["error"]
     assert "taxon" in good

@@ -1,6 +1,7 @@
 """`--preset fast` with modules as users have them: the public one's interface, our exports and our runs."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from tfvision.apps.style import fast
 from tfvision.apps.style.fast import DEFAULT_MODULE, load_module, losses_of, stylize_fast
 from tfvision.data.resizing import resized
 from tfvision.errors import RunError, WeightsError
-from tfvision.export.export import export_model
 from tfvision.trained.stylizer_network import load_stylizer, paint
 from tfvision.trained.stylizer_run import StylizerRun
 
@@ -90,12 +90,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path, photo, painting, colour
         stylize_fast(photo, painting, tmp_path / "other")
 
 
-def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_one_painting(tmp_path, stylizer_run, photo, painting, capsys):
-    from tfvision.apps.stylizer.export import stylizer_exportable
-
-    export_model(stylizer_exportable(stylizer_run), tmp_path, verify=False)
+def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_one_painting(stylizer_run, stylizer_export, photo, painting, capsys):
     expected = paint(load_stylizer(StylizerRun.open(stylizer_run)), photo[None])[0]
-    for module in (stylizer_run, tmp_path / "stripes"):
+    for module in (stylizer_run, Path(stylizer_export["path"]).parent):
         np.testing.assert_allclose(stylize_fast(photo, painting, module, size=96).picture, expected.astype(int), atol=1)
         assert "paints in the one manner that it was trained for" in capsys.readouterr().err
 

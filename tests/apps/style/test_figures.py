@@ -6,6 +6,7 @@ import pytest
 
 from tfvision.apps.style import figures
 from tfvision.apps.style.figures import reconstruct_file, style_sheet_file
+from tfvision.apps.style.job import StudioOptions
 from tfvision.apps.style.presets import get_preset
 from tfvision.apps.style.reconstruction import reconstruct
 from tfvision.data.picture_file import read_picture_file
@@ -46,7 +47,7 @@ def test_without_layers_the_row_of_figure_1_is_made_and_gone_on_with(preset, mon
         reconstruct_file("style", "painting.png", (), preset, "row.png")
     assert made == [("conv1_1",), ("conv1_1", "conv2_1")]
     made.append(None)
-    result = reconstruct_file("style", "painting.png", (), preset, "row.png", is_resumed=True)
+    result = reconstruct_file("style", "painting.png", (), preset, "row.png", StudioOptions(is_resumed=True))
     assert made[3:] == [("conv1_1", "conv2_1", "conv3_1")]
     assert result["iterations"] == 3
     height, width = read_picture_file("row.png").pixels.shape[:2]

@@ -9,7 +9,7 @@ import PIL.ImageCms
 import pytest
 
 from tfvision.apps.style import stylization
-from tfvision.apps.style.job import stylize_files
+from tfvision.apps.style.job import StudioOptions, stylize_files
 from tfvision.apps.style.pictures import grey, luminance, recoloured
 from tfvision.apps.style.sidecar import StyleJob, job_like, read_sidecar
 from tfvision.apps.style.stylization import stylize
@@ -40,7 +40,7 @@ def only(results):
 
 
 def test_a_picture_is_that_of_stylize_with_a_record_beside_it(job, photo, painting):
-    result = only(stylize_files(job, command="tfvision stylize photo.png painting.png"))
+    result = only(stylize_files(job, options=StudioOptions(command="tfvision stylize photo.png painting.png")))
     expected = stylize(photo, [painting], job.preset)
     assert result["output"] == "photo-painting.png"
     assert {key: result[key] for key in ("iterations", "content_loss", "style_loss")} == {
@@ -156,12 +156,12 @@ def test_a_finished_folder_is_left_as_it_is_when_resumed(job, photo):
     first = list(stylize_files(job, "out"))
     open("out/2.png", "ab").write(b"damage")
     before = read_sidecar("out/1.png")[0].stat().st_mtime_ns
-    again = list(stylize_files(job, "out", is_resumed=True))
+    again = list(stylize_files(job, "out", StudioOptions(is_resumed=True)))
     assert read_sidecar("out/1.png")[0].stat().st_mtime_ns == before
     assert again[0] == first[0] and again[1]["style_loss"] == first[1]["style_loss"]
     assert not open("out/2.png", "rb").read().endswith(b"damage")
     changed = dataclasses.replace(job, preset=dataclasses.replace(job.preset, iterations=2))
-    assert [result["iterations"] for result in stylize_files(changed, "out", is_resumed=True)] == [2, 2]
+    assert [result["iterations"] for result in stylize_files(changed, "out", StudioOptions(is_resumed=True))] == [2, 2]
 
 
 def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
@@ -170,11 +170,11 @@ def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
     moved = photo.copy()
     moved[20:50, 50:80] = (250, 20, 20)
     _folder("frames", [moving, moving, moved], ["1.png", "2.png", "3.png"])
-    job = dataclasses.replace(job, photo="frames", preset=dataclasses.replace(job.preset, iterations=40))
-    results = list(stylize_files(job, "out", is_frames=True))
+    job = dataclasses.replace(job, photo="frames", preset=dataclasses.replace(job.preset, iterations=20))
+    results = list(stylize_files(job, "out", StudioOptions(is_frames=True)))
     pictures = [read_picture_file(result["output"]).pixels.astype(int) for result in results]
     free = dataclasses.replace(job, preset=dataclasses.replace(job.preset, temporal_weight=0.0))
-    unheld = [read_picture_file(result["output"]).pixels.astype(int) for result in stylize_files(free, "unheld", is_frames=True)]
+    unheld = [read_picture_file(result["output"]).pixels.astype(int) for result in stylize_files(free, "unheld", StudioOptions(is_frames=True))]
     np.testing.assert_array_equal(pictures[0], unheld[0])
     unchanged = np.s_[:, 56:]
     assert np.abs(pictures[2] - pictures[1])[unchanged].mean() < 0.7 * np.abs(unheld[2] - unheld[1])[unchanged].mean()
@@ -185,11 +185,11 @@ def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
 def test_frames_are_gone_on_with_as_if_nothing_had_happened(job, photo):
     _folder("frames", [photo, photo[::-1], photo], ["1.png", "2.png", "3.png"])
     job = dataclasses.replace(job, photo="frames")
-    list(stylize_files(job, "whole", is_frames=True))
-    results = stylize_files(job, "parts", is_frames=True)
+    list(stylize_files(job, "whole", StudioOptions(is_frames=True)))
+    results = stylize_files(job, "parts", StudioOptions(is_frames=True))
     next(results), next(results)
     results.close()
-    list(stylize_files(job, "parts", is_frames=True, is_resumed=True))
+    list(stylize_files(job, "parts", StudioOptions(is_frames=True, is_resumed=True)))
     for name in ("1.png", "2.png", "3.png"):
         assert open(f"parts/{name}", "rb").read() == open(f"whole/{name}", "rb").read()
     with pytest.raises(RunError, match="2.png.json is the record of one frame, which followed from others"):
@@ -234,7 +234,7 @@ def test_an_interrupted_picture_is_gone_on_with(job, monkeypatch):
     monkeypatch.setattr(stylization, "save_checkpoint", save)
     assert open("parts.png.state.npz", "rb").read(2) == b"PK"
     shutil.copy("parts.png.state.npz", "afresh.png.state.npz")
-    result = only(stylize_files(job, "parts.png", is_resumed=True))
+    result = only(stylize_files(job, "parts.png", StudioOptions(is_resumed=True)))
     assert open("parts.png", "rb").read() == open("whole.png", "rb").read() and result["iterations"] == 6
     other = dataclasses.replace(job, preset=dataclasses.replace(job.preset, iterations=5))
     assert only(stylize_files(other, "afresh.png"))["iterations"] == 5  # without --resume what is left counts for nothing
@@ -286,7 +286,7 @@ def test_mistakes_are_told_before_any_work(job, files, changes, out, error, mess
 
 def test_frames_need_a_folder(job):
     with pytest.raises(DataError, match="--frames needs a folder of frames, got photo.png"):
-        list(stylize_files(job, is_frames=True))
+        list(stylize_files(job, options=StudioOptions(is_frames=True)))
 
 
 def test_what_does_not_fit_into_memory_is_foreseen(job):

@@ -8,35 +8,20 @@ import pytest
 from tfvision.apps.style.pictures import (
     check_suffix,
     converted,
-    fitted_size,
     grey,
     luminance,
     read_mask,
     recoloured,
-    resized,
     suffix_for,
     with_colours_of,
     write_animation,
     write_picture,
 )
 from tfvision.data.picture_file import read_frames, read_picture_file
+from tfvision.data.resizing import resized
 from tfvision.errors import DataError, StorageError
 
 SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
-
-
-def test_the_longer_side_has_the_size_asked_for():
-    assert fitted_size(768, 1024, 512) == (384, 512)
-    assert fitted_size(1024, 768, 512) == (512, 384)
-    assert fitted_size(1, 5000, 512) == (1, 512)
-
-
-def test_resampling_keeps_a_plain_colour_and_averages_fine_detail():
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 200
-    assert resized(stripes, 64, 64) is stripes
-    assert (resized(np.full((9, 7, 3), 77, np.uint8), 30, 20) == 77).all()
-    assert np.abs(resized(stripes, 8, 8)[:, 1:-1].astype(int) - 100).max() <= 3
 
 
 # Files

@@ -79,7 +79,7 @@ def test_all_that_decides_a_picture_changes_its_identity(job, change):
     assert identity(dataclasses.replace(job, **change)) != identity(job)
 
 
-def test_the_place_of_a_file_does_not_change_the_identity(job):
+def test_where_a_file_lies_does_not_change_the_identity(job):
     open("copy.png", "wb").write(open("photo.png", "rb").read())
     assert identity(dataclasses.replace(job, photo="copy.png")) == identity(job)
 

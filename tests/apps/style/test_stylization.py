@@ -29,25 +29,43 @@ def test_the_same_call_gives_the_same_bytes(photo, painting, tiny_preset):
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-@pytest.mark.parametrize("stop_at", [5, 9])  # within the second leg of the first scale, within the second scale
-def test_an_interrupted_run_ends_in_the_same_picture(photo, painting, tiny_preset, tmp_path, monkeypatch, optimizer, stop_at):
+def test_an_interrupted_run_ends_in_the_same_picture(photo, painting, tiny_preset, tmp_path, monkeypatch, optimizer):
     monkeypatch.setattr(stylization, "LEG_ITERATIONS", 3)
     preset = dataclasses.replace(tiny_preset, optimizer=optimizer, size=128, scales=((0.5, 7),), iterations=4)
     whole = stylize(photo, [painting], preset)
+    state, stops, seen = tmp_path / "state.npz", [5, 9], []  # within the second leg of the first scale, within the second scale
 
     def stop(progress):
-        if progress.iteration == stop_at:
+        if progress.iteration == stops[0]:
             raise KeyboardInterrupt
 
-    state = tmp_path / "state.npz"
-    with pytest.raises(KeyboardInterrupt):
-        stylize(photo, [painting], preset, on_iteration=stop, state_path=state)
-    seen = []
+    while stops:
+        with pytest.raises(KeyboardInterrupt):
+            stylize(photo, [painting], preset, on_iteration=stop, state_path=state)
+        stops.pop(0)
     resumed = stylize(photo, [painting], preset, on_iteration=lambda p: seen.append(p.iteration), state_path=state)
-    assert seen[0] > 3
+    assert seen[0] > 7  # it went on within the second scale
     np.testing.assert_array_equal(resumed.picture, whole.picture)
     assert (resumed.iterations, resumed.evaluations) == (whole.iterations, whole.evaluations)
     assert not state.exists()
+
+
+def test_presets_share_an_objective_unless_it_looks_at_what_they_differ_in(tiny_preset):
+    opened = {name: stylization._open_objective(dataclasses.replace(tiny_preset, **stylization._UNSEEN)) for name in ("one", "other")}
+    assert opened["one"] is opened["other"]
+    looked_at = {field.name for field in dataclasses.fields(tiny_preset)} - set(stylization._UNSEEN)
+    asked = set()
+
+    class Asked:
+        def __getattr__(self, name):
+            asked.add(name)
+            return getattr(tiny_preset, name)
+
+    stylization._open_objective.__wrapped__(Asked())
+    objective = stylization.Objective(opened["one"][0]._model, Asked())
+    photo = np.zeros((32, 32, 3), np.float32)
+    objective.evaluate(photo, objective.targets(photo, [photo], [1.0], None, (photo, photo)))
+    assert asked <= looked_at
 
 
 def test_a_state_of_another_call_is_refused(photo, painting, tiny_preset, tmp_path, monkeypatch):
@@ -64,7 +82,7 @@ def test_a_state_of_another_call_is_refused(photo, painting, tiny_preset, tmp_pa
 
 
 def test_it_stops_where_the_loss_no_longer_falls(photo, painting, tiny_preset):
-    preset = dataclasses.replace(tiny_preset, iterations=500, tolerance=0.2)
+    preset = dataclasses.replace(tiny_preset, iterations=500, tolerance=0.4)
     assert 10 < stylize(photo, [painting], preset).iterations < 200
 
 

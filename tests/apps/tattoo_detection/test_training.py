@@ -11,7 +11,7 @@ from PIL import Image
 
 from tfvision.apps.tattoo_detection.detection import ExportDetector, TattooDetector, load_detector
 from tfvision.apps.tattoo_detection.evaluation import evaluate_detector
-from tfvision.apps.tattoo_detection.export import detector_exportable
+from tfvision.apps.tattoo_detection.export import make_exportable
 from tfvision.apps.tattoo_detection.recipes import RECIPES
 from tfvision.apps.tattoo_detection.svm import fit_svm, svm_scores
 from tfvision.apps.tattoo_detection.training import change_photos, train_detector
@@ -239,7 +239,7 @@ def _made(folder):
 
 
 def test_an_export_answers_as_its_run(detector_run, detection_photos, tmp_path):
-    result = export_model(detector_exportable(detector_run), tmp_path)
+    result = export_model(make_exportable(detector_run), tmp_path)
     assert result["signatures"] == ["serving_default", "tensor", "embed", "where"]
     detector = load_detector(tmp_path / "detector")
     assert isinstance(detector, ExportDetector)
@@ -262,7 +262,7 @@ def _orientation(value):
 
 
 def test_a_half_export_has_no_maps(detector_run, tmp_path):
-    result = export_model(detector_exportable(detector_run, half=True), tmp_path, half=True)
+    result = export_model(make_exportable(detector_run, half=True), tmp_path, half=True)
     assert result["signatures"] == ["serving_default", "tensor", "embed"]
     with pytest.raises(RunError, match="exported with --half"):
         list(load_detector(tmp_path / "detector").detect(["a.png"], tmp_path / "where"))

@@ -64,8 +64,8 @@ def test_figures_equal_a_direct_computation(result, custody):
     assert result["map"] == pytest.approx(np.mean([average_precision_score(*pair) for pair in zip(is_mate[mated], scores[mated], strict=True)]))
     fmr, hit_rate, _ = roc_curve(is_mate.ravel(), scores.ravel(), drop_intermediate=False)
     assert result["fnmr"]["0.01"] == pytest.approx((1 - hit_rate)[fmr <= 0.01].min())
-    place = np.argmax(fmr >= 1 - hit_rate)
-    assert fmr[place - 1] <= result["eer"] <= fmr[place]
+    row = np.argmax(fmr >= 1 - hit_rate)
+    assert fmr[row - 1] <= result["eer"] <= fmr[row]
 
 
 def test_two_strangers_measure_false_alarms(result):
@@ -177,7 +177,7 @@ def test_parts_of_several_models_are_pooled(custody):
     whole = pooled([part for _, part in judge_trial(trial, extractor, broken=BrokenPhotos())])
     parts = judge_trial(trial, extractor)
     again = pooled([part for _, part in reversed(parts)])
-    assert sorted(zip(again.probes, again.places, strict=True)) == sorted(zip(whole.probes, whole.places, strict=True))
+    assert sorted(zip(again.probes, again.positions, strict=True)) == sorted(zip(whole.probes, whole.positions, strict=True))
 
 
 def test_subjects_that_were_trained_on_do_not_ask(custody, tmp_path):

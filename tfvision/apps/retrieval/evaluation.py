@@ -1,23 +1,28 @@
 """Evaluating a retriever: a protocol's score of every index, on photos that it was not trained on."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
-from tfvision.apps.retrieval.indices import index_vectors, read_taps, tap_extractor
+from tfvision.apps.retrieval.indices import Taps, index_vectors, read_taps, tap_extractor
 from tfvision.apps.retrieval.report import write_report
-from tfvision.apps.retrieval.source import read_trial
+from tfvision.apps.retrieval.source import Trial, read_trial
 from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
 from tfvision.files import write_json
 from tfvision.trained.retriever_network import load_retriever
-from tfvision.trained.retriever_run import RetrieverRun
+from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
 
 
-def evaluate_retriever(run, source, protocol="labels", queries="boxes", ranks=None, out=None):
+def evaluate_retriever(
+    run: Path | str, source: Path | str, protocol: str = "labels", queries: str = "boxes", ranks: Sequence[str] | None = None, out: Path | str | None = None
+) -> dict[str, Any]:
     """Evaluates every index of a run by a protocol, and writes report.html and report.json.
 
     Photos on which the run was trained stay in the gallery but do not ask, unless it was trained with the split "paper".
@@ -60,7 +65,7 @@ def evaluate_retriever(run, source, protocol="labels", queries="boxes", ranks=No
     return result
 
 
-def asked_trial(run, source, protocol, queries="boxes", ranks=None):
+def asked_trial(run: RetrieverRun, source: Path | str, protocol: str, queries: str = "boxes", ranks: Sequence[str] | None = None) -> tuple[Trial, int, int]:
     """The Trial that a run is evaluated by, how many of its queries the run was trained on, and how many were left out for that.
 
     Raises:
@@ -78,14 +83,12 @@ def asked_trial(run, source, protocol, queries="boxes", ranks=None):
     return dataclasses.replace(trial, questions=kept), 0, sum(is_trained)
 
 
-def judge_indices(trial, gallery, queries, tuned, recipe):
+def judge_indices(trial: Trial, gallery: Taps, queries: Taps, tuned: Mapping[str, keras.Model], recipe: RetrieverRecipe) -> dict[str, dict[str, Any]]:
     """{index: what `evaluation.retrieval.judge` says of it}.
 
     Args:
-      trial: Trial.
       gallery, queries: Taps; the same object where the gallery asks itself.
       tuned: name -> keras.Model.
-      recipe: RetrieverRecipe.
     """
     judged = {}
     for name in recipe.indices:
@@ -98,7 +101,7 @@ def judge_indices(trial, gallery, queries, tuned, recipe):
     return judged
 
 
-def score_of(judged, recipe):
+def score_of(judged: dict[str, dict[str, Any]], recipe: RetrieverRecipe) -> dict[str, Any]:
     """The judgement of the recipe's index, and those of all by name."""
     score = next(key for key, _ in PROTOCOLS.values() if key in judged[recipe.index])
     return {
@@ -112,7 +115,7 @@ def score_of(judged, recipe):
     }
 
 
-def _readable(trial, gallery, queries):
+def _readable(trial: Trial, gallery: Taps, queries: Taps) -> Trial:
     """The Trial without the photos that could not be read."""
     if queries is gallery:
         return dataclasses.replace(trial, questions=without(trial.questions, ~gallery.is_read))

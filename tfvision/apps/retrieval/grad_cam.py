@@ -1,6 +1,8 @@
 """Grad-CAM of a retriever's layers: which parts of a photo each looks at for the class that the run sees (figure 7)."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,11 +14,11 @@ from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.grad_cam import grad_cam, overlay
 from tfvision.files import atomic_path
 from tfvision.models.catalogue import get_network
-from tfvision.trained.retriever_network import LOGITS, load_retriever
-from tfvision.trained.retriever_run import RetrieverRun
+from tfvision.trained.retriever_network import LOGITS, Retriever, load_retriever
+from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
 
 
-def draw_grad_cams(run, photo, layers=(), label=None, out="."):
+def draw_grad_cams(run: Path | str, photo: Path | str, layers: Sequence[str] = (), label: str | None = None, out: Path | str = ".") -> dict[str, Any]:
     """Writes a picture a layer: the photo with the layer's Grad-CAM over it.
 
     Args:
@@ -48,7 +50,7 @@ def draw_grad_cams(run, photo, layers=(), label=None, out="."):
     return {"image": str(photo), "label": run.classes[number], "probability": float(probabilities[number]), "pictures": pictures}
 
 
-def layer_and_logits(retriever, recipe, layer):
+def layer_and_logits(retriever: Retriever, recipe: RetrieverRecipe, layer: str) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function: pixels -> (the layer's responses, the classifier's logits), the latter computed from the former.
 
     Raises:
@@ -70,7 +72,7 @@ def layer_and_logits(retriever, recipe, layer):
     return responses_and_logits
 
 
-def _class_number(classes, label):
+def _class_number(classes: Sequence[str], label: str) -> int:
     if label not in classes:
         raise DataError(f"--label must be one of the run's {len(classes)} classes ({', '.join(classes[:5])}, ...), got {label!r}")
     return classes.index(label)

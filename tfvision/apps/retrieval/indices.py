@@ -3,18 +3,22 @@
 import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.features.extractor import Extractor
 from tfvision.features.networks import FeatureNetwork
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.table import feature_table
 from tfvision.progress import progress_bar
-from tfvision.trained.retriever_network import INDEX
+from tfvision.trained.retriever_network import INDEX, Retriever
+from tfvision.trained.retriever_run import RetrieverRecipe
 
 _ROWS = 4096  # worked on at a time
 
@@ -33,7 +37,7 @@ class Taps:
     widths: dict[str, int]
     is_read: np.ndarray
 
-    def norms(self):
+    def norms(self) -> dict[str, float]:
         """{tap: mean L2 norm over photos} (table 4)."""
         sums, photos = dict.fromkeys(self.widths, 0.0), np.flatnonzero(self.is_read)
         for start in range(0, len(photos), _ROWS):
@@ -41,7 +45,7 @@ class Taps:
                 sums[tap] += float(np.linalg.norm(part, axis=1).sum())
         return {tap: total / max(1, len(photos)) for tap, total in sums.items()}
 
-    def index(self, name, tuned, rows):
+    def index(self, name: str, tuned: Mapping[str, keras.Model], rows: slice) -> np.ndarray:
         """Vectors by the name of an index: float32 [rows, dimension], L2-normalised; a broken photo's are zero.
 
         Args:
@@ -58,12 +62,12 @@ class Taps:
             return _unit(np.concatenate([_unit(part) for part in parts.values()], axis=1))
         return _unit(parts[name])
 
-    def _parts(self, table):
+    def _parts(self, table: np.ndarray) -> dict[str, np.ndarray]:
         edges = np.cumsum([0, *self.widths.values()])
         return {tap: table[:, low:high] for tap, low, high in zip(self.widths, edges, edges[1:], strict=False)}
 
 
-def tap_extractor(retriever, recipe, identity):
+def tap_extractor(retriever: Retriever, recipe: RetrieverRecipe, identity: str) -> Extractor:
     """An Extractor of all taps of a network, neither normalised nor resized but to a square.
 
     Args:
@@ -79,7 +83,7 @@ def tap_extractor(retriever, recipe, identity):
     return Extractor(FeatureRecipe(recipe.network, recipe.weights, recipe.tap_names, image_size=size, is_normalised=False), network)
 
 
-def read_taps(manifest, extractor, cache=None, broken=None, label=None):
+def read_taps(manifest: Manifest, extractor: Extractor, cache: Path | str | None = None, broken: BrokenPhotos | None = None, label: str | None = None) -> Taps:
     """The Taps of a manifest's photos. Raises StorageError.
 
     Args:
@@ -93,7 +97,7 @@ def read_taps(manifest, extractor, cache=None, broken=None, label=None):
 
 
 @contextlib.contextmanager
-def index_vectors(taps, name, tuned):
+def index_vectors(taps: Taps, name: str, tuned: Mapping[str, keras.Model]) -> Iterator[np.ndarray]:
     """Yields all vectors of an index, float32 [photos, dimension], on disk, so that memory does not grow with photos."""
     with tempfile.TemporaryDirectory(prefix="tfvision-index-") as folder:
         dimension = taps.index(name, tuned, slice(0, 1)).shape[1]
@@ -105,5 +109,5 @@ def index_vectors(taps, name, tuned):
         yield vectors
 
 
-def _unit(vectors):
+def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

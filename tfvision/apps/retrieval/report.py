@@ -1,9 +1,12 @@
 """A retriever's report: every index with its score, the norms of the taps, and whether the queries were trained on."""
 
 from html import escape
+from pathlib import Path
+from typing import Any
 
 from tfvision.evaluation.page import bar, compose, paragraph, section, table
 from tfvision.files import write_text
+from tfvision.trained.retriever_run import RetrieverRun
 
 SCORES = {
     "ukbench": ("NS-score", 4.0, "how many of a group's four photos are among the first four, the query included"),
@@ -17,23 +20,23 @@ TRAINED = (
 HELD_OUT = "No query was trained on."
 
 
-def write_report(path, run, result, source=None):
+def write_report(path: Path, run: RetrieverRun, result: dict[str, Any], source: Path | str | None = None) -> Path:
     """Writes a page on what `evaluate_retriever` or `train_retriever` returned; returns its path. Raises StorageError."""
     sections = [_stamp(result), *([_scores(result)] if "by_layer" in result else []), _norms(result), _facts(run, result, source)]
     write_text(path, compose(run.folder.name, sections))
     return path
 
 
-def stamp(result):
+def stamp(result: dict[str, Any]) -> str:
     """One sentence: whether the queries were trained on."""
     return TRAINED if result["protocol_split"] == "paper" else HELD_OUT
 
 
-def _stamp(result):
+def _stamp(result: dict[str, Any]) -> str:
     return f'<p class="headline">{escape(stamp(result))}</p>'
 
 
-def _scores(result):
+def _scores(result: dict[str, Any]) -> str:
     name, most, explained = SCORES[result.get("protocol", "labels")]
     rows = []
     for index, value in result["by_layer"].items():
@@ -44,13 +47,13 @@ def _scores(result):
     return section(f"{name} by index", paragraph(text) + table(("index", name, "interval"), rows, numbers=(2,)))
 
 
-def _norms(result):
+def _norms(result: dict[str, Any]) -> str:
     rows = [[escape(tap), f"{norm:.3g}"] for tap, norm in result["tap_norms"].items()]
     text = "Mean L2 norm of each tap, averaged over positions. In the addition a tap counts by its norm; in the normalised addition all count alike."
     return section("Norms of the taps", paragraph(text) + table(("tap", "norm"), rows, numbers=(1,)))
 
 
-def _facts(run, result, source):
+def _facts(run: RetrieverRun, result: dict[str, Any], source: Path | str | None) -> str:
     recipe = run.recipe
     facts = {
         "Run": run.folder,

@@ -129,7 +129,7 @@ class RetrieverTraining(Training):
     def save(self, path: Path) -> None:
         self.retriever.whole.save_weights(path)
 
-    def report(self, metrics: typing.Mapping[str, typing.Any]) -> None:
+    def report(self, metrics: dict[str, typing.Any]) -> None:
         write_report(self.run.report_path, self.run, metrics)
 
     def _start_classifier(self, first_position: int) -> Task:

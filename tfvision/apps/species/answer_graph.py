@@ -6,6 +6,9 @@ Node sums over the whole softmax, the greedy descent and the cut at a threshold 
 import numpy as np
 import tensorflow as tf
 
+from tfvision.data.taxonomy import Taxonomy
+from tfvision.evaluation.hierarchy import EQUAL_SHARE
+
 SEPARATOR = ";"  # between prior taxa in one string
 
 
@@ -18,12 +21,12 @@ class AnswerGraph:
       alternatives: how many of the likeliest classes are told.
     """
 
-    def __init__(self, taxonomy, temperature, alternatives):
+    def __init__(self, taxonomy: Taxonomy, temperature: float, alternatives: int):
         self._taxonomy = taxonomy
         self._temperature = np.float32(1 / temperature)
         self._alternatives = min(alternatives, len(taxonomy))
 
-    def classes_within(self, within):
+    def classes_within(self, within: tf.Tensor) -> tf.Tensor:
         """Which classes lie below the named taxa: bool [batch, classes]; all where no taxon is named.
 
         Args:
@@ -49,14 +52,12 @@ class AnswerGraph:
         is_inside = tf.cumsum(edges, axis=1)[:, :-1] > 0
         return is_inside | ~tf.reduce_any(is_inside, axis=1, keepdims=True)
 
-    def probabilities(self, logits, is_inside=None):
-        """Calibrated, and conditioned on the prior taxa: float32 [batch, classes]."""
-        if is_inside is not None:
-            logits = tf.where(is_inside, logits, -np.inf)
+    def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
+        """Calibrated: float32 [batch, classes], 0 where a logit is -inf."""
         return tf.nn.softmax((logits - tf.reduce_max(logits, axis=1, keepdims=True)) * self._temperature)
 
-    def answer_to(self, logits, threshold, is_inside):
-        """The deepest taxon that may be named, and the likeliest classes.
+    def answer_to(self, logits: tf.Tensor, threshold: tf.Tensor, is_inside: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The deepest taxon that may be named, and the likeliest classes, in the order of `identification.careful_answers`.
 
         Args:
           logits: float32 [batch, classes].
@@ -66,13 +67,14 @@ class AnswerGraph:
         Returns:
           dict of tensors, the batch first; see OUTPUTS.
         """
-        probabilities = self.probabilities(logits, is_inside)
+        logits = tf.where(is_inside, logits, -np.inf)
+        probabilities = self.probabilities(logits)
         nodes, reached = self._descend(probabilities)
         below_root = reached[:, 1:]
         may_be_named = (below_root >= tf.reshape(threshold, [-1, 1])) & (nodes[:, 1:] >= 0)
         depth = tf.reduce_sum(tf.cast(may_be_named, tf.int32), axis=1)
         named = tf.gather(nodes, depth, batch_dims=1)
-        top, classes = tf.math.top_k(probabilities, self._alternatives)
+        _, classes = tf.math.top_k(logits, self._alternatives)  # of equals the first
         names, ranks = tf.constant(self._taxonomy.names), tf.constant(self._taxonomy.node_ranks)
         path = tf.where(may_be_named, nodes[:, 1:], 0)
         return {
@@ -84,7 +86,7 @@ class AnswerGraph:
             "lineage_ranks": tf.where(may_be_named, tf.gather(ranks, path), ""),
             "lineage_probabilities": tf.where(may_be_named, below_root, 0),
             "top_names": tf.gather(tf.constant(self._taxonomy.class_names), classes),
-            "top_probabilities": top,
+            "top_probabilities": tf.gather(probabilities, classes, batch_dims=1),
         }
 
     def _descend(self, probabilities):
@@ -116,7 +118,7 @@ class AnswerGraph:
         children = tf.transpose(of_node)[1:]  # [nodes without the root, batch]
         best = tf.math.unsorted_segment_max(children, parents, count)
         numbers = tf.range(1, count)[:, None]
-        is_best = children == tf.gather(best, parents)
+        is_best = children >= EQUAL_SHARE * tf.gather(best, parents)
         return tf.transpose(tf.math.unsorted_segment_min(tf.where(is_best, numbers, count), parents, count))
 
 

@@ -1,11 +1,14 @@
 """Evaluating a species model: calibration after training, and reports on any labelled photos."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.data.manifest import read_source, read_trained_photos
+from tfvision.data.manifest import Manifest, read_source, read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.splits import halve
 from tfvision.errors import DataError
@@ -25,7 +28,16 @@ DEFAULT_TARGET = 0.9
 DEFAULT_CONFIDENCE = 0.95
 
 
-def evaluate_species(run, source, target_accuracy=DEFAULT_TARGET, out=None, ranks=None, within=(), method="exact", confidence=None):
+def evaluate_species(
+    run: Path | str,
+    source: Path | str,
+    target_accuracy: float = DEFAULT_TARGET,
+    out: Path | str | None = None,
+    ranks: Sequence[str] | None = None,
+    within: Sequence[str] = (),
+    method: str = "exact",
+    confidence: float | None = None,
+) -> dict[str, Any]:
     """Evaluates a run on labelled photos and writes report.html and report.json.
 
     Photos that the run was trained on are left out, and counted. The threshold is fitted on one half of
@@ -80,7 +92,9 @@ def evaluate_species(run, source, target_accuracy=DEFAULT_TARGET, out=None, rank
     return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), "headline": headline(result)}
 
 
-def calibrate_and_report(run, model, manifest, labels, splits, broken, left_out):
+def calibrate_and_report(
+    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, broken: BrokenPhotos, left_out: dict[str, Any]
+) -> dict[str, Any]:
     """Fits temperature and thresholds on the validation part of a run; writes calibration.json and the report.
 
     Returns:
@@ -119,18 +133,18 @@ def calibrate_and_report(run, model, manifest, labels, splits, broken, left_out)
 
 
 def _evaluate(
-    run,
-    predictor,
-    manifest,
-    labels,
-    broken,
-    target_accuracy=DEFAULT_TARGET,
-    class_sizes=None,
-    temperature=None,
-    within=(),
-    method="exact",
-    confidence=None,
-):
+    run: SpeciesRun,
+    predictor: keras.Model,
+    manifest: Manifest,
+    labels: np.ndarray,
+    broken: BrokenPhotos,
+    target_accuracy: float = DEFAULT_TARGET,
+    class_sizes: np.ndarray | None = None,
+    temperature: float | None = None,
+    within: Sequence[int] = (),
+    method: str = "exact",
+    confidence: float | None = None,
+) -> dict[str, Any]:
     if class_sizes is None:
         class_sizes = run.calibration["class_sizes"]
     is_fitting = halve([record.group for record in manifest.records], run.recipe.seed)
@@ -147,7 +161,7 @@ def _evaluate(
     return evaluation.result(target_accuracy, confidence or None, method)
 
 
-def _fitted_temperature(run, predictor, manifest, labels, is_fitting, broken):
+def _fitted_temperature(run: SpeciesRun, predictor: keras.Model, manifest: Manifest, labels: np.ndarray, is_fitting: np.ndarray, broken: BrokenPhotos) -> float:
     """The temperature of at most CALIBRATION_PHOTOS of the fitting half, so that memory stays bounded."""
     chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(is_fitting))[:CALIBRATION_PHOTOS]
     is_chosen = np.isin(np.arange(len(manifest)), chosen)
@@ -158,7 +172,7 @@ def _fitted_temperature(run, predictor, manifest, labels, is_fitting, broken):
     return fit_temperature(logits, labels[is_chosen][numbers])
 
 
-def _training_accuracy(run, predictor, manifest, labels, splits):
+def _training_accuracy(run: SpeciesRun, predictor: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray) -> tuple[float, int]:
     chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(splits == "train"))[:TRAINING_PHOTOS]
     is_chosen = np.isin(np.arange(len(manifest)), chosen)
     part, part_labels = manifest.select(is_chosen), labels[is_chosen]
@@ -167,7 +181,7 @@ def _training_accuracy(run, predictor, manifest, labels, splits):
     return float(right.mean()), len(right)
 
 
-def _unseen_photos(run, manifest, within):
+def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int]]:
     """The photos to evaluate on, and how many were left out for which reason."""
     splits = np.array([record.split for record in manifest.records], object)
     for wanted in ("test", "validation"):

@@ -1,5 +1,9 @@
 """Identification: the deepest taxon that may be named for a photo, like a careful naturalist's answer."""
 
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +16,7 @@ from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation import hierarchy
 from tfvision.evaluation.calibration import softmax
 from tfvision.evaluation.specificity import threshold_for
+from tfvision.export.exportable import GraphFunction
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
 from tfvision.files import read_json
@@ -31,18 +36,25 @@ class SpeciesIdentifier:
             print(answer["taxon"], answer["probability"])
     """
 
-    def __init__(self, run, predictor):
+    def __init__(self, run: SpeciesRun, predictor: GraphFunction):
         self.run = run
         self.taxonomy = run.taxonomy
         self._predictor = predictor
 
     @classmethod
-    def load(cls, run):
+    def load(cls, run: str | Path) -> "SpeciesIdentifier":
         """Loads a finished run. Raises RunError."""
-        run = SpeciesRun.open(run)
-        return cls(run, make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction))
+        opened = SpeciesRun.open(run)
+        return cls(opened, make_predictor(load_species_network(opened), opened.recipe.is_mirrored_at_prediction))
 
-    def identify(self, photos, within=(), box=None, threshold=None, target_accuracy=None):
+    def identify(
+        self,
+        photos: Iterable[str | Path],
+        within: Sequence[str] = (),
+        box: Sequence[float] | None = None,
+        threshold: float | None = None,
+        target_accuracy: float | None = None,
+    ) -> Iterator[dict]:
         """Names photos, in order, one at a time as they are ready.
 
         Args:
@@ -76,24 +88,56 @@ class SpeciesIdentifier:
             yield {"image": photos[number], "error": broken.get(photos[number])}
 
     def _answers(self, logits, within, threshold):
-        taxonomy = self.taxonomy
-        inside = hierarchy.classes_within(taxonomy, within)
-        logits = np.where(inside, logits, -np.inf).astype(np.float32)
-        probabilities = softmax(logits, self.run.calibration["temperature"])
-        paths, reached = hierarchy.descend(probabilities, taxonomy)
-        named = hierarchy.answer(paths, reached, threshold)
-        for row, node in enumerate(named):
-            path = taxonomy.path_to(node)
-            chances = dict(zip(paths[row].tolist(), reached[row].tolist(), strict=True))
-            lineage = [{"rank": taxonomy.node_ranks[n], "name": taxonomy.names[n], "probability": round(chances[n], 4)} for n in path[1:]]
-            best = np.argsort(-probabilities[row], kind="stable")[: min(ALTERNATIVES, int(inside.sum()))]
+        taxonomy, most = self.taxonomy, int(hierarchy.classes_within(self.taxonomy, within).sum())
+        for answer in careful_answers(logits, taxonomy, self.run.calibration["temperature"], within, threshold):
+            named = answer.path[-1]
+            lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
+            top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
             yield {
-                "taxon": taxonomy.names[node],
-                "rank": taxonomy.node_ranks[node],
-                "probability": round(chances[int(node)], 4),
-                "lineage": lineage,
-                "top": [{"name": taxonomy.class_names[i], "probability": round(float(probabilities[row, i]), 4)} for i in best],
+                "taxon": taxonomy.names[named],
+                "rank": taxonomy.node_ranks[named],
+                "probability": round(answer.reached[-1], 4),
+                "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
+                "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
             }
+
+
+class CarefulAnswer(typing.NamedTuple):
+    """What is known of one photo.
+
+    Attributes:
+      path: nodes from the root down to the deepest taxon that may be named, the root alone where none may.
+      reached: their probabilities.
+      likeliest: classes, the most probable first, ALTERNATIVES at most.
+      chances: their probabilities.
+    """
+
+    path: list[int]
+    reached: list[float]
+    likeliest: list[int]
+    chances: list[float]
+
+
+def careful_answers(logits: np.ndarray, taxonomy: Taxonomy, temperature: float, within: Sequence[int] = (), threshold: float = 0.0) -> Iterator[CarefulAnswer]:
+    """The deepest taxon that may be named, and the likeliest classes, of each row; AnswerGraph does the same in a graph.
+
+    Classes are ordered by their logits, which stand in the order of the probabilities but neither underflow to 0 nor depend on
+    how an exponential is rounded; of equal ones the first in the taxonomy comes first.
+
+    Args:
+      logits: float32 [batch, classes].
+      within: nodes that are known to hold the answer.
+      threshold: least probability of the answer.
+    """
+    logits = np.where(hierarchy.classes_within(taxonomy, within), logits, -np.inf).astype(np.float32)
+    probabilities = softmax(logits, temperature)
+    paths, reached = hierarchy.descend(probabilities, taxonomy)
+    named = hierarchy.answer(paths, reached, threshold)
+    likeliest = np.argsort(-logits, axis=1, kind="stable")[:, :ALTERNATIVES]
+    for row, node in enumerate(named):
+        length = len(taxonomy.path_to(node))
+        chances = probabilities[row, likeliest[row]]
+        yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist())
 
 
 def _threshold(calibration, threshold, target_accuracy):
@@ -109,29 +153,36 @@ def _threshold(calibration, threshold, target_accuracy):
 class ExportIdentifier:
     """An exported model that names photos; `identify` is that of SpeciesIdentifier."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path):
         """Loads a version's folder, or the newest version of a model's. Raises RunError."""
         folder = newest_version(folder)
         self.taxonomy = Taxonomy.load(folder / "assets" / "taxonomy.json")
         self._calibration = read_json(folder / "assets" / "calibration.json")
         self._model = LoadedModel(folder)
 
-    def identify(self, photos, within=(), box=None, threshold=None, target_accuracy=None):
+    def identify(
+        self,
+        photos: Iterable[str | Path],
+        within: Sequence[str] = (),
+        box: Sequence[float] | None = None,
+        threshold: float | None = None,
+        target_accuracy: float | None = None,
+    ) -> Iterator[dict]:
         """As SpeciesIdentifier.identify; prior taxa and a box cannot be given together."""
-        for name in within:
-            self.taxonomy.find(name)
+        nodes = [node for name in within for node in self.taxonomy.find(name)]
         if within and box:
             raise RecipeError("an export takes --within or --box, not both: identify with the run instead")
         threshold = _threshold(self._calibration, threshold, target_accuracy)
         if box and threshold != self._calibration["threshold"]:
             raise RecipeError("an export takes --box at its calibrated threshold only: identify with the run instead")
+        most = int(hierarchy.classes_within(self.taxonomy, nodes).sum())
         for photo in map(str, photos):
             try:
-                yield {"image": photo, **self._answer(servable_bytes(photo), within, box, threshold)}
+                yield {"image": photo, **self._answer(servable_bytes(photo), within, box, threshold, most)}
             except (DataError, tf.errors.InvalidArgumentError) as error:
                 yield {"image": photo, "error": str(error) if isinstance(error, DataError) else f"{photo} cannot be decoded"}
 
-    def _answer(self, encoded, within, box, threshold):
+    def _answer(self, encoded, within, box, threshold, most):
         inputs = {"image_bytes": np.array([encoded], object)}
         if box:
             outputs = self._model.run("boxes", {**inputs, "box": np.float32([box])})
@@ -140,15 +191,16 @@ class ExportIdentifier:
             outputs = self._model.run("identify", {**inputs, **prior})
         (row,) = rows_of(outputs)
         lineage = zip(row["lineage_ranks"], row["lineage_names"], row["lineage_probabilities"], strict=True)
+        top = list(zip(row["top_names"], row["top_probabilities"], strict=True))[:most]
         return {
             "taxon": row["taxon"],
             "rank": row["rank"],
             "probability": round(row["probability"], 4),
             "lineage": [{"rank": rank, "name": name, "probability": round(value, 4)} for rank, name, value in lineage if name],
-            "top": [{"name": name, "probability": round(value, 4)} for name, value in zip(row["top_names"], row["top_probabilities"], strict=True)],
+            "top": [{"name": name, "probability": round(value, 4)} for name, value in top],
         }
 
 
-def load_identifier(model):
+def load_identifier(model: str | Path) -> SpeciesIdentifier | ExportIdentifier:
     """A SpeciesIdentifier of a run, or an ExportIdentifier of an export. Raises RunError."""
     return ExportIdentifier(model) if is_export(model) else SpeciesIdentifier.load(model)

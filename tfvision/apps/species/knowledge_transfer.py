@@ -5,8 +5,10 @@ Source: paper, section 3.2; READINGS, section 1.
 
 import dataclasses
 
+import keras
 import numpy as np
 
+from tfvision.data.taxonomy import Taxonomy
 from tfvision.models.multi_view import add_heads
 
 
@@ -23,19 +25,19 @@ class RankClasses:
     of_class: np.ndarray
 
 
-def classes_at_rank(taxonomy, rank):
+def classes_at_rank(taxonomy: Taxonomy, rank: str) -> RankClasses:
     """The coarse classes at a rank, in the order of the tree; at the finest rank, the classes themselves."""
     nodes, of_class = np.unique(taxonomy.ancestors_at_rank(rank), return_inverse=True)
     return RankClasses(nodes, of_class.reshape(-1).astype(np.int32))
 
 
-def parents_between(coarse, fine):
+def parents_between(coarse: RankClasses, fine: RankClasses) -> np.ndarray:
     """The coarse class above each fine class, int [fine classes]: t_d of the paper."""
     first_classes = np.unique(fine.of_class, return_index=True)[1]
     return coarse.of_class[first_classes]
 
 
-def transfer_heads(model, trunk, parents, mixing, kernel_seed):
+def transfer_heads(model: keras.Model, trunk: keras.Model, parents: np.ndarray, mixing: float, kernel_seed: int) -> keras.Model:
     """A model with fresh heads for the finer rank, mixed with their parents' weights.
 
     w = sqrt(a) * w_parent + sqrt(1 - a) * w_random, for main and auxiliary heads; biases are copied.
@@ -58,6 +60,6 @@ def transfer_heads(model, trunk, parents, mixing, kernel_seed):
     return finer
 
 
-def mix(parent, fresh, mixing):
+def mix(parent: np.ndarray, fresh: np.ndarray, mixing: float) -> np.ndarray:
     """sqrt(a) * parent + sqrt(1 - a) * fresh, which keeps the variance where both have the same."""
     return np.sqrt(mixing) * parent + np.sqrt(1 - mixing) * fresh

@@ -22,7 +22,6 @@ from tfvision.errors import RunError, WeightsError
 from tfvision.export.session import is_export, newest_version
 from tfvision.losses.painting import PaintingLoss
 from tfvision.models.perceptual import load_perceptual
-from tfvision.training.run import application_of
 
 DEFAULT_MODULE = "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2"
 _PAINTING_PX = 256  # a side of the square in which the public module expects a painting
@@ -41,11 +40,11 @@ class FastModule:
     """
 
     name: str
-    paint: Callable
+    paint: Callable[[np.ndarray, np.ndarray], np.ndarray]
     has_painting: bool = True
 
 
-def stylize_fast(photo, painting, module="", size=512):
+def stylize_fast(photo: np.ndarray, painting: np.ndarray, module: str | Path = "", size: int = 512) -> Stylization:
     """Renders a photo in the manner of a painting in one pass.
 
     Args:
@@ -62,20 +61,20 @@ def stylize_fast(photo, painting, module="", size=512):
       WeightsError: the module cannot be had.
       RunError: a folder is none of these.
     """
-    module = load_module(str(module or DEFAULT_MODULE))
+    network = load_module(str(module or DEFAULT_MODULE))
     started = time.monotonic()
     height, width = fitted_size(*photo.shape[:2], size)
     photo = resized(photo, height, width)
-    picture = resized(module.paint(photo, painting), height, width)
+    picture = resized(network.paint(photo, painting), height, width)
     seconds = time.monotonic() - started
     content, style = losses_of(picture, photo, painting)
     preset = Preset()
     total = preset.content_weight * content + preset.style_weight * style
-    return Stylization(picture, 1, 1, content, style, total, seconds, module.name)
+    return Stylization(picture, 1, 1, content, style, total, seconds, network.name)
 
 
 @functools.lru_cache(maxsize=2)
-def load_module(handle):
+def load_module(handle: str) -> FastModule:
     """The FastModule behind a handle or a folder; kept, because loading takes seconds. Raises WeightsError, RunError."""
     folder = Path(handle)
     if (folder / "recipe.json").is_file():
@@ -87,7 +86,7 @@ def load_module(handle):
     return _open_saved_model(_from_hub(handle), handle)
 
 
-def losses_of(picture, photo, painting):
+def losses_of(picture: np.ndarray, photo: np.ndarray, painting: np.ndarray) -> tuple[float, float]:
     """(content, style) of a picture, as the preset `default` counts them, all scaled down to 512 px where larger."""
     loss = _open_loss()
     picture, photo, painting = (tf.constant(_shrunk(pixels)[None], tf.float32) for pixels in (picture, photo, painting))
@@ -99,7 +98,6 @@ def _open_run(folder):
     from tfvision.trained.stylizer_network import load_stylizer, paint
     from tfvision.trained.stylizer_run import StylizerRun
 
-    application_of(folder, (StylizerRun.APPLICATION,))
     run = StylizerRun.open(folder)
     model = load_stylizer(run)
     return _by_heart(f"{folder.name}, of {run.facts['painting']}", lambda photo: paint(model, photo[None])[0])
@@ -107,7 +105,7 @@ def _open_run(folder):
 
 def _open_saved_model(loaded, name):
     """A FastModule of what tf.saved_model.load or hub.load gave; told apart by signature."""
-    own = getattr(loaded, "signatures", {}).get(_TENSOR_SIGNATURE)
+    own = loaded.signatures.get(_TENSOR_SIGNATURE)
     inputs = set(own.structured_input_signature[1]) if own else set()
     if inputs == {"pixels"}:
         return _by_heart(name, lambda photo: own(pixels=tf.constant(photo[None]))["pixels"][0].numpy())
@@ -127,7 +125,7 @@ def _find_call(loaded, name):
     """(photo, painting) -> the picture, from a module that can be called or has one signature of two images."""
     if callable(loaded):
         return lambda photo, painting: tf.nest.flatten(loaded(photo, painting))[0]
-    signature = getattr(loaded, "signatures", {}).get("serving_default")
+    signature = loaded.signatures.get("serving_default")
     names = sorted(signature.structured_input_signature[1]) if signature else ()
     if len(names) != 2:
         raise RunError(f"{name} is no style module: it should take a photo and a painting")

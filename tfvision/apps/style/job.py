@@ -8,6 +8,7 @@ import dataclasses
 import os
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +21,16 @@ from tfvision.apps.style.pictures import (
     grey,
     read_mask,
     recoloured,
-    resized,
     suffix_for,
     with_colours_of,
     write_animation,
     write_picture,
 )
-from tfvision.apps.style.sidecar import made_before, sha256_of, write_sidecar
+from tfvision.apps.style.preview import Preview
+from tfvision.apps.style.sidecar import StyleJob, made_before, sha256_of, write_sidecar
 from tfvision.apps.style.watch import Watch
 from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_frames, read_picture_file
+from tfvision.data.resizing import resized
 from tfvision.errors import DataError, RecipeError
 from tfvision.models.vgg19 import SMALLEST_SIZE
 
@@ -36,13 +38,35 @@ COLOURS = ("", "luminance", "histogram")
 _LONGEST_NAME = 100
 
 
-def stylize_files(job, out=None, **options):
+@dataclasses.dataclass(frozen=True)
+class StudioOptions:
+    """How the pictures of a job are made.
+
+    Attributes:
+      is_frames: whether the photos of a folder follow each other in time.
+      save_every: iterations between the pictures kept on the way, in OUT.steps/; 0 = none.
+      is_resumed: whether to keep what an interrupted run of the same job has made, and go on.
+      command: as it was typed, for the record.
+      preview: where pictures are shown while they grow.
+    """
+
+    is_frames: bool = False
+    save_every: int = 0
+    is_resumed: bool = False
+    command: str = ""
+    preview: Preview | None = None
+
+
+DEFAULT_OPTIONS = StudioOptions()
+
+
+def stylize_files(job: StyleJob, out: str | Path | None = None, options: StudioOptions = DEFAULT_OPTIONS) -> Iterator[dict]:
     """Makes the pictures of a job, one at a time.
 
     Args:
       job: StyleJob.
       out: path of the picture, or of a folder where the photo is one; None = named after photo and paintings.
-      options: as `Studio`.
+      options: StudioOptions.
 
     Yields:
       dict with "output", "iterations", "content_loss", "style_loss" and "seconds"; or "photo" and "error" of a photo
@@ -51,12 +75,12 @@ def stylize_files(job, out=None, **options):
     Raises:
       DataError, RecipeError, WeightsError, RunError, StorageError: the job cannot be done at all.
     """
-    studio = Studio(job, **options)
+    studio = Studio(job, options)
     photo = Path(job.photo)
     if photo.is_dir():
         yield from studio.make_folder(photos_of_folder(photo), _output_folder(job, out))
         return
-    if studio.is_frames:
+    if options.is_frames:
         raise DataError(f"--frames needs a folder of frames, got {photo}")
     output = _output_file(job, out, *format_and_frames(photo))
     yield studio.make_animation(output) if output.suffix.lower() in ANIMATION_FORMATS else studio.make(photo, output)
@@ -67,24 +91,19 @@ class Studio:
 
     Args:
       job: StyleJob.
-      is_frames: whether the photos of a folder follow each other in time.
-      save_every: iterations between the pictures kept on the way, in OUT.steps/; 0 = none.
-      is_resumed: whether to keep what an interrupted run of the same job has made, and go on.
-      command: as it was typed, for the record.
-      preview: preview.Preview, or None.
+      options: StudioOptions.
 
     Raises:
       DataError: a painting that cannot be read.
       RecipeError: masks, blend or colours that do not fit.
     """
 
-    def __init__(self, job, is_frames=False, save_every=0, is_resumed=False, command="", preview=None):
+    def __init__(self, job: StyleJob, options: StudioOptions = DEFAULT_OPTIONS):
         _check(job)
-        self._job, self.is_frames, self._save_every, self._is_resumed = job, is_frames, save_every, is_resumed
-        self._command, self._preview = command, preview
+        self._job, self._options = job, options
         self._paintings = [_read_painting(path) for path in job.paintings]
 
-    def make(self, photo, output, label="", after=None):
+    def make(self, photo: Path, output: Path, label: str = "", after: tuple[Path, Path] | None = None) -> dict:
         """Makes the picture of one photo: a dict as `stylize_files` yields.
 
         Args:
@@ -94,7 +113,7 @@ class Studio:
         """
         job = dataclasses.replace(self._job, photo=str(photo))
         frame = {"after": sha256_of(after[1])} if after else None
-        before = made_before(output, job, frame) if self._is_resumed else None
+        before = made_before(output, job, frame) if self._options.is_resumed else None
         if before:
             return result_of(output, before)
         _warn_of_twins(job)
@@ -104,38 +123,38 @@ class Studio:
         except DataError as error:
             raise DataError(f"{photo}: {error}") from error
         write_picture(output, made.picture, source.alpha, source.profile)
-        facts = {name: getattr(made, name) for name in ("iterations", "evaluations", "content_loss", "style_loss", "seconds")}
-        write_sidecar(output, job, {**facts, "height": made.picture.shape[0], "width": made.picture.shape[1]}, self._command, frame)
-        if self._preview:
-            self._preview.finish(output, made.picture)
-        return result_of(output, facts)
+        height, width = made.picture.shape[:2]
+        write_sidecar(output, job, {**made.facts, "height": height, "width": width}, self._options.command, frame)
+        if self._options.preview:
+            self._options.preview.finish(output, made.picture)
+        return result_of(output, made.facts)
 
-    def make_folder(self, photos, folder):
+    def make_folder(self, photos: Sequence[Path], folder: Path) -> Iterator[dict]:
         """Yields the dicts of a folder's photos; frames, in order, follow from each other."""
-        after, taken = None, set()
+        after, taken = None, set[str]()
         for number, photo in enumerate(photos, 1):
             try:
-                output = _output_in(folder, photo, taken, self.is_frames)
+                output = _output_in(folder, photo, taken, self._options.is_frames)
                 if output.suffix in ANIMATION_FORMATS:
-                    yield Studio(dataclasses.replace(self._job, photo=str(photo)), **self._options()).make_animation(output)
+                    yield Studio(dataclasses.replace(self._job, photo=str(photo)), self._options).make_animation(output)
                     continue
                 yield self.make(photo, output, f"{number} of {len(photos)}, {photo.name}", after)
             except DataError as error:
                 yield {"photo": str(photo), "error": str(error)}
                 continue
-            if self.is_frames:
+            if self._options.is_frames:
                 after = photo, output
 
-    def make_animation(self, output):
+    def make_animation(self, output: Path) -> dict:
         """Makes the animation of an animation, by way of its frames as files: a dict as of one picture."""
         folder = Path(f"{output}.frames")
-        if not self._is_resumed:
+        if not self._options.is_resumed:
             shutil.rmtree(folder, ignore_errors=True)
-        before = made_before(output, self._job) if self._is_resumed else None
+        before = made_before(output, self._job) if self._options.is_resumed else None
         if before:
             return result_of(output, before)
         photos, seconds = _extract(self._job.photo, folder / "photo")
-        studio = Studio(self._job, **{**self._options(), "is_frames": True, "is_resumed": True})
+        studio = Studio(self._job, dataclasses.replace(self._options, is_frames=True, is_resumed=True))
         results = list(studio.make_folder(photos, folder / "picture"))
         for result in results:
             if "error" in result:
@@ -143,12 +162,9 @@ class Studio:
         write_animation(output, [read_picture_file(result["output"]).pixels for result in results], seconds)
         facts = {name: sum(result[name] for result in results) for name in ("iterations", "seconds")}
         facts |= {name: float(np.mean([result[name] for result in results])) for name in ("content_loss", "style_loss")}
-        write_sidecar(output, self._job, {**facts, "frames": len(results)}, self._command)
+        write_sidecar(output, self._job, {**facts, "frames": len(results)}, self._options.command)
         shutil.rmtree(folder, ignore_errors=True)
         return result_of(output, facts)
-
-    def _options(self):
-        return {"save_every": self._save_every, "is_resumed": self._is_resumed, "command": self._command, "preview": self._preview}
 
     def _paint(self, job, source, output, label, after):
         """The Stylization of a photo in the job's colours."""
@@ -159,8 +175,8 @@ class Studio:
             paintings = [grey(painting) for painting in paintings]
         if job.colour:
             paintings = [recoloured(painting, photo) for painting in paintings]
-        if self._preview:
-            self._preview.begin(Path(job.photo).name, [source.pixels, *(p.pixels for p in self._paintings)])
+        if self._options.preview:
+            self._options.preview.begin(Path(job.photo).name, [source.pixels, *(p.pixels for p in self._paintings)])
         made = self._render(job, photo, paintings, masks, output, label, _last_frame(job, photo, after))
         picture = made.picture
         if job.colour == "luminance":
@@ -177,7 +193,7 @@ class Studio:
         initial, preset = None, job.preset
         if previous:  # from where the last frame ended, no coarse scale is of use
             initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
-        with Watch(label, preset, self._preview, f"{output}.steps", self._save_every) as watch:
+        with Watch(label, preset, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
             return stylize(
                 photo,
                 paintings,
@@ -187,16 +203,16 @@ class Studio:
                 initial=initial,
                 previous=previous,
                 on_iteration=watch,
-                state_path=state_path(output, self._is_resumed),
+                state_path=state_path(output, self._options.is_resumed),
             )
 
 
-def result_of(output, facts):
+def result_of(output: Path, facts: dict) -> dict:
     """What is told of a picture: its path, iterations, losses and seconds."""
     return {"output": str(output), **{name: facts[name] for name in ("iterations", "content_loss", "style_loss", "seconds")}}
 
 
-def state_path(output, is_resumed):
+def state_path(output: Path, is_resumed: bool) -> Path:
     """Where the state of a picture in the making lies; unless it is gone on with, what is left of an earlier one goes."""
     path = Path(f"{output}.state.npz")
     if not is_resumed:

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.tiles import CONTEXT_PX
 from tfvision.errors import DataError
 
@@ -11,12 +12,12 @@ _BYTES_A_CHANNEL = 60  # of responses, their gradients and scratch, for each pix
 _BASE_BYTES = 700e6  # TensorFlow, SciPy and weights
 
 
-def lbfgs_pairs(values):
+def lbfgs_pairs(values: int) -> int:
     """How many pairs of vectors L-BFGS keeps: ten, as SciPy's default, until they take gigabytes."""
     return int(np.clip(100_000_000 // values, 3, 10))
 
 
-def memory_needed(preset, channels, height, width):
+def memory_needed(preset: Preset, channels: int, height: int, width: int) -> int:
     """Bytes that a stylization takes at its largest, about.
 
     Args:
@@ -31,7 +32,7 @@ def memory_needed(preset, channels, height, width):
     return int(_BASE_BYTES + network + content + values * (8 * vectors + 24))
 
 
-def available_memory():
+def available_memory() -> int | None:
     """Bytes that this machine can still give, or None where it does not tell."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -45,7 +46,7 @@ def available_memory():
         return None
 
 
-def check_memory(preset, channels, height, width):
+def check_memory(preset: Preset, channels: int, height: int, width: int) -> None:
     """Raises DataError, before anything is computed, where a picture would not fit; arguments as `memory_needed`."""
     available = available_memory()
     needed = memory_needed(preset, channels, height, width)

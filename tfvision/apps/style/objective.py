@@ -5,11 +5,14 @@ nothing but the whole picture's Gram matrices, are propagated back to its pixels
 """
 
 import typing
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.style.tiles import cut_picture, layer_stride
+from tfvision.apps.style.presets import Preset
+from tfvision.apps.style.tiles import Tile, cut_picture, layer_stride
 from tfvision.losses.style import content_gradient, content_loss, gram_matrix, style_gradient, style_loss, total_variation
 
 _UNCHANGED_LEVELS = 12.0  # grey levels: a photo that differs by less has hardly changed from frame to frame
@@ -28,14 +31,14 @@ class Targets(typing.NamedTuple):
         float32 [height, width, 1]; () without a temporal term.
     """
 
-    content: dict
+    content: dict[str, tf.Tensor]
     content_scale: tf.Tensor
-    style: dict
-    masks: dict
-    positions: dict
-    previous: tuple = ()
+    style: dict[str, tuple[tf.Tensor, ...]]
+    masks: dict[str, tuple[tf.Tensor, ...]]
+    positions: dict[str, tuple[tf.Tensor, ...]]
+    previous: tuple[tf.Tensor, ...] = ()
 
-    def in_core(self, tile):
+    def in_core(self, tile: tuple[Tile, Tile]) -> "Targets":
         """The same, cut to a tile's core."""
         content = {layer: _core_of_whole(responses, tile, layer) for layer, responses in self.content.items()}
         masks = {layer: tuple(_core_of_whole(mask, tile, layer) for mask in masks) for layer, masks in self.masks.items()}
@@ -59,7 +62,7 @@ class Objective:
       preset: Preset.
     """
 
-    def __init__(self, model, preset):
+    def __init__(self, model: keras.Model, preset: Preset):
         self._model, self._preset = model, preset
         self.channels = model.get_layer("conv1_1").filters
         # Instead of scaling each response: eq. 1 is of second, eq. 4 of fourth degree in them.
@@ -70,7 +73,14 @@ class Objective:
         self._core_gradient = tf.function(self._core_gradient, reduce_retracing=True)
         self._pixel_loss = tf.function(self._pixel_loss, reduce_retracing=True)
 
-    def targets(self, photo, paintings, weights=None, masks=None, previous=()):
+    def targets(
+        self,
+        photo: np.ndarray,
+        paintings: Sequence[np.ndarray],
+        weights: Sequence[float] | np.ndarray | None = None,
+        masks: np.ndarray | None = None,
+        previous: Sequence[np.ndarray] = (),
+    ) -> Targets:
         """Targets made of a photo and paintings.
 
         Args:
@@ -97,7 +107,7 @@ class Objective:
             (tf.constant(previous[0]), _unchanged(photo, previous[1])) if previous else (),
         )
 
-    def evaluate(self, image, targets):
+    def evaluate(self, image: np.ndarray, targets: Targets) -> Evaluation:
         """The objective at a picture, float32 [height, width, 3]: an Evaluation."""
         tiles = cut_picture(*image.shape[:2], self._preset.tile)
         if len(tiles) == 1:
@@ -193,7 +203,7 @@ class Objective:
 
     def _responses_to(self, image, layer):
         """float32 [1, height, width, channels] of the whole image, as numpy."""
-        rows = {}
+        rows: dict[Tile, list[np.ndarray]] = {}
         for tile in cut_picture(*image.shape[:2], self._preset.tile):
             rows.setdefault(tile[0], []).append(self._core_responses(_cut(image, tile), _as_tensor(tile))[layer].numpy())
         return np.concatenate([np.concatenate(parts, axis=2) for parts in rows.values()], axis=1)

@@ -5,12 +5,16 @@ run that was interrupted goes on to the very picture that it would have reached.
 """
 
 import dataclasses
+import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.style.memory import lbfgs_pairs
+from tfvision.apps.style.objective import Evaluation
+from tfvision.apps.style.presets import Preset
 from tfvision.training.loop import optimizer_variables
 
 LEG_ITERATIONS = 50
@@ -33,11 +37,11 @@ class Descent:
     image: np.ndarray
     iteration: int = 0
     evaluations: int = 0
-    losses: list = dataclasses.field(default_factory=list)
-    last: object = None
+    losses: list[float] = dataclasses.field(default_factory=list)
+    last: Evaluation | None = None
     is_finished: bool = False
 
-    def record(self, evaluation, image, tolerance):
+    def record(self, evaluation: Evaluation, image: np.ndarray, tolerance: float) -> None:
         """Counts an iteration that ended at `image`, and judges whether it is worth going on."""
         self.image, self.last = image, evaluation
         self.iteration += 1
@@ -50,14 +54,14 @@ class Descent:
 class Lbfgs:
     """Legs of SciPy's L-BFGS-B, without bounds."""
 
-    variables = ()  # beside the image: each leg begins anew
+    variables: tuple[tf.Variable, ...] = ()  # beside the image: each leg begins anew
 
-    def __init__(self, preset, shape):
+    def __init__(self, preset: Preset, shape: tuple[int, ...]):
         self._tolerance = preset.tolerance
-        self._pairs = lbfgs_pairs(np.prod(shape))
+        self._pairs = lbfgs_pairs(math.prod(shape))
 
-    def run_leg(self, evaluate, descent, iterations, on_iteration):
-        """Changes `descent` in place by at most `iterations`."""
+    def run_leg(self, evaluate: Callable[[np.ndarray], Evaluation], descent: Descent, iterations: int, on_iteration: Callable[[], None]) -> None:
+        """Goes on with `descent`, which is changed, by at most `iterations`."""
         from scipy.optimize import minimize
 
         shape, last = descent.image.shape, None
@@ -83,15 +87,15 @@ class Lbfgs:
 class Adam:
     """Legs of Adam; its moments are kept."""
 
-    def __init__(self, preset, shape):
+    def __init__(self, preset: Preset, shape: tuple[int, ...]):
         self._tolerance = preset.tolerance
         self._image = tf.Variable(tf.zeros(shape))
         self._optimizer = keras.optimizers.Adam(preset.learning_rate)
         self._optimizer.build([self._image])
         self.variables = tuple(optimizer_variables(self._optimizer))
 
-    def run_leg(self, evaluate, descent, iterations, on_iteration):
-        """Changes `descent` in place by at most `iterations`."""
+    def run_leg(self, evaluate: Callable[[np.ndarray], Evaluation], descent: Descent, iterations: int, on_iteration: Callable[[], None]) -> None:
+        """Goes on with `descent`, which is changed, by at most `iterations`."""
         self._image.assign(descent.image)
         for _ in range(iterations):
             evaluation = evaluate(descent.image)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +14,24 @@ from tfvision.files import atomic_path
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP"}
-_OPTIONS = {
+_OPTIONS: dict[str, dict] = {
     "PNG": {"compress_level": 6},
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: thin strokes of colour stay
     "TIFF": {"compression": "tiff_lzw"},
 }
-_LUMINANCE = np.float32([0.299, 0.587, 0.114])
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _SHAPE_TOLERANCE = 0.03  # of a mask's width / height, as a share
 _LEAST_VARIANCE = 1.0  # in grey levels: a painting of one colour has none of its own
 
 
-def suffix_for(format, is_animation=False):
+def suffix_for(format: str, is_animation: bool = False) -> str:
     """The suffix of a picture made from a file of this format: its own, else .png (.gif of an animation)."""
     if is_animation:
         return ".webp" if format == "WEBP" else ".gif"
     return {"JPEG": ".jpg", "TIFF": ".tif"}.get(format, ".png")
 
 
-def check_suffix(path, is_animation=False):
+def check_suffix(path: str | Path, is_animation: bool = False) -> None:
     """Raises DataError where a picture, or an animation, cannot be written under that name."""
     allowed = {**FORMATS, **(ANIMATION_FORMATS if is_animation else {})}
     if Path(path).suffix.lower() not in allowed:
@@ -38,13 +39,7 @@ def check_suffix(path, is_animation=False):
         raise DataError(f"--out must end in {', '.join(allowed)}, got {path}{hint}")
 
 
-def read_painting(path, profile):
-    """A painting's pixels, uint8 RGB [h, w, 3], in the colours of the photo's ICC profile (None = sRGB). Raises DataError."""
-    painting = read_picture_file(path)
-    return converted(painting.pixels, painting.profile, profile)
-
-
-def read_mask(path, height, width):
+def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
     """A mask of a photo that is height x width: float32 [height, width] in [0, 1], white = 1.
 
     Raises:
@@ -56,7 +51,7 @@ def read_mask(path, height, width):
     return resized(mask.round().astype(np.uint8), height, width).astype(np.float32) / 255
 
 
-def converted(pixels, source, target):
+def converted(pixels: np.ndarray, source: bytes | None, target: bytes | None) -> np.ndarray:
     """Pixels of one ICC profile in the numbers of another; None = sRGB. A profile that is broken counts as sRGB."""
     if source == target:
         return pixels
@@ -75,7 +70,7 @@ def converted(pixels, source, target):
         return pixels
 
 
-def write_picture(path, pixels, alpha=None, profile=None):
+def write_picture(path: str | Path, pixels: np.ndarray, alpha: np.ndarray | None = None, profile: bytes | None = None) -> None:
     """Writes a picture as PNG, JPEG (quality 95, 4:4:4) or TIFF, by the path's suffix, whole or not at all.
 
     Args:
@@ -99,7 +94,7 @@ def write_picture(path, pixels, alpha=None, profile=None):
         PIL.Image.fromarray(pixels).save(temporary, format, icc_profile=profile, **_OPTIONS[format])
 
 
-def write_animation(path, frames, seconds):
+def write_animation(path: str | Path, frames: Iterable[np.ndarray], seconds: Iterable[float]) -> None:
     """Writes frames as an animated GIF or WebP, by the path's suffix, that repeats for ever.
 
     Args:
@@ -121,12 +116,12 @@ def write_animation(path, frames, seconds):
         images[0].save(temporary, format, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
 
 
-def luminance(pixels):
+def luminance(pixels: np.ndarray) -> np.ndarray:
     """Rec. 601 luminance, float32 [...] on 0-255, of RGB [..., 3]."""
     return np.asarray(pixels, np.float32) @ _LUMINANCE
 
 
-def with_colours_of(photo, picture):
+def with_colours_of(photo: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """The picture in the colours of the photo: its luminance, the photo's chrominance.
 
     Where a colour does not exist at that luminance it is paled, so that its hue and the luminance stay.
@@ -145,12 +140,12 @@ def with_colours_of(photo, picture):
     return (light + chroma * np.minimum(1, room.min(axis=-1, keepdims=True))).round().clip(0, 255).astype(np.uint8)
 
 
-def grey(pixels):
+def grey(pixels: np.ndarray) -> np.ndarray:
     """Luminance as uint8 RGB [h, w, 3]."""
     return np.repeat(luminance(pixels).round().astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def recoloured(painting, photo):
+def recoloured(painting: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """The painting with the photo's mean and covariance of RGB, so that its style brings no colours.
 
     Source: Gatys, Bethge, Hertzmann, Shechtman, "Preserving color in neural artistic style transfer", 2016, section 3:

@@ -69,7 +69,7 @@ class Preset:
     tile: int = 640
     seed: int = 0
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where a value cannot be."""
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
@@ -108,12 +108,12 @@ _CHOICES = {
 }
 
 
-def default():
+def default() -> Preset:
     """From the photo, coarse to fine: the fewest seconds to a good picture. `tfvision stylize photo.jpg painting.jpg`"""
     return Preset()
 
 
-def paper():
+def paper() -> Preset:
     """The paper's method (READINGS, section 3): `tfvision stylize photo.jpg painting.jpg --preset paper`
 
     Eq. 1, 4, 5, 7 as printed, alpha / beta = 1e-3, white noise, L-BFGS at one scale. Figure 2 E and F have 1e-4.
@@ -138,7 +138,7 @@ def paper():
 PRESETS = {"default": default, "paper": paper}
 
 
-def get_preset(name):
+def get_preset(name: str) -> Preset:
     """The preset called `name`. Raises RecipeError that lists the known ones."""
     try:
         return PRESETS[name]()

@@ -12,8 +12,13 @@ import io
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from tfvision.apps.style.preview_html import PAGE, SCRIPT
+from tfvision.apps.style.stylization import Progress
 from tfvision.errors import UserError
 
 _SHOWN_PX = 1024  # longer side of what is sent to the page
@@ -25,7 +30,7 @@ _FAREWELL_SECONDS = 3  # how long a watched page is given to fetch the last pict
 
 
 @contextlib.contextmanager
-def preview_page(announce=print, is_opened=True):
+def preview_page(announce: Callable[[str], object] = print, is_opened: bool = True) -> Iterator["Preview"]:
     """A Preview whose page is served until the block ends.
 
     Args:
@@ -52,14 +57,16 @@ def preview_page(announce=print, is_opened=True):
 class Preview:
     """What the page shows. Written by the thread that paints, read by the one that serves."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._state = {"title": "", "inputs": 0, "is_done": False, "version": 0}
-        self._inputs, self._picture, self._curve = [], None, []
+        self._state: dict = {"title": "", "inputs": 0, "is_done": False, "version": 0}
+        self._inputs: list[bytes] = []
+        self._picture: bytes | None = None
+        self._curve: list[tuple[float, float]] = []
         self._asked, self._farewell = 0.0, threading.Event()
         self._next_picture, self._began = 0.0, time.monotonic()
 
-    def begin(self, title, inputs):
+    def begin(self, title: str, inputs: Sequence[np.ndarray]) -> None:
         """A new picture begins.
 
         Args:
@@ -70,7 +77,7 @@ class Preview:
             self._inputs, self._curve, self._began, self._next_picture = [_jpeg(pixels, 320) for pixels in inputs], [], time.monotonic(), 0.0
             self._state.update(title=title, inputs=len(inputs), is_done=False, started=self._state.get("started", 0) + 1, seconds_left=None)
 
-    def update(self, progress, share=0.0, seconds_left=None):
+    def update(self, progress: Progress, share: float = 0.0, seconds_left: float | None = None) -> None:
         """Shows an iteration; the picture itself now and then, and only while somebody watches.
 
         Args:
@@ -91,33 +98,33 @@ class Preview:
             took = time.monotonic() - began
             self._next_picture = began + max(_SECONDS_BETWEEN_PICTURES, took / _LARGEST_SHARE)
 
-    def finish(self, output, picture):
+    def finish(self, output: str | Path, picture: np.ndarray) -> None:
         """The picture is ready and written to `output`."""
         self._show(picture)
         with self._lock:
             self._farewell.clear()
             self._state.update(is_done=True, output=str(output), seconds=time.monotonic() - self._began, seconds_left=0)
 
-    def wait_for_farewell(self):
+    def wait_for_farewell(self) -> None:
         """Waits until a page that watches has the last picture."""
         if self._state["is_done"] and time.monotonic() - self._asked < _WATCHED_SECONDS:
             self._farewell.wait(_FAREWELL_SECONDS)
 
-    def state(self):
+    def state(self) -> dict:
         """What the page asks for again and again, as a dict."""
         self._asked = time.monotonic()
         with self._lock:
             step = -(-len(self._curve) // _POINTS) or 1
             return {**self._state, "curve": self._curve[::-1][::step][::-1]}  # with the newest point
 
-    def picture(self):
+    def picture(self) -> bytes | None:
         """A JPEG of the picture as it is, or None."""
         with self._lock:
             if self._state["is_done"]:
                 self._farewell.set()
             return self._picture
 
-    def input(self, number):
+    def input(self, number: int) -> bytes | None:
         """A JPEG of the photo (0) or a painting, or None."""
         with self._lock:
             return self._inputs[number] if 0 <= number < len(self._inputs) else None

@@ -1,23 +1,26 @@
 """Figure 1: what single layers know of a photo's content, or of a painting's style."""
 
 import dataclasses
+from collections.abc import Sequence
 
-from tfvision.apps.style.presets import paper
-from tfvision.apps.style.stylization import stylize
+import numpy as np
+
+from tfvision.apps.style.presets import Preset, paper
+from tfvision.apps.style.stylization import Stylization, stylize
 from tfvision.errors import RecipeError
 from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, STYLE_LAYERS
 
 CONTENT, STYLE = "content", "style"
 
 
-def style_subset(layer):
+def style_subset(layer: str) -> tuple[str, ...]:
     """The growing subsets of figure 1 and 3: "conv3_1" -> ("conv1_1", "conv2_1", "conv3_1"). Raises RecipeError."""
     if layer not in STYLE_LAYERS:
         raise RecipeError(f"a subset ends with one of {', '.join(STYLE_LAYERS)}, got {layer!r}")
     return STYLE_LAYERS[: STYLE_LAYERS.index(layer) + 1]
 
 
-def reconstruct(kind, image, layers, preset=None, **arguments):
+def reconstruct(kind: str, image: np.ndarray, layers: Sequence[str], preset: Preset | None = None, **arguments) -> Stylization:
     """The picture that answers as `image` does in some layers, found from white noise (paper, Methods).
 
     Args:

@@ -3,11 +3,13 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.style.presets import START_NOISE
+from tfvision.apps.style.objective import Objective, Targets
+from tfvision.apps.style.presets import START_NOISE, Preset
 from tfvision.data.resizing import fitted_size
 from tfvision.models.vgg19 import SMALLEST_SIZE
 
@@ -24,7 +26,16 @@ class Scales:
       weights: float, one a painting, summing to 1.
     """
 
-    def __init__(self, photo, paintings, preset, weights, masks, initial, previous):
+    def __init__(
+        self,
+        photo: np.ndarray | None,
+        paintings: Sequence[np.ndarray],
+        preset: Preset,
+        weights: np.ndarray,
+        masks: np.ndarray | None,
+        initial: np.ndarray | None,
+        previous: Sequence[np.ndarray],
+    ):
         self._photo, self._paintings, self._preset, self._weights = photo, paintings, preset, weights
         self._masks, self._initial, self._previous = masks, initial, previous
         self._template = photo if photo is not None else paintings[0]
@@ -32,11 +43,11 @@ class Scales:
         self._scales = [(size, count) for size, count in scales if size >= _SMALLEST_SCALE] + [(preset.size, preset.iterations)]
         self.iterations = [count for _, count in self._scales]
 
-    def shape(self, scale):
+    def shape(self, scale: int) -> tuple[int, int]:
         """(height, width) of the picture at a scale."""
         return fitted_size(*self._template.shape[:2], self._scales[scale][0])
 
-    def targets(self, objective, scale):
+    def targets(self, objective: Objective, scale: int) -> Targets:
         """Targets of the objective at a scale."""
         shape = self.shape(scale)
         size = max(SMALLEST_SIZE, self._scales[scale][0] * self._preset.painting_scale)
@@ -45,7 +56,7 @@ class Scales:
         previous = tuple(resize(frame, shape) for frame in self._previous)
         return objective.targets(resize(self._template, shape), paintings, self._weights, masks, previous)
 
-    def start(self, scale, coarser=None):
+    def start(self, scale: int, coarser: np.ndarray | None = None) -> np.ndarray:
         """The image that a scale starts from, float32 [height, width, 3].
 
         Args:
@@ -67,7 +78,7 @@ class Scales:
         # With the detail of the photo that the coarser scale could not show.
         return larger + resize(self._photo, shape) - resize(resize(self._photo, image.shape[:2]), shape)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """SHA-256 of all that decides the picture, beside the network."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self._preset), sort_keys=True).encode())
         for array in (self._photo, *self._paintings, self._weights, self._masks, self._initial, *self._previous):
@@ -75,7 +86,7 @@ class Scales:
         return digest.hexdigest()
 
 
-def resize(image, shape):
+def resize(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """[height, width, channels] -> float32 [*shape, channels], bicubic, antialiased."""
     if tuple(image.shape[:2]) == tuple(shape):
         return np.asarray(image, np.float32)

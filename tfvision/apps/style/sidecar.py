@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import typing
 from pathlib import Path
 
 from tfvision import __version__
@@ -41,13 +42,13 @@ class StyleJob:
     photo: str
     paintings: tuple[str, ...]
     masks: tuple[str, ...] = ()
-    preset: Preset = Preset()
+    preset: Preset = dataclasses.field(default_factory=Preset)
     blend: tuple[float, ...] = ()
     colour: str = ""
     is_fast: bool = False
     module: str = ""
 
-    FILES = ("photo", "paintings", "masks")
+    FILES: typing.ClassVar[tuple[str, ...]] = ("photo", "paintings", "masks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +67,19 @@ class ReconstructionJob:
     layers: tuple[str, ...]
     preset: Preset
 
-    FILES = ("image",)
+    FILES: typing.ClassVar[tuple[str, ...]] = ("image",)
+    is_fast: typing.ClassVar[bool] = False
 
 
-def sidecar_path(output):
+Job = StyleJob | ReconstructionJob
+
+
+def sidecar_path(output: str | Path) -> Path:
     """Where the record of a picture lies."""
     return Path(f"{output}.json")
 
 
-def write_sidecar(output, job, made, command, frame=None):
+def write_sidecar(output: str | Path, job: Job, made: dict, command: str, frame: dict | None = None) -> None:
     """Writes the record of a picture.
 
     Args:
@@ -99,7 +104,7 @@ def write_sidecar(output, job, made, command, frame=None):
     write_json(sidecar_path(output), record)
 
 
-def made_before(output, job, frame=None):
+def made_before(output: str | Path, job: Job, frame: dict | None = None) -> dict | None:
     """The record of a picture that is there and was made of this very job, else None."""
     try:
         _, record = read_sidecar(output)
@@ -109,7 +114,7 @@ def made_before(output, job, frame=None):
         return None
 
 
-def read_sidecar(path):
+def read_sidecar(path: str | Path) -> tuple[Path, dict]:
     """(path, record) of a picture or of its record. Raises FileError."""
     path = Path(path)
     path = path if path.suffix == ".json" else sidecar_path(path)
@@ -121,21 +126,21 @@ def read_sidecar(path):
     return path, record
 
 
-def job_like(path):
+def job_like(path: str | Path) -> StyleJob:
     """The StyleJob that a record tells of. Raises FileError."""
     path, record = read_sidecar(path)
     if record.get("frame"):
         raise RunError(f"{path} is the record of one frame, which followed from others: run the whole again: {record['command']}")
     try:
         files = {name: tuple(os.path.relpath(path.parent / file["path"]) for file in files) for name, files in record["files"].items()}
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()}
+        settings: dict = {name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()}
         settings["preset"] = dataclasses.replace(from_json(settings["preset"], Preset), **_network_then(path, record))
         return StyleJob(files["photo"][0], files["paintings"], files["masks"], **settings)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise RunError(f"{path} is no whole record of `tfvision stylize` ({type(error).__name__}: {error})") from error
 
 
-def differences(path, job):
+def differences(path: str | Path, job: Job) -> list[str]:
     """Why a job may not make the very picture of a record: a list of sentences. Raises RunError, DataError."""
     path, record = read_sidecar(path)
     found = []
@@ -149,7 +154,7 @@ def differences(path, job):
     return found
 
 
-def identity(job):
+def identity(job: Job) -> str:
     """SHA-256 of all that decides a picture, versions apart: settings, files and weights."""
     files = {name: [sha256_of(path) for path in paths] for name, paths in _files(job).items()}
     settings = _settings(job)
@@ -158,7 +163,7 @@ def identity(job):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sha256_of(path):
+def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, as hexadecimal digits. Raises DataError."""
     try:
         facts = os.stat(path)
@@ -173,7 +178,7 @@ def _digest(path, changed, size):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Of all that computes, and the variables that change its last digits."""
     found = {"tfvision": __version__, "python": platform.python_version(), "processor": platform.machine()}
     found |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -196,7 +201,7 @@ def _settings(job):
 
 def _network(job, folder="."):
     """The name and SHA-256 of the perceptual network's weights, and their path where they are the user's."""
-    if getattr(job, "is_fast", False):
+    if job.is_fast:
         return {}
     path, name, _ = find_weights(job.preset.network)
     known = {"name": name, "sha256": sha256_of(path)}

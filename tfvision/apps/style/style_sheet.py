@@ -1,19 +1,27 @@
 """Figure 3: five growing subsets of style layers by four ratios of alpha to beta, on one labelled sheet."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tfvision.apps.style.presets import paper
+from tfvision.apps.style.presets import Preset, paper
 from tfvision.apps.style.reconstruction import style_subset
-from tfvision.apps.style.stylization import stylize
+from tfvision.apps.style.stylization import Stylization, stylize
 from tfvision.models.vgg19 import STYLE_LAYERS
 
 RATIOS = (1e-5, 1e-4, 1e-3, 1e-2)
 _GAP_PX, _TEXT_SHARE = 6, 0.06
 
 
-def style_sheet(photo, painting, preset=None, ratios=RATIOS, subsets=STYLE_LAYERS, on_picture=None):
+def style_sheet(
+    photo: np.ndarray,
+    painting: np.ndarray,
+    preset: Preset | None = None,
+    ratios: Sequence[float] = RATIOS,
+    subsets: Sequence[str] = STYLE_LAYERS,
+    on_picture: Callable[[int, int, Stylization], object] | None = None,
+) -> tuple[np.ndarray, dict[tuple[str, float], Stylization]]:
     """Renders figure 3 for a photo and a painting.
 
     Args:
@@ -40,7 +48,7 @@ def style_sheet(photo, painting, preset=None, ratios=RATIOS, subsets=STYLE_LAYER
     return labelled_sheet(rows, list(subsets), [f"{ratio:.0e}".replace("e-0", "e-") for ratio in ratios]), made
 
 
-def labelled_sheet(rows, row_labels, column_labels):
+def labelled_sheet(rows: Sequence[Sequence[np.ndarray]], row_labels: Sequence[str], column_labels: Sequence[str]) -> np.ndarray:
     """Pictures of one size in a grid, labels at the left and above.
 
     Args:

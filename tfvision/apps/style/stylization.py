@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfvision.apps.style.memory import check_memory
 from tfvision.apps.style.objective import Objective
 from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent
+from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.scales import Scales
 from tfvision.data.resizing import fitted_size
 from tfvision.errors import DataError, RecipeError, RunError
@@ -42,7 +43,7 @@ class Progress:
     content_loss: float
     style_loss: float
     total_loss: float
-    picture: Callable
+    picture: Callable[[], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,24 @@ class Stylization:
     seconds: float
     network: str
 
+    @property
+    def facts(self) -> dict:
+        """What a record tells of it."""
+        return {name: getattr(self, name) for name in ("iterations", "evaluations", "content_loss", "style_loss", "seconds")}
 
-def stylize(photo, paintings, preset, *, weights=None, masks=None, initial=None, previous=(), on_iteration=None, state_path=None):
+
+def stylize(
+    photo: np.ndarray | None,
+    paintings: Sequence[np.ndarray],
+    preset: Preset,
+    *,
+    weights: Sequence[float] | None = None,
+    masks: Sequence[np.ndarray] | None = None,
+    initial: np.ndarray | None = None,
+    previous: Sequence[np.ndarray] = (),
+    on_iteration: Callable[[Progress], object] | None = None,
+    state_path: str | Path | None = None,
+) -> Stylization:
     """Renders a photo in the manner of paintings.
 
     Args:
@@ -68,7 +85,7 @@ def stylize(photo, paintings, preset, *, weights=None, masks=None, initial=None,
       preset: Preset.
       weights: one a painting, how they mix; None = alike.
       masks: float or uint8 [height, width] of the photo's size, one a painting: where it rules; None = they mix everywhere.
-      initial: uint8 picture to start from, in place of the preset's start.
+      initial: uint8 picture to start from, instead of the preset's start.
       previous: (picture, photo) of the last frame, uint8; () for the first.
       on_iteration: called with a Progress after each iteration.
       state_path: a file that keeps the state every 50 iterations. Where it exists, the same call goes on from it to the
@@ -85,7 +102,7 @@ def stylize(photo, paintings, preset, *, weights=None, masks=None, initial=None,
     started = time.monotonic()
     preset.check()
     _check_pictures(photo, paintings, preset)
-    objective, network = _open_objective(dataclasses.replace(preset, seed=0))
+    objective, network = _open_objective(dataclasses.replace(preset, **_UNSEEN))
     template = photo if photo is not None else paintings[0]
     check_memory(preset, objective.channels, *fitted_size(*template.shape[:2], preset.size))
     scales = Scales(photo, paintings, preset, _shares(weights, paintings), _region_shares(masks, photo, paintings), initial, previous)
@@ -104,9 +121,24 @@ def stylize(photo, paintings, preset, *, weights=None, masks=None, initial=None,
     )
 
 
-def as_picture(image):
+def as_picture(image: np.ndarray) -> np.ndarray:
     """float [height, width, 3] on 0-255 -> uint8."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+# What the objective does not look at: presets that differ in nothing else share its graphs, whose making takes seconds.
+_UNSEEN: dict = {
+    "name": "",
+    "size": 0,
+    "painting_scale": 0.0,
+    "start": "",
+    "optimizer": "",
+    "learning_rate": 0.0,
+    "scales": (),
+    "iterations": 0,
+    "tolerance": 0.0,
+    "seed": 0,
+}
 
 
 @functools.lru_cache(maxsize=2)

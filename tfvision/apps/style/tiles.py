@@ -25,12 +25,12 @@ class Tile(typing.NamedTuple):
     core_stop: int
 
 
-def layer_stride(layer):
+def layer_stride(layer: str) -> int:
     """Pixels a position: 1 for conv1_1, 2 for conv2_1, ... 16 for conv5_1."""
     return 2 ** (block_of(layer) - 1)
 
 
-def cut_picture(height, width, tile):
+def cut_picture(height: int, width: int, tile: int) -> list[tuple[Tile, Tile]]:
     """All tiles of a picture: list of (Tile of rows, Tile of columns).
 
     Args:

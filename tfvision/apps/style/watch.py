@@ -4,6 +4,9 @@ import time
 from pathlib import Path
 
 from tfvision.apps.style.pictures import write_picture
+from tfvision.apps.style.presets import Preset
+from tfvision.apps.style.preview import Preview
+from tfvision.apps.style.stylization import Progress
 from tfvision.progress import progress_bar
 
 _ITERATION_COST = 0.02  # of what does not grow with the picture, as a share of an iteration at full size
@@ -20,11 +23,11 @@ class Watch:
       save_every: iterations between them; 0 = none.
     """
 
-    def __init__(self, label, preset, preview=None, steps=None, save_every=0):
+    def __init__(self, label: str, preset: Preset, preview: Preview | None = None, steps: str | Path = "", save_every: int = 0):
         self._clock, self._preview, self._steps, self._save_every = Clock(preset), preview, steps, save_every
         self._bar, self._percent = progress_bar(label, 100), 0
 
-    def __call__(self, progress):
+    def __call__(self, progress: Progress) -> None:
         share, seconds_left = self._clock.read(progress)
         percent = int(100 * share)
         losses = f"content {progress.content_loss:.4g}, style {progress.style_loss:.4g}"
@@ -45,13 +48,14 @@ class Watch:
 class Clock:
     """Estimates the time left: an iteration costs as the pixels of its scale."""
 
-    def __init__(self, preset):
+    def __init__(self, preset: Preset):
         scales = [*preset.scales, (1.0, preset.iterations)]
         self._costs = [share**2 + _ITERATION_COST for share, _ in scales]
         self._counts = [count for _, count in scales]
-        self._began, self._done = None, 0.0
+        self._began: float | None = None
+        self._done = 0.0
 
-    def read(self, progress):
+    def read(self, progress: Progress) -> tuple[float, float | None]:
         """(share done, seconds left or None) after an iteration."""
         costs, counts = self._costs[-progress.scales :], self._counts[-progress.scales :]  # the coarsest may be left out
         here = progress.scale - 1

@@ -1,6 +1,7 @@
 """A stylizer run as an Exportable: encoded photos in, encoded pictures out."""
 
-import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -8,23 +9,23 @@ import tensorflow as tf
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.graph_decoding import image_of_encoded, is_jpeg_encoded
 from tfvision.data.views import as_pixels
-from tfvision.export.exportable import Exportable, Signature, tf_variables
-from tfvision.export.half import with_half_weights
-from tfvision.export.samples import sample_images, sample_pixels
+from tfvision.export.exportable import Exportable, Signature
+from tfvision.export.half import stored_network
+from tfvision.export.model_card import source_name, training_facts
+from tfvision.export.photo_signatures import PIXELS, PREPROCESSING, of_encoded, of_pixels
+from tfvision.export.samples import sample_pixels
 from tfvision.files import read_json
 from tfvision.trained.stylizer_network import load_stylizer, paint
 from tfvision.trained.stylizer_run import StylizerRun
 
 MAX_PIXELS = 16_000_000  # of a served photo: the network holds some 500 bytes a pixel
 JPEG_QUALITY = 95
-_IMAGES = tf.TensorSpec([None], tf.string, name="image_bytes")
-_PIXELS = tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")
 # Grey levels, of pixels and of pictures: another order of summing may round a pixel differently, and where that changes
 # a coefficient of a JPEG, it spreads. Half weights have 11 bits, which shows at the edges of strokes.
 _TOLERANCES = {False: (1.0, 16.0), True: (24.0, 48.0)}
 
 
-def stylizer_exportable(run, half=False):
+def make_exportable(run: str | Path, half: bool = False) -> Exportable:
     """Everything that `tfvision export` writes of a finished stylizer run.
 
     Args:
@@ -34,32 +35,32 @@ def stylizer_exportable(run, half=False):
     Returns:
       Exportable with the signatures "serving_default" and "tensor". Raises RunError.
     """
-    run = StylizerRun.open(run)
-    model = load_stylizer(run)
+    trained = StylizerRun.open(run)
+    model = load_stylizer(trained)
 
-    @tf.function(input_signature=[{"pixels": _PIXELS}])
+    @tf.function(input_signature=[{"pixels": PIXELS}])
     def network(inputs):
         return {"painted": model(inputs["pixels"], training=False)}
 
-    @tf.function(input_signature=[{"pixels": _PIXELS}])
+    @tf.function(input_signature=[{"pixels": PIXELS}])
     def core(inputs):
         return {"painted": model(inputs["pixels"], training=False) / 255.0}
 
-    painter = with_half_weights(network) if half else network
+    painter, variables = stored_network(network, model, half)
     return Exportable(
-        name=run.folder.name,
+        name=trained.folder.name,
         signatures=_signatures(lambda pixels: as_pixels(painter({"pixels": pixels})["painted"]), half),
-        variables=[] if half else tf_variables(model),
+        variables=variables,
         assets={},
         reference=_Reference(model),
-        preprocessing=_PREPROCESSING,
-        facts=_facts(run),
+        preprocessing=_preprocessing(),
+        facts=_facts(trained),
         core=core,
         core_samples={"pixels": sample_pixels()},
     )
 
 
-def encode_like(pixels, original):
+def encode_like(pixels: tf.Tensor, original: tf.Tensor) -> tf.Tensor:
     """uint8 [height, width, 3] -> string: a JPEG where the original, a string, is one, else a PNG."""
     return tf.cond(
         is_jpeg_encoded(original),
@@ -68,30 +69,26 @@ def encode_like(pixels, original):
     )
 
 
-def _signatures(paint_pixels, half):
+def _signatures(paint_pixels: Callable[[tf.Tensor], tf.Tensor], half: bool) -> dict[str, Signature]:
     def paint_one(encoded):
         return encode_like(paint_pixels(image_of_encoded(encoded, MAX_PIXELS)[None])[0], encoded)
 
-    @tf.function(input_signature=[_IMAGES])
-    def serving_default(image_bytes):
+    def paint_each(image_bytes):
         # One at a time: photos differ in size, and each takes all cores and much memory.
         return {"image_bytes": tf.map_fn(paint_one, image_bytes, parallel_iterations=1, fn_output_signature=tf.string)}
 
-    @tf.function(input_signature=[_PIXELS])
-    def tensor(pixels):
-        return {"pixels": paint_pixels(pixels)}
-
-    of_pixels, of_pictures = _TOLERANCES[half]
+    pixel_tolerance, picture_tolerance = _TOLERANCES[half]
     return {
-        "serving_default": Signature(
-            serving_default,
-            {"image_bytes": sample_images()},
-            description="encoded photos of any sizes -> the painted pictures: JPEG for JPEG, else PNG",
+        "serving_default": of_encoded(
+            paint_each,
+            "encoded photos of any sizes -> the painted pictures: JPEG for JPEG, else PNG",
             pictures=("image_bytes",),
-            tolerance=of_pictures,
+            tolerance=picture_tolerance,
         ),
-        "tensor": Signature(
-            tensor, {"pixels": sample_pixels()}, description="upright photos of one size, uint8 RGB -> pictures, the same", tolerance=of_pixels
+        "tensor": of_pixels(
+            lambda pixels: {"pixels": paint_pixels(pixels)},
+            "upright photos of one size, uint8 RGB -> pictures, the same",
+            tolerance=pixel_tolerance,
         ),
     }
 
@@ -112,22 +109,20 @@ class _Reference:
         return encode_like(picture, encoded).numpy()
 
 
-_PREPROCESSING = {
-    "decoding": "JPEG, PNG, GIF and BMP in the graph (WebP from TensorFlow 2.16 on); EXIF orientation applied in the graph",
-    "colour": "RGB, uint8; transparent parts of a PNG on white",
-    "size": f"any, up to {MAX_PIXELS:,} pixels; the picture has the photo's",
-    "scaling": "inside the network",
-    "encoding": f"JPEG (quality {JPEG_QUALITY}, 4:4:4) where the photo is one, else PNG",
-}
+def _preprocessing():
+    return {
+        **PREPROCESSING,
+        "size": f"any, up to {MAX_PIXELS:,} pixels; the picture has the photo's",
+        "encoding": f"JPEG (quality {JPEG_QUALITY}, 4:4:4) where the photo is one, else PNG",
+    }
 
 
 def _facts(run):
     metrics, recipe = read_json(run.metrics_path), run.recipe
     return {
         "Task": f"paints photos in the manner of {run.facts['painting']}",
-        "Data": {"painting": run.facts["painting"], "photos": metrics["images"], "source": re.sub(r".*/", "", run.facts["source"])},
+        "Data": {"painting": run.facts["painting"], "photos": metrics["images"], "source": source_name(run)},
         "Metrics": {f"{loss}, {when}": metrics[when][f"{loss}_loss"] for when in ("before", "after") for loss in ("content", "style")},
         "Judged by": metrics["network"],
-        "Recipe": {"name": recipe.name, "seed": recipe.seed, "width": recipe.width, "blocks": recipe.blocks},
-        "Trained with": run.facts["versions"],
+        **training_facts(run, width=recipe.width, blocks=recipe.blocks),
     }

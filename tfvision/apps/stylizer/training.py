@@ -105,7 +105,7 @@ class StylizerTraining(Training):
     def save(self, path: Path) -> None:
         self.model.save_weights(path)
 
-    def report(self, metrics: typing.Mapping[str, typing.Any]) -> None:
+    def report(self, metrics: dict[str, typing.Any]) -> None:
         shown = self._shown_photos()
         write_report(self.run, self.recipe, metrics, shown, paint(self.model, shown) if len(shown) else shown)
 

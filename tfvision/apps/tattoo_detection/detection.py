@@ -1,7 +1,9 @@
 """Detection: does a photo show a tattoo, and where?"""
 
 import functools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +16,8 @@ from tfvision.errors import DataError, RunError
 from tfvision.evaluation.grad_cam import grad_cam_tensor, overlay
 from tfvision.export.session import LoadedModel, is_export, newest_version
 from tfvision.files import atomic_path
-from tfvision.trained.detector_network import MAPS, SCORE, load_detector_network
-from tfvision.trained.detector_run import DetectorRun
+from tfvision.trained.detector_network import MAPS, SCORE, Detector, load_detector_network
+from tfvision.trained.detector_run import DetectorRecipe, DetectorRun
 
 _VIEW = "whole"
 _BATCH = 32
@@ -32,7 +34,7 @@ class TattooDetector:
             print(answer["is_tattoo"], answer["probability"])
     """
 
-    def __init__(self, run, network):
+    def __init__(self, run: DetectorRun, network: Detector) -> None:
         self.run = run
         self.network, self.whole, self.finer = network, network.whole, network.finer
         self._scores = tf.function(lambda images: self.whole(tf.cast(images, tf.float32), training=False)[SCORE][:, 0])
@@ -40,12 +42,12 @@ class TattooDetector:
         self._heat = tf.function(lambda images: heat_of(self.finer, run.recipe, tf.cast(images, tf.float32)))
 
     @classmethod
-    def load(cls, run):
+    def load(cls, run: Path | str) -> "TattooDetector":
         """Loads a finished run. Raises RunError."""
         run = DetectorRun.open(run)
         return cls(run, load_detector_network(run))
 
-    def detect(self, photos, where=None):
+    def detect(self, photos: Iterable[Path | str], where: Path | str | None = None) -> Iterator[dict[str, Any]]:
         """Judges photos, in order, one at a time as they are ready.
 
         Args:
@@ -56,17 +58,17 @@ class TattooDetector:
           dict with "image", "is_tattoo", "score" (the SVM's margin, above 0 for a tattoo), "probability" and, where asked for
           and it is a tattoo, "where" (path of the picture); or "image" and "error".
         """
-        photos = [str(photo) for photo in photos]
+        paths = [str(photo) for photo in photos]
         names, broken, done = _Names(where), BrokenPhotos(), 0
-        for rows, scores in self.score(_manifest(photos), broken):
+        for rows, scores in self.score(_manifest(paths), broken):
             answers = dict(zip(rows.tolist(), scores, strict=True))
             for row in range(done, rows[-1] + 1) if len(rows) else ():
-                yield self._answer(photos[row], answers[row], names) if row in answers else _error(photos[row], broken)
+                yield self._answer(paths[row], answers[row], names) if row in answers else _error(paths[row], broken)
                 done = row + 1
-        for row in range(done, len(photos)):
-            yield _error(photos[row], broken)
+        for row in range(done, len(paths)):
+            yield _error(paths[row], broken)
 
-    def score(self, manifest, broken):
+    def score(self, manifest: Manifest, broken: BrokenPhotos) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Streams scores of photos, or of their boxes; broken ones are left out and recorded.
 
         Yields:
@@ -76,7 +78,7 @@ class TattooDetector:
             is_good = batch["weight"].numpy() > 0
             yield batch["index"].numpy()[is_good], self._scores(batch["views"][_VIEW]).numpy()[is_good]
 
-    def heat(self, manifest):
+    def heat(self, manifest: Manifest) -> np.ndarray:
         """Where in photos the score rests: float32 [photos, side, side] in [0, 1], the side being that of the finer network."""
         side, times = self.finer.input_shape[1], self.finer.input_shape[1] // self.whole.input_shape[1]
         batches = _batches(manifest, side, max(1, _BATCH // times**2), BrokenPhotos())
@@ -92,7 +94,7 @@ class TattooDetector:
 class ExportDetector:
     """An exported model that tells photos of tattoos from others; `detect` is that of TattooDetector."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path | str) -> None:
         """Loads a version's folder, or the newest version of a model's. Raises RunError."""
         folder = newest_version(folder)
         self._model = LoadedModel(folder)
@@ -100,7 +102,7 @@ class ExportDetector:
             raise RunError(f"{folder} is no tattoo detector: its signature gives {', '.join(sorted(self._model.signatures['serving_default'].outputs))}")
         self._folder = folder
 
-    def detect(self, photos, where=None):
+    def detect(self, photos: Iterable[Path | str], where: Path | str | None = None) -> Iterator[dict[str, Any]]:
         """As TattooDetector.detect."""
         if where and WHERE not in self._model.signatures:
             raise RunError(f"{self._folder} was exported with --half, which leaves `{WHERE}` out: detect with the run instead")
@@ -126,18 +128,18 @@ class ExportDetector:
         return answer
 
 
-def load_detector(model):
+def load_detector(model: Path | str) -> TattooDetector | ExportDetector:
     """A TattooDetector of a run, or an ExportDetector of an export. Raises RunError."""
     return ExportDetector(model) if is_export(model) else TattooDetector.load(model)
 
 
-def judgement(score, calibration):
+def judgement(score: float, calibration: dict[str, float]) -> dict[str, Any]:
     """{"is_tattoo", "score", "probability"} of a score."""
     probability = 1 / (1 + np.exp(-(calibration["slope"] * float(score) + calibration["offset"])))
     return {"is_tattoo": bool(score > 0), "score": round(float(score), 4), "probability": round(float(probability), 4)}
 
 
-def heat_of(network, recipe, images):
+def heat_of(network: keras.Model, recipe: DetectorRecipe, images: tf.Tensor) -> tf.Tensor:
     """Grad-CAM of the score at the deepest tap with positions, 0 beyond what the network sees: float32 [batch, side, side].
 
     Args:
@@ -153,11 +155,11 @@ def heat_of(network, recipe, images):
     return tf.image.pad_to_bounding_box(heat, margin, margin, size, size)[..., 0]
 
 
-def _manifest(photos):
+def _manifest(photos: Sequence[str]) -> Manifest:
     return Manifest(("photo",), tuple(Record(photo, photo, ("",), photo) for photo in photos))
 
 
-def _batches(manifest, size_px, batch, broken):
+def _batches(manifest: Manifest, size_px: int, batch: int, broken: BrokenPhotos) -> tf.data.Dataset:
     settings = ViewSettings((_VIEW,), size_px, is_uncropped=True)
     return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, batch, broken)
 
@@ -184,5 +186,5 @@ class _Names:
         return str(path)
 
 
-def _error(photo, broken):
+def _error(photo: str, broken: BrokenPhotos) -> dict[str, Any]:
     return {"image": photo, "error": broken.get(photo, f"{photo} cannot be read")}

@@ -1,12 +1,14 @@
 """The protocol `detection`: a detector's accuracy on any labelled photos."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfvision.apps.tattoo_detection.detection import TattooDetector
 from tfvision.apps.tattoo_detection.report import headline, write_evaluation_report
-from tfvision.apps.tattoo_detection.source import read_detection_source
+from tfvision.apps.tattoo_detection.source import DetectionPhotos, read_detection_source
 from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
@@ -16,7 +18,7 @@ from tfvision.progress import progress_bar
 from tfvision.trained.detector_run import DetectorRun
 
 
-def evaluate_detector(run, source, others=None, out=None):
+def evaluate_detector(run: Path | str, source: Path | str, others: Path | str | None = None, out: Path | str | None = None) -> dict[str, Any]:
     """Measures a detector run and writes report.html and report.json.
 
     Photos that the run was trained on are left out, and counted.
@@ -61,7 +63,7 @@ def evaluate_detector(run, source, others=None, out=None):
     return result
 
 
-def wrong_photos(photos, scores, is_read, folds=None):
+def wrong_photos(photos: DetectionPhotos, scores: np.ndarray, is_read: np.ndarray, folds: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """What was wrongly classified, the furthest from the boundary first: [{"image", "label", "score", "row", "fold"}]."""
     rows = np.flatnonzero(is_read & ((scores > 0) != photos.is_tattoo))
     records = photos.manifest.records
@@ -77,7 +79,7 @@ def wrong_photos(photos, scores, is_read, folds=None):
     ]
 
 
-def _scores(detector, photos):
+def _scores(detector: TattooDetector, photos: DetectionPhotos) -> tuple[np.ndarray, np.ndarray, BrokenPhotos]:
     broken, scores = BrokenPhotos(), np.zeros(len(photos), np.float32)
     with progress_bar("detecting", len(photos)) as bar:
         for rows, found in detector.score(photos.manifest, broken):

@@ -1,15 +1,20 @@
 """A detector's report: table 3 with every probe list, and the pictures that were wrongly classified (figure 5)."""
 
 import io
+from collections.abc import Sequence
 from html import escape
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfvision.apps.tattoo_detection.source import OTHER, TATTOO
+from tfvision.apps.tattoo_detection.source import OTHER, TATTOO, DetectionPhotos
 from tfvision.data.decoding import read_pixels
+from tfvision.data.manifest import Record
 from tfvision.errors import DataError
 from tfvision.evaluation.page import captioned_photo, compose, paragraph, section, table
 from tfvision.files import write_text
+from tfvision.trained.detector_run import DetectorRun
 
 _THUMBNAIL_PX = 220
 _SHOWN = 60
@@ -17,19 +22,19 @@ _KINDS = {"non_tattoo": "non-tattoo", "tattoo": "tattoo", "overall": "overall"} 
 _PUBLISHED = {"non_tattoo": 0.9980, "tattoo": 0.9985, "overall": 0.9983}
 
 
-def write_training_report(run, photos, metrics):
+def write_training_report(run: DetectorRun, photos: DetectionPhotos, metrics: dict[str, Any]) -> Path:
     """Writes RUN/report.html on what `train_detector` returns; returns its path. Raises StorageError."""
     how = "Each probe list was judged by a detector that was trained on the others"
     own = " (its network fine-tuned on them alone)." if run.recipe.is_fine_tuned else " (the network is frozen: its SVM alone)."
     return _write(run.report_path, run, photos, metrics, how + own, run.facts["source"])
 
 
-def write_evaluation_report(path, run, photos, result, source):
+def write_evaluation_report(path: Path, run: DetectorRun, photos: DetectionPhotos, result: dict[str, Any], source: Path | str) -> Path:
     """Writes the page on what `evaluate_detector` returns; returns its path. Raises StorageError."""
     return _write(path, run, photos, result, "No photo was trained on.", source)
 
 
-def headline(result):
+def headline(result: dict[str, Any]) -> str:
     """The result in one plain sentence."""
     overall = result["overall"]
     return (
@@ -38,23 +43,23 @@ def headline(result):
     )
 
 
-def shown_interval(share):
+def shown_interval(share: dict[str, Any]) -> str:
     """ "0.981 to 0.997" of a share's 95 % interval."""
     low, high = share["interval"]
     return f"{low:.3f} to {high:.3f}"
 
 
-def _of(share, what):
+def _of(share: dict[str, Any], what: str) -> str:
     return f"{share['right']:,} of {share['photos']:,} {what}"
 
 
-def _write(path, run, photos, result, how, source):
+def _write(path: Path, run: DetectorRun, photos: DetectionPhotos, result: dict[str, Any], how: str, source: Path | str) -> Path:
     sections = [f'<p class="headline">{escape(headline(result))}</p>', _accuracies(photos, result, how), _wrong(photos, result), _facts(run, result, source)]
     write_text(path, compose(run.folder.name, sections))
     return path
 
 
-def _accuracies(photos, result, how):
+def _accuracies(photos: DetectionPhotos, result: dict[str, Any], how: str) -> str:
     rows = [[f"list {escape(row['fold'])}", *(_share(row[kind]) for kind in _KINDS)] for row in result.get("folds", ())]
     total = [_share(result[kind]) for kind in _KINDS]
     rows.append(["<em>all lists</em>" if rows else "<em>all photos</em>", *total])
@@ -73,13 +78,13 @@ def _accuracies(photos, result, how):
     return section("Accuracy", paragraph(how) + table(("", *_KINDS.values()), rows, numbers=(1, 2, 3)) + paragraph(note, "note"))
 
 
-def _share(share):
+def _share(share: dict[str, Any]) -> str:
     if not share["photos"]:
         return "\N{EN DASH}"
     return f"{share['accuracy']:.4f} <small>{share['right']}/{share['photos']}, {shown_interval(share)}</small>"
 
 
-def _wrong(photos, result):
+def _wrong(photos: DetectionPhotos, result: dict[str, Any]) -> str:
     if not result["wrong"]:
         return section("Wrongly classified", paragraph("None."))
     shown = result["wrong"][:_SHOWN]
@@ -92,7 +97,7 @@ def _wrong(photos, result):
     return section("Wrongly classified", paragraph(text) + "".join(parts))
 
 
-def _figures(photos, wrong, heading):
+def _figures(photos: DetectionPhotos, wrong: Sequence[dict[str, Any]], heading: str) -> str:
     if not wrong:
         return ""
     cells = []
@@ -102,7 +107,7 @@ def _figures(photos, wrong, heading):
     return f'<p class="text">{escape(heading)}: {len(wrong)}</p><div class="photos">{"".join(cells)}</div>'
 
 
-def _thumbnail(record):
+def _thumbnail(record: Record) -> bytes | None:
     """A JPEG of what was seen: the photo, or its box."""
     import PIL.Image
 
@@ -120,7 +125,7 @@ def _thumbnail(record):
     return buffer.getvalue()
 
 
-def _facts(run, result, source):
+def _facts(run: DetectorRun, result: dict[str, Any], source: Path | str) -> str:
     recipe = run.recipe
     network = "fine-tuned" if recipe.is_fine_tuned else "frozen"
     facts = {

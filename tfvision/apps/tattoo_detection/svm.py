@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 
-def fit_svm(features, is_tattoo, svm_lambda, iterations, seed=0):
+def fit_svm(features: np.ndarray, is_tattoo: np.ndarray, svm_lambda: float, iterations: int, seed: int = 0) -> tuple[np.ndarray, float]:
     """Fits a linear SVM.
 
     Args:
@@ -30,6 +30,6 @@ def fit_svm(features, is_tattoo, svm_lambda, iterations, seed=0):
     return machine.coef_[0].astype(np.float32), float(machine.intercept_[0])
 
 
-def svm_scores(features, weights, bias):
+def svm_scores(features: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
     """Float32 [photos]: the signed margins, above 0 for a tattoo."""
     return (np.asarray(features, np.float32) @ weights + np.float32(bias)).astype(np.float32)

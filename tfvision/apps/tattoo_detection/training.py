@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.tattoo_detection.evaluation import wrong_photos
-from tfvision.apps.tattoo_detection.features import features_extractor
 from tfvision.apps.tattoo_detection.recipes import RECIPES
 from tfvision.apps.tattoo_detection.report import write_training_report
 from tfvision.apps.tattoo_detection.source import read_detection_source
 from tfvision.apps.tattoo_detection.svm import fit_svm, svm_scores
+from tfvision.apps.tattoo_detection.svm_features import features_extractor
 from tfvision.data.augmentation import distort
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pipeline import TrainingOrder, ViewSettings
@@ -141,7 +141,7 @@ class DetectorTraining(Training):
     def save(self, path: Path) -> None:
         self._inference.whole.save_weights(path)
 
-    def report(self, metrics: typing.Mapping[str, typing.Any]) -> None:
+    def report(self, metrics: dict[str, typing.Any]) -> None:
         write_training_report(self.run, self.photos, metrics)
 
     @functools.cached_property

@@ -2,18 +2,21 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfvision.apps.tattoo_matching.protocols import make_trial
+from tfvision.apps.tattoo_matching.protocols import MatchingTrial, make_trial
 from tfvision.apps.tattoo_matching.report import write_report
 from tfvision.apps.tattoo_matching.source import read_matching_source
-from tfvision.data.manifest import read_trained_photos
+from tfvision.data.manifest import Manifest, read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.identification import (
     RANKS,
+    Judged,
     as_products,
     cmc,
     cmc_curve,
@@ -27,7 +30,7 @@ from tfvision.evaluation.identification import (
 )
 from tfvision.evaluation.likelihood import FILE_NAME, fit_calibration
 from tfvision.evaluation.verification import FMRS, Scores, det_curve, eer_interval
-from tfvision.features.extractor import open_extractor
+from tfvision.features.extractor import Extractor, open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.table import feature_table
 from tfvision.files import read_json, write_json
@@ -37,7 +40,18 @@ from tfvision.training.run import RUNS_FOLDER
 DISTANCES = ("cosine", "euclidean")
 
 
-def evaluate_matcher(model, source, protocol="identification", galleries=None, folds=5, seed=0, distance=None, ranks=(), out=None, is_calibrated=True):
+def evaluate_matcher(
+    model: FeatureRecipe | Path | str,
+    source: Path | str,
+    protocol: str = "identification",
+    galleries: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    distance: str | None = None,
+    ranks: Sequence[int] = (),
+    out: Path | str | None = None,
+    is_calibrated: bool = True,
+) -> dict[str, Any]:
     """Evaluates a model on a source by a protocol; writes report.html and report.json, and beside a run what its scores are worth.
 
     A run's training subjects stay in the gallery but do not ask.
@@ -93,7 +107,16 @@ def evaluate_matcher(model, source, protocol="identification", galleries=None, f
     return result
 
 
-def evaluate_folds(runs, source, protocol="identification", galleries=None, folds=5, seed=0, distance=None, ranks=()):
+def evaluate_folds(
+    runs: Iterable[Path | str],
+    source: Path | str,
+    protocol: str = "identification",
+    galleries: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    distance: str | None = None,
+    ranks: Sequence[int] = (),
+) -> dict[str, Any]:
     """The figures of several runs over one source, each asked by the subjects that it was not trained on, as if they were one.
 
     Args:
@@ -121,7 +144,9 @@ def evaluate_folds(runs, source, protocol="identification", galleries=None, fold
     return {**summary(judged, trial.subjects, ranks, seed), "by_run": [_figures(part, ranks) for part in parts], "broken": dict(broken)}
 
 
-def judge_trial(trial, extractor, distance="cosine", broken=None, label=None):
+def judge_trial(
+    trial: MatchingTrial, extractor: Extractor, distance: str = "cosine", broken: BrokenPhotos | None = None, label: str | None = None
+) -> list[tuple[int, Judged]]:
     """Sees the photos of a trial and searches for its probes: [(fold, Judged)], rows of the whole gallery.
 
     Photos that cannot be read neither ask nor are found. Judged of several runs over one trial are pooled by `pooled`.
@@ -151,11 +176,10 @@ def judge_trial(trial, extractor, distance="cosine", broken=None, label=None):
     return parts
 
 
-def summary(judged, subjects, ranks=(), seed=0):
+def summary(judged: Judged, subjects: Sequence[str], ranks: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
     """The figures of probes that were searched for.
 
     Args:
-      judged: Judged.
       subjects: of every probe of the trial.
       ranks: as `evaluate_matcher`.
       seed: of the bootstraps.
@@ -172,7 +196,7 @@ def summary(judged, subjects, ranks=(), seed=0):
     fnir = fnir_at_fpir(judged)
     intervals = {}
     if len(mated):
-        values = np.column_stack([*(judged.places[mated] < rank for rank in wanted), judged.precisions[mated]])
+        values = np.column_stack([*(judged.positions[mated] < rank for rank in wanted), judged.precisions[mated]])
         found = mean_intervals(values, own[mated], seed).tolist()
         intervals = {"cmc": dict(zip(map(str, wanted), found, strict=False)), "map": found[-1], "fnir": fnir_intervals(judged, own, seed=seed)}
     is_verified = bool(judged.genuine.count and judged.impostor.count)
@@ -180,7 +204,7 @@ def summary(judged, subjects, ranks=(), seed=0):
         intervals["eer"] = eer_interval(judged.genuine, judged.impostor, seed)
     return {
         **_figures(judged, ranks),
-        "cmc_curve": cmc_curve(judged.places, judged.gallery).tolist(),
+        "cmc_curve": cmc_curve(judged.positions, judged.gallery).tolist(),
         "fnmr": {f"{fmr:g}": det_curve(judged.genuine, judged.impostor).at_fmr(fmr)[0] for fmr in FMRS if fmr * judged.impostor.count >= 1}
         if is_verified
         else {},
@@ -195,7 +219,7 @@ def summary(judged, subjects, ranks=(), seed=0):
     }
 
 
-def untrained(trial, run):
+def untrained(trial: MatchingTrial, run: Path | None) -> tuple[MatchingTrial, int]:
     """The MatchingTrial without probes of subjects that a run was trained on, and how many these are.
 
     Args:
@@ -216,40 +240,40 @@ def untrained(trial, run):
     return dataclasses.replace(trial, questions=kept), sum(is_trained)
 
 
-def _figures(judged, ranks):
+def _figures(judged: Judged, ranks: Sequence[int]) -> dict[str, Any]:
     mated = judged.is_mated
     is_verified = judged.genuine.count and judged.impostor.count
     return {
         "probes": len(judged),
         "mated": int(mated.sum()),
         "gallery": round(judged.gallery),
-        "cmc": cmc(judged.places, _all_ranks(ranks)),
+        "cmc": cmc(judged.positions, _all_ranks(ranks)),
         "map": float(np.mean(judged.precisions[mated])) if mated.any() else None,
         "eer": det_curve(judged.genuine, judged.impostor).eer if is_verified else None,
     }
 
 
-def _all_ranks(ranks):
+def _all_ranks(ranks: Sequence[int]) -> list[int]:
     if any(rank < 1 for rank in ranks):
         raise DataError(f"a rank is 1 or more, got {min(ranks)}")
     return sorted({*RANKS, *ranks})
 
 
-def _vectors(manifest, extractor, broken, label):
+def _vectors(manifest: Manifest, extractor: Extractor, broken: BrokenPhotos, label: str | None) -> tuple[np.ndarray, np.ndarray]:
     with progress_bar(label, len(manifest)) if label else contextlib.nullcontext() as bar:
         return feature_table(manifest, extractor, broken=broken, on_photos=bar and bar.advance)
 
 
-def _of_whole_gallery(judged, rows):
+def _of_whole_gallery(judged: Judged, rows: np.ndarray) -> Judged:
     """Rows of a part of the gallery as those of the whole."""
     rows = np.append(rows, -1)  # -1 stays what it is
     return dataclasses.replace(judged, mates=rows[judged.mates], others=rows[judged.others])
 
 
-def _trained_distance(run):
+def _trained_distance(run: Path | None) -> str:
     is_normalised = run is None or read_json(run / "recipe.json").get("recipe", {}).get("is_normalised", True)
     return "cosine" if is_normalised else "euclidean"
 
 
-def _report_folder(run, model, protocol):
+def _report_folder(run: Path | None, model: str, protocol: str) -> Path:
     return run / f"evaluation-{protocol}" if run else RUNS_FOLDER / f"evaluation-{Path(model).name.replace(':', '-')}-{protocol}"

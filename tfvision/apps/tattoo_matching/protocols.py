@@ -11,10 +11,11 @@ Where the source names no roles, every photo asks for the others of its subject 
 
 import collections
 import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tfvision.apps.tattoo_matching.source import GALLERY, PROBE
+from tfvision.apps.tattoo_matching.source import GALLERY, PROBE, MatchingPhotos
 from tfvision.data.manifest import Manifest
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import Question
@@ -22,6 +23,8 @@ from tfvision.evaluation.retrieval import Question
 PROTOCOLS = ("identification", "roi", "mixed-media", "similarity")
 GALLERIES = ("whole", "folds")
 PHOTO_MEDIA = ("photo", "tattoo", "")  # what a gallery consists of where media are named and roles are not
+
+Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -48,18 +51,18 @@ class MatchingTrial:
     gallery_folds: np.ndarray
     galleries: str
 
-    def searches(self):
+    def searches(self) -> Iterator[tuple[int, list[Question], np.ndarray | None]]:
         """Yields (fold, questions, rows of the gallery that are searched, None = all); the questions point into these rows."""
         fold_of = np.array([self.probe_folds[question.query] for question in self.questions], int)
         for fold in np.unique(fold_of).tolist():
-            asked = [self.questions[place] for place in np.flatnonzero(fold_of == fold)]
+            asked = [self.questions[number] for number in np.flatnonzero(fold_of == fold)]
             if self.galleries == "whole":
                 yield fold, asked, None
                 continue
             rows = np.flatnonzero((self.gallery_folds == fold) | (self.gallery_folds < 0))
             yield fold, [_within(question, rows) for question in asked], rows
 
-    def without(self, lost_probes, lost_gallery):
+    def without(self, lost_probes: np.ndarray, lost_gallery: np.ndarray) -> "MatchingTrial":
         """Without some photos (bool): these neither ask nor are found."""
         lost = np.flatnonzero(lost_gallery)
         kept = (question for question in self.questions if not lost_probes[question.query])
@@ -68,11 +71,10 @@ class MatchingTrial:
         return dataclasses.replace(self, questions=tuple(dataclasses.replace(q, ignored=np.union1d(q.ignored, lost)) for q in kept))
 
 
-def make_trial(photos, protocol, galleries=None, folds=5, seed=0):
+def make_trial(photos: MatchingPhotos, protocol: str, galleries: str | None = None, folds: int = 5, seed: int = 0) -> MatchingTrial:
     """The MatchingTrial of a protocol.
 
     Args:
-      photos: MatchingPhotos.
       protocol: of PROTOCOLS.
       galleries: of GALLERIES; None = "folds" where the source names folds (Tatt-C), else "whole".
       folds: how many, by subject, where the source names none: the figures are given for each as well.
@@ -101,7 +103,7 @@ def make_trial(photos, protocol, galleries=None, folds=5, seed=0):
     return MatchingTrial(protocol, gallery, probes, questions, subjects, fold[probe_rows], fold[gallery_rows], galleries)
 
 
-def _parts(photos, protocol):
+def _parts(photos: MatchingPhotos, protocol: str) -> tuple[np.ndarray, np.ndarray]:
     """bool [photos] twice: who asks, and what is searched."""
     is_probe, is_gallery = photos.is_role(PROBE), photos.is_role(GALLERY)
     if protocol == "roi":
@@ -122,15 +124,16 @@ def _parts(photos, protocol):
         )
     if not is_probe.any() or not is_gallery.any():
         raise DataError(
-            f"--protocol {protocol}: the source has {np.count_nonzero(is_probe)} probes and {np.count_nonzero(is_gallery)} gallery photos: both are needed (columns `role`, `medium`)"
+            f"--protocol {protocol}: the source has {np.count_nonzero(is_probe)} probes and {np.count_nonzero(is_gallery)} gallery photos: "
+            "both are needed (columns `role`, `medium`)"
         )
     return is_probe, is_gallery
 
 
-def _questions(photos, protocol, probe_rows, gallery_rows):
-    place = {row: number for number, row in enumerate(gallery_rows.tolist())}
+def _questions(photos: MatchingPhotos, protocol: str, probe_rows: np.ndarray, gallery_rows: np.ndarray) -> tuple[Question, ...]:
+    number_of = {row: number for number, row in enumerate(gallery_rows.tolist())}
     if photos.mates:
-        found = [np.array(sorted(place[mate] for mate in photos.mates[row] if mate in place), int) for row in probe_rows]
+        found = [np.array(sorted(number_of[mate] for mate in photos.mates[row] if mate in number_of), int) for row in probe_rows]
         return tuple(Question(number, rows) for number, rows in enumerate(found))
     by_group = protocol == "similarity" and bool(photos.groups)
     names = photos.groups if by_group else photos.subjects
@@ -138,34 +141,34 @@ def _questions(photos, protocol, probe_rows, gallery_rows):
     nothing, questions = np.zeros(0, int), []
     for number, row in enumerate(probe_rows.tolist()):
         ignored = of_subject.get(photos.subjects[row], nothing)  # its own tattoo is no similar one
-        if row in place and not by_group:
-            ignored = np.array([place[row]])
+        if row in number_of and not by_group:
+            ignored = np.array([number_of[row]])
         relevant = members.get(names[row], nothing) if names[row] else nothing
         questions.append(Question(number, relevant, ignored))
     return tuple(questions)
 
 
-def _members(names, rows):
+def _members(names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
     found = collections.defaultdict(list)
     for number, row in enumerate(rows.tolist()):
         found[names[row]].append(number)
     return {name: np.array(numbers) for name, numbers in found.items()}
 
 
-def _folds(photos, count, seed, galleries):
+def _folds(photos: MatchingPhotos, count: int, seed: int, galleries: str) -> np.ndarray:
     """int [photos]; where folds have no gallery of their own, there are no more of them than subjects."""
     if photos.given_folds:
         return np.array(photos.given_folds)
     return photos.folds(count if galleries == "folds" else min(count, len(set(photos.subjects))), seed)
 
 
-def _within(question, rows):
+def _within(question: Question, rows: np.ndarray) -> Question:
     """The question, pointing into some rows of the gallery."""
     keep = lambda wanted: np.searchsorted(rows, np.intersect1d(wanted, rows))
     return Question(question.query, keep(question.relevant), keep(question.ignored))
 
 
-def _manifest(photos, rows, box=None):
+def _manifest(photos: MatchingPhotos, rows: np.ndarray, box: Callable[[MatchingPhotos, int], Box] | None = None) -> Manifest:
     rows = list(rows)
     taken = photos.manifest.take(rows)
     if box is None:
@@ -173,20 +176,20 @@ def _manifest(photos, rows, box=None):
     return dataclasses.replace(taken, records=tuple(dataclasses.replace(r, box=box(photos, row)) for r, row in zip(taken.records, rows, strict=True)))
 
 
-def _region(photos, row):
+def _region(photos: MatchingPhotos, row: int) -> Box:
     own = photos.manifest.records[row].box
     return own if own != _NO_BOX or not photos.regions else photos.regions[row]
 
 
-def _probe_box(photos, row):
+def _probe_box(photos: MatchingPhotos, row: int) -> Box:
     return _region(photos, row)
 
 
-def _gallery_box(photos, row):
+def _gallery_box(photos: MatchingPhotos, row: int) -> Box:
     return _NO_BOX
 
 
-def _advice(photos, protocol):
+def _advice(photos: MatchingPhotos, protocol: str) -> str:
     if photos.mates:
         return "check the names in ground_truth.txt and in the lists"
     if protocol == "similarity":

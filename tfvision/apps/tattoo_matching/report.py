@@ -1,12 +1,17 @@
 """A matcher's report: the CMC table and curve, DET, scores and what they are worth, folds, best and worst matches."""
 
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tfvision.apps.tattoo_matching.protocols import MatchingTrial
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.evaluation.identification import cmc_curve, open_set_points
+from tfvision.data.manifest import Record
+from tfvision.evaluation.identification import Judged, cmc_curve, open_set_points
+from tfvision.evaluation.likelihood import MatchCalibration
 from tfvision.evaluation.page import captioned_photo, compose, figure, paragraph, section, table
 from tfvision.evaluation.plots import draw_cmc, draw_det, draw_likelihood, draw_scores
 from tfvision.evaluation.verification import det_curve
@@ -19,7 +24,7 @@ LIMITS = (
 )
 
 
-def write_report(path, result, trial, judged, calibration=None):
+def write_report(path: Path, result: dict[str, Any], trial: MatchingTrial, judged: Judged, calibration: MatchCalibration | None = None) -> Path:
     """Writes a page on what `evaluate_matcher` found; returns its path. Raises StorageError."""
     parts = [headline(result), _cmc(result, judged), _det(result, judged), _scores(result, judged, calibration), _folds(result)]
     parts += [_matches(*kind, trial, judged) for kind in _kinds(judged)]
@@ -28,12 +33,12 @@ def write_report(path, result, trial, judged, calibration=None):
     return path
 
 
-def headline(result):
+def headline(result: dict[str, Any]) -> str:
     """One paragraph: rank 1 and 10, and how many asked."""
     return f'<p class="headline">{escape(sentence(result))}</p>'
 
 
-def sentence(result):
+def sentence(result: dict[str, Any]) -> str:
     """The finding in words."""
     if not result["mated"]:
         return f"None of {result['probes']:,} probes has a mate in the gallery."
@@ -44,7 +49,7 @@ def sentence(result):
     )
 
 
-def _cmc(result, judged):
+def _cmc(result: dict[str, Any], judged: Judged) -> str:
     if not result["mated"]:
         return ""
     rows = [[f"rank {rank}", f"{value:.4f}", _span(result["intervals"]["cmc"][rank])] for rank, value in result["cmc"].items()]
@@ -53,11 +58,11 @@ def _cmc(result, judged):
         "The share of probes whose best-ranked mate is among the first k photos. Of equally near photos the wrong ones come first. "
         "Intervals: 95 %, bootstrap over subjects, whose photos are drawn together."
     )
-    curve = figure(draw_cmc(cmc_curve(judged.places, judged.gallery)), "Cumulative match characteristic (CMC).", "CMC curve")
+    curve = figure(draw_cmc(cmc_curve(judged.positions, judged.gallery)), "Cumulative match characteristic (CMC).", "CMC curve")
     return section("Identification", paragraph(text) + curve + table(("", "share", "interval"), rows, numbers=(1, 2)))
 
 
-def _det(result, judged):
+def _det(result: dict[str, Any], judged: Judged) -> str:
     if result["eer"] is None:
         return ""
     curves = {"pairs: FNMR against FMR": det_curve(judged.genuine, judged.impostor).points()}
@@ -79,7 +84,7 @@ def _det(result, judged):
     )
 
 
-def _scores(result, judged, calibration):
+def _scores(result: dict[str, Any], judged: Judged, calibration: MatchCalibration | None) -> str:
     if result["eer"] is None:
         return ""
     edges, genuine = judged.genuine.histogram()
@@ -96,7 +101,7 @@ def _scores(result, judged, calibration):
     return section("Scores", picture)
 
 
-def _folds(result):
+def _folds(result: dict[str, Any]) -> str:
     folds = result["by_fold"]
     if len(folds) < 2:
         return ""
@@ -123,39 +128,39 @@ def _folds(result):
     return section("Folds", paragraph(text) + table(header, rows, numbers=tuple(range(1, len(header)))))
 
 
-def _kinds(judged):
-    """(heading, text, places among the probes) of what is shown."""
+def _kinds(judged: Judged) -> Iterator[tuple[str, str, np.ndarray]]:
+    """(heading, text, rows among the probes) of what is shown."""
     mated, rows = judged.is_mated, np.arange(len(judged))
-    found, missed = rows[mated & (judged.places == 0)], rows[mated & (judged.places > 0)]
+    found, missed = rows[mated & (judged.positions == 0)], rows[mated & (judged.positions > 0)]
     surest = found[np.argsort(judged.other_scores[found] - judged.mate_scores[found], kind="stable")]
-    worst = missed[np.argsort(-judged.places[missed], kind="stable")]
-    false = rows[~mated | (judged.places != 0)]
+    worst = missed[np.argsort(-judged.positions[missed], kind="stable")]
+    false = rows[~mated | (judged.positions != 0)]
     false = false[np.argsort(-judged.other_scores[false], kind="stable")]
     yield "Found most surely", "Mates at rank 1 that are furthest ahead of all others.", surest[:SHOWN]
     yield "Missed", "Mates with the worst ranks.", worst[:SHOWN]
     yield "False matches with the highest scores", "What would have been taken for a match: the best-ranked photo is not of the probe's tattoo.", false[:SHOWN]
 
 
-def _matches(heading, text, chosen, trial, judged):
+def _matches(heading: str, text: str, chosen: np.ndarray, trial: MatchingTrial, judged: Judged) -> str:
     if not len(chosen):
         return ""
     cards = []
-    for place in chosen:
-        pictures = [_picture(trial.probes.records[judged.probes[place]], "probe")]
-        if judged.others[place] >= 0:
-            pictures.append(_picture(trial.gallery.records[judged.others[place]], f"best other, {judged.other_scores[place]:.3f}"))
-        if judged.mates[place] >= 0:
-            pictures.append(_picture(trial.gallery.records[judged.mates[place]], f"mate, {judged.mate_scores[place]:.3f}, rank {judged.places[place] + 1}"))
-        name = escape(trial.probes.records[judged.probes[place]].name)
+    for row in chosen:
+        pictures = [_picture(trial.probes.records[judged.probes[row]], "probe")]
+        if judged.others[row] >= 0:
+            pictures.append(_picture(trial.gallery.records[judged.others[row]], f"best other, {judged.other_scores[row]:.3f}"))
+        if judged.mates[row] >= 0:
+            pictures.append(_picture(trial.gallery.records[judged.mates[row]], f"mate, {judged.mate_scores[row]:.3f}, rank {judged.positions[row] + 1}"))
+        name = escape(trial.probes.records[judged.probes[row]].name)
         cards.append(f'<div class="pair"><h3>{name}</h3><div class="photos" style="grid-template-columns: repeat(3, 1fr)">{"".join(pictures)}</div></div>')
     return section(heading, paragraph(text) + f'<div class="pairs">{"".join(cards)}</div>')
 
 
-def _picture(record, caption):
+def _picture(record: Record, caption: str) -> str:
     return captioned_photo(thumbnail_jpeg(record.path), escape(caption))
 
 
-def _facts(result):
+def _facts(result: dict[str, Any]) -> str:
     facts = {
         "Model": result["model"],
         "Photos": result["source"],
@@ -168,9 +173,9 @@ def _facts(result):
     return section("Facts", table((), rows, kind="facts") + paragraph(LIMITS, "note"))
 
 
-def _span(interval):
+def _span(interval: Sequence[float]) -> str:
     return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
 
 
-def _number(value):
+def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"

@@ -208,7 +208,8 @@ def _fitted(recipe: MatcherRecipe, photos: MatchingPhotos, replicas: int) -> Mat
     """The recipe with smaller batches where there are fewer subjects than one takes. Raises RecipeError."""
     if recipe.batch_size // replicas % recipe.photos_together:
         raise RecipeError(
-            f"batch_size {recipe.batch_size} must be a multiple of {recipe.photos_together} on each of the {replicas} replicas: none may part what belongs together"
+            f"batch_size {recipe.batch_size} must be a multiple of {recipe.photos_together} on each of the {replicas} replicas: "
+            "none may part what belongs together"
         )
     subjects = len(set(photos.subjects)) // replicas * replicas
     if not recipe.is_mined or recipe.batch_size // recipe.photos_per_subject <= subjects:

@@ -8,10 +8,11 @@ import tensorflow as tf
 from tfvision.features.extractor import Extractor
 from tfvision.features.networks import FeatureNetwork
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.trained.detector_network import FEATURES
+from tfvision.trained.detector_network import FEATURES, Detector
+from tfvision.trained.detector_run import DetectorRecipe
 
 
-def features_extractor(detector, recipe):
+def features_extractor(detector: Detector, recipe: DetectorRecipe) -> Extractor:
     """An Extractor of a detector's features, as its weights are now."""
     size, digest = recipe.size_px, hashlib.sha256(repr((recipe.network, recipe.tap, recipe.size_px, recipe.crop_px, recipe.is_normalised)).encode())
     for values in detector.whole.get_weights():
