@@ -65,7 +65,7 @@ def main(rows, dimension, chromium, folder):
 def _make(folder, rows, dimension):
     from tfvision.apps.explorer.thumbnails import SHEET, THUMBNAIL_PX, sheet_path, write_sheet
     from tfvision.files import write_json
-    from tfvision.index.gallery import Gallery
+    from tfvision.index.folder_gallery import FolderGallery
 
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     thumbnails = [_thumbnail(number, THUMBNAIL_PX) for number in range(_DIFFERENT)]
@@ -73,7 +73,7 @@ def _make(folder, rows, dimension):
     with open(photo, "wb") as file:
         file.write(thumbnails[0])
     ids = [f"photos/{number:06d}.jpg" for number in range(rows)]
-    with Gallery.create(folder, dimension) as gallery:
+    with FolderGallery.create(folder, dimension) as gallery:
         gallery.add(
             ids, clustered_vectors(rows, dimension), [photo] * rows, [{"label": f"label {number % 97}", "year": 1990 + number % 30} for number in range(rows)]
         )

@@ -62,21 +62,21 @@ def _measure(rows, dimension, count, methods, folder):
     import numpy as np
 
     from tfvision.index.approximate import recall_at
-    from tfvision.index.gallery import Gallery
-    from tfvision.index.search import nearest, open_index, search
+    from tfvision.index.folder_gallery import FolderGallery
+    from tfvision.index.search import search
 
     everything = clustered_vectors(rows + count, dimension)
     vectors, queries = everything[:rows], everything[rows:]
     print(f"{rows:,} x {dimension}, {count} queries, k = {K}, {faiss.omp_get_max_threads()} threads, load {os.getloadavg()[0]:.1f}")
 
     started = time.perf_counter()
-    with Gallery.create(folder, dimension) as gallery:
+    with FolderGallery.create(folder, dimension) as gallery:
         for start in range(0, rows, 65_536):
             names = [f"{number:08}" for number in range(start, min(rows, start + 65_536))]
             gallery.add(names, vectors[start : start + 65_536], names, [{"part": int(name) % 10} for name in names])
     print(f"gallery written in {time.perf_counter() - started:.1f} s, synced")
     started = time.perf_counter()
-    gallery = Gallery.open(folder)
+    gallery = FolderGallery.open(folder)
     print(f"opened in {1000 * (time.perf_counter() - started):.0f} ms")
 
     def numpy_search():
@@ -102,8 +102,8 @@ def _measure(rows, dimension, count, methods, folder):
         "FAISS IndexFlatIP": (lambda: flat.search(queries, K), lambda found: found[0], flat_seconds, flat_memory),
     }
     for method in methods:
-        index, seconds, memory = (None, 0, 0) if method == "exact" else built(lambda: open_index(gallery, method))  # noqa: B023
-        ways[method] = (functools.partial(nearest, gallery, queries, K, method=method), lambda found: found[1], seconds, memory)
+        index, seconds, memory = (None, 0, 0) if method == "exact" else built(lambda: gallery.open_index(method))  # noqa: B023
+        ways[method] = (functools.partial(gallery.nearest, queries, K, method=method), lambda found: found[1], seconds, memory)
         ways[f"{method}, with ids"] = (functools.partial(search, gallery, queries, K, method=method), hit_scores, 0, 0)
         if index:
             print(

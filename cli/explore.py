@@ -4,7 +4,7 @@ import click
 
 
 @click.command()
-@click.argument("places", nargs=-1, required=True, metavar="FOLDER_OR_GALLERY...")
+@click.argument("locations", nargs=-1, required=True, metavar="FOLDER_OR_GALLERY...")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of 127.0.0.1; 0: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
 @click.option(
@@ -17,7 +17,7 @@ import click
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="For a folder: a tap of the network; several are seen side by side. [default: its last]")
 @click.option("--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision, or GALLERY-explorer]")
 @click.option("--export", "export_folder", metavar="DIR", help="Write the page as a static site instead, for up to 20,000 pictures.")
-def explore(places, port, no_browser, models, layers, state, export_folder):
+def explore(locations, port, no_browser, models, layers, state, export_folder):
     """Look at a collection of pictures and at what deep features retrieve in it, in the browser.
 
     A folder (or a manifest.csv) is indexed on the first call, while the page is open already. Several galleries of the
@@ -29,9 +29,9 @@ def explore(places, port, no_browser, models, layers, state, export_folder):
     tfvision explore my-gallery another-networks-gallery --port 9000
     tfvision explore my-gallery --export site/
     """
-    from tfvision.apps.explorer.places import plan
+    from tfvision.apps.explorer.plan import plan
 
-    what = plan(places, models, layers, state)
+    what = plan(locations, models, layers, state)
     say = lambda line: click.echo(line, err=True)
     if export_folder:
         from tfvision.apps.explorer.export import export_site

@@ -125,11 +125,11 @@ def info(gallery, ids, as_json):
 
     with open_gallery(gallery) as opened:
         if ids:
-            for id in opened.ids:
-                click.echo(id)
+            for row in opened.live:
+                click.echo(opened.id_of_row(row))
             return
         opened.check()
-        facts = {**opened.info(), "indexes": opened.indexes()}
+        facts = opened.info()
     print_json(facts) if as_json else _show_info(facts)
 
 

@@ -54,12 +54,13 @@ def search(gallery, photos, k, where, expand, rerank, method, model, html, as_js
 
 def _note(gallery, where, k):
     if not gallery.facts.get("is_complete", True):
-        click.echo(f"note: {gallery.folder} is unfinished: go on with `tfvision index build ... --resume`", err=True)
-    mask = gallery.mask_where(where)
-    available = len(gallery) if mask is None else int(mask.sum())
+        click.echo(f"note: {gallery.location} is unfinished: go on with `tfvision index build ... --resume`", err=True)
+    from tfvision.index.gallery import rows_where
+
+    available = int(rows_where(gallery, where).sum()) if where else len(gallery)
     if 0 < available < k or (where and not available):
         what = "pictures that fulfil the conditions" if where else "pictures"
-        click.echo(f"note: {gallery.folder} has {available} {what}, fewer than the {k} asked for", err=True)
+        click.echo(f"note: {gallery.location} has {available} {what}, fewer than the {k} asked for", err=True)
 
 
 def _show(answer):
@@ -68,7 +69,7 @@ def _show(answer):
     if "error" in answer:
         return click.echo(f"error: {answer['error']}", err=True)
     click.echo(answer["query"])
-    for place, hit in enumerate(answer["hits"], 1):
+    for rank, hit in enumerate(answer["hits"], 1):
         metadata = [f"{name} {value}" for name, value in hit.items() if name not in OWN_FIELDS]
         likelihood = [likelihood_text(hit)] if "likelihood_is_bound" in hit else []
-        click.echo(f"{place:>4}. {hit['score']:.3f}  {hit['image']}  {', '.join(likelihood + metadata)}".rstrip())
+        click.echo(f"{rank:>4}. {hit['score']:.3f}  {hit['image']}  {', '.join(likelihood + metadata)}".rstrip())

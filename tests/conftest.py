@@ -12,6 +12,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights, beside the checkout, where present
 
+STAGE_SETS = ("base_of", "colour_exportable", "milvus_address", "saved_models", "stylizer_export")  # costly fixtures that several files share
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config, items):
+    """For `-n 2 --dist loadgroup`: one process has all tests of a file, and all files that share a stage set, so that it is made once."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    groups = {}
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        shared = [name for name in STAGE_SETS if name in item.fixturenames]
+        groups[file] = groups.get(file) or (shared[0] if shared else None)
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(groups[file] or file.removeprefix("tests/").removesuffix(".py")))
+
+
 COLOURS = {  # order / genus / species -> the colour of its photos
     ("Reds", "Rosa", "Rosa rubra"): (200, 40, 40),
     ("Reds", "Rosa", "Rosa pallida"): (220, 140, 140),

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfvision.index.gallery import Gallery
+from tfvision.index.folder_gallery import FolderGallery
 
 
 def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colour_run, tmp_path):
@@ -15,7 +15,7 @@ def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colo
     result = json.loads(out)
     assert code == 0 and set(result) == {"gallery", "images", "failed", "dimension", "seconds"}
     assert (result["gallery"], result["images"], result["failed"]) == (str(tmp_path / "g"), 48, 0)
-    gallery = Gallery.open(tmp_path / "g")
+    gallery = FolderGallery.open(tmp_path / "g")
     assert gallery.dimension == result["dimension"]
     place = list(gallery.ids).index("Rosa_rubra_3.png")
     assert gallery.metadata[place] == {"order": "Reds", "genus": "Rosa", "species": "Rosa rubra"}
@@ -56,9 +56,7 @@ def test_info_tells_what_is_there(run_command, gallery, colour_run):
 
 
 def test_info_shows_the_measured_recall(run_command, gallery):
-    from tfvision.index.search import open_index
-
-    facts = open_index(Gallery.open(gallery), "hnsw").facts
+    facts = FolderGallery.open(gallery).open_index("hnsw").facts
     assert f"index     hnsw over 48 rows: recall@10 {facts['recall']:.3f} (measured)" in run_command("index", "info", gallery)[1]
 
 
@@ -74,17 +72,17 @@ def test_whitened_vectors_are_of_the_dimension_asked_for(run_command, colour_pho
 KILLED = """
 import sys
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.index import gallery, making
+from tfvision.index import folder_gallery, making
 
 making._PHOTOS_BETWEEN_COMMITS = 1
-add, commits = gallery.Gallery.add, []
+add, commits = folder_gallery.FolderGallery.add, []
 
 def add_and_die(*arguments):
     add(*arguments)
     import os, signal
     os.kill(os.getpid(), signal.SIGKILL)
 
-gallery.Gallery.add = add_and_die
+folder_gallery.FolderGallery.add = add_and_die
 making.build_gallery(sys.argv[1], sys.argv[2], FeatureRecipe(model=sys.argv[3]))
 """
 
@@ -92,7 +90,7 @@ making.build_gallery(sys.argv[1], sys.argv[2], FeatureRecipe(model=sys.argv[3]))
 def test_a_killed_build_goes_on(run_command, colour_photos, colour_run, tmp_path):
     arguments = (str(colour_photos), str(tmp_path / "g"), str(colour_run))
     assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True).returncode == -9
-    begun = len(Gallery.open(tmp_path / "g"))
+    begun = len(FolderGallery.open(tmp_path / "g"))
     assert 0 < begun < 48
     command = ("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run)
     code, _, err = run_command(*command)
@@ -102,7 +100,7 @@ def test_a_killed_build_goes_on(run_command, colour_photos, colour_run, tmp_path
     assert code == 1 and "was begun with another model or other settings" in err
     code, out, _ = run_command(*command, "--resume", "--json")
     assert code == 0 and json.loads(out)["images"] == 48
-    assert sorted(Gallery.open(tmp_path / "g").ids) == sorted(name for name in os.listdir(colour_photos) if name.endswith(".png"))
+    assert sorted(FolderGallery.open(tmp_path / "g").ids) == sorted(name for name in os.listdir(colour_photos) if name.endswith(".png"))
     code, _, err = run_command(*command)
     assert code == 1 and "is a gallery already: add to it with `tfvision index add`" in err
 

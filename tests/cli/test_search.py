@@ -3,7 +3,7 @@ import json
 import PIL.Image
 import pytest
 
-from tfvision.index.gallery import Gallery
+from tfvision.index.folder_gallery import FolderGallery
 
 
 def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, colour_gallery, colour_photos, more_photos):
@@ -49,14 +49,14 @@ def test_queries_that_are_no_images_only_exit_with_one(run_command, colour_galle
 
 
 def test_an_empty_gallery_is_told(run_command, gallery, more_photos):
-    with Gallery.open(gallery, writable=True) as opened:
+    with FolderGallery.open(gallery, writable=True) as opened:
         opened.remove(list(opened.ids))
     code, out, err = run_command("search", gallery, more_photos / "red.png")
     assert (code, out) == (1, "") and "is empty: add pictures with `tfvision index add" in err
 
 
 def test_a_gallery_without_a_recipe_is_told(run_command, tmp_path, more_photos):
-    with Gallery.create(tmp_path / "g", 2) as opened:
+    with FolderGallery.create(tmp_path / "g", 2) as opened:
         opened.add(["a"], [[1, 0]], ["a.jpg"])
     code, _, err = run_command("search", tmp_path / "g", more_photos / "red.png")
     assert code == 1 and "tells of no recipe" in err

@@ -12,7 +12,7 @@ from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.index import making
-from tfvision.index.gallery import Gallery
+from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.making import BeamJob, build_gallery
 
 RECIPE = FeatureRecipe("vgg19_slim", layers=("conv1_2",), image_size=32)
@@ -55,17 +55,17 @@ def test_a_gallery_built_by_beam_is_that_built_without_also_after_a_stop(photos,
     job, stops = BeamJob(str(tmp_path / "parts"), ("--runner=DirectRunner",)), [False, True]
     monkeypatch.setattr(beam, "extract_with_beam", functools.partial(extract_with_beam, part=2))
     monkeypatch.setattr(making, "_PHOTOS_BETWEEN_COMMITS", 1)
-    add = Gallery.add
+    add = FolderGallery.add
 
     def stopped_at_the_second_commit(*arguments):
         if stops and stops.pop(0):
             raise KeyboardInterrupt
         add(*arguments)
 
-    monkeypatch.setattr(Gallery, "add", stopped_at_the_second_commit)
+    monkeypatch.setattr(FolderGallery, "add", stopped_at_the_second_commit)
     with pytest.raises(KeyboardInterrupt):
         build_gallery(tmp_path / "photos", tmp_path / "g", RECIPE, beam=job)
-    assert len(Gallery.open(tmp_path / "g")) == 2 and len(list((tmp_path / "parts").iterdir())) == 3
+    assert len(FolderGallery.open(tmp_path / "g")) == 2 and len(list((tmp_path / "parts").iterdir())) == 3
     monkeypatch.setattr(beam, "_extract_part", None)  # all parts are there
     broken = BrokenPhotos()
     result = build_gallery(tmp_path / "photos", tmp_path / "g", RECIPE, is_resumed=True, beam=job, broken=broken)
@@ -73,7 +73,7 @@ def test_a_gallery_built_by_beam_is_that_built_without_also_after_a_stop(photos,
     assert not (tmp_path / "parts").exists()
 
     build_gallery(tmp_path / "photos", tmp_path / "plain", RECIPE)
-    built, plain = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "plain")
+    built, plain = FolderGallery.open(tmp_path / "g"), FolderGallery.open(tmp_path / "plain")
     np.testing.assert_allclose(built.vectors, plain.vectors, atol=1e-6)
     assert (list(built.ids), list(built.images), list(built.metadata), built.facts) == (list(plain.ids), list(plain.images), list(plain.metadata), plain.facts)
 

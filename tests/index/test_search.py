@@ -1,14 +1,12 @@
-import json
-
 import numpy as np
 import pytest
 
 from tfvision.errors import DataError, RecipeError
 from tfvision.index import approximate, flat
-from tfvision.index import search as searching
 from tfvision.index.expansion import normalised
-from tfvision.index.gallery import Gallery
-from tfvision.index.search import index_facts, nearest, open_index, search
+from tfvision.index.folder_gallery import FolderGallery
+from tfvision.index.gallery import rows_where
+from tfvision.index.search import search
 
 
 def reference(vectors, queries, k, mask=None):
@@ -18,27 +16,6 @@ def reference(vectors, queries, k, mask=None):
         scores = np.where(mask, scores, -np.inf)
     rows = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return rows, np.take_along_axis(scores, rows, axis=1)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """FAISS's threads wait for each other in a loop: beside other work they would take many times as long for small data."""
-    import faiss
-
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(threads)
-
-
-@pytest.fixture
-def crowd(tmp_path, unit_vectors):
-    """An open, writable gallery of 3000 pictures of 16 values; metadata `part` is 0 to 9, `rare` marks 30 of them."""
-    vectors = unit_vectors(3000)
-    metadata = [{"part": number % 10, **({"rare": True} if number % 100 == 7 else {})} for number in range(3000)]
-    with Gallery.create(tmp_path / "crowd", 16) as gallery:
-        gallery.add([f"p{number}" for number in range(3000)], vectors, [f"{number}.jpg" for number in range(3000)], metadata)
-        yield gallery
 
 
 @pytest.mark.parametrize("where", [None, "part<4", "rare=true"])
@@ -59,9 +36,9 @@ def test_exact_search_is_that_of_plain_numpy(crowd, unit_vectors, where, removed
 @pytest.mark.parametrize("where", [None, "part<4", "rare=true"])
 def test_approximate_search_finds_what_is_near_with_its_exact_score(crowd, unit_vectors, method, where):
     queries = normalised(crowd.vectors[::50] + 0.1 * unit_vectors(60, seed=1))
-    mask = crowd.rows_where(where)
+    mask = rows_where(crowd, where)
     _, expected = reference(np.array(crowd.vectors), queries, 10, mask)
-    rows, scores = nearest(crowd, queries, 10, None if where is None else mask, method)
+    rows, scores = crowd.nearest(queries, 10, None if where is None else mask, method)
     assert approximate.recall_at(scores, expected) > 0.9
     assert mask[rows].all() and (np.diff(scores) <= 0).all()
     np.testing.assert_allclose(scores, np.einsum("qd,qkd->qk", queries, crowd.vectors[rows]), atol=1e-5)
@@ -87,64 +64,22 @@ def test_recall_counts_ties_by_their_score():
     assert approximate.recall_at(np.float32([[0.9, -np.inf, -np.inf]]), truth) == pytest.approx(1 / 3)
 
 
-def test_an_index_is_kept_beside_the_vectors_and_built_again_when_it_is_stale(crowd, unit_vectors):
-    assert index_facts(crowd) == []
-    first = open_index(crowd, "ivfpq")
-    (facts,) = index_facts(Gallery.open(crowd.folder))
-    assert facts == first.facts and facts["rows"] == 3000 and 0.9 < facts["recall"] <= 1
-    assert open_index(Gallery.open(crowd.folder), "ivfpq").facts == facts  # read, not built: the seconds are the same
-    crowd.add([f"q{number}" for number in range(500)], unit_vectors(500, seed=3), ["x"] * 500)
-    assert open_index(Gallery.open(crowd.folder), "ivfpq").rows == 3000  # 500 are compared one by one
-    crowd.add([f"r{number}" for number in range(500)], unit_vectors(500, seed=4), ["x"] * 500)
-    assert open_index(Gallery.open(crowd.folder), "ivfpq").rows == 4000
-    assert len(list(crowd.data_folder.glob("*.faiss"))) == 1
-
-
-@pytest.mark.parametrize("method", ["hnsw", "ivfpq"])
-def test_what_was_added_or_removed_since_counts(crowd, unit_vectors, method):
-    open_index(crowd, method)
-    queries = unit_vectors(20, seed=5)
-    crowd.add([f"q{number}" for number in range(20)], queries, ["x"] * 20)
-    best = [found[0] for found in search(crowd, queries, 3, method=method)]
-    assert [hit.id for hit in best] == [f"q{number}" for number in range(20)]
-    crowd.remove([f"q{number}" for number in range(20)])
-    assert not any(hit.id.startswith("q") for found in search(crowd, queries, 3, method=method) for hit in found)
-
-
-@pytest.mark.parametrize("damage", ["facts", "index", "cut"])
-def test_a_damaged_index_is_built_again(crowd, damage):
-    open_index(crowd, "ivfpq")
-    path = crowd.data_folder / ("ivfpq.json" if damage == "facts" else "ivfpq-3000.faiss")
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] + (b"" if damage == "cut" else b"?" + data[len(data) // 2 + 1 :]))
-    assert open_index(Gallery.open(crowd.folder), "ivfpq").rows == 3000
-    assert index_facts(crowd)
-
-
-def test_the_method_is_chosen_by_size(crowd, unit_vectors, monkeypatch):
-    assert [searching.chosen_method(rows) for rows in (10, 49_999, 50_000, 199_999, 200_000, 10**8)] == ["exact"] * 2 + ["hnsw"] * 2 + ["ivfpq"] * 2
-    monkeypatch.setattr(searching, "_IVFPQ_FROM", 1000)
-    monkeypatch.setattr(searching, "_HNSW_FROM", 1000)
-    search(crowd, unit_vectors(1, seed=1), 5)
-    assert [facts["method"] for facts in index_facts(crowd)] == ["ivfpq"]
-
-
 @pytest.mark.parametrize("options", [{}, {"expansion": 5}, {"rerank": True}, {"where": "species=Apis"}, {"method": "hnsw"}])
 def test_fewer_answers_than_asked_for_are_all_there_are(insects, options):
-    (hits,) = search(Gallery.open(insects), np.float32([[1, 0, 0]]), 10, **options)
+    (hits,) = search(FolderGallery.open(insects), np.float32([[1, 0, 0]]), 10, **options)
     assert len(hits) == (1 if "where" in options else 4)
     assert len({hit.id for hit in hits}) == len(hits) and np.isfinite([hit.score for hit in hits]).all()
 
 
 def test_a_filter_that_leaves_nothing_answers_nothing(insects):
-    assert search(Gallery.open(insects), np.float32([[1, 0, 0]]), 10, "species=Nobody", expansion=3, rerank=True) == [[]]
+    assert search(FolderGallery.open(insects), np.float32([[1, 0, 0]]), 10, "species=Nobody", expansion=3, rerank=True) == [[]]
 
 
 def test_expansion_pulls_in_what_lies_behind_the_best(tmp_path):
     """A chain: the query sees a, a sees b; c is as far from the query as b, on the other side."""
     angle = np.radians([0, 20, 50, -49])
     query, *vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-    with Gallery.create(tmp_path / "g", 2) as gallery:
+    with FolderGallery.create(tmp_path / "g", 2) as gallery:
         gallery.add(["a", "b", "c"], vectors, ["x"] * 3)
         plain, expanded = (search(gallery, query[None], 3, expansion=count)[0] for count in (0, 1))
     assert [hit.id for hit in plain] == ["a", "c", "b"]
@@ -169,7 +104,7 @@ def test_reranking_orders_all_candidates_and_keeps_twins_first(crowd):
 )
 def test_mistakes_are_told(insects, queries, options, error, message):
     with pytest.raises(error, match=message):
-        search(Gallery.open(insects), np.float32(queries), **options)
+        search(FolderGallery.open(insects), np.float32(queries), **options)
 
 
 def test_flat_search_marks_what_is_not_there():
@@ -190,9 +125,3 @@ def by_tensorflow():
 assert [by_faiss(), by_tensorflow(), by_faiss()] == [list(range(64))] * 3
 """
     run_python(script)
-
-
-def test_the_facts_of_an_index_are_plain_json(crowd):
-    open_index(crowd, "hnsw")
-    facts = json.loads((crowd.data_folder / "hnsw.json").read_text())
-    assert set(facts) == {"method", "rows", "candidates", "effort", "recall", "recall_at", "seconds", "file", "crc32"}

@@ -23,7 +23,6 @@ CHANNELS = {  # network -> channels of its taps, from the papers' tables and ker
     "siamese_triplet": (500, 256),
     "small": (48, 96, 192),
 }
-SMALLER = {name: {"connected": 64} for name in ("alexnet", "alexnet_torchvision")}  # else 240 MB of weights
 PIXELS = {  # what pure red becomes before anything is learnt
     "tf": (1.0, -1.0, -1.0),
     "caffe": (-103.939, -116.779, 255 - 123.68),
@@ -37,12 +36,11 @@ def _pictures(size):
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def built(request):
-    """(name, network, model that answers with all taps, its least size)."""
-    network = NETWORKS[request.param]
-    base = network.build(network.least_image_size, **SMALLER.get(request.param, {}))
+def built(request, base_of):
+    """(name, network, model that answers with all taps, its size)."""
+    network, base = NETWORKS[request.param], base_of(request.param)
     model = keras.Model(base.input, {**tap_outputs(base, network, request.param, tuple(network.taps)), "out": base.output})
-    return request.param, network, model, network.least_image_size
+    return request.param, network, model, base.input_shape[1]
 
 
 def test_taps_have_the_promised_channels(built):
@@ -50,6 +48,11 @@ def test_taps_have_the_promised_channels(built):
     assert tuple(model.output[tap].shape[-1] for tap in network.taps) == CHANNELS[name]
     assert model.output["out"].shape[-1] == CHANNELS[name][-1]  # the last tap is the network's own answer
     assert network.least_image_size <= network.image_size
+
+
+def test_inception_resnet_v2_takes_its_least_size(base_of):
+    least = NETWORKS["inception_resnet_v2"].least_image_size
+    assert tuple(base_of("inception_resnet_v2").compute_output_shape((None, least, least, 3))) == (None, 1, 1, 1536)
 
 
 def test_weights_saved_and_loaded_are_the_same(built, tmp_path):

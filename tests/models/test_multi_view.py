@@ -13,33 +13,29 @@ def _photos(size, views, count=2):
     return {view: random.integers(0, 256, (count, size, size, 3)).astype(np.uint8) for view in views}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NETWORKS, "mobilenet"])
-def test_whole_view_path_equals_the_unmodified_network(name):
-    network = get_network(name)
-    size = network.least_image_size
-    base = network.build(size, **({"connected": 64} if name.startswith("alexnet") else {}))
-    stem, branch, tail = split_network(base, network)
-    pixels = _photos(size, ["whole"])["whole"].astype(np.float32) / 127.5 - 1
+def test_whole_view_path_equals_the_unmodified_network(name, base_of):
+    base = base_of(name)
+    stem, branch, tail = split_network(base, get_network(name))
+    pixels = _photos(base.input_shape[1], ["whole"])["whole"].astype(np.float32) / 127.5 - 1
     expected = base(pixels, training=False).numpy()
     assert np.abs(expected).max() > 0
     np.testing.assert_array_equal(tail(branch(stem(pixels))).numpy(), expected)
 
 
-@pytest.mark.slow
 def test_pretrained_weights_reach_stem_whole_branch_and_tail_and_not_the_crop_branch():
-    base = NETWORKS["mobilenet_v2"].build(96)
+    base = NETWORKS["small"].build(32)
     for layer in base.layers:
         layer.set_weights([np.full_like(values, 0.01) for values in layer.get_weights()])
-    trunk = build_trunk("mobilenet_v2", image_size=96, base=base)
+    trunk = build_trunk("small", image_size=32, base=base)
     for name in ("stem", "whole_branch", "tail"):
         assert all((values == np.float32(0.01)).all() for values in trunk.get_layer(name).get_weights())
     assert any((values != np.float32(0.01)).any() for values in trunk.get_layer("crop_branch").get_weights())
 
 
 @pytest.mark.slow
-def test_inception_resnet_v2_has_the_papers_shapes():
-    trunk = build_trunk("inception_resnet_v2")
+def test_inception_resnet_v2_has_the_papers_shapes(base_of):
+    trunk = build_trunk("inception_resnet_v2", base=base_of("inception_resnet_v2"))
     stem = trunk.get_layer("stem")
     assert stem.output.shape[1:] == (35, 35, 192)
     assert sum(isinstance(layer, keras.layers.Conv2D) for layer in stem.layers) == 5

@@ -23,43 +23,45 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.delenv("TFVISION_WEIGHTS", raising=False)
 
 
-def _network():
-    return get_network("mobilenet_v2").build(96)
+@pytest.fixture
+def network(base_of):
+    return base_of("mobilenet_v2")
 
 
-def test_the_folder_of_the_environment_comes_first(monkeypatch, tmp_path, offline):
-    donor, receiver = _network(), _network()
-    donor.save_weights(tmp_path / "mobilenet_v2.weights.h5")
+def test_the_folder_of_the_environment_comes_first(network, monkeypatch, tmp_path, offline):
+    expected = network.get_weights()
+    network.save_weights(tmp_path / "mobilenet_v2.weights.h5")
+    network.set_weights([np.ones_like(values) for values in expected])
     monkeypatch.setenv("TFVISION_WEIGHTS", str(tmp_path))
-    assert "mobilenet_v2.weights.h5" in load_pretrained(receiver, "mobilenet_v2", "imagenet")
-    for expected, got in zip(donor.get_weights(), receiver.get_weights(), strict=True):
-        np.testing.assert_array_equal(expected, got)
+    assert "mobilenet_v2.weights.h5" in load_pretrained(network, "mobilenet_v2", "imagenet")
+    for values, got in zip(expected, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(values, got)
     assert known_weights()["mobilenet_v2"] == str(tmp_path / "mobilenet_v2.weights.h5")
 
 
-def test_offline_the_error_says_what_to_do(offline):
+def test_offline_the_error_says_what_to_do(network, offline):
     with pytest.raises(WeightsError, match="Offline, put mobilenet_v2.weights.h5"):
-        load_pretrained(_network(), "mobilenet_v2", "imagenet")
+        load_pretrained(network, "mobilenet_v2", "imagenet")
 
 
-def test_auto_goes_on_with_random_weights_and_says_so(offline):
-    assert load_pretrained(_network(), "mobilenet_v2", "auto").startswith("random weights: no ImageNet weights")
+def test_auto_goes_on_with_random_weights_and_says_so(network, offline):
+    assert load_pretrained(network, "mobilenet_v2", "auto").startswith("random weights: no ImageNet weights")
 
 
-def test_a_file_of_another_network_is_refused(tmp_path, offline):
+def test_a_file_of_another_network_is_refused(network, tmp_path, offline):
     get_network("small").build(32).save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(WeightsError, match="does not fit mobilenet_v2"):
-        load_pretrained(_network(), "mobilenet_v2", str(tmp_path / "other.weights.h5"))
+        load_pretrained(network, "mobilenet_v2", str(tmp_path / "other.weights.h5"))
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [("model.h5", "not a Keras .weights.h5"), ("model.keras", "not a Keras .weights.h5"), ("model.pkl", "is a pickle, which can run code")],
 )
-def test_whole_models_and_pickles_are_never_loaded(name, message, tmp_path):
+def test_whole_models_and_pickles_are_never_loaded(name, message, network, tmp_path):
     (tmp_path / name).write_bytes(b"anything")
     with pytest.raises(WeightsError, match=message):
-        load_pretrained(_network(), "mobilenet_v2", str(tmp_path / name))
+        load_pretrained(network, "mobilenet_v2", str(tmp_path / name))
 
 
 def test_an_unknown_network_lists_the_known_ones():
@@ -91,12 +93,11 @@ def test_vgg19_slim_comes_with_tfvision(offline):
     np.testing.assert_allclose(base.get_layer("conv1_1").get_weights()[0], expected, rtol=1e-5)
 
 
-def test_keras_weights_of_the_real_network_load(shared, monkeypatch):
+def test_keras_weights_of_the_real_network_load(shared, network, monkeypatch):
     monkeypatch.setenv("TFVISION_WEIGHTS", str(shared / "weights"))
-    base = _network()
-    before = base.get_weights()[0].copy()
-    load_pretrained(base, "mobilenet_v2", "imagenet")
-    assert np.abs(base.get_weights()[0] - before).max() > 0.01
+    network.set_weights([np.ones_like(values) for values in network.get_weights()])
+    load_pretrained(network, "mobilenet_v2", "imagenet")
+    assert np.abs(network.get_weights()[0] - 1).max() > 0.01
 
 
 def test_squeezenets_real_weights_name_photos_as_they_should(shared):

@@ -172,7 +172,7 @@ ERRORS = [  # method, request, code, words
 ]
 
 
-@pytest.mark.parametrize(("method", "make_request", "code", "message"), ERRORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("method", "make_request", "code", "message"), ERRORS, ids=[message for *_, message in ERRORS])
 def test_errors_have_tensorflow_servings_codes_and_words(predictions, method, make_request, code, message):
     with pytest.raises(grpc.RpcError) as caught:
         getattr(predictions, method)(make_request(), timeout=60)

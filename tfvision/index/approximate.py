@@ -6,6 +6,9 @@ query and itself left out. One half of them sets the effort that is needed, the 
 
 import itertools
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,54 +21,49 @@ _EFFORTS = (16, 32, 64, 128, 256, 512, 1024)  # HNSW: width of the search; IVF-P
 _QUERIES = 512  # of the measurement, both halves
 _TRAINING_VECTORS_PER_LIST = 64
 _NEIGHBOURS = 32  # of a node of the graph
-_CANDIDATES = {"hnsw": (5, 20), "ivfpq": (10, 30, 100)}  # an answer: 8 bits a value mistake little, one bit more
+_CANDIDATES = {"hnsw": (5, 20), "ivfpq": (10, 30, 100)}  # a hit: 8 bits a value mistake little, one bit more
 
 
 class ApproximateIndex:
     """A FAISS index over the first rows of a gallery.
 
     Attributes:
-      facts: {"method", "rows", "candidates" an answer, "effort", "recall", "recall_at", "seconds"}.
+      facts: {"method", "rows", "candidates" a hit, "effort", "recall", "recall_at", "seconds"}.
     """
 
-    def __init__(self, index, facts):
+    def __init__(self, index: Any, facts: dict[str, Any]) -> None:
         self._index, self.facts = index, facts
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """How many vectors it covers."""
         return self.facts["rows"]
 
-    def nearest(self, vectors, queries, k, mask=None):
+    def nearest(self, vectors: np.ndarray, queries: np.ndarray, k: int, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """As flat.nearest over vectors [rows, dimension], approximately; at least a twentieth of them should be in the mask."""
-        share, selector = (1, None) if mask is None else (max(mask.mean(), 1e-6), flat.bitmap(mask))
+        share, selector = (1.0, None) if mask is None else (max(mask.mean(), 1e-6), flat.bitmap(mask))
         count = min(self.rows, self.facts["candidates"] * k)
         parameters = self._parameters(int(self.facts["effort"] / share), count, selector)
         _, rows = self._index.search(np.ascontiguousarray(queries, np.float32), count, params=parameters)
         return flat.best(rows, flat.scores_of(vectors, queries, rows), k)
 
-    def _parameters(self, effort, count, selector):
-        import faiss
-
+    def _parameters(self, effort: int, count: int, selector: Any) -> Any:
+        faiss = flat.load_faiss()
         if self.facts["method"] == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=max(effort, count), sel=selector)
         return faiss.SearchParametersIVF(nprobe=min(effort, self._index.nlist), sel=selector)
 
-    def write(self, path):
+    def write(self, path: Path) -> None:
         """Writes FAISS's own format."""
-        import faiss
-
-        faiss.write_index(self._index, str(path))
+        flat.load_faiss().write_index(self._index, str(path))
 
     @classmethod
-    def read(cls, path, facts):
+    def read(cls, path: Path, facts: dict[str, Any]) -> Self:
         """What `write` wrote."""
-        import faiss
-
-        return cls(faiss.read_index(str(path)), facts)
+        return cls(flat.load_faiss().read_index(str(path)), facts)
 
 
-def build_index(vectors, method, seed=0):
+def build_index(vectors: np.ndarray, method: str, seed: int = 0) -> ApproximateIndex:
     """An ApproximateIndex over vectors float32 [n, dimension].
 
     Args:
@@ -82,9 +80,8 @@ def build_index(vectors, method, seed=0):
     return index
 
 
-def _build_hnsw(vectors, random):
-    import faiss
-
+def _build_hnsw(vectors: np.ndarray, random: np.random.Generator) -> Any:
+    faiss = flat.load_faiss()
     index = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 80
     index.train(_sample(vectors, 50_000, random))
@@ -92,9 +89,8 @@ def _build_hnsw(vectors, random):
     return index
 
 
-def _build_ivfpq(vectors, random):
-    import faiss
-
+def _build_ivfpq(vectors: np.ndarray, random: np.random.Generator) -> Any:
+    faiss = flat.load_faiss()
     dimension = vectors.shape[1]
     lists = 2 ** round(np.log2(2 * np.sqrt(len(vectors))))
     parts = next(parts for parts in range(max(1, dimension // 4), 0, -1) if dimension % parts == 0)
@@ -104,25 +100,26 @@ def _build_ivfpq(vectors, random):
     return index
 
 
-_BUILDERS = {"hnsw": _build_hnsw, "ivfpq": _build_ivfpq}
+_BUILDERS: dict[str, Callable[[np.ndarray, np.random.Generator], Any]] = {"hnsw": _build_hnsw, "ivfpq": _build_ivfpq}
+METHODS = tuple(_BUILDERS)
 
 
-def _add_all(index, vectors, chunk=65_536):
+def _add_all(index: Any, vectors: np.ndarray, chunk: int = 65_536) -> None:
     for start in range(0, len(vectors), chunk):
         index.add(np.asarray(vectors[start : start + chunk]))
 
 
-def _sample(vectors, count, random):
+def _sample(vectors: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     return vectors[np.sort(random.choice(len(vectors), min(count, len(vectors)), replace=False))]
 
 
-def _tune(index, vectors, random):
+def _tune(index: ApproximateIndex, vectors: np.ndarray, random: np.random.Generator) -> None:
     """Sets the least candidates and effort that reach the target, and the recall that they have on other queries."""
     own = np.sort(random.choice(len(vectors), min(_QUERIES, len(vectors)), replace=False))
     truth = _without_own(own, *flat.nearest(vectors, vectors[own], RECALL_AT + 1))
     tuning, unseen = slice(0, None, 2), slice(1, None, 2)
 
-    def recall(part):
+    def recall(part: slice) -> float:
         found = index.nearest(vectors, vectors[own[part]], RECALL_AT + 1)
         return recall_at(_without_own(own[part], *found), truth[part])
 
@@ -133,7 +130,7 @@ def _tune(index, vectors, random):
     index.facts.update(recall=round(recall(unseen), 4), recall_at=RECALL_AT)
 
 
-def recall_at(found, truth):
+def recall_at(found: np.ndarray, truth: np.ndarray) -> float:
     """The share of exact answers that were found; ties count by score, so that twins are no mistakes.
 
     Args:
@@ -142,7 +139,7 @@ def recall_at(found, truth):
     return float((found >= truth[:, -1:] - 1e-6).mean())
 
 
-def _without_own(own, rows, scores):
+def _without_own(own: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Scores [q, k] of rows [q, k + 1] without the query's own row, or without the last."""
     is_own = rows == own[:, None]
     is_own[~is_own.any(axis=1), -1] = True

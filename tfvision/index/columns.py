@@ -4,9 +4,10 @@ A gallery of a million rows opens without a Python object a row: a line is parse
 judges each distinct value once.
 """
 
-import collections.abc
 import json
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,19 +19,19 @@ NO_VALUE = -1  # the code of a row without a value
 class TextLines:
     """A JSON value a line, read where asked for."""
 
-    def __init__(self, data):
+    def __init__(self, data: np.ndarray) -> None:
         """`data`: uint8 [bytes], each line ended by a newline."""
         self._data = data
         self._ends = np.flatnonzero(data == ord("\n"))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, row):
+    def __getitem__(self, row: int) -> Any:
         start = self._ends[row - 1] + 1 if row else 0
         return json.loads(self._data[start : self._ends[row]].tobytes())
 
-    def all(self):
+    def all(self) -> list[Any]:
         """A list of all values."""
         return json.loads(b"[" + self._data.tobytes().replace(b"\n", b",")[:-1] + b"]")
 
@@ -40,17 +41,17 @@ class Column:
 
     Attributes:
       values: the distinct values, a list.
-      codes: int32 [rows], places in `values`; NO_VALUE where a row has none.
+      codes: int32 [rows], the position in `values` for each row; NO_VALUE where a row has none.
     """
 
-    def __init__(self, values, codes):
+    def __init__(self, values: np.ndarray, codes: np.ndarray) -> None:
         self._values, self.codes = TextLines(values), codes
 
     @property
-    def values(self):
+    def values(self) -> list[Any]:
         return self._values.all()
 
-    def __getitem__(self, row):
+    def __getitem__(self, row: int) -> Any:
         """The value of a row, or None."""
         code = self.codes[row]
         return None if code == NO_VALUE else self._values[code]
@@ -64,18 +65,18 @@ class RowEncoder:
       columns: {name: its distinct values, in order}.
     """
 
-    def __init__(self, rows=0, columns=None):
+    def __init__(self, rows: int = 0, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
         self._rows = rows
-        self._codes = {name: {_json(value): code for code, value in enumerate(values)} for name, values in (columns or {}).items()}
+        self._codes: dict[str, dict[str, int]] = {name: {_json(value): code for code, value in enumerate(values)} for name, values in (columns or {}).items()}
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """Names of the columns, in the order of their files."""
         return list(self._codes)
 
-    def encode(self, ids, vectors, images, metadata):
+    def encode(self, ids: Sequence[str], vectors: np.ndarray, images: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """{file name: bytes} of new rows. Raises DataError for a value that is no text, number or truth."""
-        pieces = {"vectors.f32": np.ascontiguousarray(vectors, "<f4"), "ids.jsonl": _lines(ids), "images.jsonl": _lines(images)}
+        pieces: dict[str, Any] = {"vectors.f32": np.ascontiguousarray(vectors, "<f4"), "ids.jsonl": _lines(ids), "images.jsonl": _lines(images)}
         for name in dict.fromkeys(name for row in metadata for name in row if row[name] is not None):
             if name not in self._codes:  # the rows before have no value
                 self._codes[name] = {}
@@ -89,40 +90,41 @@ class RowEncoder:
         return pieces
 
 
-def metadata_columns(metadata):
+def metadata_columns(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     """{name: Column} of a list of dicts, held in memory. Raises DataError as `RowEncoder.encode`."""
     encoder = RowEncoder()
-    pieces = encoder.encode([""] * len(metadata), [], [], metadata)
+    pieces = encoder.encode([""] * len(metadata), np.zeros((0, 0)), [], metadata)
     read = lambda name, dtype: np.frombuffer(pieces[name], dtype)
     return {name: Column(read(values_file(number), np.uint8), read(codes_file(number), "<i4")) for number, name in enumerate(encoder.names)}
 
 
-class LiveRows(collections.abc.Sequence):
+class LiveRows(Sequence):
     """A sequence over live rows that reads an item when it is asked for."""
 
-    def __init__(self, rows, read):
+    def __init__(self, rows: np.ndarray, read: Callable[[int], Any]) -> None:
         self._rows, self._read = rows, read
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, place):
-        if isinstance(place, slice):
-            return [self._read(row) for row in self._rows[place]]
-        return self._read(self._rows[place])
+    def __getitem__(self, number: Any) -> Any:
+        """The item of the live row with this number among the live ones, or a list of those of a slice."""
+        if isinstance(number, slice):
+            return [self._read(row) for row in self._rows[number]]
+        return self._read(self._rows[number])
 
 
-def values_file(number):
+def values_file(number: int) -> str:
     """Name of the file with the distinct values of the column with this number."""
     return f"column-{number}.jsonl"
 
 
-def codes_file(number):
+def codes_file(number: int) -> str:
     """Name of the file with the code of each row."""
     return f"column-{number}.i32"
 
 
-def _code(codes, name, value):
+def _code(codes: dict[str, int], name: str, value: Any) -> int:
     if value is None:
         return NO_VALUE
     if not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
@@ -130,9 +132,9 @@ def _code(codes, name, value):
     return codes.setdefault(_json(value), len(codes))
 
 
-def _lines(values):
+def _lines(values: Iterable[str]) -> bytes:
     return "".join(f"{_json(value)}\n" for value in values).encode("utf-8", "surrogatepass")  # names of files may not be UTF-8
 
 
-def _json(value):
+def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)

@@ -3,12 +3,12 @@
 import numpy as np
 
 
-def expand_queries(queries, neighbours, similarities, alpha=3.0):
+def expand_queries(queries: np.ndarray, neighbours: np.ndarray, similarities: np.ndarray, alpha: float = 3.0) -> np.ndarray:
     """Average query expansion, weighted by similarity: alpha-QE (Radenovic et al., 2018, section 4.3).
 
     Args:
       queries: float32 [q, dimension], L2-normalised.
-      neighbours: float32 [q, n, dimension], the best answers of each.
+      neighbours: float32 [q, n, dimension], the best hits of each.
       similarities: float32 [q, n], their inner products with the query; what is not above 0 (none found) has no weight.
       alpha: the exponent of the weights; 0 is AQE, the plain mean (Chum et al., 2007).
 
@@ -19,7 +19,7 @@ def expand_queries(queries, neighbours, similarities, alpha=3.0):
     return normalised(queries + np.einsum("qn,qnd->qd", weights, neighbours))
 
 
-def augment_database(vectors, count, alpha=3.0, chunk=1024):
+def augment_database(vectors: np.ndarray, count: int, alpha: float = 3.0, chunk: int = 1024) -> np.ndarray:
     """Database-side augmentation: every vector is expanded by its `count` nearest others (Turcot and Lowe, 2009).
 
     Args:
@@ -39,6 +39,6 @@ def augment_database(vectors, count, alpha=3.0, chunk=1024):
     return np.concatenate(parts)
 
 
-def normalised(vectors):
+def normalised(vectors: np.ndarray) -> np.ndarray:
     """Vectors of length 1 along the last axis; zeros stay."""
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)).astype(np.float32)

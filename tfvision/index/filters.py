@@ -3,18 +3,20 @@
 import json
 import operator
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tfvision.errors import DataError
-from tfvision.index.columns import NO_VALUE
+from tfvision.index.columns import NO_VALUE, Column
 
 _FORM = re.compile(r"(?s)(.+?)(<=|>=|!=|<|>|=)(.*)")
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def parse_where(where):
-    """Conditions as texts (one, several or None) -> list of (column, comparison, wanted). Raises DataError."""
+def parse_where(where: str | Sequence[str] | None) -> list[tuple[str, str, str]]:
+    """Conditions as texts (one, several or None) -> (column, comparison, wanted) of each. Raises DataError."""
     conditions = []
     for text in [where] if isinstance(where, str) else where or ():
         match = _FORM.fullmatch(text)
@@ -25,11 +27,11 @@ def parse_where(where):
     return conditions
 
 
-def matching(columns, rows, where):
+def matching(columns: Mapping[str, Column], rows: int, where: str | Sequence[str] | None) -> np.ndarray:
     """Which rows fulfil all conditions; of several `=` on one column, one is enough.
 
     Args:
-      columns: {name: Column}.
+      columns: by name.
       rows: how many there are.
       where: as of `parse_where`. `=` and `!=` compare texts, or numbers where both are; `<` and its kind compare
         numbers where the bound is one, else texts (dates like 2015-03-01 are in order). A row without a value is "".
@@ -37,19 +39,19 @@ def matching(columns, rows, where):
     Returns:
       bool [rows]. Raises DataError for a column that the gallery does not have.
     """
-    fulfilled, chosen = np.ones(rows, bool), {}
+    fulfilled, chosen = np.ones(rows, bool), dict[str, np.ndarray]()
     for name, comparison, wanted in parse_where(where):
         if name not in columns:
             raise DataError(f"the gallery has no metadata {name!r}; it has {', '.join(columns) or 'none'}")
         rows_of = _rows_that(columns[name], comparison, wanted)
         if comparison == "=":
-            chosen[name] = chosen.get(name, False) | rows_of
+            chosen[name] = chosen.get(name, np.zeros(rows, bool)) | rows_of
         else:
             fulfilled &= rows_of
     return np.logical_and.reduce([fulfilled, *chosen.values()])
 
 
-def _rows_that(column, comparison, wanted):
+def _rows_that(column: Column, comparison: str, wanted: str) -> np.ndarray:
     fulfils = [_fulfils(value, comparison, wanted) for value in column.values]
     of_none = comparison in ("=", "!=") and _fulfils("", comparison, wanted)
     table = np.array([*fulfils, of_none], bool)  # code NO_VALUE reads the last entry
@@ -57,7 +59,7 @@ def _rows_that(column, comparison, wanted):
     return table[column.codes]
 
 
-def _fulfils(value, comparison, wanted):
+def _fulfils(value: Any, comparison: str, wanted: str) -> bool:
     number, bound = _number(value), _number(wanted)
     if comparison in ("=", "!="):
         is_equal = _text(value) == wanted or (number is not None and number == bound)
@@ -67,11 +69,11 @@ def _fulfils(value, comparison, wanted):
     return number is not None and _COMPARISONS[comparison](number, bound)
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _number(value):
+def _number(value: Any) -> float | None:
     try:
         return float(value)
     except ValueError:

@@ -1,7 +1,10 @@
-"""The answers of a search as one page: every query with the pictures that were found, their scores and metadata."""
+"""The hits of a search as one page: every query with the pictures that were found, their scores and metadata."""
 
 import os
+from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
+from typing import Any
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation.page import captioned_photo, compose, paragraph, section
@@ -16,7 +19,7 @@ _BASIS_OF_LIKELIHOOD = (
 )
 
 
-def write_hits_page(path, answers, title, facts):
+def write_hits_page(path: str | Path, answers: Sequence[Mapping[str, Any]], title: str, facts: str) -> None:
     """Writes a self-contained HTML page.
 
     Args:
@@ -32,22 +35,22 @@ def write_hits_page(path, answers, title, facts):
     write_text(path, compose(title, [paragraph(facts), *map(_answer, answers), *notes]))
 
 
-def _answer(answer):
+def _answer(answer: Mapping[str, Any]) -> str:
     name, query = escape(os.path.basename(answer["query"])), _picture(answer["query"], "the query", is_query=True)
     if "error" in answer:
         return section(name, f'<div class="photos" style="{_GRID}">{query}</div>{paragraph(answer["error"], "note")}')
-    hits = "".join(_picture(hit["image"], _caption(place, hit)) for place, hit in enumerate(answer["hits"], 1))
+    hits = "".join(_picture(hit["image"], _caption(rank, hit)) for rank, hit in enumerate(answer["hits"], 1))
     return section(name, f'<div class="photos" style="{_GRID}">{query}{hits}</div>')
 
 
 _GRID = f"grid-template-columns: repeat({_COLUMNS}, 1fr); gap: 16px 12px; align-items: start"
 
 
-def _caption(place, hit):
+def _caption(rank: int, hit: Mapping[str, Any]) -> str:
     likelihood = [likelihood_text(hit)] if "likelihood_is_bound" in hit else []
     metadata = ", ".join(likelihood + [str(value) for name, value in hit.items() if name not in OWN_FIELDS])
-    return f"{place}. <b>{hit['score']:.3f}</b> {escape(hit['id'])}" + (f"<br>{escape(metadata)}" if metadata else "")
+    return f"{rank}. <b>{hit['score']:.3f}</b> {escape(hit['id'])}" + (f"<br>{escape(metadata)}" if metadata else "")
 
 
-def _picture(path, caption, is_query=False):
+def _picture(path: str, caption: str, is_query: bool = False) -> str:
     return captioned_photo(thumbnail_jpeg(path, THUMBNAIL_PX), caption, ' class="reference" style="grid-column: 1; margin: 0"' if is_query else "")

@@ -1,16 +1,28 @@
 """Galleries made of photos: built, added to, whitened; what is finished is kept when a command is stopped."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import tfvision
 from tfvision.errors import DataError, GalleryError
 from tfvision.features.recipe import FeatureRecipe
+from tfvision.index.gallery import Gallery, rows_where
 from tfvision.index.locations import create_gallery, has_gallery, open_gallery
-from tfvision.index.sources import read_gallery_photos
+from tfvision.index.sources import GalleryPhotos, read_gallery_photos
+
+if TYPE_CHECKING:  # TensorFlow
+    from tfvision.data.pipeline import BrokenPhotos
+    from tfvision.features.extractor import Extractor
+
+Seen = tuple[np.ndarray, np.ndarray]  # (indices of photos, their vectors)
 
 _PHOTOS_BETWEEN_COMMITS = 1024
 _SECONDS_BETWEEN_COMMITS = 30
@@ -40,22 +52,30 @@ class Progress:
       say: called with a line on what follows and takes its time.
     """
 
-    start: callable = lambda total: None
-    advance: callable = lambda count: None
-    say: callable = lambda line: None
+    start: Callable[[int], object] = lambda total: None
+    advance: Callable[[int], object] = lambda count: None
+    say: Callable[[str], object] = lambda line: None
 
 
-def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_resumed=False, broken=None, progress=None, beam=None):
+def build_gallery(
+    source: str | Path,
+    out: str | Path,
+    recipe: FeatureRecipe,
+    ranks: Sequence[str] | None = None,
+    whitened_dimension: int | None = None,
+    is_resumed: bool = False,
+    broken: BrokenPhotos | None = None,
+    progress: Progress | None = None,
+    beam: BeamJob | None = None,
+) -> dict[str, Any]:
     """Builds a gallery of the photos of `source`.
 
     Args:
       source, ranks: as sources.read_gallery_photos.
-      out: the gallery's place (places.open_gallery); new, or with `is_resumed` the same command's unfinished one.
-      recipe: FeatureRecipe.
+      out: the gallery's location (locations.open_gallery); new, or with `is_resumed` the same command's unfinished one.
       whitened_dimension: values a vector after a PCA whitening fitted on all of them; 0 = as many as before, None = no whitening.
-      broken: BrokenPhotos that collects what could not be read.
-      progress: Progress.
-      beam: BeamJob; None = the photos are seen here.
+      broken: collects what could not be read.
+      beam: None = the photos are seen here.
 
     Returns:
       {"gallery", "images", "failed", "dimension", "seconds"}.
@@ -69,7 +89,7 @@ def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_r
     started = time.monotonic()
     broken = _broken_photos() if broken is None else broken
     photos = read_gallery_photos(source, ranks)
-    _check_place(out, is_resumed)
+    _check_location(out, is_resumed)
     if beam:
         _check_beam(beam)
     if os.path.exists(recipe.model):
@@ -91,7 +111,15 @@ def build_gallery(source, out, recipe, ranks=None, whitened_dimension=None, is_r
         return _result(gallery, broken, started)
 
 
-def add_photos(folder, source, ranks=None, model=None, is_replaced=False, broken=None, progress=None):
+def add_photos(
+    location: str | Path,
+    source: str | Path,
+    ranks: Sequence[str] | None = None,
+    model: str | None = None,
+    is_replaced: bool = False,
+    broken: BrokenPhotos | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Adds the photos of `source` to a gallery, seen as its own were.
 
     Photos that are there already (the id and the path are equal) are passed over.
@@ -110,9 +138,9 @@ def add_photos(folder, source, ranks=None, model=None, is_replaced=False, broken
     started = time.monotonic()
     broken = _broken_photos() if broken is None else broken
     photos = read_gallery_photos(source, ranks)
-    with open_gallery(folder, writable=True) as gallery:
+    with open_gallery(location, writable=True) as gallery:
         if not gallery.facts.get("is_complete", True):
-            raise GalleryError(f"{folder} is unfinished: go on with `tfvision index build ... --out {folder} --resume` first")
+            raise GalleryError(f"{location} is unfinished: go on with `tfvision index build ... --out {location} --resume` first")
         photos = photos if is_replaced else _missing(gallery, photos)
         seen = _seen(photos, gallery_extractor(gallery, model), broken)
         added = _add(gallery, photos, seen, progress, gallery.replace if is_replaced else gallery.add)
@@ -120,17 +148,17 @@ def add_photos(folder, source, ranks=None, model=None, is_replaced=False, broken
         return {**_result(gallery, broken, started), "added": added}
 
 
-def remove_pictures(folder, ids=(), where=None):
+def remove_pictures(location: str | Path, ids: Sequence[str] = (), where: str | Sequence[str] | None = None) -> dict[str, Any]:
     """Removes pictures by id, or those that fulfil conditions; returns {"gallery", "images", "removed"}. Raises GalleryError."""
-    with open_gallery(folder, writable=True) as gallery:
-        rows = np.flatnonzero(gallery.rows_where(where)) if where else ()
+    with open_gallery(location, writable=True) as gallery:
+        rows = np.flatnonzero(rows_where(gallery, where)).tolist() if where else ()
         ids = [*ids, *(gallery.id_of_row(row) for row in rows)]
         gallery.remove(ids)
         refresh_index(gallery)
-        return {"gallery": str(folder), "images": len(gallery), "removed": len(set(ids))}
+        return {"gallery": str(location), "images": len(gallery), "removed": len(set(ids))}
 
 
-def gallery_extractor(gallery, model=None):
+def gallery_extractor(gallery: Gallery, model: str | None = None) -> Extractor:
     """The Extractor that made a gallery.
 
     Args:
@@ -142,42 +170,42 @@ def gallery_extractor(gallery, model=None):
     from tfvision.training.recipes import from_json  # TensorFlow, when it is needed
 
     if "recipe" not in gallery.facts:
-        raise GalleryError(f"{gallery.folder} tells of no recipe, so photos cannot be seen as its own were: its vectors were made elsewhere")
+        raise GalleryError(f"{gallery.location} tells of no recipe, so photos cannot be seen as its own were: its vectors were made elsewhere")
     recipe = from_json(gallery.facts["recipe"], FeatureRecipe)
     if model:
         recipe = dataclasses.replace(recipe, model=model)
     extractor = _open_extractor(recipe)
     if extractor.identity != gallery.facts["identity"]:
         raise GalleryError(
-            f"{gallery.folder} was made by another model than {recipe.model} is now, so their vectors cannot be compared: "
+            f"{gallery.location} was made by another model than {recipe.model} is now, so their vectors cannot be compared: "
             "give the one that made it with --model, or build the gallery again"
         )
     return extractor
 
 
-def refresh_index(gallery, progress=None):
+def refresh_index(gallery: Gallery, progress: Progress | None = None) -> None:
     """Builds the approximate index where the gallery is large enough for one and has none that is fresh."""
     gallery.refresh_index((progress or Progress()).say)
 
 
-def whitened(gallery, vectors):
+def whitened(gallery: Gallery, vectors: np.ndarray) -> np.ndarray:
     """An extractor's vectors as the gallery holds them."""
     return gallery.whitening.apply(vectors) if gallery.whitening and len(vectors) else vectors
 
 
-def _broken_photos():
+def _broken_photos() -> BrokenPhotos:
     from tfvision.data.pipeline import BrokenPhotos
 
     return BrokenPhotos()
 
 
-def _open_extractor(recipe):
+def _open_extractor(recipe: FeatureRecipe) -> Extractor:
     from tfvision.features.extractor import open_extractor
 
     return open_extractor(recipe)
 
 
-def _check_place(out, is_resumed):
+def _check_location(out: str | Path, is_resumed: bool) -> None:
     if is_resumed or not has_gallery(out):
         return
     with open_gallery(out) as gallery:
@@ -186,7 +214,7 @@ def _check_place(out, is_resumed):
         raise GalleryError(f"{out} is an unfinished gallery: go on with --resume, or remove the folder")
 
 
-def _begun(out, extractor, is_resumed):
+def _begun(out: str | Path, extractor: Extractor, is_resumed: bool) -> Gallery:
     """The gallery opened for writing, new or as it was left."""
     if not (is_resumed and has_gallery(out)):
         facts = {"recipe": dataclasses.asdict(extractor.recipe), "identity": extractor.identity, "is_complete": False}
@@ -198,26 +226,26 @@ def _begun(out, extractor, is_resumed):
     return gallery
 
 
-def _missing(gallery, photos):
+def _missing(gallery: Gallery, photos: GalleryPhotos) -> GalleryPhotos:
     """The photos that the gallery does not have. Raises GalleryError where an id is that of another picture."""
     rows = [gallery.row_of(id) for id in photos.ids]
     for id, row, record in zip(photos.ids, rows, photos.manifest.records, strict=True):
         if row is not None and not gallery.is_of(row, record.path):
             raise GalleryError(
-                f"{gallery.folder} has the id {id!r} for another picture, {gallery.image_of_row(row)}: "
+                f"{gallery.location} has the id {id!r} for another picture, {gallery.image_of_row(row)}: "
                 "give ids in a manifest's column `id`, or --replace that picture"
             )
     return photos.select([row is None for row in rows])
 
 
-def _seen(photos, extractor, broken):
+def _seen(photos: GalleryPhotos, extractor: Extractor, broken: BrokenPhotos) -> Iterable[Seen]:
     """Yields (indices, vectors) of photos."""
     from tfvision.features.extraction import extract
 
     return extract(photos.manifest, extractor, broken=broken)
 
 
-def _seen_by_beam(gallery, photos, extractor, beam, broken):
+def _seen_by_beam(gallery: Gallery, photos: GalleryPhotos, extractor: Extractor, beam: BeamJob, broken: BrokenPhotos) -> Iterator[Seen]:
     """As `_seen`, of what the gallery does not have. The job is always of all photos: so its parts are those of last time."""
     from tfvision.features.beam import extract_with_beam
 
@@ -226,19 +254,19 @@ def _seen_by_beam(gallery, photos, extractor, beam, broken):
         yield indices[is_missing[indices]], vectors[is_missing[indices]]
 
 
-def _check_beam(beam):
+def _check_beam(beam: BeamJob) -> None:
     from tfvision.data.beam import open_pipeline
 
     open_pipeline(beam.options)
 
 
-def _remove_parts(beam):
+def _remove_parts(beam: BeamJob) -> None:
     from tfvision.features.beam import remove_parts
 
     remove_parts(beam.parts)
 
 
-def _add(gallery, photos, seen, progress, change=None):
+def _add(gallery: Gallery, photos: GalleryPhotos, seen: Iterable[Seen], progress: Progress | None, change: Callable[..., None] | None = None) -> int:
     """Adds photos as their vectors come, a commit now and then; returns how many."""
     progress, change, added = progress or Progress(), change or gallery.add, 0
     progress.start(len(photos.ids))
@@ -249,9 +277,10 @@ def _add(gallery, photos, seen, progress, change=None):
     return added
 
 
-def _commits(total, seen, progress):
+def _commits(total: int, seen: Iterable[Seen], progress: Progress) -> Iterator[Seen]:
     """Yields (indices, vectors) of so many photos that their loss would hurt."""
-    waiting, done, last = [], 0, time.monotonic()
+    waiting: list[Seen] = []
+    done, last = 0, time.monotonic()
     for indices, vectors in seen:
         if not len(indices):
             continue
@@ -259,26 +288,31 @@ def _commits(total, seen, progress):
         progress.advance(int(indices[-1]) + 1 - done)
         done = int(indices[-1]) + 1
         if sum(len(part) for part, _ in waiting) >= _PHOTOS_BETWEEN_COMMITS or time.monotonic() - last > _SECONDS_BETWEEN_COMMITS:
-            yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
+            yield _joined(waiting)
             waiting, last = [], time.monotonic()
     progress.advance(total - done)
     if waiting:
-        yield tuple(map(np.concatenate, zip(*waiting, strict=True)))
+        yield _joined(waiting)
 
 
-def _finish(gallery, whitened_dimension):
+def _joined(parts: Sequence[Seen]) -> Seen:
+    return np.concatenate([indices for indices, _ in parts]), np.concatenate([vectors for _, vectors in parts])
+
+
+def _finish(gallery: Gallery, whitened_dimension: int | None) -> None:
     """Whitens all vectors where asked for, and marks the gallery as complete in the same moment."""
     if whitened_dimension is None:
         return gallery.set_facts(is_complete=True)
     from tfvision.features.whitening import fit_whitening
 
-    rows = np.random.default_rng(0).choice(len(gallery), min(len(gallery), _FITTED_VECTORS), replace=False)
-    gallery.rewrite(fit_whitening(gallery.vectors[np.sort(rows)], whitened_dimension or None), is_complete=True)
+    fitted = np.random.default_rng(0).choice(len(gallery), min(len(gallery), _FITTED_VECTORS), replace=False)
+    vectors = gallery.vectors_of_rows(gallery.live[np.sort(fitted)])
+    gallery.rewrite(fit_whitening(vectors, whitened_dimension or None), is_complete=True)
 
 
-def _result(gallery, broken, started):
+def _result(gallery: Gallery, broken: BrokenPhotos, started: float) -> dict[str, Any]:
     return {
-        "gallery": str(gallery.folder),
+        "gallery": gallery.location,
         "images": len(gallery),
         "failed": len(broken),
         "dimension": gallery.dimension,

@@ -1,9 +1,11 @@
-"""The way to Milvus: a place as an address, the connection, its errors as ours, and collections of one form."""
+"""The way to Milvus: a location as an address, the connection, its errors as ours, and collections of one form."""
 
 import logging
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from tfvision.errors import GalleryError, UserError
 
@@ -14,38 +16,38 @@ _LITE_SUFFIX = ".db"
 _TIMEOUT_SECONDS = 60
 
 
-def parse_place(place):
-    """(address, collection) of a place. Raises GalleryError."""
-    match = _FORM.fullmatch(str(place))
+def parse_location(location: str) -> tuple[str, str]:
+    """(address, collection) of a location. Raises GalleryError."""
+    match = _FORM.fullmatch(location)
     if not match:
         raise GalleryError(
             f"a gallery in Milvus must be like milvus://HOST:PORT/COLLECTION or milvus://PATH{_LITE_SUFFIX}/COLLECTION, "
-            f"COLLECTION of letters, digits and _, got {str(place)!r}"
+            f"COLLECTION of letters, digits and _, got {location!r}"
         )
-    return match.groups()
+    return match[1], match[2]
 
 
-def lite_file(place):
+def lite_file(location: str) -> str | None:
     """The path of a milvus-lite database, or None for a server."""
-    address = parse_place(place)[0]
+    address = parse_location(location)[0]
     return address if address.endswith(_LITE_SUFFIX) else None
 
 
-def connect(place, is_new=False):
+def connect(location: str, is_new: bool = False) -> Any:
     """A MilvusClient. Raises GalleryError, UserError."""
     pymilvus = _import_pymilvus()
     for name in ("pymilvus", "milvus_lite"):  # their errors are told by ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    file = lite_file(place)
+    file = lite_file(location)
     if file and not is_new and not os.path.exists(file):
-        raise GalleryError(f"{file} does not exist: make the gallery with `tfvision index build IMAGES --out {place}`")
+        raise GalleryError(f"{file} does not exist: make the gallery with `tfvision index build IMAGES --out {location}`")
     if file:
         os.makedirs(os.path.dirname(os.path.abspath(file)), exist_ok=True)
-    uri = file or f"http://{parse_place(place)[0]}"
-    return ask(place, pymilvus.MilvusClient, uri, token="" if file else os.environ.get(TOKEN_VARIABLE, ""))
+    uri = file or f"http://{parse_location(location)[0]}"
+    return ask(location, pymilvus.MilvusClient, uri, token="" if file else os.environ.get(TOKEN_VARIABLE, ""))
 
 
-def ask(place, call, *arguments, **options):
+def ask(location: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """What a call of Milvus's client returns. Raises GalleryError."""
     from grpc import RpcError
     from pymilvus.exceptions import MilvusException
@@ -53,11 +55,11 @@ def ask(place, call, *arguments, **options):
     try:
         return call(*arguments, timeout=_TIMEOUT_SECONDS, **options)
     except (MilvusException, RpcError) as error:
-        remedy = "is another process using this file?" if lite_file(place) else f"is the server running, and {TOKEN_VARIABLE} the right token?"
-        raise GalleryError(f"{place}: Milvus answers {getattr(error, 'message', error)}; {remedy}") from error
+        remedy = "is another process using this file?" if lite_file(location) else f"is the server running, and {TOKEN_VARIABLE} the right token?"
+        raise GalleryError(f"{location}: Milvus answers {getattr(error, 'message', error)}; {remedy}") from error
 
 
-def create_collection(place, client, name, dimension, text):
+def create_collection(location: str, client: Any, name: str, dimension: int, text: str) -> None:
     """A collection of rows with a vector, a `text` (the field's name) and metadata, strongly consistent."""
     from pymilvus import DataType
 
@@ -66,10 +68,10 @@ def create_collection(place, client, name, dimension, text):
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
     schema.add_field(text, DataType.VARCHAR, max_length=65_535)
     schema.add_field("metadata", DataType.JSON)
-    ask(place, client.create_collection, name, schema=schema, index_params=index_of_kind("FLAT"), consistency_level="Strong")
+    ask(location, client.create_collection, name, schema=schema, index_params=index_of_kind("FLAT"), consistency_level="Strong")
 
 
-def index_of_kind(kind):
+def index_of_kind(kind: str) -> Any:
     """A client's index parameters for "FLAT" or "HNSW" by the inner product."""
     from pymilvus import MilvusClient
 
@@ -79,20 +81,20 @@ def index_of_kind(kind):
     return parameters
 
 
-def write_texts(place, client, name, texts):
+def write_texts(location: str, client: Any, name: str, texts: dict[int, str]) -> None:
     """Writes {row: text} into a collection of texts, in one step."""
     rows = [{"row": row, "vector": [0.0, 0.0], "text": text, "metadata": {}} for row, text in texts.items()]
-    ask(place, client.upsert, name, rows)
+    ask(location, client.upsert, name, rows)
 
 
-def read_texts(place, client, name, rows):
+def read_texts(location: str, client: Any, name: str, rows: Iterable[int]) -> list[str]:
     """The texts of rows, a list. Raises KeyError where one is not there."""
-    found = ask(place, client.query, name, filter=f"row in {list(rows)}", output_fields=["row", "text"], limit=LARGEST_ANSWER)
+    found = ask(location, client.query, name, filter=f"row in {list(rows)}", output_fields=["row", "text"], limit=LARGEST_ANSWER)
     texts = {one["row"]: one["text"] for one in found}
     return [texts[row] for row in rows]
 
 
-def _import_pymilvus():
+def _import_pymilvus() -> Any:
     if sys.version_info < (3, 12):
         raise UserError("galleries in Milvus need Python 3.12 or later: its client and TensorFlow 2.15 need different versions of protobuf")
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def k_reciprocal(queries, vectors, k1=20, k2=6, original_weight=0.3):
+def k_reciprocal(queries: np.ndarray, vectors: np.ndarray, k1: int = 20, k2: int = 6, original_weight: float = 0.3) -> np.ndarray:
     """Re-ranking with k-reciprocal encoding (Zhong et al., CVPR 2017), over queries and vectors together.
 
     Args:
@@ -19,14 +19,14 @@ def k_reciprocal(queries, vectors, k1=20, k2=6, original_weight=0.3):
     original = _distances(every)
     ranking = np.argsort(original, axis=1, kind="stable")
     encoding = _encoding(original, ranking, k1)
-    places = range(min(k2, len(every))) if k2 > 1 else (0,)
-    encoding = sum(encoding[ranking[:, place]] for place in places) / len(places)  # local query expansion, eq. 11
+    averaged = min(k2, len(every)) if k2 > 1 else 1
+    encoding = sum(encoding[ranking[:, rank]] for rank in range(averaged)) / averaged  # local query expansion, eq. 11
     jaccard = np.stack([_jaccard(encoding[query], encoding) for query in range(len(queries))])
     final = (1 - original_weight) * jaccard + original_weight * original[: len(queries)]
     return final[:, len(queries) :].astype(np.float32)
 
 
-def _distances(vectors):
+def _distances(vectors: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances [n, n], each row divided by its largest as the authors' code does."""
     squares = np.einsum("nd,nd->n", vectors, vectors)
     distances = np.maximum(squares[:, None] + squares - 2 * vectors @ vectors.T, 0)
@@ -34,7 +34,7 @@ def _distances(vectors):
     return distances / np.maximum(distances.max(axis=1, keepdims=True), 1e-12)
 
 
-def _encoding(original, ranking, k1):
+def _encoding(original: np.ndarray, ranking: np.ndarray, k1: int) -> np.ndarray:
     """The k-reciprocal feature of each row, [n, n]: Gaussian weights on its expanded set (eq. 4 and 7), of sum 1."""
     sets = _reciprocal_sets(ranking, k1)
     halves = _reciprocal_sets(ranking, round(k1 / 2))
@@ -47,7 +47,7 @@ def _encoding(original, ranking, k1):
     return encoding
 
 
-def _reciprocal_sets(ranking, k):
+def _reciprocal_sets(ranking: np.ndarray, k: int) -> list[np.ndarray]:
     """For each row those of its k nearest (and itself) that have it among theirs (eq. 1)."""
     near = np.zeros(ranking.shape, bool)
     np.put_along_axis(near, ranking[:, : k + 1], True, axis=1)
@@ -55,7 +55,7 @@ def _reciprocal_sets(ranking, k):
     return [np.flatnonzero(row) for row in near & near.T]
 
 
-def _jaccard(query, encodings):
+def _jaccard(query: np.ndarray, encodings: np.ndarray) -> np.ndarray:
     """Jaccard distances [n] of fuzzy sets of sum 1 (eq. 10): 1 - the sum of minima / the sum of maxima."""
     members = np.flatnonzero(query)
     least = np.minimum(query[members], encodings[:, members]).sum(axis=1)

@@ -10,7 +10,9 @@ import fcntl
 import os
 import shutil
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,15 +25,23 @@ FORMAT = "tfvision gallery 1"
 _CHECKED_BYTES = 256 * 2**20  # as much is checked in a fraction of a second whenever a gallery is opened
 _BLOCK = 16 * 2**20
 
+State = dict[str, Any]  # the manifest
+Extent = dict[str, int]  # of a file, what counts: {"bytes", "crc32"}
+Pieces = Mapping[str, Any]  # bytes or an array for each file name
+
 
 class Storage:
-    """The files of a gallery; `state` is the manifest as a dict.
+    """The files of a gallery.
+
+    Attributes:
+      state: the manifest.
+      maps: {file name: what counts of it, uint8 [bytes], memory-mapped}; files without bytes are left out. Replaced whole by every change.
 
     Raises:
       GalleryError: no gallery, a newer format, files that are missing, cut short or damaged, or a second writer.
     """
 
-    def __init__(self, folder, writable=False):
+    def __init__(self, folder: str | Path, writable: bool = False) -> None:
         self.folder = Path(folder)
         if not (self.folder / MANIFEST).is_file():
             raise GalleryError(f"{folder} is no gallery: it has no {MANIFEST}; make one with `tfvision index build IMAGES --out {folder}`")
@@ -43,7 +53,7 @@ class Storage:
             raise
 
     @classmethod
-    def create(cls, folder, state):
+    def create(cls, folder: str | Path, state: State) -> Self:
         """A new folder with an empty manifest, opened for writing. Raises GalleryError, StorageError."""
         folder = Path(folder)
         if (folder / MANIFEST).exists():
@@ -54,15 +64,11 @@ class Storage:
         return cls(folder, writable=True)
 
     @property
-    def data(self):
+    def data(self) -> Path:
         """The folder of the files that count now."""
         return self.folder / self.state["data"]
 
-    def bytes_of(self, name):
-        """What counts of a file: uint8 [bytes], memory-mapped."""
-        return self._maps.get(name, np.zeros(0, np.uint8))
-
-    def append(self, pieces, **changes):
+    def append(self, pieces: Pieces, **changes: Any) -> None:
         """Appends {file name: bytes} and changes entries of the manifest, all or nothing.
 
         Raises:
@@ -72,7 +78,7 @@ class Storage:
         files = _append_all(self.data, self.state["files"], pieces)
         self._commit({**self.state, **changes, "files": files})
 
-    def rewrite(self, pieces, changes):
+    def rewrite(self, pieces: Iterable[Pieces], changes: Callable[[], State]) -> None:
         """Replaces all files by an iterable of {file name: bytes}, appended in turn, all or nothing.
 
         Args:
@@ -85,7 +91,7 @@ class Storage:
         old, new = self.data, self.folder / _data_name(1 + int(self.state["data"].rpartition("-")[2]))
         shutil.rmtree(new, ignore_errors=True)  # of a writer that was killed
         try:
-            files = {}
+            files: dict[str, Extent] = {}
             for piece in pieces:
                 files = _append_all(new, files, piece)
             self._commit({**self.state, **changes(), "data": new.name, "files": files})
@@ -94,19 +100,19 @@ class Storage:
             raise
         shutil.rmtree(old, ignore_errors=True)
 
-    def check(self):
+    def check(self) -> None:
         """Reads every file and compares its checksum. Raises GalleryError that names the damaged one."""
         for name, extent in self.state["files"].items():
-            if _checksum(self.bytes_of(name)) != extent["crc32"]:
+            if _checksum(self.maps.get(name, np.zeros(0, np.uint8))) != extent["crc32"]:
                 raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; restore it from a copy, or build the gallery again")
 
-    def close(self):
+    def close(self) -> None:
         """Gives the lock back."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def _open(self):
+    def _open(self) -> None:
         for attempt in range(3):
             self.state = _read_manifest(self.folder)
             try:
@@ -118,27 +124,27 @@ class Storage:
         if sum(extent["bytes"] for extent in self.state["files"].values()) <= _CHECKED_BYTES:
             self.check()
 
-    def _check_writable(self):
+    def _check_writable(self) -> None:
         if self._lock is None:
             raise GalleryError(f"{self.folder} is open for reading only: open it with writable=True")
 
-    def _commit(self, state):
+    def _commit(self, state: State) -> None:
         write_json(self.folder / MANIFEST, state)
         self.state = state
         self._map()
 
-    def _map(self):
+    def _map(self) -> None:
         """Maps all files at once: what is mapped stays, also when a writer removes it."""
         _check_lengths(self.data, self.state["files"])
         lengths = {name: extent["bytes"] for name, extent in self.state["files"].items()}
-        self._maps = {name: np.memmap(self.data / name, np.uint8, "r", shape=(length,)) for name, length in lengths.items() if length}
+        self.maps = {name: np.memmap(self.data / name, np.uint8, "r", shape=(length,)) for name, length in lengths.items() if length}
 
 
-def _data_name(number):
+def _data_name(number: int) -> str:
     return f"data-{number:04}"
 
 
-def _lock(folder):
+def _lock(folder: Path) -> int:
     """The descriptor of the lock file; the kernel gives the lock back when the process ends, however it ends."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -158,7 +164,7 @@ def _lock(folder):
     return descriptor
 
 
-def _read_manifest(folder):
+def _read_manifest(folder: Path) -> State:
     try:
         state = read_json(folder / MANIFEST)
     except FileError as error:
@@ -168,14 +174,14 @@ def _read_manifest(folder):
     return state
 
 
-def _check_lengths(folder, files):
+def _check_lengths(folder: Path, files: dict[str, Extent]) -> None:
     for name, extent in files.items():
         length = os.path.getsize(folder / name)
         if length < extent["bytes"]:
             raise GalleryError(f"{folder / name} is cut short: {length} bytes of {extent['bytes']}; restore it from a copy, or build the gallery again")
 
 
-def _append_all(folder, files, pieces):
+def _append_all(folder: Path, files: dict[str, Extent], pieces: Pieces) -> dict[str, Extent]:
     """The extents after all pieces were written and synced; `files` itself is left alone."""
     files = dict(files)
     for name, data in pieces.items():
@@ -183,7 +189,7 @@ def _append_all(folder, files, pieces):
     return files
 
 
-def _append(path, extent, data):
+def _append(path: Path, extent: Extent, data: memoryview) -> Extent:
     try:
         path.parent.mkdir(exist_ok=True)
         with open(path, "r+b" if path.exists() else "w+b") as file:
@@ -204,8 +210,8 @@ def _append(path, extent, data):
     return {"bytes": extent["bytes"] + data.nbytes, "crc32": zlib.crc32(data, extent["crc32"])}
 
 
-def _checksum(data):
+def _checksum(data: np.ndarray) -> int:
     total = 0
     for start in range(0, len(data), _BLOCK):
-        total = zlib.crc32(data[start : start + _BLOCK], total)
+        total = zlib.crc32(data[start : start + _BLOCK].data, total)
     return total

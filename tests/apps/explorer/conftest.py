@@ -5,9 +5,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.session import Session
-from tfvision.index.gallery import Gallery
+from tfvision.index.folder_gallery import FolderGallery
 
 NAMES = ["red 1.png", "red 2.png", 'green "quoted" & <b>.png', "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
 COLOURS = [(220, 40, 40), (200, 60, 60), (40, 200, 60), (60, 190, 80), (40, 60, 210), (70, 80, 200)]
@@ -19,9 +19,9 @@ def photos(tmp_path):
     """A folder of six pictures in three folders by colour, with awkward names."""
     folder = tmp_path / "my photos"
     for name, colour in zip(NAMES, COLOURS, strict=True):
-        place = folder / ("reds", "greens", "blues")[NAMES.index(name) // 2] / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        PIL.Image.new("RGB", (60, 40), colour).save(place)
+        path = folder / ("reds", "greens", "blues")[NAMES.index(name) // 2] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (60, 40), colour).save(path)
     return folder
 
 
@@ -31,8 +31,8 @@ def make_gallery(tmp_path, photos):
 
     def make(name="colours", vectors=VECTORS):
         paths = [str(path) for colour in ("reds", "greens", "blues") for path in sorted((photos / colour).iterdir(), key=lambda path: NAMES.index(path.name))]
-        metadata = [{"colour": os.path.basename(os.path.dirname(path)), "number": place} for place, path in enumerate(paths)]
-        with Gallery.create(tmp_path / name, vectors.shape[1], {"identity": name}) as gallery:
+        metadata = [{"colour": os.path.basename(os.path.dirname(path)), "number": number} for number, path in enumerate(paths)]
+        with FolderGallery.create(tmp_path / name, vectors.shape[1], {"identity": name}) as gallery:
             gallery.add([os.path.relpath(path, photos) for path in paths], vectors, paths, metadata)
         return tmp_path / name
 

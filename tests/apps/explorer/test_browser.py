@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.server import running
 from tfvision.apps.explorer.session import Session
 

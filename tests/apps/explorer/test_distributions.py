@@ -30,7 +30,7 @@ def test_a_histogram_counts_everything_once(samples):
     edges = distributions.common_edges(samples, 30)
     for sample in samples:
         counts = distributions.histogram(sample, edges)
-        naive = [sum(edges[place] <= value and (value < edges[place + 1] or place == 29) for value in sample.astype(float)) for place in range(30)]
+        naive = [sum(edges[position] <= value and (value < edges[position + 1] or position == 29) for value in sample.astype(float)) for position in range(30)]
         assert counts.tolist() == naive and counts.sum() == len(sample)
 
 

@@ -69,8 +69,10 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
         await source.status();
         const plain = value => JSON.parse(JSON.stringify(value));
         return {
-            near: plain(await source.neighbours("0", 0, 5)), compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)),
-            verdict: plain(await source.verdict("its colour")), range: plain(await source.range("0", 0, 0.9, 1, "highest")),
+            near: plain(await source.neighbours("0", 0, 5)),
+            compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)),
+            verdict: plain(await source.verdict("its colour")),
+            range: plain(await source.range("0", 0, 0.9, 1, "highest")),
         };
     }"""
     found = page.evaluate(ask)

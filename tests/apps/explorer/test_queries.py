@@ -21,8 +21,8 @@ def test_a_shortlist_is_remembered_and_grows(session, layer, monkeypatch):
 def test_a_groups_score_is_the_mean_similarity_to_its_members(session, layer):
     query = session.queries.open("g:colour=reds", layer)
     vectors = layer.gallery.row_vectors
-    for place in range(2, 6):
-        assert query.scores[place] == pytest.approx(np.mean([vectors[place] @ vectors[member] for member in (0, 1)]), abs=1e-6)
+    for position in range(2, 6):
+        assert query.scores[position] == pytest.approx(np.mean([vectors[position] @ vectors[member] for member in (0, 1)]), abs=1e-6)
     assert np.isnan(query.scores[:2]).all() and query.title == "colour reds (2)"
 
 
@@ -69,17 +69,17 @@ def test_a_verdict_is_of_every_layer(session):
 
 
 def test_neighbours_of_all_are_those_of_a_naive_loop(layer):
-    places, scores = tables.all_neighbours(layer, 3)
+    positions, scores = tables.all_neighbours(layer, 3)
     vectors = np.array(layer.gallery.row_vectors)
     for own in range(6):
         expected = sorted((other for other in range(6) if other != own), key=lambda other: -float(vectors[own] @ vectors[other]))[:1]
-        assert places[own, 0] == expected[0] and own not in places[own]
-        np.testing.assert_allclose(scores[own], vectors[places[own]] @ vectors[own], atol=1e-6)
+        assert positions[own, 0] == expected[0] and own not in positions[own]
+        np.testing.assert_allclose(scores[own], vectors[positions[own]] @ vectors[own], atol=1e-6)
 
 
 def test_fewer_pictures_than_neighbours_leave_places_empty(layer):
-    places, scores = tables.all_neighbours(layer, 8)
-    assert (places[:, 5:] == -1).all() and (scores[:, 5:] == -np.inf).all() and (places[:, :5] >= 0).all()
+    positions, scores = tables.all_neighbours(layer, 8)
+    assert (positions[:, 5:] == -1).all() and (scores[:, 5:] == -np.inf).all() and (positions[:, :5] >= 0).all()
 
 
 def test_derived_results_are_kept(session, layer, monkeypatch):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.server import running
 
 PICTURES = 40

@@ -4,10 +4,13 @@ import time
 import PIL.Image
 import pytest
 
-from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer import answers
+from tfvision.apps.explorer.export import export_site
+from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.session import Session
 from tfvision.errors import DataError, GalleryError
-from tfvision.index.gallery import Gallery
+from tfvision.index.folder_gallery import FolderGallery
+from tfvision.index.locations import create_gallery
 
 
 def _wait(condition, seconds=60):
@@ -24,13 +27,13 @@ def test_an_empty_folder_is_told(tmp_path):
 
 
 def test_an_empty_gallery_is_told(tmp_path):
-    Gallery.create(tmp_path / "g", 3).close()
+    FolderGallery.create(tmp_path / "g", 3).close()
     with pytest.raises(GalleryError, match="is empty: add pictures with"):
         Session(plan([tmp_path / "g"]))
 
 
 def test_one_picture_has_no_neighbours(tmp_path, photos):
-    with Gallery.create(tmp_path / "g", 2) as gallery:
+    with FolderGallery.create(tmp_path / "g", 2) as gallery:
         gallery.add(["a"], [[1, 0]], [str(photos / "reds" / "red 1.png")])
     session = Session(plan([tmp_path / "g"]))
     layer = session.collection.layers[0]
@@ -45,7 +48,7 @@ def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_r
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
     what = plan([str(tmp_path / "photos")], [str(colour_run)])
     session = Session(what)
-    assert len(session.collection.pictures) == 9 and session.collection.layers == []  # usable before anything is indexed
+    assert len(session.collection.pictures) == 9 and session.collection.layers == ()  # usable before anything is indexed
     session.start()
     _wait(lambda: session.collection.layers and session.collection.layers[0].count == 8 and session.status()["indexing"] is None)
     _wait(lambda: session.status()["broken"]["count"] == 1 and len(session.thumbnails) == 9)
@@ -66,7 +69,35 @@ def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_r
     assert "new 'one'.png" in again.collection.pictures.ids and len(again.collection.pictures) == 8 and again.changed is None
     outside = again.queries.receive((tmp_path / "photos" / "new 'one'.png").read_bytes())
     query = again.queries.open(outside, again.collection.layers[0])
-    assert query.scores[again.collection.pictures.places["new 'one'.png"]] == pytest.approx(1, abs=1e-3)
+    assert query.scores[again.collection.pictures.positions["new 'one'.png"]] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_gallery_in_milvus_is_shown_as_a_folders_is(make_gallery, tmp_path):
+    pytest.importorskip("milvus_lite", reason="milvus-lite, an extra that needs Python 3.12, is not installed")
+    folder, location = make_gallery(), f"milvus://{tmp_path}/store.db/colours"
+    with FolderGallery.open(folder) as gallery, create_gallery(location, 3, gallery.facts) as stored:
+        stored.add(["gone"], [[1, 1, 1]], ["gone.png"])
+        stored.add(gallery.ids, gallery.vectors, gallery.images, list(gallery.metadata))
+        stored.remove(["gone"])  # a row without a picture stays
+    expected, shown = Session(plan([folder])), Session(plan([location]))
+    assert (shown.plan.name, shown.plan.state) == ("colours", tmp_path / "store-colours-explorer")
+    assert [shown.collection.pictures.path(position) for position in range(6)] == [expected.collection.pictures.path(position) for position in range(6)]
+    (one,), (other,) = expected.collection.layers, shown.collection.layers
+    assert (other.dimension, other.count) == (3, 6)
+    for name in ("0", "4", "g:colour=greens"):
+        for ask in (answers.distribution, lambda *asked: answers.neighbours(*asked, 5), lambda *asked: answers.within(*asked, 0.1, 1, 9)):
+            assert ask(shown.queries, other, name) == ask(expected.queries, one, name)
+    for found, known in zip(shown.tables.neighbours(other), expected.tables.neighbours(one), strict=True):
+        assert (found[:, 0] == known[:, 0]).all() if found.dtype == int else found == pytest.approx(known, abs=1e-6)
+    assert shown.tables.map(other, "pca") == pytest.approx(expected.tables.map(one, "pca"))
+    export_site(shown.plan, tmp_path / "site")
+
+    os.unlink(shown.collection.pictures.path(2))
+    shown.index()
+    assert shown.changed == {"new": 0, "gone": 1, "changed": 0, "can_add": False}
+    assert shown.update()
+    _wait(lambda: shown.collection.version == 2)
+    assert len(shown.collection.pictures) == 5 == shown.collection.layers[0].count
 
 
 def test_files_that_are_gone_or_newer_than_a_gallery_are_told(session, photos):

@@ -37,7 +37,7 @@ def test_below_two_pictures_there_are_no_pairs(count):
 def test_nearest_is_a_sort_that_leaves_out_what_is_not_known():
     scores = np.random.default_rng(1).integers(0, 9, 60).astype(np.float32)  # many are equal
     scores[[4, 20]] = np.nan
-    expected = sorted((place for place in range(60) if place not in (4, 20)), key=lambda place: (-scores[place], place))
+    expected = sorted((position for position in range(60) if position not in (4, 20)), key=lambda position: (-scores[position], position))
     for k in (0, 1, 7, 58, 100):
         assert similarity.nearest(scores, k).tolist() == expected[:k]
 

@@ -23,17 +23,17 @@ def pictures(tmp_path):
 @pytest.fixture
 def make(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHEET", 2)
-    return lambda: Thumbnails(tmp_path / "sheets", [f"id {place}" for place in range(5)], lambda place: pictures[place])
+    return lambda: Thumbnails(tmp_path / "sheets", [f"id {position}" for position in range(5)], lambda position: pictures[position])
 
 
 def test_they_are_made_once_and_read_from_the_sheets(make, tmp_path, monkeypatch):
     first, told = make(), []
     first.fill(told.append)
-    expected = [first.get(place) for place in range(5)]
+    expected = [first.get(position) for position in range(5)]
     assert sum(told) == 5 and len(first) == 5 and len(list((tmp_path / "sheets").glob("sheet-*.bin"))) == 3
     monkeypatch.setattr(module, "thumbnail_jpeg", None)  # would fail if it were called
     again = make()
-    assert len(again) == 5 and [again.get(place) for place in range(5)] == expected
+    assert len(again) == 5 and [again.get(position) for position in range(5)] == expected
 
 
 def test_each_is_a_small_picture_and_a_broken_one_is_empty(make):
@@ -46,7 +46,7 @@ def test_each_is_a_small_picture_and_a_broken_one_is_empty(make):
 def test_what_takes_too_long_is_left_for_later(make, monkeypatch):
     thumbnails, released = make(), threading.Event()
     get = thumbnails.get
-    monkeypatch.setattr(thumbnails, "get", lambda place: released.wait(60) and get(place))
+    monkeypatch.setattr(thumbnails, "get", lambda position: released.wait(60) and get(position))
     assert thumbnails.get_many([0, 1], 0.01) == [None, None]
     released.set()
     assert None not in thumbnails.get_many([0, 1], 60.0)

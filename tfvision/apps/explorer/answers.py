@@ -1,11 +1,18 @@
 """The page's questions and their answers, as plain dicts: neighbours, distributions, comparisons, housekeeping, precision."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from tfvision.apps.explorer import distributions, similarity, tidying
+from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.precision import overlap, pooled, precision_at
+from tfvision.apps.explorer.queries import Queries
 from tfvision.errors import DataError
 
+Answer = dict[str, Any]  # as the page reads it
+Table = tuple[np.ndarray, np.ndarray]  # nearest neighbours of all: Tables.neighbours
 _MOST_BINS, _LEAST_BINS = 120, 24
 SHORTLIST = 100
 KS = (1, 5, 10, 20, 50)
@@ -14,21 +21,21 @@ _MOST_LISTED = 2000
 _SHOWN_DUPLICATES = 400  # groups
 
 
-def neighbours(queries, layer, name, k):
+def neighbours(queries: Queries, layer: Layer, name: str, k: int) -> Answer:
     """{"title", "places", "scores", "percentiles"} of the k most similar, best first; a percentile is the share of the collection that is less alike."""
     query = queries.open(name, layer)
-    places = query.hits(min(k, _MOST_LISTED))
-    scores = query.scores[places]
+    positions = query.hits(min(k, _MOST_LISTED))
+    scores = query.scores[positions]
     return {
         "title": query.title,
-        "places": places.tolist(),
+        "places": positions.tolist(),
         "scores": _rounded(scores),
-        "percentiles": _rounded(100 * similarity.shares_below_hits(query.scores, places), 3),
+        "percentiles": _rounded(100 * similarity.shares_below_hits(query.scores, positions), 3),
         "above_random": _rounded(100 * similarity.shares_below(scores, layer.random_pairs()), 3),
     }
 
 
-def distribution(queries, layer, name):
+def distribution(queries: Queries, layer: Layer, name: str) -> Answer:
     """The query's similarity to everything beside that of random pairs: {"edges", "counts", "random_counts", summaries}."""
     query = queries.open(name, layer)
     ordered, pairs = layer.ordered(name, query.scores), layer.random_pairs()
@@ -47,15 +54,15 @@ def distribution(queries, layer, name):
     }
 
 
-def within(queries, layer, name, low, high, limit, is_lowest_first=False):
+def within(queries: Queries, layer: Layer, name: str, low: float, high: float, limit: int, is_lowest_first: bool = False) -> Answer:
     """The pictures whose similarity lies in a range: {"places", "scores", "percentiles", "total"}."""
     query = queries.open(name, layer)
-    places, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
-    percentiles = 100 * similarity.shares_below(query.scores[places], layer.ordered(name, query.scores))
-    return {"places": places.tolist(), "scores": _rounded(query.scores[places]), "percentiles": _rounded(percentiles, 3), "total": total}
+    positions, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
+    percentiles = 100 * similarity.shares_below(query.scores[positions], layer.ordered(name, query.scores))
+    return {"places": positions.tolist(), "scores": _rounded(query.scores[positions]), "percentiles": _rounded(percentiles, 3), "total": total}
 
 
-def comparison(queries, layer, names):
+def comparison(queries: Queries, layer: Layer, names: Sequence[str]) -> Answer:
     """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred."""
     if not 1 <= len(names) <= MOST_COMPARED:
         raise DataError(f"compare up to {MOST_COMPARED} queries at once, got {len(names)}")
@@ -78,7 +85,7 @@ def comparison(queries, layer, names):
     }
 
 
-def verdict(collection, queries, notes, question):
+def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], question: str) -> Answer:
     """Precision at k of a question's judged queries, per query and layer, and of all together.
 
     Returns:
@@ -90,30 +97,30 @@ def verdict(collection, queries, notes, question):
         name = queries.name_of(key)
         if name is None:
             continue
-        by_place = {collection.pictures.places[id]: is_right for id, is_right in marks.items() if id in collection.pictures.places}
-        rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_place), "layers": _by_layer(collection, queries, name, by_place)})
-    together = [[pooled([row["layers"][number][place] for row in rows])._asdict() for place in range(len(KS))] for number in range(len(collection.layers))]
+        by_position = {collection.pictures.positions[id]: is_right for id, is_right in marks.items() if id in collection.pictures.positions}
+        rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position)})
+    together = [[pooled([row["layers"][number][cut] for row in rows])._asdict() for cut in range(len(KS))] for number in range(len(collection.layers))]
     for row in rows:
         row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
     layers = [layer.name for layer in collection.layers]
     return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together}
 
 
-def near_duplicates(table, least):
+def near_duplicates(table: Table, least: float) -> Answer:
     """{"groups": [{"places", "score"}], "pictures"}; the score is the best of a group."""
-    places, scores = table
-    groups = tidying.near_duplicates(places, scores, least)
-    shown = [{"places": group, "score": _number(max(scores[place, 0] for place in group))} for group in groups[:_SHOWN_DUPLICATES]]
+    positions, scores = table
+    groups = tidying.near_duplicates(positions, scores, least)
+    shown = [{"places": group, "score": _number(max(scores[position, 0] for position in group))} for group in groups[:_SHOWN_DUPLICATES]]
     return {"groups": shown, "total": len(groups), "pictures": sum(map(len, groups))}
 
 
-def outliers(table, limit):
+def outliers(table: Table, limit: int) -> Answer:
     """{"places", "scores"}: the loneliest first, with the mean similarity to their neighbours."""
-    places, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
-    return {"places": places.tolist(), "scores": _rounded(means)}
+    positions, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
+    return {"places": positions.tolist(), "scores": _rounded(means)}
 
 
-def hubs(table, limit):
+def hubs(table: Table, limit: int) -> Answer:
     """{"places", "counts", "skewness", "histogram", "never"}: those that most pictures have among their neighbours first."""
     counts = tidying.occurrences(table[0])
     order = np.argsort(-counts, kind="stable")[: min(limit, _MOST_LISTED)]
@@ -126,15 +133,15 @@ def hubs(table, limit):
     }
 
 
-def suspect_labels(table, pictures, column, limit):
+def suspect_labels(table: Table, pictures: Pictures, column: str, limit: int) -> Answer:
     """{"places", "given", "suggested", "scores"}: pictures whose neighbours agree on another label, the surest first."""
     if column not in pictures.columns:
         known = f"take one of {', '.join(pictures.columns)}" if pictures.columns else "the pictures have no labels"
         raise DataError(f"there is no column {column!r:.60}: {known}")
     values, codes = pictures.columns[column]
-    places, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
-    given = [values[code] for code in codes[places]]
-    return {"places": places.tolist(), "given": given, "suggested": [values[code] for code in suggested], "scores": _rounded(margins)}
+    positions, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
+    given = [values[code] for code in codes[positions]]
+    return {"places": positions.tolist(), "given": given, "suggested": [values[code] for code in suggested], "scores": _rounded(margins)}
 
 
 def _by_layer(collection, queries, name, marks):

@@ -1,8 +1,11 @@
 """A collection as the page sees it: pictures in a fixed order, and one or more layers of vectors over them."""
 
+import dataclasses
 import functools
 import threading
 import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,130 +13,123 @@ from tfvision.apps.explorer import similarity
 from tfvision.errors import DataError
 from tfvision.index.columns import metadata_columns
 from tfvision.index.gallery import Gallery
+from tfvision.index.locations import open_gallery
+from tfvision.index.sources import GalleryPhotos
 
 _RANDOM_PAIRS = 20_000
 _REMEMBERED = 12  # queries whose similarities are kept
 
 
 class Pictures:
-    """Pictures in a fixed order; a picture's place in it is what the page knows of it.
+    """Pictures in a fixed order; a picture's position in it is what the page knows of it.
 
     Attributes:
-      ids: list of texts.
-      columns: {name: (distinct values, int32 [n] places in these, -1 = none)}.
+      ids: a text each.
+      columns: {name: (distinct values, int32 [n] positions in these, -1 = none)}.
     """
 
-    def __init__(self, ids, path_of, columns):
+    def __init__(self, ids: list[str], path_of: Callable[[int], str], columns: Mapping[str, tuple[list[Any], np.ndarray]]) -> None:
         self.ids, self._path_of, self.columns = ids, path_of, columns
 
     @classmethod
-    def of_gallery(cls, gallery):
-        """Those of an open Gallery."""
+    def of_gallery(cls, gallery: Gallery) -> "Pictures":
+        """Those of an open gallery, which may be closed then: what is asked for of a row was read with its number."""
         live = gallery.live
         columns = {name: (column.values, np.asarray(column.codes)[live]) for name, column in gallery.columns.items()}
-        return cls(list(gallery.ids), lambda place: gallery.image_of_row(live[place]), columns)
+        return cls([gallery.id_of_row(row) for row in live], lambda position: gallery.image_of_row(live[position]), columns)
 
     @classmethod
-    def of_photos(cls, photos):
-        """Those of sources.GalleryPhotos, indexed or not."""
+    def of_photos(cls, photos: GalleryPhotos) -> "Pictures":
+        """Photos, indexed or not."""
         columns = {name: (column.values, np.asarray(column.codes)) for name, column in metadata_columns(photos.metadata).items()}
-        return cls(list(photos.ids), lambda place: photos.manifest.records[place].path, columns)
+        return cls(list(photos.ids), lambda position: photos.manifest.records[position].path, columns)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
-    def path(self, place):
+    def path(self, position: int) -> str:
         """Where a picture is."""
-        return self._path_of(place)
+        return self._path_of(position)
 
     @functools.cached_property
-    def places(self):
-        """{id: place}."""
-        return {id: place for place, id in enumerate(self.ids)}
+    def positions(self) -> dict[str, int]:
+        """{id: position}."""
+        return {id: position for position, id in enumerate(self.ids)}
 
-    def metadata(self, place):
+    def metadata(self, position: int) -> dict[str, Any]:
         """{name: value} of a picture."""
-        found = {name: (values, codes[place]) for name, (values, codes) in self.columns.items()}
+        found = {name: (values, codes[position]) for name, (values, codes) in self.columns.items()}
         return {name: values[code] for name, (values, code) in found.items() if code >= 0}
 
-    def members(self, column, value):
-        """Places of the pictures that have a value. Raises DataError for a column or value that is not there."""
-        values, codes = self.columns.get(column, ([], None))
+    def members(self, column: str, value: str) -> np.ndarray:
+        """Positions of the pictures that have a value. Raises DataError for a column or value that is not there."""
+        values, codes = self.columns.get(column, ([], np.zeros(0, np.int32)))
         if value not in map(str, values):
             raise DataError(f"there is no picture with {column} = {value}")
         return np.flatnonzero(codes == list(map(str, values)).index(value))
 
 
 class Layer:
-    """The vectors of pictures by one network and layer, in a gallery that may still grow.
+    """The vectors of pictures by one network and layer, as the gallery is now; of one that has grown, another is made.
 
     Attributes:
       name: as the page shows it.
-      gallery: an open Gallery.
+      location: of the gallery.
+      gallery: open; it is not closed while someone may still ask.
       row_of: int64 [pictures], the gallery's row of each, -1 where it has none (yet).
+      shortlists: {query's name: (k, positions of its first hits)}: small, and asked for again after every mark.
     """
 
-    def __init__(self, name, folder, pictures):
-        self.name, self.folder = name, folder
+    def __init__(self, name: str, location: str, pictures: Pictures) -> None:
+        self.name, self.location, self.gallery = name, location, open_gallery(location)
         self._pictures, self._lock = pictures, threading.Lock()
-        self.refresh()
-
-    def refresh(self):
-        """Reads what was added to the gallery since."""
-        gallery = Gallery.open(self.folder)
-        ids = gallery.ids
-        places = self._pictures.places if len(gallery) else {}
-        row_of = np.full(len(self._pictures), -1, np.int64)
-        for row, id in zip(gallery.live.tolist(), ids, strict=True):
-            if id in places:
-                row_of[places[id]] = row
-        self.gallery, self.row_of = gallery, row_of
-        self._known, self._ordered, self._pairs = {}, {}, None
-        self.shortlists = {}  # {query's name: places of its first hits}: small, and asked for again after every mark
+        self.row_of = np.full(len(pictures), -1, np.int64)
+        for row in self.gallery.live.tolist():
+            position = pictures.positions.get(self.gallery.id_of_row(row))
+            if position is not None:
+                self.row_of[position] = row
+        self._known: dict[str, np.ndarray] = {}
+        self._ordered: dict[str, np.ndarray] = {}
+        self.shortlists: dict[str, tuple[int, list[int]]] = {}
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         return self.gallery.dimension
 
     @property
-    def count(self):
+    def count(self) -> int:
         """How many pictures have a vector."""
         return int((self.row_of >= 0).sum())
 
-    @functools.cached_property
-    def recipe(self):
-        """The gallery's recipe, or {}."""
-        return self.gallery.facts.get("recipe", {})
-
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A text that changes with the vectors: results derived from them are kept under it."""
         rows = self.gallery.rows
         ends = [self.gallery.row_vectors[row].tobytes() for row in {0, rows // 2, rows - 1}] if rows else []
         return f"{rows}-{zlib.crc32(b''.join([*sorted(ends), self.row_of.tobytes()])):08x}"
 
-    def vector(self, place):
+    def vector(self, position: int) -> np.ndarray:
         """float32 [dimension] of a picture. Raises DataError where it has none."""
-        row = self.row_of[place]
+        row = self.row_of[position]
         if row < 0:
-            raise DataError(f"{self._pictures.ids[place]} has no vector in {self.name}: it is not indexed yet, or it cannot be read")
+            raise DataError(f"{self._pictures.ids[position]} has no vector in {self.name}: it is not indexed yet, or it cannot be read")
         return np.array(self.gallery.row_vectors[row])
 
-    def places_of_rows(self, rows):
-        """Places of the gallery's rows, -1 where a row is of none of the pictures; -1 stays."""
-        place_of = np.full(self.gallery.rows + 1, -1, np.int64)
+    def positions_of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Positions of the gallery's rows, -1 where a row is of none of the pictures (another process may have added it); -1 stays."""
+        position_of = np.full(self.gallery.rows + 1, -1, np.int64)
         there = self.row_of >= 0
-        place_of[self.row_of[there]] = np.flatnonzero(there)
-        return place_of[rows]
+        position_of[self.row_of[there]] = np.flatnonzero(there)
+        return position_of[np.where(rows < self.gallery.rows, rows, -1)]
 
-    def compact_vectors(self):
-        """(vectors float32 [m, dimension] of those that have one, their places int64 [m]); memory-mapped where nothing is missing."""
+    def compact_vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """(vectors float32 [m, dimension] of those that have one, their positions int64 [m]); memory-mapped where nothing is missing."""
         there = np.flatnonzero(self.row_of >= 0)
         rows = self.row_of[there]
         is_whole = len(rows) == self.gallery.rows and np.array_equal(rows, np.arange(len(rows)))
         return (self.gallery.row_vectors if is_whole else self.gallery.row_vectors[rows]), there
 
-    def similarities(self, key, vector, excluded=()):
+    def similarities(self, key: str, vector: np.ndarray, excluded: Sequence[int] = ()) -> np.ndarray:
         """float32 [pictures] to a query; NaN for what has no vector and for the query's own pictures.
 
         Args:
@@ -150,29 +146,38 @@ class Layer:
                 self._known.pop(next(iter(self._known)))
             return found
 
-    def ordered(self, key, scores):
+    def ordered(self, key: str, scores: np.ndarray) -> np.ndarray:
         """The known scores in ascending order, remembered with the query."""
         if key not in self._ordered or key not in self._known:
             self._ordered = {one: kept for one, kept in self._ordered.items() if one in self._known}
             self._ordered[key] = np.sort(scores[~np.isnan(scores)])
         return self._ordered[key]
 
-    def random_pairs(self):
+    def random_pairs(self) -> np.ndarray:
         """Similarities of random pairs, float32 [pairs], ascending: what a query that means nothing would have."""
         with self._lock:
-            if self._pairs is None:
-                vectors, _ = self.compact_vectors()
-                self._pairs = np.sort(similarity.random_pair_similarities(vectors, _RANDOM_PAIRS))
             return self._pairs
 
+    @functools.cached_property
+    def _pairs(self) -> np.ndarray:
+        return np.sort(similarity.random_pair_similarities(self.compact_vectors()[0], _RANDOM_PAIRS))
 
+
+@dataclasses.dataclass(frozen=True)
 class Collection:
-    """Pictures and their layers."""
+    """Pictures and their layers.
 
-    def __init__(self, name, pictures, version=1):
-        self.name, self.pictures, self.version, self.layers = name, pictures, version, []
+    Attributes:
+      name: for people.
+      version: which of those that one run of the explorer has shown, from 1.
+    """
 
-    def layer(self, number):
+    name: str
+    pictures: Pictures
+    version: int = 1
+    layers: tuple[Layer, ...] = ()
+
+    def layer(self, number: int) -> Layer:
         """A layer by its number. Raises DataError."""
         if not 0 <= number < len(self.layers):
             raise DataError("there are no vectors yet: the pictures are still being indexed" if not self.layers else f"there is no layer {number}")

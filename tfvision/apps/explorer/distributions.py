@@ -1,9 +1,12 @@
 """Distributions of similarities: histograms, and how far two distributions are from each other."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 
-def common_edges(samples, bins):
+def common_edges(samples: Sequence[np.ndarray], bins: int) -> np.ndarray:
     """Edges float64 [bins + 1] of equal bins that hold every value of all samples."""
     filled = [sample for sample in samples if len(sample)]
     low, high = (min(map(np.min, filled)), max(map(np.max, filled))) if filled else (0.0, 1.0)
@@ -12,12 +15,12 @@ def common_edges(samples, bins):
     return np.linspace(float(low), float(high), bins + 1)
 
 
-def histogram(sample, edges):
+def histogram(sample: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Counts int64 [bins] of a sample in equal bins; what lies outside counts in the outermost."""
     return np.histogram(np.clip(sample, edges[0], edges[-1]), edges)[0]
 
 
-def kolmogorov_smirnov(a, b):
+def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
     """The largest vertical distance between the empirical distribution functions of two samples, 0 to 1."""
     if not len(a) or not len(b):
         return float("nan")
@@ -27,7 +30,7 @@ def kolmogorov_smirnov(a, b):
     return float(np.abs(below[0] - below[1]).max())
 
 
-def jensen_shannon(counts_a, counts_b):
+def jensen_shannon(counts_a: np.ndarray, counts_b: np.ndarray) -> float:
     """The Jensen-Shannon distance of two histograms over the same bins: the root of the divergence in bits, 0 to 1."""
     if not counts_a.sum() or not counts_b.sum():
         return float("nan")
@@ -36,7 +39,7 @@ def jensen_shannon(counts_a, counts_b):
     return float(np.sqrt(max(0.0, (_divergence(p, middle) + _divergence(q, middle)) / 2)))
 
 
-def summary(sample):
+def summary(sample: np.ndarray) -> dict[str, Any]:
     """{"count", "mean", "deviation", "low", "high", "median"} of a sample; None where there is nothing to say."""
     if not len(sample):
         return {"count": 0, "mean": None, "deviation": None, "low": None, "high": None, "median": None}

@@ -1,11 +1,15 @@
 """The explorer as a static site: the same page, which reads files and computes in the browser instead of asking a server."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfvision.apps.explorer import answers
+from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.plan import Plan
 from tfvision.apps.explorer.routes import STATIC, plotly_script
 from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.thumbnails import SHEET, sheet_path, write_sheet
@@ -17,12 +21,15 @@ from tfvision.progress import progress_bar
 MOST_PICTURES = 20_000
 MOST_LARGE = 2_000  # of more pictures than these only the thumbnails are written
 _LARGE_PX = 640
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
 _LEASTS = (0.99, 0.97, 0.95, 0.9, 0.85)  # thresholds of near duplicates, as tidy.js offers them
 _LISTED = 500
 
 
-def export_site(plan, folder, say=lambda line: None):
+def export_site(plan: Plan, folder: str | Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
     """Writes a Plan's collection as a static site; a folder that is not indexed is indexed first.
 
     Returns:
@@ -66,14 +73,14 @@ def _write_pictures(site, session):
     (data / "large").mkdir(parents=True)
     with progress_bar("pictures", len(pictures)) as bar:
         for start in range(0, len(pictures), SHEET):
-            places = range(start, min(start + SHEET, len(pictures)))
-            write_sheet(sheet_path(data, start // SHEET), [session.thumbnails.get(place) for place in places])
+            positions = range(start, min(start + SHEET, len(pictures)))
+            write_sheet(sheet_path(data, start // SHEET), [session.thumbnails.get(position) for position in positions])
             if len(pictures) <= MOST_LARGE:
-                for place in places:
-                    jpeg = thumbnail_jpeg(pictures.path(place), _LARGE_PX)
+                for position in positions:
+                    jpeg = thumbnail_jpeg(pictures.path(position), _LARGE_PX)
                     if jpeg:
-                        (data / "large" / f"{place}.jpg").write_bytes(jpeg)
-            bar.advance(len(places))
+                        (data / "large" / f"{position}.jpg").write_bytes(jpeg)
+            bar.advance(len(positions))
 
 
 def _write_numbers(site, session):
@@ -93,8 +100,8 @@ def _write_numbers(site, session):
     write_json(data / "columns.json", [{"name": name, "values": values} for name, (values, _) in pictures.columns.items()])
     for number, (_, codes) in enumerate(pictures.columns.values()):
         (data / f"codes-{number}.bin").write_bytes(np.ascontiguousarray(codes, "<i4").tobytes())
-    notes, places = session.notes.read(), pictures.places
-    tags = {tag: [places[id] for id in ids if id in places] for tag, ids in notes["tags"].items()}
+    notes, positions = session.notes.read(), pictures.positions
+    tags = {tag: [positions[id] for id in ids if id in positions] for tag, ids in notes["tags"].items()}
     conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
     write_json(data / "notes.json", {"tags": tags, "marks": _marks(session, notes), "conclusions": conclusions})
     for number, layer in enumerate(collection.layers):
@@ -105,7 +112,7 @@ def _write_numbers(site, session):
         write_json(data / f"tidy-{number}.json", _tidy(session.tables.neighbours(layer), pictures))
 
 
-def packed_vectors(layer):
+def packed_vectors(layer: Layer) -> bytes:
     """All vectors in a byte a value: scales float32 [pictures] (NaN: no vector), then int8 [pictures, dimension]; value = scale * byte."""
     vectors, there = layer.compact_vectors()
     scales = np.full(len(layer.row_of), np.nan, "<f4")
@@ -126,10 +133,10 @@ def _tidy(table, pictures):
 
 
 def _marks(session, notes):
-    places, found = session.collection.pictures.places, {}
+    positions, found = session.collection.pictures.positions, {}
     for question, entry in notes["questions"].items():
         named = {session.queries.name_of(key): judged for key, judged in entry["marks"].items()}
         found[question] = {
-            name: {places[id]: is_right for id, is_right in judged.items() if id in places} for name, judged in named.items() if name is not None
+            name: {positions[id]: is_right for id, is_right in judged.items() if id in positions} for name, judged in named.items() if name is not None
         }
     return found

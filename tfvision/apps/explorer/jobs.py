@@ -1,8 +1,12 @@
 """Work that takes longer than an answer may: done once in a thread, with its progress, its result kept."""
 
 import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Self
 
 from tfvision.errors import UserError
+
+Tell = Callable[[float, str], object]  # is told how much is done, 0 to 1, and what is being done
 
 
 class Job:
@@ -15,16 +19,18 @@ class Job:
       result: what the work returned, or None.
     """
 
-    def __init__(self, work):
-        self.share, self.stage, self.error, self.result, self.is_done = 0.0, "waiting", None, None, False
+    def __init__(self, work: Callable[[Tell], Any]) -> None:
+        self.share, self.stage, self.is_done = 0.0, "waiting", False
+        self.error: str | None = None
+        self.result: Any = None
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 
-    def tell(self, share, stage):
+    def tell(self, share: float, stage: str) -> None:
         """Called by the work."""
         self.share, self.stage = share, stage
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> Self:
         """Waits for the end so long at most; returns self."""
         self._thread.join(seconds)
         return self
@@ -44,10 +50,11 @@ class Job:
 class Jobs:
     """Jobs by name: the second who asks gets the first one's."""
 
-    def __init__(self):
-        self._lock, self._jobs = threading.Lock(), {}
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: dict[Hashable, Job] = {}
 
-    def start(self, name, work):
+    def start(self, name: Hashable, work: Callable[[Tell], Any]) -> Job:
         """The job of a name, begun now if there is none; one that failed is begun again."""
         with self._lock:
             job = self._jobs.get(name)

@@ -1,12 +1,13 @@
 """What marked hits say: precision at k with Wilson's interval, and how far two shortlists agree."""
 
 import math
-import typing
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 _Z = 1.959963984540054  # of 95 %
 
 
-class Precision(typing.NamedTuple):
+class Precision(NamedTuple):
     """How many of the first k are right.
 
     Attributes:
@@ -23,18 +24,18 @@ class Precision(typing.NamedTuple):
     high: float | None
 
 
-def precision_at(hits, marks, k):
+def precision_at(hits: Sequence[int], marks: Mapping[int, bool], k: int) -> Precision:
     """Precision of the first k of `hits`, judged by `marks` (hit -> True or False)."""
     judgements = [marks[hit] for hit in hits[:k] if hit in marks]
     return _precision(min(k, len(hits)), sum(judgements), len(judgements))
 
 
-def pooled(precisions):
+def pooled(precisions: Sequence[Precision]) -> Precision:
     """The precision of several queries' hits taken together. Hits of one query resemble each other: the interval is then too narrow."""
     return _precision(max((one.k for one in precisions), default=0), sum(one.right for one in precisions), sum(one.judged for one in precisions))
 
 
-def wilson_interval(right, trials, z=_Z):
+def wilson_interval(right: int, trials: int, z: float = _Z) -> tuple[float, float]:
     """Wilson's score interval (1927) of a share, (low, high)."""
     if not trials:
         return 0.0, 1.0
@@ -45,7 +46,7 @@ def wilson_interval(right, trials, z=_Z):
     return (0.0 if right == 0 else low), (1.0 if right == trials else high)
 
 
-def overlap(a, b):
+def overlap(a: Collection[int], b: Collection[int]) -> float:
     """The share of the shorter of two shortlists that the other holds too, 0 to 1."""
     shorter = min(len(a), len(b))
     return len(set(a) & set(b)) / shorter if shorter else 0.0

@@ -8,7 +8,7 @@ _DIRECTIONS = 8  # more than the two that are wanted: the iteration finds them s
 _ITERATIONS = 12
 
 
-def principal_plane(vectors, seed=0):
+def principal_plane(vectors: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates on the two directions of largest variance, found by subspace iteration on up to 20,000 vectors.
 
     Args:

@@ -1,17 +1,20 @@
 """Queries: a picture of the collection, a picture from outside, or a group of pictures with one label.
 
-A query has a name that stands in addresses: `12` (the picture at place 12), `u:1f0a...` (from outside, by its
+A query has a name that stands in addresses: `12` (the picture at position 12), `u:1f0a...` (from outside, by its
 checksum) or `g:species=Apis mellifera` (a group).
 """
 
+from __future__ import annotations
+
 import hashlib
 import threading
-import typing
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfvision.apps.explorer import similarity
+from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.data.decoding import check_photo
 from tfvision.errors import DataError
 from tfvision.files import atomic_path
@@ -22,13 +25,13 @@ MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _OUTSIDE, _GROUP = "u:", "g:"
 
 
-class Query(typing.NamedTuple):
+class Query(NamedTuple):
     """A query and its similarities in one layer.
 
     Attributes:
       name: as in addresses.
       title: for people.
-      key: for notes: the id in the place of the picture's number.
+      key: for notes: the id instead of the picture's position.
       scores: float32 [pictures], NaN for what has no vector and for the query's own pictures.
     """
 
@@ -37,8 +40,8 @@ class Query(typing.NamedTuple):
     key: str
     scores: np.ndarray
 
-    def hits(self, k):
-        """Places of the k most similar, best first."""
+    def hits(self, k: int) -> np.ndarray:
+        """Positions of the k most similar, best first."""
         return similarity.nearest(self.scores, k)
 
 
@@ -46,37 +49,37 @@ class Queries:
     """Opens queries of a collection; pictures from outside are kept in a folder.
 
     Args:
-      collection: Collection.
       folder: for pictures from outside and their vectors.
     """
 
-    def __init__(self, collection, folder):
-        self._collection, self._folder = collection, Path(folder)
-        self._lock, self._extractors = threading.Lock(), {}
+    def __init__(self, pictures: Pictures, folder: str | Path) -> None:
+        self._pictures, self._folder = pictures, Path(folder)
+        self._lock = threading.Lock()
+        self._extractors: dict[str, Any] = {}
 
-    def open(self, name, layer):
-        """The Query of a name in a Layer. Raises DataError, and what opening a network raises for a picture from outside."""
+    def open(self, name: str, layer: Layer) -> Query:
+        """The query of a name in a layer. Raises DataError, and what opening a network raises for a picture from outside."""
         title, key, vector, own = self._parts(name, layer)
         return Query(name, title, key, layer.similarities(name, vector, own))
 
-    def shortlist(self, name, layer, k):
-        """Places of a query's first k hits, a list; remembered. Raises as `open`."""
-        if layer.shortlists.get(name, (0,))[0] < k:
+    def shortlist(self, name: str, layer: Layer, k: int) -> list[int]:
+        """Positions of a query's first k hits, a list; remembered. Raises as `open`."""
+        if layer.shortlists.get(name, (0, []))[0] < k:
             layer.shortlists[name] = k, self.open(name, layer).hits(k).tolist()
         return layer.shortlists[name][1][:k]
 
-    def titles(self, name):
+    def titles(self, name: str) -> tuple[str, str]:
         """(title, key) of a name, without any vector. Raises DataError."""
         return self._parts(name, None)[:2]
 
-    def name_of(self, key):
+    def name_of(self, key: str) -> str | None:
         """The name of a note's key, or None where its picture is gone."""
         if key.startswith((_OUTSIDE, _GROUP)):
             return key
-        place = self._collection.pictures.places.get(key.removeprefix("id:"))
-        return None if place is None else str(place)
+        position = self._pictures.positions.get(key.removeprefix("id:"))
+        return None if position is None else str(position)
 
-    def receive(self, encoded):
+    def receive(self, encoded: bytes) -> str:
         """Keeps a picture from outside and returns its name. Raises DataError for what is no image, StorageError."""
         check_photo(encoded, "the picture")
         digest = hashlib.sha256(encoded).hexdigest()[:20]
@@ -86,7 +89,7 @@ class Queries:
                 temporary.write_bytes(encoded)
         return _OUTSIDE + digest
 
-    def outside_path(self, name):
+    def outside_path(self, name: str) -> Path:
         """Where a picture from outside is kept. Raises DataError where there is none of that name."""
         digest = name.removeprefix(_OUTSIDE)
         path = self._folder / f"{digest}.picture"
@@ -95,13 +98,13 @@ class Queries:
         return path
 
     def _parts(self, name, layer):
-        """(title, key, vector or None, places of its own)."""
-        pictures = self._collection.pictures
+        """(title, key, vector or None, positions of its own)."""
+        pictures = self._pictures
         if name.isascii() and name.isdigit():
-            place = int(name)
-            if place >= len(pictures):
-                raise DataError(f"there is no picture {place}: the collection has {len(pictures)}")
-            return pictures.ids[place], f"id:{pictures.ids[place]}", layer and layer.vector(place), (place,)
+            position = int(name)
+            if position >= len(pictures):
+                raise DataError(f"there is no picture {position}: the collection has {len(pictures)}")
+            return pictures.ids[position], f"id:{pictures.ids[position]}", layer and layer.vector(position), (position,)
         if name.startswith(_OUTSIDE):
             path = self.outside_path(name)
             return "a picture from outside", name, layer and self._outside_vector(path, layer), ()
@@ -131,10 +134,10 @@ class Queries:
         from tfvision.data.pipeline import BrokenPhotos
         from tfvision.features.extraction import extract
 
-        if layer.folder not in self._extractors:
-            self._extractors[layer.folder] = gallery_extractor(layer.gallery)
+        if layer.location not in self._extractors:
+            self._extractors[layer.location] = gallery_extractor(layer.gallery)
         broken = BrokenPhotos()
-        for _, vectors in extract(photo_manifest([str(path)]), self._extractors[layer.folder], broken=broken):
+        for _, vectors in extract(photo_manifest([str(path)]), self._extractors[layer.location], broken=broken):
             if len(vectors):
                 return whitened(layer.gallery, vectors)[0]
         raise DataError(next(iter(broken.values()), "the picture cannot be read").replace(str(path), "the picture"))

@@ -1,20 +1,17 @@
 """The verdict as one self-contained page: the question, the answer in words, precision at k, the hits that were judged."""
 
 from html import escape
+from typing import Any
 
+from tfvision.apps.explorer.session import Session
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.evaluation.page import bar, compose, inline, paragraph, section, table
 
 _SHOWN_HITS = 24
 
 
-def verdict_report(session, found):
-    """The page as text.
-
-    Args:
-      session: Session.
-      found: answers.verdict.
-    """
+def verdict_report(session: Session, found: dict[str, Any]) -> str:
+    """The page as text; `found` is what answers.verdict says."""
     title = f"Do deep features retrieve {found['question']}?"
     judged, layers = len(found["queries"]), ", ".join(found["layers"])
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
@@ -48,7 +45,7 @@ def _query(session, found, row):
     header = ["layer", *(f"at {k}" for k in found["ks"])]
     lines = [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
     hits = session.queries.open(row["name"], session.collection.layers[0]).hits(_SHOWN_HITS).tolist()
-    shown = "".join(_picture(session, place, judged.get(session.collection.pictures.ids[place])) for place in hits)
+    shown = "".join(_picture(session, position, judged.get(session.collection.pictures.ids[position])) for position in hits)
     grid = (
         f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin-top: 18px">{_asked(session, row["name"])}{shown}</div>'
     )
@@ -65,9 +62,9 @@ def _asked(session, name):
     return f'<div style="outline: 3px solid var(--ink); border-radius: 5px">{_image(encoded, "the query")}</div>'
 
 
-def _picture(session, place, is_right):
+def _picture(session, position, is_right):
     colour, word = {True: ("#009e73", "right"), False: ("#d55e00", "wrong"), None: ("var(--line)", "not judged")}[is_right]
-    image = _image(session.thumbnails.get(place), session.collection.pictures.ids[place])
+    image = _image(session.thumbnails.get(position), session.collection.pictures.ids[position])
     return f'<div style="border-bottom: 5px solid {colour}">{image}<small>{word}</small></div>'
 
 

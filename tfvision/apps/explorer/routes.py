@@ -1,4 +1,6 @@
-"""The server's addresses: each parses its question, asks one function, and answers in JSON or bytes."""
+"""The server's addresses: each parses its request, asks one function, and responds in JSON or bytes."""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -6,16 +8,23 @@ import importlib.resources
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfvision.apps.explorer import answers, selection
-from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES
+from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries
 from tfvision.apps.explorer.report import verdict_report
+from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.tables import check_umap
 from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
+
+if TYPE_CHECKING:  # it takes a while
+    from starlette.requests import Request
+    from starlette.routing import Route
 
 STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -25,11 +34,11 @@ _LARGE_PX = 1600
 _MOST_THUMBNAILS = 256
 _SECONDS_FOR_THUMBNAILS = 0.4
 _SECONDS_FOR_JOBS = 0.15
-_MOST_BYTES = 8 * 2**20  # of a question
+_MOST_BYTES = 8 * 2**20  # of a request
 _PENDING = 0xFFFFFFFF  # the length of a thumbnail that is not made yet
 
 
-def routes(session):
+def routes(session: Session) -> list[Route]:
     """The routes of a Session."""
     from starlette.routing import Route
 
@@ -37,7 +46,7 @@ def routes(session):
     get = {
         "/": page.index,
         "/static/{name}": page.static,
-        "/image/{place:int}": page.image,
+        "/image/{position:int}": page.image,
         "/outside/{name}": page.outside,
         "/report": page.report,
         "/api/status": page.status,
@@ -70,9 +79,9 @@ def routes(session):
 
 
 class Routes:
-    """One function an address; each takes a question's parts and returns a Starlette response or what becomes JSON."""
+    """One function an address; each takes a request (and its body) and returns a Starlette response or what becomes JSON."""
 
-    def __init__(self, session):
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._static = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
 
@@ -80,73 +89,73 @@ class Routes:
     def _collection(self):
         return self._session.collection
 
-    def index(self, request):
+    def index(self, request: Request) -> Any:
         return _file(self._static["index.html"])
 
-    def static(self, request):
+    def static(self, request: Request) -> Any:
         name = request.path_params["name"]
         if name == "plotly.min.js":
             return _bytes(plotly_script(), "text/javascript", "public, max-age=86400")
         return _file(self._static[name]) if name in self._static else _missing("there is no such file")
 
-    def image(self, request):
-        place = request.path_params["place"]
-        if place >= len(self._collection.pictures):
+    def image(self, request: Request) -> Any:
+        position = request.path_params["position"]
+        if position >= len(self._collection.pictures):
             return _missing("there is no such picture")
-        return _shown(self._collection.pictures.path(place))
+        return _shown(self._collection.pictures.path(position))
 
-    def outside(self, request):
+    def outside(self, request: Request) -> Any:
         return _shown(self._session.queries.outside_path("u:" + request.path_params["name"]))
 
-    def status(self, request):
+    def status(self, request: Request) -> Any:
         return self._session.status()
 
-    def names(self, request):
+    def names(self, request: Request) -> Any:
         return self._collection.pictures.ids
 
-    def columns(self, request):
+    def columns(self, request: Request) -> Any:
         return [{"name": name, "values": values} for name, (values, _) in self._collection.pictures.columns.items()]
 
-    def codes(self, request):
+    def codes(self, request: Request) -> Any:
         columns = list(self._collection.pictures.columns.values())
         number = request.path_params["number"]
         return _bytes(np.ascontiguousarray(columns[number][1], "<i4").tobytes()) if number < len(columns) else _missing("there is no such column")
 
-    def thumbnails(self, request):
-        places = _places(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
-        found = self._session.thumbnails.get_many(places, _SECONDS_FOR_THUMBNAILS)
+    def thumbnails(self, request: Request) -> Any:
+        positions = _positions(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
+        found = self._session.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
         lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
         return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
 
-    def titles(self, request):
+    def titles(self, request: Request) -> Any:
         names = request.query_params.getlist("q")
         return [dict(zip(("title", "key"), self._session.queries.titles(name), strict=True)) for name in names]
 
-    def neighbours(self, request):
+    def neighbours(self, request: Request) -> Any:
         return answers.neighbours(*self._asked(request), _whole(request, "k", 60))
 
-    def similarities(self, request):
+    def similarities(self, request: Request) -> Any:
         queries, layer, name = self._asked(request)
         return _bytes(queries.open(name, layer).scores.astype("<f4").tobytes())
 
-    def distribution(self, request):
+    def distribution(self, request: Request) -> Any:
         return answers.distribution(*self._asked(request))
 
-    def within(self, request):
+    def within(self, request: Request) -> Any:
         low, high = _number(request, "low"), _number(request, "high")
         return answers.within(*self._asked(request), low, high, _whole(request, "limit", 300), request.query_params.get("order") == "lowest")
 
-    def compare(self, request):
+    def compare(self, request: Request) -> Any:
         return answers.comparison(self._session.queries, self._layer(request), request.query_params.getlist("q"))
 
-    def map(self, request):
+    def map(self, request: Request) -> Any:
         layer, method = self._layer(request), request.query_params.get("method", "pca")
         if method == "umap":
             check_umap()
         job = self._session.jobs.start(("map", method, layer.name, layer.fingerprint), lambda tell: self._session.tables.map(layer, method, tell))
         return _of_job(job, lambda plane: _bytes(plane.astype("<f4").tobytes()))
 
-    def tidy(self, request):
+    def tidy(self, request: Request) -> Any:
         kind, layer, limit = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300)
         if kind not in ("duplicates", "outliers", "hubs", "labels"):
             return _missing("there is no such list")
@@ -160,84 +169,86 @@ class Routes:
         job = self._session.jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: self._session.tables.neighbours(layer, tell))
         return _of_job(job, ways[kind])
 
-    def notes(self, request):
-        notes, places = self._session.notes.read(), self._collection.pictures.places
-        tags = {tag: [places[id] for id in ids if id in places] for tag, ids in notes["tags"].items()}
-        marks = {question: self._marks_by_place(entry["marks"]) for question, entry in notes["questions"].items()}
+    def notes(self, request: Request) -> Any:
+        notes, positions = self._session.notes.read(), self._collection.pictures.positions
+        tags = {tag: [positions[id] for id in ids if id in positions] for tag, ids in notes["tags"].items()}
+        marks = {question: self._marks_by_position(entry["marks"]) for question, entry in notes["questions"].items()}
         conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
         return {"version": notes["version"], "tags": tags, "marks": marks, "conclusions": conclusions}
 
-    def verdict(self, request):
-        return answers.verdict(self._collection, self._session.queries, self._session.notes.read(), request.query_params.get("x", ""))
+    def verdict(self, request: Request) -> Any:
+        shown = self._session.shown
+        return answers.verdict(shown.collection, shown.queries, self._session.notes.read(), request.query_params.get("x", ""))
 
-    def report(self, request):
+    def report(self, request: Request) -> Any:
         page = verdict_report(self._session, self.verdict(request))
         return _bytes(page.encode(), "text/html", headers={"Content-Disposition": 'attachment; filename="verdict.html"'})
 
-    def receive(self, request, body):
+    def receive(self, request: Request, body: bytes) -> Any:
         if len(body) > MAX_UPLOAD_BYTES:
             raise DataError(f"the picture is larger than {MAX_UPLOAD_BYTES // 2**20} MiB: scale it down")
         return {"name": self._session.queries.receive(body)}
 
-    def tag(self, request, body):
+    def tag(self, request: Request, body: bytes) -> Any:
         asked = _json(body)
         self._session.notes.tag(asked.get("tag"), self._ids(asked.get("places", [])), asked.get("is_tagged", True) is True)
         return self.notes(request)
 
-    def mark(self, request, body):
+    def mark(self, request: Request, body: bytes) -> Any:
         asked = _json(body)
-        places = asked.get("marks", {})
-        ids = self._ids([int(place) for place in places])
-        if any(value not in (True, False, None) for value in places.values()):
+        marks = asked.get("marks", {})
+        ids = self._ids([int(position) for position in marks])
+        if any(value not in (True, False, None) for value in marks.values()):
             raise DataError("a mark is true, false or null")
         key = self._session.queries.titles(str(asked.get("query", "")))[1]
-        self._session.notes.mark(asked.get("question"), key, dict(zip(ids, places.values(), strict=True)))
+        self._session.notes.mark(asked.get("question"), key, dict(zip(ids, marks.values(), strict=True)))
         return self.notes(request)
 
-    def conclude(self, request, body):
+    def conclude(self, request: Request, body: bytes) -> Any:
         asked = _json(body)
         self._session.notes.conclude(asked.get("question"), asked.get("conclusion", ""))
         return self.notes(request)
 
-    def drop(self, request, body):
+    def drop(self, request: Request, body: bytes) -> Any:
         self._session.notes.drop_question(_json(body).get("question"))
         return self.notes(request)
 
-    def export(self, request, body):
+    def export(self, request: Request, body: bytes) -> Any:
         asked, pictures = _json(body), self._collection.pictures
-        places = [pictures.places[id] for id in self._ids(asked.get("places", []))]
-        if not places:
+        positions = [pictures.positions[id] for id in self._ids(asked.get("places", []))]
+        if not positions:
             raise DataError("the selection is empty: choose pictures first")
         kind = asked.get("kind")
         if kind == "links":
-            folder = selection.link_folder(pictures, places, self._session.plan.state / "selections", str(asked.get("name", "")))
-            return {"folder": folder, "pictures": len(places)}
+            folder = selection.link_folder(pictures, positions, self._session.plan.state / "selections", str(asked.get("name", "")))
+            return {"folder": folder, "pictures": len(positions)}
         if kind not in ("csv", "manifest"):
             raise DataError(f"a selection is exported as csv, manifest or links, got {kind!r:.40}")
-        text = selection.as_csv(pictures, places, self._tags_by_id()) if kind == "csv" else selection.as_manifest(pictures, places)
+        text = selection.as_csv(pictures, positions, self._tags_by_id()) if kind == "csv" else selection.as_manifest(pictures, positions)
         return _bytes(text.encode("utf-8", "surrogateescape"), "text/csv")
 
-    def update(self, request, body):
+    def update(self, request: Request, body: bytes) -> Any:
         return {"is_started": self._session.update()}
 
-    def _asked(self, request):
-        return self._session.queries, self._layer(request), request.query_params.get("q", "")
+    def _asked(self, request) -> tuple[Queries, Layer, str]:
+        shown = self._session.shown
+        return shown.queries, shown.collection.layer(_whole(request, "layer", 0)), request.query_params.get("q", "")
 
     def _layer(self, request):
         return self._collection.layer(_whole(request, "layer", 0))
 
-    def _ids(self, places):
+    def _ids(self, positions):
         ids = self._collection.pictures.ids
-        if not isinstance(places, list) or not all(isinstance(place, int) and 0 <= place < len(ids) for place in places):
+        if not isinstance(positions, list) or not all(isinstance(position, int) and 0 <= position < len(ids) for position in positions):
             raise DataError("places must be numbers of pictures")
-        return [ids[place] for place in places]
+        return [ids[position] for position in positions]
 
-    def _marks_by_place(self, marks):
-        places, found = self._collection.pictures.places, {}
+    def _marks_by_position(self, marks):
+        positions, found = self._collection.pictures.positions, {}
         for key, judged in marks.items():
             name = self._session.queries.name_of(key)
             if name is not None:
-                found[name] = {places[id]: is_right for id, is_right in judged.items() if id in places}
+                found[name] = {positions[id]: is_right for id, is_right in judged.items() if id in positions}
         return found
 
     def _tags_by_id(self):
@@ -248,7 +259,7 @@ class Routes:
         return found
 
 
-def plotly_script():
+def plotly_script() -> bytes:
     """Plotly's script, from its Python package."""
     return (importlib.resources.files("plotly") / "package_data" / "plotly.min.js").read_bytes()
 
@@ -261,12 +272,12 @@ def _answering(function, method):
 
         try:
             arguments = [request] if method == "GET" else [request, await _body(request)]
-            answer = await asyncio.to_thread(function, *arguments)
+            found = await asyncio.to_thread(function, *arguments)
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
-        if isinstance(answer, Response):
-            return answer
-        return Response(json.dumps(answer, default=str), media_type="application/json", headers={"Cache-Control": "no-store"})
+        if isinstance(found, Response):
+            return found
+        return Response(json.dumps(found, default=str), media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return endpoint
 
@@ -281,8 +292,8 @@ async def _body(request):
     return b"".join(parts)
 
 
-def _of_job(job, answer):
-    """The answer from a job's result, or 202 with how far it is."""
+def _of_job(job, respond):
+    """The response from a job's result, or 202 with how far it is."""
     from starlette.responses import JSONResponse
 
     job.wait(_SECONDS_FOR_JOBS)
@@ -290,7 +301,7 @@ def _of_job(job, answer):
         raise UserError(job.error)
     if not job.is_done:
         return JSONResponse({"share": round(job.share, 3), "stage": job.stage}, 202)
-    return answer(job.result)
+    return respond(job.result)
 
 
 def _shown(path):
@@ -316,7 +327,7 @@ def _kind(data):
         return None
 
 
-def _places(text, pictures):
+def _positions(text, pictures):
     parts = [part for part in text.split(",") if part]
     if not all(part.isascii() and part.isdigit() and int(part) < len(pictures) for part in parts):
         raise DataError("rows must be numbers of pictures")

@@ -4,8 +4,10 @@ import csv
 import io
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tfvision.apps.explorer.collection import Pictures
 from tfvision.data.decoding import read_encoded
 from tfvision.data.shards.slices import slice_of
 from tfvision.errors import DataError
@@ -14,18 +16,18 @@ from tfvision.files import atomic_folder
 _LONGEST_NAME = 80
 
 
-def as_csv(pictures, places, tags):
+def as_csv(pictures: Pictures, positions: Sequence[int], tags: Mapping[str, Sequence[str]]) -> str:
     """A CSV text of pictures: id, image (absolute), tags, metadata."""
-    rows = ([pictures.ids[place], os.path.abspath(pictures.path(place)), "; ".join(tags.get(pictures.ids[place], ()))] for place in places)
-    return _table(["id", "image", "tags"], rows, pictures, places)
+    rows = ([pictures.ids[position], os.path.abspath(pictures.path(position)), "; ".join(tags.get(pictures.ids[position], ()))] for position in positions)
+    return _table(["id", "image", "tags"], rows, pictures, positions)
 
 
-def as_manifest(pictures, places):
+def as_manifest(pictures: Pictures, positions: Sequence[int]) -> str:
     """A manifest that the suite's other commands read: image (absolute) and metadata."""
-    return _table(["image"], ([os.path.abspath(pictures.path(place))] for place in places), pictures, places)
+    return _table(["image"], ([os.path.abspath(pictures.path(position))] for position in positions), pictures, positions)
 
 
-def link_folder(pictures, places, folder, name):
+def link_folder(pictures: Pictures, positions: Sequence[int], folder: str | Path, name: str) -> str:
     """Makes FOLDER/NAME with a link to each picture's file that is there (of prepared data, a copy); returns its path.
 
     Raises:
@@ -33,8 +35,8 @@ def link_folder(pictures, places, folder, name):
     """
     target = _free(Path(folder) / _file_name(name))
     with atomic_folder(target) as temporary:
-        for place in places:
-            path = os.path.abspath(pictures.path(place))
+        for position in positions:
+            path = os.path.abspath(pictures.path(position))
             if slice_of(path):
                 _free(temporary / os.path.basename(path)).write_bytes(read_encoded(path))
             elif os.path.exists(path):
@@ -42,13 +44,13 @@ def link_folder(pictures, places, folder, name):
     return str(target)
 
 
-def _table(header, rows, pictures, places):
+def _table(header, rows, pictures, positions):
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     names = [name for name in pictures.columns if name not in header]
     writer.writerow([*header, *names])
-    for row, place in zip(rows, places, strict=True):
-        metadata = pictures.metadata(place)
+    for row, position in zip(rows, positions, strict=True):
+        metadata = pictures.metadata(position)
         writer.writerow([_harmless(cell) for cell in [*row, *(metadata.get(name, "") for name in names)]])
     return buffer.getvalue()
 

@@ -3,15 +3,23 @@
 explore(plan(["photos"]), print)
 """
 
+from __future__ import annotations
+
 import contextlib
 import hmac
 import secrets
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
+from tfvision.apps.explorer.plan import Plan
 from tfvision.apps.explorer.routes import routes
 from tfvision.apps.explorer.session import Session
 from tfvision.errors import UserError
+
+if TYPE_CHECKING:  # it takes a while
+    from starlette.applications import Starlette
 
 HOST = "127.0.0.1"
 _POLICY = (
@@ -27,7 +35,7 @@ _HEADERS = {
 }
 
 
-def explore(plan, say, port=8080, is_opened=True):
+def explore(plan: Plan, say: Callable[[str], object], port: int = 8080, is_opened: bool = True) -> None:
     """Serves a Plan's collection until Ctrl-C.
 
     Args:
@@ -51,7 +59,7 @@ def explore(plan, say, port=8080, is_opened=True):
 
 
 @contextlib.contextmanager
-def running(plan, say=lambda line: None, port=0, token=None):
+def running(plan: Plan, say: Callable[[str], object] = lambda line: None, port: int = 0, token: str | None = None) -> Iterator[str]:
     """Serves a Plan's collection until the block ends; yields the page's address with its token. Raises UserError."""
     import uvicorn
 
@@ -75,7 +83,7 @@ def running(plan, say=lambda line: None, port=0, token=None):
         listener.close()
 
 
-def listen(port):
+def listen(port: int) -> socket.socket:
     """A listening socket of the loopback. Raises UserError, one line, where the port is taken."""
     listener = socket.socket()
     try:
@@ -88,7 +96,7 @@ def listen(port):
     return listener
 
 
-def application(session, token, port):
+def application(session: Session, token: str, port: int) -> Starlette:
     """The Starlette application of a Session."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware

@@ -1,13 +1,19 @@
 """One run of the explorer: the collection that is open, what is indexed meanwhile, and what changed on disk."""
 
+from __future__ import annotations
+
 import contextlib
+import dataclasses
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.jobs import Jobs
+from tfvision.apps.explorer.plan import Plan, PlannedLayer
 from tfvision.apps.explorer.queries import Queries
 from tfvision.apps.explorer.state import Notes
 from tfvision.apps.explorer.tables import Tables
@@ -15,52 +21,75 @@ from tfvision.apps.explorer.thumbnails import Thumbnails
 from tfvision.data.shards.slices import photo_file
 from tfvision.errors import FileError, GalleryError, UserError
 from tfvision.files import read_json, write_json
-from tfvision.index.gallery import Gallery
+from tfvision.index.locations import has_gallery, open_gallery
 from tfvision.index.sources import read_gallery_photos
+from tfvision.index.storage import MANIFEST
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _BROKEN = "broken.json"
 _NAMED = 20  # broken pictures that are told by name
 
 
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What the page shows now and what belongs to it; when the collection changes, another takes its place."""
+
+    collection: Collection
+    thumbnails: Thumbnails
+    queries: Queries
+
+
 class Session:
     """What the server answers from. `start` begins the work in the background.
 
     Attributes:
-      collection, thumbnails, queries: replaced together when the collection is updated.
+      shown: replaced whole; who asks for two things that must fit takes it once.
       notes, tables, jobs: kept.
 
     Raises:
       UserError: nothing there to show.
     """
 
-    def __init__(self, plan, say=lambda line: None):
+    def __init__(self, plan: Plan, say: Callable[[str], object] = lambda line: None) -> None:
         self.plan, self._say = plan, say
         self.notes, self.tables, self.jobs = Notes(plan.state), Tables(plan.state / "derived"), Jobs()
-        self.indexing, self.thumbnailing, self.changed, self.error = None, None, None, None
+        self.indexing: dict[str, Any] | None = None
+        self.thumbnailing: dict[str, int] | None = None
+        self.changed: dict[str, Any] | None = None
+        self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
         self._is_stopped, self._updating = threading.Event(), threading.Lock()
-        self._photos = None
-        self._open(1)
+        self.shown = self._opened(1)
 
-    def start(self):
+    @property
+    def collection(self) -> Collection:
+        return self.shown.collection
+
+    @property
+    def thumbnails(self) -> Thumbnails:
+        return self.shown.thumbnails
+
+    @property
+    def queries(self) -> Queries:
+        return self.shown.queries
+
+    def start(self) -> Self:
         """Indexes, makes thumbnails and looks for changes, in threads that end with the process."""
         for work in (self.index, self._fill_thumbnails):
             threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         return self
 
-    def index(self):
+    def index(self) -> None:
         """Indexes what is missing, and looks for changes. Raises what building a gallery raises."""
-        missing = [one for one in self.plan.galleries if one[2] is not None and not _is_complete(one[1])]
-        for name, folder, recipe in missing:
-            self._build(name, folder, recipe)
+        for planned in [one for one in self.plan.galleries if one.recipe is not None and not _is_complete(one.location)]:
+            self._build(planned)
         self._look_for_changes()
 
-    def stop(self):
+    def stop(self) -> None:
         """The background's work ends soon; what is finished is kept."""
         self._is_stopped.set()
 
-    def status(self):
+    def status(self) -> dict[str, Any]:
         """What the page asks for again and again."""
         collection = self.collection
         layers = [{"name": layer.name, "dimension": layer.dimension, "count": layer.count} for layer in collection.layers]
@@ -78,32 +107,30 @@ class Session:
             "error": self.error,
         }
 
-    def update(self):
+    def update(self) -> bool:
         """Takes what changed on disk into the galleries, in the background; returns False where that is under way already."""
         if not self._updating.acquire(blocking=False):
             return False
         threading.Thread(target=self._guarded, args=(self._update,), daemon=True).start()
         return True
 
-    def _open(self, version):
+    def _opened(self, version: int) -> Shown:
         plan = self.plan
-        ready = [(name, folder) for name, folder, _ in plan.galleries if _is_ready(folder)]
+        ready = [one for one in plan.galleries if _is_ready(one.location)]
         first = plan.galleries[0]
-        if plan.source and not (ready and ready[0][1] == first[1]):  # all photos are shown while they are indexed
-            self._photos = read_gallery_photos(plan.source)
-            pictures = Pictures.of_photos(self._photos)
+        if plan.source and first not in ready:  # all photos are shown while they are indexed
+            pictures = Pictures.of_photos(read_gallery_photos(plan.source))
         else:
-            with Gallery.open(first[1]) as gallery:
+            with open_gallery(first.location) as gallery:
                 pictures = Pictures.of_gallery(gallery)
         if not len(pictures):
-            raise GalleryError(f"{first[1]} is empty: add pictures with `tfvision index add {first[1]} IMAGES`")
-        collection = Collection(plan.name, pictures, version)
-        collection.layers = [Layer(name, folder, pictures) for name, folder in ready]
-        self.thumbnails = Thumbnails(plan.state / "thumbnails", pictures.ids, pictures.path)
-        self.queries = Queries(collection, plan.state / "queries")
-        self.collection = collection
+            raise GalleryError(f"{first.location} is empty: add pictures with `tfvision index add {first.location} IMAGES`")
+        collection = Collection(plan.name, pictures, version, tuple(Layer(one.name, one.location, pictures) for one in ready))
+        thumbnails = Thumbnails(plan.state / "thumbnails", pictures.ids, pictures.path)
+        return Shown(collection, thumbnails, Queries(pictures, plan.state / "queries"))
 
-    def _build(self, name, folder, recipe):
+    def _build(self, planned: PlannedLayer) -> None:
+        name, location, recipe = planned
         self.indexing = {"layer": name, "done": 0, "total": len(self.collection.pictures), "stage": "the network is being opened"}
         from tfvision.data.pipeline import BrokenPhotos  # TensorFlow: seconds
         from tfvision.index.making import Progress, build_gallery
@@ -123,13 +150,13 @@ class Session:
             self.indexing = {**self.indexing, "done": self.indexing["done"] + count}
             if time.monotonic() - looked[0] > _SECONDS_BETWEEN_LOOKS:
                 looked[0] = time.monotonic()
-                self._refresh(name, folder)
+                self._refresh(planned)
             if self._is_stopped.is_set():
                 raise GalleryError("stopped: what is finished is kept, and the next call goes on")
 
         try:
-            build_gallery(self.plan.source, str(folder), recipe, is_resumed=True, broken=broken, progress=Progress(begin, advance, self._say))
-            self._refresh(name, folder)
+            build_gallery(self.plan.source, location, recipe, is_resumed=True, broken=broken, progress=Progress(begin, advance, self._say))
+            self._refresh(planned)
         finally:
             for bar in bars:
                 bar.close()
@@ -139,15 +166,14 @@ class Session:
         for reason in broken.values():
             self._say(f"broken    {reason}")
 
-    def _refresh(self, name, folder):
+    def _refresh(self, planned: PlannedLayer) -> None:
         """Shows what a gallery has gained."""
-        if not _is_ready(folder):
+        if not _is_ready(planned.location):
             return
-        known = next((layer for layer in self.collection.layers if layer.name == name), None)
-        if known:
-            known.refresh()
-        else:
-            self.collection.layers = [*self.collection.layers, Layer(name, folder, self.collection.pictures)]
+        shown, collection = self.shown, self.shown.collection
+        layers = {layer.location: layer for layer in collection.layers}
+        layers[planned.location] = Layer(planned.name, planned.location, collection.pictures)
+        self.shown = dataclasses.replace(shown, collection=dataclasses.replace(collection, layers=tuple(layers.values())))
 
     def _fill_thumbnails(self):
         thumbnails, total = self.thumbnails, len(self.collection.pictures)
@@ -173,11 +199,11 @@ class Session:
         )
 
     def _changes(self):
-        pictures, indexed = self.collection.pictures, _made_at(self.plan.galleries[0][1])
+        pictures, indexed = self.collection.pictures, _written_at(self.plan.galleries[0].location)
         gone, changed = [], []
-        for place, id in enumerate(pictures.ids):
+        for position, id in enumerate(pictures.ids):
             try:
-                if os.stat(photo_file(pictures.path(place))).st_mtime > indexed:
+                if os.stat(photo_file(pictures.path(position))).st_mtime > indexed:
                     changed.append(id)
             except OSError:
                 gone.append(id)
@@ -185,7 +211,7 @@ class Session:
         if self.plan.source:
             broken = {os.path.realpath(path) for path in self.broken}
             photos = read_gallery_photos(self.plan.source)
-            known = pictures.places
+            known = pictures.positions
             there = {id: record.path for id, record in zip(photos.ids, photos.manifest.records, strict=True)}
             new = {id for id, path in there.items() if id not in known and os.path.realpath(path) not in broken}
         return new, gone, changed
@@ -194,18 +220,18 @@ class Session:
         from tfvision.index.making import Progress, add_photos, remove_pictures
 
         try:
-            new, gone, changed = self._changes()
+            _, gone, changed = self._changes()
             self.thumbnails.forget([*gone, *changed])
-            for name, folder, _ in self.plan.galleries:
+            for name, location, _ in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}
-                with Gallery.open(folder) as gallery:
+                with open_gallery(location) as gallery:
                     removed = [id for id in [*gone, *changed] if gallery.row_of(id) is not None]
                 if removed and (self.plan.source or gone):
-                    remove_pictures(str(folder), removed if self.plan.source else [id for id in gone if id in set(removed)])
+                    remove_pictures(location, removed if self.plan.source else [id for id in gone if id in set(removed)])
                 if self.plan.source:
-                    add_photos(str(folder), self.plan.source, progress=Progress(self._counted(name), self._counting))
+                    add_photos(location, self.plan.source, progress=Progress(self._counted(name), self._counting))
             self.changed = None
-            self._open(self.collection.version + 1)
+            self.shown = self._opened(self.collection.version + 1)
         finally:
             self.indexing = None
             self._updating.release()
@@ -228,27 +254,28 @@ class Session:
             self._say(f"error: {error}")
 
 
-def _is_ready(folder):
+def _is_ready(location: str) -> bool:
     """Whether a gallery is there and has pictures."""
-    if not Gallery.exists(folder):
+    if not has_gallery(location):
         return False
-    with Gallery.open(folder) as gallery:
+    with open_gallery(location) as gallery:
         return len(gallery) > 0
 
 
-def _is_complete(folder):
-    if not Gallery.exists(folder):
+def _is_complete(location: str) -> bool:
+    if not has_gallery(location):
         return False
-    with Gallery.open(folder) as gallery:
+    with open_gallery(location) as gallery:
         return gallery.facts.get("is_complete", True)
 
 
-def _known_broken(folder):
+def _known_broken(folder: Path) -> dict[str, str]:
     with contextlib.suppress(FileError):
         return dict(read_json(folder / _BROKEN))
     return {}
 
 
-def _made_at(folder):
-    path = Path(folder) / "gallery.json"
+def _written_at(location: str) -> float:
+    """When a folder's gallery was written last, in seconds; now where that is not known, as in Milvus: no photo is newer."""
+    path = Path(location) / MANIFEST
     return path.stat().st_mtime if path.exists() else time.time()

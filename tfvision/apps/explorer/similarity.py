@@ -6,7 +6,7 @@ _CHUNK_ROWS = 16_384
 _CHUNK_PAIRS = 4_096
 
 
-def similarities(vectors, query):
+def similarities(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
     """The inner product of a query with every vector.
 
     Args:
@@ -23,7 +23,7 @@ def similarities(vectors, query):
     return found
 
 
-def random_pair_similarities(vectors, pairs, seed=0):
+def random_pair_similarities(vectors: np.ndarray, pairs: int, seed: int = 0) -> np.ndarray:
     """Inner products of random pairs of different vectors, drawn with replacement: float32 [pairs]; empty below two vectors."""
     if len(vectors) < 2:
         return np.zeros(0, np.float32)
@@ -34,8 +34,8 @@ def random_pair_similarities(vectors, pairs, seed=0):
     return np.concatenate([np.einsum("nd,nd->n", vectors[first[part]], vectors[second[part]]) for part in parts]).astype(np.float32)
 
 
-def nearest(scores, k):
-    """Places of the k highest scores, best first, the lower place where two are equal; NaN is never among them."""
+def nearest(scores: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the k highest scores, best first, the lower position where two are equal; NaN is never among them."""
     known = np.flatnonzero(~np.isnan(scores))
     k = min(k, len(known))
     if not k:
@@ -47,14 +47,14 @@ def nearest(scores, k):
     return known[np.argsort(-values, kind="stable")][:k]
 
 
-def within(scores, low, high, limit, is_lowest_first=False):
-    """Places whose score lies in [low, high], in order of the score, and how many there are in all."""
+def within(scores: np.ndarray, low: float, high: float, limit: int, is_lowest_first: bool = False) -> tuple[np.ndarray, int]:
+    """Positions whose score lies in [low, high], in order of the score, and how many there are in all."""
     found = np.flatnonzero((scores >= low) & (scores <= high))
     order = np.argsort(scores[found] if is_lowest_first else -scores[found], kind="stable")
     return found[order][:limit], len(found)
 
 
-def shares_below_hits(scores, hits):
+def shares_below_hits(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """For each of the first hits the share of all known scores that is lower, 0 to 1, without sorting them all."""
     if not len(hits):
         return np.zeros(0)
@@ -63,6 +63,6 @@ def shares_below_hits(scores, hits):
     return (known - len(rivals) + np.searchsorted(rivals, scores[hits], side="left")) / known
 
 
-def shares_below(values, ordered):
+def shares_below(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     """For each value the share of `ordered` (ascending) that is lower, 0 to 1: its percentile / 100."""
     return np.searchsorted(ordered, values, side="left") / max(1, len(ordered))

@@ -3,13 +3,15 @@
 import contextlib
 import fcntl
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tfvision.errors import DataError, RunError
 from tfvision.files import read_json, write_json
 
 _FILE = "notes.json"
-_EMPTY = {"version": 0, "tags": {}, "questions": {}}
+_EMPTY: dict[str, Any] = {"version": 0, "tags": {}, "questions": {}}
 _LONGEST_NAME = 200
 
 
@@ -19,30 +21,31 @@ class Notes:
     The file is {"version", "tags": {tag: [ids]}, "questions": {X: {"conclusion", "marks": {query: {id: is right}}}}}.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self._folder, self._mutex = Path(folder), threading.Lock()
-        self._read_at, self._value = None, _EMPTY
+        self._known: tuple[int, dict[str, Any]] | None = None  # (when the file was written, what it holds)
 
-    def read(self):
+    def read(self) -> dict[str, Any]:
         """The notes as they are now, by whatever process they were written."""
         path = self._folder / _FILE
         if not path.is_file():
             return _EMPTY
-        stamp = path.stat().st_mtime_ns
-        if stamp != self._read_at:
-            self._value, self._read_at = _checked(read_json(path), path), stamp
-        return self._value
+        written_at, known = path.stat().st_mtime_ns, self._known
+        if known is None or known[0] != written_at:
+            known = self._known = written_at, _checked(read_json(path), path)
+        return known[1]
 
-    def tag(self, tag, ids, is_tagged=True):
+    def tag(self, tag: str, ids: Iterable[str], is_tagged: bool = True) -> None:
         """Gives pictures a tag, or takes it away; a tag without pictures is forgotten. Raises DataError, StorageError."""
         _check_name(tag, "a tag")
+        ids = list(ids)
         with self._changing() as notes:
             kept = [id for id in notes["tags"].get(tag, []) if id not in set(ids)]
             notes["tags"][tag] = [*kept, *dict.fromkeys(ids)] if is_tagged else kept
             if not notes["tags"][tag]:
                 del notes["tags"][tag]
 
-    def mark(self, question, query, marks):
+    def mark(self, question: str, query: str, marks: Mapping[str, bool | None]) -> None:
         """Marks hits of a query for "do deep features retrieve X?": {id: True, False or None (no longer judged)}."""
         _check_name(question, "X")
         with self._changing() as notes:
@@ -54,13 +57,13 @@ class Notes:
             if not judged:
                 del entry["marks"][query]
 
-    def conclude(self, question, conclusion):
+    def conclude(self, question: str, conclusion: str) -> None:
         """Writes the verdict in words. Raises DataError, StorageError."""
         _check_name(question, "X")
         with self._changing() as notes:
             notes["questions"].setdefault(question, {"conclusion": "", "marks": {}})["conclusion"] = str(conclusion)[:5000]
 
-    def drop_question(self, question):
+    def drop_question(self, question: str) -> None:
         """Forgets a question with its marks."""
         with self._changing() as notes:
             notes["questions"].pop(question, None)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.jobs import Tell
 from tfvision.apps.explorer.projection import principal_plane
 from tfvision.errors import DataError, UserError
 from tfvision.files import atomic_path
@@ -23,11 +25,11 @@ class Tables:
       folder: where they are kept.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
 
-    def neighbours(self, layer, tell=lambda share, stage: None):
-        """(neighbours int64 [pictures, 16], scores float32 [pictures, 16]) of all pictures: places, -1 where there is none."""
+    def neighbours(self, layer: Layer, tell: Tell = lambda share, stage: None) -> tuple[np.ndarray, np.ndarray]:
+        """(neighbours int64 [pictures, 16], scores float32 [pictures, 16]) of all pictures: positions, -1 where there is none."""
         path = self._path(layer, "neighbours", "npz")
         if not path.exists():
             with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -35,7 +37,7 @@ class Tables:
         with np.load(path) as arrays:
             return arrays["places"], arrays["scores"]
 
-    def map(self, layer, method, tell=lambda share, stage: None):
+    def map(self, layer: Layer, method: str, tell: Tell = lambda share, stage: None) -> np.ndarray:
         """float32 [pictures, 2], NaN where a picture has no vector. Raises DataError, UserError where UMAP is not installed."""
         path = self._path(layer, method, "npy")
         if not path.exists():
@@ -51,7 +53,7 @@ class Tables:
                 np.save(file, _scattered(plane, there, len(layer.row_of)))
         return np.load(path)
 
-    def has_map(self, layer, method):
+    def has_map(self, layer: Layer, method: str) -> bool:
         """Whether a map was made already."""
         return self._path(layer, method, "npy").exists()
 
@@ -60,12 +62,12 @@ class Tables:
         there = np.flatnonzero(layer.row_of >= 0)
         if len(there) < NEIGHBOURS + 2:
             raise DataError(f"UMAP needs {NEIGHBOURS + 2} pictures at least, this collection has {len(there)}: take PCA")
-        places, scores = self.neighbours(layer, lambda share, stage: tell(0.4 * share, stage))
+        positions, scores = self.neighbours(layer, lambda share, stage: tell(0.4 * share, stage))
         compact = np.full(len(layer.row_of) + 1, -1, np.int64)
         compact[there] = np.arange(len(there))
         with atomic_path(self._path(layer, "umap-input", "npz")) as temporary, open(temporary, "wb") as file:
             vectors = principal_vectors(layer.compact_vectors()[0])
-            np.savez(file, neighbours=compact[places[there]], scores=scores[there], vectors=vectors)
+            np.savez(file, neighbours=compact[positions[there]], scores=scores[there], vectors=vectors)
         return _run_umap(self._path(layer, "umap-input", "npz"), tell), there
 
     def _path(self, layer, kind, suffix):
@@ -73,38 +75,40 @@ class Tables:
         return self._folder / f"{safe}-{layer.fingerprint}-{kind}.{suffix}"
 
 
-def all_neighbours(layer, k, tell=lambda share, stage: None):
+def all_neighbours(layer: Layer, k: int, tell: Tell = lambda share, stage: None) -> tuple[np.ndarray, np.ndarray]:
     """As `Tables.neighbours`, computed now."""
     there = np.flatnonzero(layer.row_of >= 0)
-    places, scores = np.full((len(layer.row_of), k), -1, np.int64), np.full((len(layer.row_of), k), -np.inf, np.float32)
-    mask = np.zeros(layer.gallery.rows, bool)
-    mask[layer.row_of[there]] = True
+    positions, scores = np.full((len(layer.row_of), k), -1, np.int64), np.full((len(layer.row_of), k), -np.inf, np.float32)
+    mask = None  # every live row
+    if len(there) < len(layer.gallery.live):
+        mask = np.zeros(layer.gallery.rows, bool)
+        mask[layer.row_of[there]] = True
     asked = min(k + 1, len(there))
     for start in range(0, len(there), _CHUNK_ROWS):
         part = there[start : start + _CHUNK_ROWS]
         tell(start / len(there), f"nearest neighbours of {len(there)} pictures")
-        rows, found = layer.gallery.nearest(layer.gallery.row_vectors[layer.row_of[part]], asked, None if mask.all() else mask)
-        places[part], scores[part] = without_self(layer.places_of_rows(rows), found, part, k)
-    return places, scores
+        rows, found = layer.gallery.nearest(layer.gallery.row_vectors[layer.row_of[part]], asked, mask)
+        positions[part], scores[part] = without_self(layer.positions_of_rows(rows), found, part, k)
+    return positions, scores
 
 
-def without_self(places, scores, own, k):
+def without_self(positions: np.ndarray, scores: np.ndarray, own: np.ndarray, k: int) -> list[np.ndarray]:
     """Neighbours [n, k] of pictures that are not the pictures themselves: -1 and -inf where there are fewer."""
-    is_own = (places == own[:, None]) | (places < 0)
+    is_own = (positions == own[:, None]) | (positions < 0)
     order = np.argsort(is_own, axis=1, kind="stable")
-    is_own, places, scores = (np.take_along_axis(array, order, axis=1) for array in (is_own, places, scores))
-    kept = [np.where(is_own, nothing, array)[:, :k] for array, nothing in ((places, -1), (scores, -np.inf))]
+    is_own, positions, scores = (np.take_along_axis(array, order, axis=1) for array in (is_own, positions, scores))
+    kept = [np.where(is_own, nothing, array)[:, :k] for array, nothing in ((positions, -1), (scores, -np.inf))]
     missing = k - kept[0].shape[1]
     return [np.pad(array, ((0, 0), (0, max(0, missing))), constant_values=nothing) for array, nothing in zip(kept, (-1, -np.inf), strict=True)]
 
 
-def principal_vectors(vectors, dimension=2):
+def principal_vectors(vectors: np.ndarray, dimension: int = 2) -> np.ndarray:
     """Where UMAP's points begin: the map by principal components, scaled as UMAP wants it."""
     plane = principal_plane(vectors)[0][:, :dimension]
     return (10 * plane / max(float(np.abs(plane).max(initial=0)), 1e-9)).astype(np.float32)
 
 
-def check_umap():
+def check_umap() -> None:
     """Raises UserError where umap-learn is not installed."""
     if importlib.util.find_spec("umap") is None:
         raise UserError("UMAP is not installed: pip install 'tfvision[umap]', then ask again; the map by PCA needs nothing")

@@ -7,6 +7,7 @@ little-endian; one of no bytes is of a picture that cannot be read. `sheets.json
 import concurrent.futures
 import io
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,38 +29,39 @@ class Thumbnails:
     Args:
       folder: where the sheets lie.
       ids: of all pictures, in their order.
-      path_of: a function, place -> path.
+      path_of: a function, position -> path.
     """
 
-    def __init__(self, folder, ids, path_of):
+    def __init__(self, folder: str | Path, ids: Sequence[str], path_of: Callable[[int], str]) -> None:
         self._folder, self._ids, self._path_of = Path(folder), ids, path_of
         self._lock = threading.Lock()
-        self._packed = _packed_ids(self._folder)
+        self._packed: list[str | None] = _packed_ids(self._folder)
         self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None}
-        self._sheets, self._fresh = {}, {}
+        self._sheets: dict[int, np.ndarray] = {}
+        self._fresh: dict[str, bytes] = {}
         # Two pools: who waits for a thumbnail does not stand in line behind all the others.
         self._makers, self._fillers = (concurrent.futures.ThreadPoolExecutor(_WORKERS, "thumbnails") for _ in range(2))
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many are there."""
         return sum(id in self._slots or id in self._fresh for id in self._ids) if len(self._slots) != len(self._ids) else len(self._ids)
 
-    def get(self, place):
+    def get(self, position: int) -> bytes:
         """The encoded thumbnail of a picture, made now if need be; b"" where it cannot be read."""
-        found = self._ready(place)
-        return self._make(place) if found is None else found
+        found = self._ready(position)
+        return self._make(position) if found is None else found
 
-    def get_many(self, places, seconds):
+    def get_many(self, positions: Sequence[int], seconds: float) -> list[bytes | None]:
         """Encoded thumbnails; None for each that could not be made within so many seconds."""
-        found = {place: self._ready(place) for place in places}
-        futures = {place: self._makers.submit(self.get, place) for place, encoded in found.items() if encoded is None}
+        found = {position: self._ready(position) for position in positions}
+        futures = {position: self._makers.submit(self.get, position) for position, encoded in found.items() if encoded is None}
         concurrent.futures.wait(futures.values(), seconds)
-        for place, future in futures.items():
-            found[place] = future.result() if future.done() and not future.cancelled() else None
+        for position, future in futures.items():
+            found[position] = future.result() if future.done() and not future.cancelled() else None
             future.cancel()
-        return [found[place] for place in places]
+        return [found[position] for position in positions]
 
-    def forget(self, ids):
+    def forget(self, ids: Iterable[str]) -> None:
         """Pictures that changed are made anew."""
         with self._lock:
             for id in ids:
@@ -68,31 +70,31 @@ class Thumbnails:
                     self._packed[slot] = None
                 self._fresh.pop(id, None)
 
-    def fill(self, advance=lambda count: None, is_stopped=lambda: False):
+    def fill(self, advance: Callable[[int], object] = lambda count: None, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Makes all that are missing and packs them. Raises StorageError."""
-        missing = [place for place, id in enumerate(self._ids) if id not in self._slots]
+        missing = [position for position, id in enumerate(self._ids) if id not in self._slots]
         for number, start in enumerate(range(0, len(missing), SHEET), 1):
             if is_stopped():
                 return
-            places = missing[start : start + SHEET]
+            positions = missing[start : start + SHEET]
             thumbnails = []
-            for thumbnail in self._fillers.map(self.get, places):
+            for thumbnail in self._fillers.map(self.get, positions):
                 thumbnails.append(thumbnail)
                 advance(1)
-            self._pack([self._ids[place] for place in places], thumbnails, is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
+            self._pack([self._ids[position] for position in positions], thumbnails, is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
         self._list()
 
-    def _ready(self, place):
-        id = self._ids[place]
+    def _ready(self, position):
+        id = self._ids[position]
         if id in self._fresh:
             return self._fresh[id]
         slot = self._slots.get(id)
         return None if slot is None else self._read(slot)
 
-    def _make(self, place):
-        jpeg = thumbnail_jpeg(self._path_of(place), THUMBNAIL_PX)
+    def _make(self, position):
+        jpeg = thumbnail_jpeg(self._path_of(position), THUMBNAIL_PX)
         encoded = smaller_encoding(jpeg) if jpeg else b""
-        self._fresh[self._ids[place]] = encoded
+        self._fresh[self._ids[position]] = encoded
         return encoded
 
     def _pack(self, ids, thumbnails, is_listed):
@@ -113,33 +115,33 @@ class Thumbnails:
             write_json(self._folder / _INDEX, {"thumbnail_px": THUMBNAIL_PX, "ids": self._packed})
 
     def _read(self, slot):
-        number, place = divmod(slot, SHEET)
+        number, position = divmod(slot, SHEET)
         if number not in self._sheets:
             self._sheets[number] = np.memmap(sheet_path(self._folder, number), np.uint8, "r")
-        return thumbnail_of(self._sheets[number], place)
+        return thumbnail_of(self._sheets[number], position)
 
 
-def sheet_path(folder, number):
+def sheet_path(folder: str | Path, number: int) -> Path:
     """Where a sheet lies."""
     return Path(folder) / f"sheet-{number:05d}.bin"
 
 
-def write_sheet(path, thumbnails):
+def write_sheet(path: Path, thumbnails: Sequence[bytes]) -> None:
     """Writes encoded thumbnails as a sheet, atomically. Raises StorageError."""
     offsets = np.cumsum([0, *map(len, thumbnails)])
     with atomic_path(path) as temporary:
         temporary.write_bytes(np.array([len(thumbnails), *offsets], "<u4").tobytes() + b"".join(thumbnails))
 
 
-def thumbnail_of(sheet, place):
-    """The encoded thumbnail at a place of a sheet, uint8 [bytes]."""
+def thumbnail_of(sheet: np.ndarray, position: int) -> bytes:
+    """The encoded thumbnail at a position of a sheet, which is uint8 [bytes]."""
     count = int(sheet[:4].view("<u4")[0])
-    start, end = sheet[4 + 4 * place : 12 + 4 * place].view("<u4").tolist()
+    start, end = sheet[4 + 4 * position : 12 + 4 * position].view("<u4").tolist()
     body = 8 + 4 * count
     return sheet[body + start : body + end].tobytes()
 
 
-def smaller_encoding(jpeg):
+def smaller_encoding(jpeg: bytes) -> bytes:
     """A JPEG as it is, or as a WebP where that is smaller."""
     import PIL.Image
 

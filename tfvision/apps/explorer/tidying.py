@@ -9,21 +9,21 @@ import numpy as np
 _NO_LABEL = -1
 
 
-def near_duplicates(neighbours, scores, least):
-    """Groups of pictures that a chain of similarities of at least `least` joins: lists of places, the closest group first."""
+def near_duplicates(neighbours: np.ndarray, scores: np.ndarray, least: float) -> list[list[int]]:
+    """Groups of pictures that a chain of similarities of at least `least` joins: lists of positions, the closest group first."""
     parents = np.arange(len(neighbours))
     pairs = np.argwhere((scores >= least) & (neighbours >= 0))
-    for place, column in pairs.tolist():
-        _join(parents, place, int(neighbours[place, column]))
-    groups = {}
-    for place in np.unique([*pairs[:, 0], *neighbours[tuple(pairs.T)]]).astype(int).tolist():
-        groups.setdefault(_root(parents, place), []).append(place)
-    best = {root: max(float(scores[place, 0]) for place in members) for root, members in groups.items()}
+    for position, column in pairs.tolist():
+        _join(parents, position, int(neighbours[position, column]))
+    groups: dict[int, list[int]] = {}
+    for position in np.unique([*pairs[:, 0], *neighbours[tuple(pairs.T)]]).astype(int).tolist():
+        groups.setdefault(_root(parents, position), []).append(position)
+    best = {root: max(float(scores[position, 0]) for position in members) for root, members in groups.items()}
     return [groups[root] for root in sorted(groups, key=lambda root: (-best[root], root))]
 
 
-def outliers(neighbours, scores, limit):
-    """The pictures least like their neighbours: (places, mean similarity to these), the loneliest first."""
+def outliers(neighbours: np.ndarray, scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures least like their neighbours: (positions, mean similarity to these), the loneliest first."""
     is_there = neighbours >= 0
     counts = is_there.sum(axis=1)
     means = np.where(is_there, scores, 0).sum(axis=1) / np.maximum(1, counts)
@@ -31,25 +31,25 @@ def outliers(neighbours, scores, limit):
     return order, means[order]
 
 
-def occurrences(neighbours):
+def occurrences(neighbours: np.ndarray) -> np.ndarray:
     """How many pictures have each picture among their neighbours, int64 [n]: its k-occurrence (Radovanovic et al., 2010)."""
     return np.bincount(neighbours[neighbours >= 0], minlength=len(neighbours))
 
 
-def skewness(counts):
+def skewness(counts: np.ndarray) -> float:
     """The third standardised moment of k-occurrences: about 0 without hubs, well above 1 with many."""
     deviation = counts.std() if len(counts) else 0
     return float(((counts - counts.mean()) ** 3).mean() / deviation**3) if deviation else 0.0
 
 
-def suspect_labels(neighbours, scores, codes, limit):
+def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pictures whose neighbours agree on another label.
 
     Args:
       codes: int [n], a label each; -1 = none.
 
     Returns:
-      (places, codes of the labels suggested, shares): the share is what of the neighbours' similarity speaks for the
+      (positions, codes of the labels suggested, shares): the share is what of the neighbours' similarity speaks for the
       suggestion less what speaks for the label given, -1 to 1; the surest first, only those above 0.
     """
     given = np.where(neighbours >= 0, codes[np.maximum(neighbours, 0)], _NO_LABEL)
@@ -65,11 +65,11 @@ def suspect_labels(neighbours, scores, codes, limit):
     return order, given[order, best[order]], margins[order]
 
 
-def _root(parents, place):
-    while parents[place] != place:
-        parents[place] = parents[parents[place]]
-        place = int(parents[place])
-    return place
+def _root(parents, position):
+    while parents[position] != position:
+        parents[position] = parents[parents[position]]
+        position = int(parents[position])
+    return position
 
 
 def _join(parents, a, b):

@@ -14,7 +14,7 @@ import numpy as np
 from tfvision.files import atomic_path
 
 
-def main(path):
+def main(path: str) -> None:
     """Lays out the points of a file."""
     _tell(0.02, "UMAP is being loaded")
     import umap
@@ -37,13 +37,13 @@ def main(path):
 class _Epochs:
     """Reads tqdm's bar."""
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         found = re.search(r"(\d+)/(\d+)", text)
         if found:
             done, total = map(int, found.groups())
             _tell(0.1 + 0.88 * done / max(1, total), f"UMAP, round {done} of {total}")
 
-    def flush(self):
+    def flush(self) -> None:
         pass
 
 

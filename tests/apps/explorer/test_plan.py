@@ -2,14 +2,14 @@ import os
 
 import pytest
 
-from tfvision.apps.explorer.places import plan
+from tfvision.apps.explorer.plan import plan
 from tfvision.errors import DataError
 
 
 def test_a_folder_gets_a_gallery_for_each_network_and_layer_out_of_the_way(photos):
     found = plan([str(photos)], ["mobilenet_v2"], ["block_9_add", "out_relu"])
     assert (found.name, found.source, found.state) == ("my photos", str(photos), photos / ".tfvision" / "explorer")
-    assert [(name, folder.name, recipe.layers) for name, folder, recipe in found.galleries] == [
+    assert [(name, os.path.basename(location), recipe.layers) for name, location, recipe in found.galleries] == [
         ("mobilenet_v2 block_9_add", "mobilenet_v2-block_9_add", ("block_9_add",)),
         ("mobilenet_v2 out_relu", "mobilenet_v2-out_relu", ("out_relu",)),
     ]
@@ -35,7 +35,7 @@ def test_galleries_are_layers_of_one_page_and_keep_their_notes_beside_the_first(
         (["{gallery}", "{photos}"], "is no gallery: give one folder of photos, or several galleries"),
     ],
 )
-def test_other_places_are_refused(arguments, message, make_gallery, photos):
+def test_other_locations_are_refused(arguments, message, make_gallery, photos):
     gallery = make_gallery()
     with pytest.raises(DataError, match=message):
         plan([argument.format(gallery=gallery, photos=photos) for argument in arguments])

@@ -1,0 +1,130 @@
+"""What is explored and where things are kept: a gallery, several, or a folder that becomes one."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tfvision.errors import DataError
+from tfvision.features.recipe import FeatureRecipe
+from tfvision.index.locations import has_gallery, is_in_milvus, open_gallery
+from tfvision.index.milvus_server import lite_file, parse_location
+
+
+class PlannedLayer(NamedTuple):
+    """A layer of the page.
+
+    Attributes:
+      name: for people.
+      location: of its gallery (locations.open_gallery).
+      recipe: where the gallery may have to be built; else None.
+    """
+
+    name: str
+    location: str
+    recipe: FeatureRecipe | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to open.
+
+    Attributes:
+      name: of the collection, for people.
+      source: the folder or manifest whose photos are shown, or None where only galleries are known.
+      galleries: a layer each; the first counts.
+      state: the folder for thumbnails, tags, verdicts and derived results.
+    """
+
+    name: str
+    source: str | None
+    galleries: tuple[PlannedLayer, ...]
+    state: Path
+
+
+def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Sequence[str] = (), state: str | Path | None = None) -> Plan:
+    """Reads the command's arguments.
+
+    Args:
+      locations: one folder or manifest of photos, or galleries of the same pictures, the first of which counts.
+      models, layers: networks and their taps for a folder: a layer of the page for each network and tap.
+      state: a folder to keep things in, instead of one beside the photos or the gallery.
+
+    Raises:
+      DataError: a location of neither.
+      GalleryError, UserError: Milvus cannot be reached, or its client is not installed.
+    """
+    if all(has_gallery(location) for location in locations):
+        if models or layers:
+            raise DataError(f"{locations[0]} is a gallery, whose network is fixed: give --model and --layer with a folder of photos, or several galleries")
+        return _galleries_plan([str(location) for location in locations], state)
+    if len(locations) > 1:
+        wrong = next(location for location in locations if not has_gallery(location))
+        raise DataError(f"{wrong} is no gallery: give one folder of photos, or several galleries of the same pictures")
+    source = Path(locations[0])
+    if not source.exists():
+        raise DataError(f"{locations[0]} does not exist: give a folder of photos, a manifest.csv or a gallery")
+    home = Path(state) if state else _home(source)
+    recipes = [FeatureRecipe(model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
+    galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / _slug(recipe)), recipe) for recipe in recipes)
+    name = source.resolve().stem if source.suffix.lower() == ".csv" else source.resolve().name
+    return Plan(name, str(source), galleries, home / "explorer")
+
+
+def _galleries_plan(locations: list[str], state: str | Path | None) -> Plan:
+    names = []
+    for location in locations:
+        with open_gallery(location) as gallery:
+            recipe = gallery.facts.get("recipe", {})
+        named = FeatureRecipe(model=str(recipe.get("model", "")), layers=tuple(recipe.get("layers", ())))
+        names.append(_recipe_name(named) if named.model else _last_name(location))
+    if len(set(names)) < len(names):
+        names = [_last_name(location) for location in locations]
+    if len(set(names)) < len(names):
+        names = locations
+    home = Path(state) if state else _gallery_home(locations[0])
+    return Plan(_last_name(locations[0]), None, tuple(PlannedLayer(name, location, None) for name, location in zip(names, locations, strict=True)), home)
+
+
+def _last_name(location: str) -> str:
+    return parse_location(location)[1] if is_in_milvus(location) else Path(location).resolve().name
+
+
+def _home(source: Path) -> Path:
+    """FOLDER/.tfvision, which no reading of photos looks into; elsewhere where that cannot be written."""
+    folder = source if source.is_dir() else source.parent
+    return _writable(folder / ".tfvision" / ("" if source.is_dir() else source.stem), str(source.resolve()))
+
+
+def _gallery_home(location: str) -> Path:
+    """GALLERY-explorer beside a folder or a milvus-lite file; in the user's cache for a server."""
+    if not is_in_milvus(location):
+        folder = Path(location).resolve()
+        return _writable(folder.with_name(f"{folder.name}-explorer"), str(folder))
+    file = lite_file(location)
+    if not file:
+        return _cache(location)
+    path = Path(file).resolve()
+    return _writable(path.with_name(f"{path.stem}-{_last_name(location)}-explorer"), f"{path}/{_last_name(location)}")
+
+
+def _writable(wanted: Path, source: str) -> Path:
+    there = next(parent for parent in [wanted, *wanted.parents] if parent.exists())
+    return wanted if os.access(there, os.W_OK) else _cache(source)
+
+
+def _cache(source: str) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "tfvision" / "explorer" / hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _recipe_name(recipe: FeatureRecipe) -> str:
+    model = os.path.basename(recipe.model.rstrip("/")) or recipe.model
+    return " ".join([model, *recipe.layers])
+
+
+def _slug(recipe: FeatureRecipe) -> str:
+    plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in _recipe_name(recipe))
+    return f"{plain}-{hashlib.sha256(recipe.model.encode()).hexdigest()[:6]}" if os.path.sep in recipe.model else plain
