@@ -5,7 +5,7 @@ import typing
 
 import click
 
-from tfvision.cli.main import comma_separated, print_json
+from tfvision.command_line import comma_separated, print_json
 
 
 @click.group()

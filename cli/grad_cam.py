@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.cli.main import print_json
+from tfvision.command_line import print_json
 
 
 @click.command("grad-cam")

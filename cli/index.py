@@ -4,7 +4,7 @@ import contextlib
 
 import click
 
-from tfvision.cli.main import comma_separated, key_values, print_json
+from tfvision.command_line import comma_separated, key_values, print_json
 
 
 @click.group()

@@ -10,7 +10,6 @@ import click
 
 from tfvision import __version__
 from tfvision.cli.tensorflow_notes import keep_back_notes
-from tfvision.command_line import print_json  # noqa: F401
 from tfvision.errors import UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.cli.main import print_json
+from tfvision.command_line import print_json
 
 if TYPE_CHECKING:
     from typing import Any

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from tfvision.cli.main import print_json
+from tfvision.command_line import print_json
 
 
 @click.command()

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from tfvision.cli.main import comma_separated, key_values, print_json
+from tfvision.command_line import comma_separated, key_values, print_json
 from tfvision.errors import RecipeError
 
 _FAST = "fast"
