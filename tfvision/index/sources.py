@@ -56,7 +56,7 @@ def photo_manifest(paths: Iterable[str]) -> Manifest:
 
 def find_queries(paths: Iterable[str]) -> list[str]:
     """Files as they are, folders and manifests as the photos that they hold. Raises DataError where one does not exist."""
-    found = []
+    found: list[str] = []
     for path in paths:
         if not os.path.exists(path):
             raise DataError(f"{path} does not exist")
