@@ -63,7 +63,7 @@ def _measure(rows, dimension, count, methods, folder):
 
     from tfvision.index.approximate import recall_at
     from tfvision.index.folder_gallery import FolderGallery
-    from tfvision.index.search import search
+    from tfvision.index.vector_search import search
 
     everything = clustered_vectors(rows + count, dimension)
     vectors, queries = everything[:rows], everything[rows:]

@@ -1,6 +1,7 @@
 """What a notebook may use: every name is there, documented, and costs nothing before it is used."""
 
 import inspect
+import pkgutil
 import subprocess
 import sys
 
@@ -33,6 +34,12 @@ def test_every_public_name_is_there_with_a_docstring_and_annotated_arguments(sys
         assert inspect.getdoc(function), f"{system}.{name}"
         bare = [parameter.name for parameter in inspect.signature(function).parameters.values() if parameter.annotation is inspect.Parameter.empty]
         assert not bare, f"{system}.{name}: {bare}"
+
+
+@pytest.mark.parametrize("system", PUBLIC)
+def test_no_module_hides_a_public_name_once_it_is_imported(system):
+    modules = {module.name for module in pkgutil.iter_modules(getattr(tfvision, system).__path__)}
+    assert not modules & PUBLIC[system]
 
 
 def test_a_name_that_is_not_public_is_answered_with_those_that_are():

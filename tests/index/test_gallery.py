@@ -7,7 +7,7 @@ from tfvision.errors import DataError, GalleryError
 from tfvision.features.whitening import fit_whitening
 from tfvision.index.gallery import rows_where
 from tfvision.index.locations import create_gallery, has_gallery, open_gallery
-from tfvision.index.search import search
+from tfvision.index.vector_search import search
 
 BACK_ENDS = ("folder", "milvus")
 METADATA = [{"species": "Vanessa atalanta", "year": 2015}, {"species": "Vanessa cardui", "year": 2014}, {"species": "Apis", "wild": True}, {}]

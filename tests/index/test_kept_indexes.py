@@ -4,7 +4,7 @@ import pytest
 
 from tfvision.index import kept_indexes
 from tfvision.index.folder_gallery import FolderGallery
-from tfvision.index.search import search
+from tfvision.index.vector_search import search
 
 
 def test_an_index_is_kept_beside_the_vectors_and_built_again_when_it_is_stale(crowd, unit_vectors):

@@ -13,7 +13,7 @@ from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.locations import create_gallery, has_gallery, open_gallery
 from tfvision.index.making import add_photos, build_gallery, remove_pictures
 from tfvision.index.querying import search_photos
-from tfvision.index.search import search
+from tfvision.index.vector_search import search
 
 
 def contents(gallery):

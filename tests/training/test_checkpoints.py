@@ -13,7 +13,7 @@ def _variables(offset=0.0):
 def test_variables_and_facts_come_back(tmp_path):
     saved, loaded = _variables(), _variables(5)
     save_checkpoint(tmp_path / "latest.npz", saved, {"step": 3})
-    restore_checkpoint(tmp_path / "latest.npz", loaded)
+    assert restore_checkpoint(tmp_path / "latest.npz", loaded) == {"step": 3}
     for expected, got in zip(saved, loaded, strict=True):
         np.testing.assert_array_equal(expected, got)
     assert read_facts(tmp_path / "latest.npz") == {"step": 3}

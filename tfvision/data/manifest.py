@@ -53,7 +53,7 @@ _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Record:
     """One photo.
 
@@ -103,7 +103,7 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.records)
 
-    def select(self, is_kept: Sequence[bool]) -> "Manifest":
+    def select(self, is_kept: Sequence[bool] | np.ndarray) -> "Manifest":
         """A manifest of the photos where `is_kept` is true."""
         return self.take([row for row, (_, keep) in enumerate(zip(self.records, is_kept, strict=True)) if keep])
 

@@ -106,7 +106,7 @@ class Gallery(Protocol):
         Args:
           queries: float32 [q, dimension].
           mask: bool [rows], live rows that may be answered; None = all.
-          method: one of search.METHODS.
+          method: one of vector_search.METHODS.
 
         Returns:
           rows int64 [q, k] and scores float32 [q, k], best first; -1 and -inf where there are fewer.

@@ -10,8 +10,8 @@ from tfvision.evaluation.likelihood import MatchCalibration, load_calibration
 from tfvision.features.extractor import Extractor
 from tfvision.index.gallery import Gallery, rows_where
 from tfvision.index.making import gallery_extractor, whitened
-from tfvision.index.search import Hit, search
 from tfvision.index.sources import photo_manifest
+from tfvision.index.vector_search import Hit, search
 
 OWN_FIELDS = ("id", "image", "score", "likelihood", "likelihood_is_bound")  # of a hit; all others are metadata
 
@@ -34,7 +34,7 @@ def search_photos(
 
     Args:
       photos: paths.
-      k, where, expansion, rerank, method: as search.search.
+      k, where, expansion, rerank, method: as vector_search.search.
       model: where the gallery's network is now, if it was moved.
 
     Yields:
@@ -42,7 +42,7 @@ def search_photos(
 
     Raises:
       GalleryError: the gallery is empty, or made by another model.
-      DataError, RecipeError: as search.search.
+      DataError, RecipeError: as vector_search.search.
     """
     from tfvision.features.extraction import extract
 

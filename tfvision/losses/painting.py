@@ -15,11 +15,16 @@ from tfvision.losses.style import content_loss, gram_matrix, style_loss, total_v
 class PaintingWeights(Protocol):
     """What a recipe says of the loss."""
 
-    content_layer: str
-    style_layers: Sequence[str]
-    content_weight: float
-    style_weight: float
-    total_variation_weight: float
+    @property
+    def content_layer(self) -> str: ...
+    @property
+    def style_layers(self) -> Sequence[str]: ...
+    @property
+    def content_weight(self) -> float: ...
+    @property
+    def style_weight(self) -> float: ...
+    @property
+    def total_variation_weight(self) -> float: ...
 
 
 class PaintingLoss:

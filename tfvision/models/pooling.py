@@ -4,6 +4,7 @@ Sources: of GeM, Radenovic, Tolias and Chum, "Fine-tuning CNN image retrieval wi
 regions, Tolias, Sicre and Jegou, "Particular object retrieval with integral max-pooling of CNN activations", section 3.2.
 """
 
+import keras
 import tensorflow as tf
 
 _LEAST = 1e-6  # GeM is of positive responses: others count as this
@@ -35,6 +36,13 @@ def pool(responses: tf.Tensor, pooling: str = "avg", gem_power: float = 3.0) -> 
     largest = tf.reduce_max(tf.maximum(responses, _LEAST), (1, 2), keepdims=True)
     powers = (tf.maximum(responses, _LEAST) / largest) ** gem_power
     return largest[:, 0, 0] * tf.reduce_mean(powers, (1, 2)) ** (1 / gem_power)
+
+
+def mean_layer(responses: tf.Tensor, name: str | None = None) -> tf.Tensor:
+    """Pools positions by their mean within a model, as a layer with a name: symbolic float32 [batch, channels]."""
+    if len(responses.shape) == 2:
+        return keras.layers.Activation("linear", dtype="float32", name=name)(responses)
+    return keras.layers.GlobalAveragePooling2D(dtype="float32", name=name)(responses)
 
 
 def _pool_regions(responses: tf.Tensor) -> tf.Tensor:

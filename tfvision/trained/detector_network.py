@@ -4,14 +4,18 @@ Source: tattoo-recognition, table 1 and section 2.1; READINGS, section 2.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tfvision.models.catalogue import get_network
+from tfvision.models.catalogue import Network, get_network
 from tfvision.models.layers import CountedDropout
+from tfvision.models.pooling import mean_layer
 from tfvision.models.taps import tap_outputs
 from tfvision.models.weights import load_pretrained
+from tfvision.trained.detector_run import DetectorRecipe, DetectorRun
 from tfvision.training.loop import precision_policy
 from tfvision.training.run import load_run_weights
 
@@ -28,7 +32,7 @@ class Detector:
     """Models that share their layers.
 
     Attributes:
-      classifier: keras.Model, float32 RGB 0-255 [batch, crop, crop, 3] -> float32 logits [batch, 2] (other, tattoo).
+      classifier: float32 RGB 0-255 [batch, crop, crop, 3] -> float32 logits [batch, 2] (other, tattoo).
       whole: the same of [batch, size, size, 3], whose centre it sees -> {"features": [batch, dimension], as the SVM sees them,
         "score": [batch, 1], "maps": responses of the last tap with positions}.
       finer: the same layers for photos `FINENESS` times as large a side, where the features are means over positions and the
@@ -45,7 +49,7 @@ class Detector:
     loaded: str
 
 
-def build_detector(recipe, weights=None, precision="float32"):
+def build_detector(recipe: DetectorRecipe, weights: str | None = None, precision: str = "float32") -> Detector:
     """Builds a recipe's networks.
 
     Args:
@@ -68,26 +72,25 @@ def build_detector(recipe, weights=None, precision="float32"):
         tapped = tap_outputs(base, network, recipe.network, (recipe.tap,))[recipe.tap]
         maps = _last_maps(base, network, tapped)
         entrance, enter = _entrance(base, network, is_from_scratch)
-        pooled = _Pooling()
 
         crop = keras.Input((recipe.crop_px, recipe.crop_px, 3), name="crop")
         x, below = enter(crop), entrance
         if _HIDDEN in network.taps and recipe.dropout and (hidden := base.get_layer(network.taps[_HIDDEN]).output) is not tapped:
             x, below = CountedDropout(recipe.dropout, recipe.seed, name="drop6")(keras.Model(entrance, hidden, name="below")(x)), hidden
-        x = pooled(keras.Model(below, tapped, name="above")(x))
+        x = mean_layer(keras.Model(below, tapped, name="above")(x))
         logits = keras.layers.Dense(2, dtype="float32", kernel_initializer=keras.initializers.RandomNormal(0, _DEVIATION, seed=recipe.seed), name="logits")
         classifier = keras.Model(crop, logits(CountedDropout(recipe.dropout, recipe.seed + 1, name="drop7")(x)), name="classifier")
 
         layers = keras.Model(entrance, {MAPS: maps, "tap": tapped}, name="network")
         svm = keras.layers.Dense(1, dtype="float32", kernel_initializer="zeros", name="svm")
 
-        def whole(times):
+        def whole(times: int) -> keras.Model:
             network = layers if times == 1 else _of_larger_images(layers, times)
             image = keras.Input((times * recipe.size_px, times * recipe.size_px, 3), name="image")
             sides = (times * recipe.crop_px, times * recipe.crop_px)
             seen = keras.layers.CenterCrop(*sides, name="centre")(image) if recipe.crop_px < recipe.size_px else image
             answers = network(enter(seen))
-            features = pooled(answers["tap"])
+            features = mean_layer(answers["tap"])
             if recipe.is_normalised:
                 features = keras.layers.UnitNormalization(dtype="float32", name="normalised")(features)
             return keras.Model(image, {FEATURES: features, SCORE: svm(features), MAPS: answers[MAPS]}, name="detector")
@@ -97,29 +100,20 @@ def build_detector(recipe, weights=None, precision="float32"):
     return Detector(classifier, asked, finer, logits, svm, loaded)
 
 
-def load_detector_network(run):
+def load_detector_network(run: DetectorRun) -> Detector:
     """The network of a finished run, with its weights. Raises RunError."""
     detector = build_detector(run.recipe, "none")
     load_run_weights(detector.whole, run.weights_path)
     return detector
 
 
-class _Pooling:
-    """The mean over positions; of a layer without them, the values as they are."""
-
-    def __call__(self, responses):
-        if len(responses.shape) == 2:
-            return keras.layers.Activation("linear", dtype="float32")(responses)
-        return keras.layers.GlobalAveragePooling2D(dtype="float32")(responses)
-
-
-def _of_larger_images(model, times):
+def _of_larger_images(model: keras.Model, times: int) -> keras.Model:
     """The same layers, which must take any size, applied to images `times` as large a side."""
     size, channels = times * model.inputs[0].shape[1], model.inputs[0].shape[-1]
     return keras.models.clone_model(model, input_tensors=keras.Input((size, size, channels)), clone_function=lambda layer: layer)
 
 
-def _last_maps(base, network, tapped):
+def _last_maps(base: keras.Model, network: Network, tapped: tf.Tensor) -> tf.Tensor:
     """The deepest tap up to `tapped` that has more than one position; `tapped` itself where none has."""
     outputs = [base.get_layer(layer).output for layer in network.taps.values()]
     names = [output.name for output in outputs]
@@ -127,7 +121,7 @@ def _last_maps(base, network, tapped):
     return next((maps for maps in reversed(until) if len(maps.shape) == 4 and maps.shape[1] * maps.shape[2] > 1), tapped)
 
 
-def _entrance(base, network, is_from_scratch):
+def _entrance(base: keras.Model, network: Network, is_from_scratch: bool) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """The tensor where sub-models begin, and a function from RGB 0-255 to what they take there."""
     scaled = keras.layers.Rescaling(network.scale, network.offset, name="scaled")
     if not is_from_scratch:
@@ -136,7 +130,7 @@ def _entrance(base, network, is_from_scratch):
     return pixels.output, lambda image: unit(pixels(scaled(image)))
 
 
-def _draw_paper_weights(base, recipe):
+def _draw_paper_weights(base: keras.Model, recipe: DetectorRecipe) -> None:
     """Gaussian kernels and the biases of AlexNet as it is trained from scratch, by the recipe's seed."""
     generator = np.random.default_rng(recipe.seed)
     for layer in base.layers:

@@ -17,7 +17,7 @@ class DetectorRecipe(Recipe):
     """The training of a detector: perhaps a network fine-tuned on tattoo or not, then a linear SVM on its features.
 
     Source: tattoo-recognition, section 2.1 and table 1; READINGS, section 2. The random changes of photos are Augmentation's, but
-    for the area, in whose place crop_size stands.
+    for the area: crop_size says what is cut.
 
     Attributes:
       network, weights: a name of the catalogue, and as models.weights.load_pretrained takes them.
@@ -76,23 +76,23 @@ class DetectorRecipe(Recipe):
             raise RecipeError(f"folds must be at least 2, got {self.folds}")
 
     @property
-    def size_px(self):
+    def size_px(self) -> int:
         """Pixels a side to which a photo is resized."""
         return self.image_size or get_network(self.network).image_size
 
     @property
-    def crop_px(self):
+    def crop_px(self) -> int:
         """Pixels a side of what the network sees."""
         return self.crop_size or self.size_px
 
     @property
-    def tap(self):
+    def tap(self) -> str:
         """Name of the tap that gives the features."""
         return self.layer or tuple(get_network(self.network).taps)[-1]
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectorRun(Run):
+class DetectorRun(Run[DetectorRecipe]):
     """The files of a detector run."""
 
     APPLICATION: typing.ClassVar[str] = "tattoo-detector"
@@ -100,7 +100,7 @@ class DetectorRun(Run):
     RECIPE: typing.ClassVar[type] = DetectorRecipe
 
     @functools.cached_property
-    def calibration(self):
+    def calibration(self) -> dict[str, typing.Any]:
         """{"slope", "offset"}: a score's probability is 1 / (1 + exp(-(slope * score + offset)))."""
         return read_run_file(self.calibration_path)
 

@@ -85,28 +85,28 @@ class MatcherRecipe(Recipe):
             raise RecipeError(f"image_size of {self.network} must be at least {network.least_image_size}, got {self.image_size}")
 
     @property
-    def is_mined(self):
+    def is_mined(self) -> bool:
         """Whether triplets are mined in batches of P x K photos."""
         return self.loss in MININGS
 
     @property
-    def photos_together(self):
+    def photos_together(self) -> int:
         """Photos of a batch that belong together: a pair, a triplet, or a subject's K."""
         return _PHOTOS_TOGETHER.get(self.loss, self.photos_per_subject)
 
     @property
-    def size_px(self):
+    def size_px(self) -> int:
         """Pixels a side of what the network sees."""
         return self.image_size or get_network(self.network).image_size
 
     @property
-    def tap_name(self):
+    def tap_name(self) -> str:
         """Of what a vector is made of."""
         return self.tap or tuple(get_network(self.network).taps)[-1]
 
 
 @dataclasses.dataclass(frozen=True)
-class MatcherRun(Run):
+class MatcherRun(Run[MatcherRecipe]):
     """The files of a matcher's run."""
 
     APPLICATION: typing.ClassVar[str] = "tattoo-matcher"

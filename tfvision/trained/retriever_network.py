@@ -4,6 +4,9 @@ Source: Tani and Wada, feature-tuning, section 3.2, figures 5 and 6; READINGS, s
 """
 
 import dataclasses
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,10 +14,10 @@ import tensorflow as tf
 
 from tfvision.losses.cosface import CosineLogits
 from tfvision.models.catalogue import get_network
-from tfvision.models.pooling import concatenate, pool
+from tfvision.models.pooling import concatenate, mean_layer, pool
 from tfvision.models.taps import tap_outputs
 from tfvision.models.weights import load_pretrained
-from tfvision.trained.retriever_run import ADDITIONS, RetrieverRun
+from tfvision.trained.retriever_run import ADDITIONS, RetrieverRecipe, RetrieverRun
 from tfvision.training.loop import precision_policy
 from tfvision.training.run import load_run_weights
 
@@ -27,12 +30,12 @@ class Retriever:
     """A network and what was put on it; all share its layers.
 
     Attributes:
-      base: keras.Model of the catalogue, on scaled pixels.
-      maps: keras.Model, float32 RGB 0-255 [batch, size, size, 3] -> {tap: responses}.
+      base: of the catalogue, on scaled pixels.
+      maps: float32 RGB 0-255 [batch, size, size, 3] -> {tap: responses}.
       widths: {tap: channels}, shallow to deep.
       classifier: the same -> float32 logits [batch, classes], on the mean of the last tap.
-      tuned: name -> keras.Model, concatenated taps float32 [batch, width] -> {"index": [batch, 512], "logits"}.
-      whole: keras.Model, pixels -> {tap: maps, "logits", and each tuned network's index}: what a run's weights are of.
+      tuned: name -> network, concatenated taps float32 [batch, width] -> {"index": [batch, 512], "logits"}.
+      whole: pixels -> {tap: maps, "logits", and each tuned network's index}: what a run's weights are of.
       loaded: one sentence on the base's weights.
     """
 
@@ -45,12 +48,11 @@ class Retriever:
     loaded: str
 
 
-def build_retriever(recipe, classes, image_size=None, weights="none", precision="float32"):
+def build_retriever(recipe: RetrieverRecipe, classes: int, image_size: int | None = None, weights: str = "none", precision: str = "float32") -> Retriever:
     """Builds all of a recipe's networks.
 
     Args:
-      recipe: RetrieverRecipe.
-      classes: number of classes.
+      classes: their number.
       image_size: pixels a side; None = any.
       weights: of the base, as `load_pretrained` takes them.
       precision: of training.loop.precision_policy.
@@ -69,7 +71,7 @@ def build_retriever(recipe, classes, image_size=None, weights="none", precision=
         image = keras.Input((image_size, image_size, 3), name="image")
         pixels = keras.layers.Rescaling(network.scale, network.offset, name="scaled")(image)
         maps = keras.Model(base.input, outputs, name=base.name)(pixels)
-        pooled = {tap: _pooled(tap, maps[tap]) for tap in recipe.tap_names}  # Keras sorts the outputs of a model by name
+        pooled = {tap: mean_layer(maps[tap], f"{tap}_mean") for tap in recipe.tap_names}  # Keras sorts the outputs of a model by name
         logits = _classifier(recipe, classes, LOGITS, recipe.seed)(pooled[recipe.tap_names[-1]])
         joined = keras.layers.Concatenate(name="taps")([*pooled.values()]) if len(pooled) > 1 else pooled[recipe.tap_names[0]]
         widths = {tap: vectors.shape[-1] for tap, vectors in pooled.items()}
@@ -87,17 +89,16 @@ def build_retriever(recipe, classes, image_size=None, weights="none", precision=
     )
 
 
-def build_tuning(recipe, widths, classes, layers):
+def build_tuning(recipe: RetrieverRecipe, widths: Sequence[int], classes: int, layers: int) -> keras.Model:
     """The fully connected network of stage 2.
 
     Args:
-      recipe: RetrieverRecipe.
       widths: channels of each tap.
-      classes: number of classes.
+      classes: their number.
       layers: 3 (1472-1024-512-classes, for ResNet18) or 6 (1472-1472-1280-1024-768-512-classes).
 
     Returns:
-      keras.Model: concatenated taps float32 [batch, sum(widths)] -> {"index": [batch, 512], "logits": [batch, classes]}.
+      Concatenated taps float32 [batch, sum(widths)] -> {"index": [batch, 512], "logits": [batch, classes]}.
     """
     x = inputs = keras.Input((sum(widths),), name="taps")
     if recipe.tuning_input == "normalised_addition":
@@ -110,7 +111,7 @@ def build_tuning(recipe, widths, classes, layers):
     return keras.Model(inputs, {INDEX: index, LOGITS: logits}, name=f"tuned{layers}")
 
 
-def load_retriever(folder, image_size=None):
+def load_retriever(folder: str | Path, image_size: int | None = None) -> Retriever:
     """The networks of a finished run, with its weights. Raises RunError."""
     run = RetrieverRun.open(folder)
     retriever = build_retriever(run.recipe, len(run.classes), image_size)
@@ -118,10 +119,10 @@ def load_retriever(folder, image_size=None):
     return retriever
 
 
-def index_responses(retriever, recipe, names):
+def index_responses(retriever: Retriever, recipe: RetrieverRecipe, names: Sequence[str]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """A function: uint8 RGB [batch, height, width, 3] -> {name: maps of a tap, or vectors of another index}, for some indices."""
 
-    def responses(images):
+    def responses(images: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = retriever.whole(tf.cast(images, tf.float32), training=False)
         pooled = {tap: pool(outputs[tap]) for tap in recipe.tap_names}
         added = {name: concatenate(pooled, name == "normalised_addition", is_normalised=False) for name in ADDITIONS}
@@ -138,29 +139,23 @@ class TapNormalization(keras.layers.Layer):
       widths: channels of each tap.
     """
 
-    def __init__(self, widths, **kwargs):
+    def __init__(self, widths: Sequence[int], **kwargs: typing.Any) -> None:
         super().__init__(**kwargs)
         self.widths = tuple(widths)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         parts = tf.split(tf.cast(inputs, tf.float32), self.widths, axis=1)
         normalised = [np.sqrt(width) * tf.math.l2_normalize(part, axis=1) for part, width in zip(parts, self.widths, strict=True)]
         return tf.cast(tf.concat(normalised, axis=1), inputs.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, typing.Any]:
         return {**super().get_config(), "widths": self.widths}
 
 
-def _pooled(tap, responses):
-    if len(responses.shape) == 2:
-        return keras.layers.Activation("linear", dtype="float32", name=f"{tap}_mean")(responses)
-    return keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"{tap}_mean")(responses)
-
-
-def _classifier(recipe, classes, name, seed):
+def _classifier(recipe: RetrieverRecipe, classes: int, name: str, seed: int) -> keras.layers.Layer:
     if recipe.loss == "cosface":
         return CosineLogits(classes, recipe.scale, seed, dtype="float32", name=name)
     return keras.layers.Dense(classes, dtype="float32", kernel_initializer=keras.initializers.GlorotUniform(seed=seed), name=name)

@@ -76,28 +76,28 @@ class RetrieverRecipe(Recipe):
             raise RecipeError(f"index must be one of {', '.join(self.indices)}, got {self.index!r}")
 
     @property
-    def size_px(self):
+    def size_px(self) -> int:
         """Pixels a side of what the network sees."""
         return self.image_size or get_network(self.network).image_size
 
     @property
-    def tap_names(self):
+    def tap_names(self) -> tuple[str, ...]:
         """Shallow to deep."""
         return self.taps or tuple(get_network(self.network).taps)
 
     @property
-    def tuned_names(self):
+    def tuned_names(self) -> tuple[str, ...]:
         """Of the networks of stage 2, e.g. "tuned3"."""
         return tuple(f"tuned{layers}" for layers in self.tuning)
 
     @property
-    def indices(self):
+    def indices(self) -> tuple[str, ...]:
         """All that a photo's vector can be: single taps, both additions, the tuned ones."""
         return (*self.tap_names, *ADDITIONS, *self.tuned_names)
 
 
 @dataclasses.dataclass(frozen=True)
-class RetrieverRun(Run):
+class RetrieverRun(Run[RetrieverRecipe]):
     """The files of a retriever run."""
 
     APPLICATION: typing.ClassVar[str] = "retriever"
@@ -105,7 +105,7 @@ class RetrieverRun(Run):
     RECIPE: typing.ClassVar[type] = RetrieverRecipe
 
     @functools.cached_property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """Names of what it was trained to tell apart, sorted."""
         return tuple(read_run_file(self.labels_path))
 

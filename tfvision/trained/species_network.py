@@ -1,24 +1,29 @@
 """The species network: built from a recipe, or loaded from a run, and asked for logits."""
 
+from collections.abc import Callable, Iterator, Mapping
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.models.catalogue import get_network
 from tfvision.models.multi_view import add_heads, build_trunk, start_from_equal_views
 from tfvision.models.weights import load_pretrained
+from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.loop import precision_policy
 from tfvision.training.run import load_run_weights
 
 PREDICTION_BATCH = 32
 
+Predictor = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]  # {view: uint8 [batch, size, size, 3]} -> float32 logits [batch, classes]
 
-def build_species_trunk(recipe, precision="float32", weights=None):
+
+def build_species_trunk(recipe: SpeciesRecipe, precision: str = "float32", weights: str | None = None) -> tuple[keras.Model, str]:
     """Builds the network up to its classifying layers, as the recipe says.
 
     Args:
-      recipe: Recipe.
       precision: "float32", "bfloat16" or "float16".
       weights: instead of the recipe's, e.g. "none" where a run's weights follow.
 
@@ -48,7 +53,7 @@ def build_species_trunk(recipe, precision="float32", weights=None):
     return trunk, loaded
 
 
-def load_species_network(run):
+def load_species_network(run: SpeciesRun) -> keras.Model:
     """The network of a finished run, with its weights. Raises RunError."""
     trunk, _ = build_species_trunk(run.recipe, weights="none")
     model = add_heads(trunk, len(run.taxonomy))
@@ -56,30 +61,30 @@ def load_species_network(run):
     return model
 
 
-def features_model(model):
+def features_model(model: keras.Model) -> keras.Model:
     """{view: uint8 [batch, size, size, 3]} -> float [batch, channels], what the last layer of a species network sees."""
     return keras.Model(model.input, model.get_layer("species_logits").input)
 
 
-def image_size_of(recipe):
+def image_size_of(recipe: SpeciesRecipe) -> int:
     """Pixels a side of the network's inputs."""
     return recipe.image_size or get_network(recipe.network).image_size
 
 
-def view_settings(recipe):
-    """ViewSettings of a recipe, which is its own augmentation."""
+def view_settings(recipe: SpeciesRecipe) -> ViewSettings:
+    """Of a recipe, which is its own augmentation."""
     return ViewSettings(recipe.views, image_size_of(recipe), recipe)
 
 
-def make_predictor(model, is_mirrored=False, output="species"):
-    """A compiled function: views -> float32 logits [batch, classes].
+def make_predictor(model: keras.Model, is_mirrored: bool = False, output: str = "species") -> Predictor:
+    """A compiled function: views -> logits.
 
     Args:
       is_mirrored: whether logits are averaged over the photos and their mirror images.
     """
     inference = keras.Model(model.input, model.output[output])
 
-    def predict_logits(views):
+    def predict_logits(views: Mapping[str, tf.Tensor]) -> tf.Tensor:
         logits = tf.cast(inference(views, training=False), tf.float32)
         if is_mirrored:
             mirrored = {name: tf.reverse(images, [2]) for name, images in views.items()}
@@ -90,7 +95,9 @@ def make_predictor(model, is_mirrored=False, output="species"):
     return tf.function(predict_logits, input_signature=[signature])
 
 
-def predict(predictor, manifest, recipe, broken=None, batch_size=PREDICTION_BATCH):
+def predict(
+    predictor: Predictor, manifest: Manifest, recipe: SpeciesRecipe, broken: BrokenPhotos | None = None, batch_size: int = PREDICTION_BATCH
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Streams logits of photos; broken ones are left out and recorded.
 
     Yields:
@@ -104,8 +111,8 @@ def predict(predictor, manifest, recipe, broken=None, batch_size=PREDICTION_BATC
         yield batch["index"].numpy()[is_good], logits[is_good]
 
 
-def _all_layers(model):
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     for layer in model.layers:
         yield layer
-        if hasattr(layer, "layers"):
+        if isinstance(layer, keras.Model):
             yield from _all_layers(layer)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
@@ -69,14 +70,14 @@ class SpeciesRecipe(Recipe):
         if self.start_rank and not self.coarse_stages:
             raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
 
-    def stages_by_rank(self, ranks):
+    def stages_by_rank(self, ranks: Sequence[str]) -> dict[str, Stages]:
         """{rank: its stages} from the start rank down to the finest, or of the finest alone; `ranks` are the taxonomy's, coarsest first."""
         coarse = ranks[ranks.index(self.start_rank) : -1] if self.start_rank else ()
         return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeciesRun(Run):
+class SpeciesRun(Run[SpeciesRecipe]):
     """The files of a species run."""
 
     APPLICATION: typing.ClassVar[str] = "species"
@@ -84,12 +85,12 @@ class SpeciesRun(Run):
     RECIPE: typing.ClassVar[type] = SpeciesRecipe
 
     @functools.cached_property
-    def taxonomy(self):
-        """The Taxonomy whose leaves are the classes."""
+    def taxonomy(self) -> Taxonomy:
+        """Its leaves are the classes."""
         return Taxonomy.load(self.taxonomy_path)
 
     @functools.cached_property
-    def calibration(self):
+    def calibration(self) -> dict[str, typing.Any]:
         """Temperature, target and thresholds; see evaluation.py."""
         return read_run_file(self.calibration_path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfvision.errors import RecipeError
 from tfvision.models.vgg19 import CONTENT_LAYER, LAYERS, STYLE_LAYERS
-from tfvision.training.recipes import Recipe
+from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.run import Run
 
 
@@ -30,7 +30,7 @@ class StylizerRecipe(Recipe):
 
     name: str = "stylizer"
     batch_size: int = 4
-    stages: tuple[tuple[float, float], ...] = ((12.0, 1e-3),)
+    stages: Stages = ((12.0, 1e-3),)
     schedule: str = "cosine"
     warmup_steps: int = 50
     epsilon: float = 1e-7
@@ -69,7 +69,7 @@ class StylizerRecipe(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class StylizerRun(Run):
+class StylizerRun(Run[StylizerRecipe]):
     """The files of a stylizer run."""
 
     APPLICATION: typing.ClassVar[str] = "stylizer"

@@ -65,7 +65,7 @@ class Vgg19SlimRecipe(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class Vgg19SlimRun(Run):
+class Vgg19SlimRun(Run[Vgg19SlimRecipe]):
     """The files of a training of vgg19_slim."""
 
     APPLICATION: typing.ClassVar[str] = "vgg19-slim"

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import typing
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +16,23 @@ from tfvision.files import atomic_path
 _FACTS = "facts"
 
 
-def save_checkpoint(path, variables, facts, is_written=True):
+def save_checkpoint(path: str | Path, variables: Sequence[tf.Variable], facts: Mapping[str, typing.Any], is_written: bool = True) -> None:
     """Writes variables and facts atomically.
 
     Args:
-      variables: a list of tf.Variable or Keras variables, always in the same order.
-      facts: JSON-able dict, e.g. the phase and the step.
+      variables: TensorFlow's or Keras's, always in the same order.
+      facts: JSON-able, e.g. the phase and the step.
       is_written: false for all workers but the first. They must call too: to read a batch statistic
         is a collective operation, in which all workers take part.
     """
-    arrays = {f"{place:05d}": tf.convert_to_tensor(variable).numpy() for place, variable in enumerate(variables)}
+    arrays = {f"{number:05d}": tf.convert_to_tensor(variable).numpy() for number, variable in enumerate(variables)}
     if not is_written:
         return
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
 
 
-def read_facts(path):
+def read_facts(path: str | Path) -> dict[str, typing.Any] | None:
     """The facts of a checkpoint, or None where there is no checkpoint. Raises RunError."""
     if not Path(path).exists():
         return None
@@ -38,8 +40,8 @@ def read_facts(path):
         return json.loads(str(stored[_FACTS]))
 
 
-def restore_checkpoint(path, variables):
-    """Assigns what was saved to the same list of variables. Raises RunError where they do not fit."""
+def restore_checkpoint(path: str | Path, variables: Sequence[tf.Variable]) -> dict[str, typing.Any]:
+    """Assigns what was saved to the same list of variables, and returns the facts. Raises RunError where they do not fit."""
     with _opened(path) as stored:
         names = sorted(set(stored.files) - {_FACTS})
         if len(names) != len(variables):
@@ -48,10 +50,11 @@ def restore_checkpoint(path, variables):
             if tuple(stored[name].shape) != tuple(variable.shape):
                 raise RunError(f"{path} does not fit this training (shape {stored[name].shape}, expected {variable.shape})")
             variable.assign(stored[name])
+        return json.loads(str(stored[_FACTS]))
 
 
 @contextlib.contextmanager
-def _opened(path):
+def _opened(path: str | Path) -> Iterator[typing.Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             yield stored

@@ -9,7 +9,9 @@ import dataclasses
 import os
 import re
 import time
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,10 +20,13 @@ import tensorflow as tf
 from tfvision.errors import UserError
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
 from tfvision.training.loss_scale import LossScale
+from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.schedules import learning_rate_at, steps_in
 
 Measures = dict[str, tuple[tf.Tensor, tf.Tensor]]  # name -> (sum, weight) of what is logged as sum / weight
-LossFunction = Callable[[dict, tf.Tensor], tuple[tf.Tensor, Measures]]
+Batch = Mapping[str, typing.Any]  # "views" {name: uint8 [batch, height, width, 3]} or other inputs, "label" and "weight" [batch]
+Batches = Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]
+LossFunction = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, Measures]]
 _STEPS_BETWEEN_LOGS = 10
 
 
@@ -34,38 +39,43 @@ class Task:
     """One phase of a training, as the loop sees it.
 
     Attributes:
-      model: keras.Model whose weights are learnt.
+      model: whose weights are learnt.
       loss: (batch, step as int32 scalar) -> (float32 [batch] losses, {name: (sum, weight)} of what is logged
         beside the loss, as sum / weight). A photo that cannot be read has a loss of 0.
       stages: (epochs, learning rate), in order.
       photos: training photos in an epoch.
-      batches: (first position, last position, input context) -> tf.data.Dataset of this worker's batches.
+      batches: (first position, one past the last, input context) -> this worker's batches.
       first_position: of this phase in the run's order of photos.
       new_layers: layers that learn at the full rate; all others at recipe.backbone_rate times it.
     """
 
     model: keras.Model
     loss: LossFunction
-    stages: tuple[tuple[float, float], ...]
+    stages: Stages
     photos: int
-    batches: Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]
+    batches: Batches
     first_position: int = 0
-    new_layers: tuple = ()
+    new_layers: tuple[keras.layers.Layer, ...] = ()
 
 
-def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
+def train(
+    task: Task,
+    recipe: Recipe,
+    strategy: tf.distribute.Strategy,
+    checkpoint_path: str | Path,
+    phase: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, float]:
     """Trains one phase, from its checkpoint where there is one.
 
     Args:
-      task: Task.
-      recipe: Recipe.
-      strategy: tf.distribute.Strategy under whose scope the model was built.
+      strategy: under whose scope the model was built.
       checkpoint_path: one file, rewritten every recipe.checkpoint_seconds and at the end.
       phase: number of this phase; a checkpoint of another phase is not read.
-      callbacks: keras.callbacks.Callback; on_train_batch_end gets "loss", "learning_rate" and what the task measures.
+      callbacks: their on_train_batch_end gets "loss", "learning_rate" and what the task measures.
 
     Returns:
-      dict of the last logged values.
+      The last logged values; {} where a later phase has begun.
 
     Raises:
       TrainingDiverged: the loss is not finite; the model holds the last good weights.
@@ -74,7 +84,7 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     with strategy.scope():
         optimizer = _build_optimizer(recipe, task.model)
         scale = LossScale(is_active=recipe.precision == "float16")
-    keeper = _Keeper(checkpoint_path, task.model, [*optimizer_variables(optimizer), *scale.variables], phase, strategy)
+    keeper = _Keeper(checkpoint_path, task.model, [*optimizer.variables, *scale.variables], phase, strategy)
     start = keeper.restore()
     if start is None:
         return {}
@@ -83,7 +93,8 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
     watchers.on_train_begin()
     has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    logs, meter, saved_at, epoch = {}, _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
+    logs: dict[str, float] = {}
+    meter, saved_at, epoch = _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
     watchers.on_epoch_begin(epoch)
     for step, batch in zip(range(start, ends[-1]), batches, strict=False):  # batches look endless
         rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
@@ -110,14 +121,19 @@ def train(task, recipe, strategy, checkpoint_path, phase=0, callbacks=()):
     return logs
 
 
-def worker_number(strategy):
+def sum_and_weight(values: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """One of Measures, by which the weighted mean of values [batch] is logged."""
+    return tf.reduce_sum(values * weights), tf.reduce_sum(weights)
+
+
+def worker_number(strategy: tf.distribute.Strategy) -> int:
     """0 for the chief, or where there is one worker only."""
     resolver = strategy.cluster_resolver
     is_cluster = resolver is not None and resolver.task_id is not None and strategy.num_replicas_in_sync > 1
     return resolver.task_id if is_cluster else 0
 
 
-def choose_strategy():
+def choose_strategy() -> tf.distribute.Strategy:
     """Workers from TF_CONFIG, else all GPUs of this machine, else one device."""
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -127,8 +143,8 @@ def choose_strategy():
 
 
 @contextlib.contextmanager
-def precision_policy(precision):
-    """Builds layers under "float32", "bfloat16" or "float16" computation; "auto" = float16 on a GPU, else float32."""
+def precision_policy(precision: str) -> Iterator[None]:
+    """Builds layers under "float32", "bfloat16" or "float16" computation."""
     policies = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
     keras.mixed_precision.set_global_policy(policies[precision])
     try:
@@ -137,30 +153,24 @@ def precision_policy(precision):
         keras.mixed_precision.set_global_policy("float32")
 
 
-def resolve_precision(precision):
+def resolve_precision(precision: str) -> str:
     """ "auto" -> "float16" where there is a GPU, else "float32"."""
     if precision == "auto":
         return "float16" if tf.config.list_physical_devices("GPU") else "float32"
     return precision
 
 
-def optimizer_variables(optimizer):
-    """The optimizer's variables as a list, on both Keras versions."""
-    variables = optimizer.variables
-    return list(variables() if callable(variables) and not isinstance(variables, list) else variables)
-
-
 class _Keeper:
     """Keeps the last good state of a phase in its checkpoint."""
 
-    def __init__(self, path, model, training_variables, phase, strategy):
+    def __init__(self, path: str | Path, model: keras.Model, training_variables: Sequence[tf.Variable], phase: int, strategy: tf.distribute.Strategy) -> None:
         self._path = path
         self._model = model
         self._state = [*model.variables, *training_variables]
         self._phase = phase
         self._writes = worker_number(strategy) == 0
 
-    def restore(self):
+    def restore(self) -> int | None:
         """The step to start from, with the state of that step; None where a later phase has begun."""
         facts = read_facts(self._path) or {"phase": -1}
         if facts["phase"] > self._phase:
@@ -168,35 +178,33 @@ class _Keeper:
         if facts["phase"] < self._phase:
             self.save(0)
             return 0
-        restore_checkpoint(self._path, self._state)
-        return facts["step"]
+        return restore_checkpoint(self._path, self._state)["step"]
 
-    def save(self, step):
+    def save(self, step: int) -> None:
         if not all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))) for v in self._model.trainable_variables):
             self.give_up(f"a weight became NaN or infinite before step {step}")
         save_checkpoint(self._path, self._state, {"phase": self._phase, "step": step}, self._writes)
 
-    def give_up(self, reason):
-        restore_checkpoint(self._path, self._state)
+    def give_up(self, reason: str) -> typing.NoReturn:
+        step = restore_checkpoint(self._path, self._state)["step"]
         raise TrainingDiverged(
-            f"{reason}; the last good weights, of step {read_facts(self._path)['step']}, are kept. "
-            "Train again with lower rates in --set stages=..., or with --set gradient_clip_norm=1"
+            f"{reason}; the last good weights, of step {step}, are kept. Train again with lower rates in --set stages=..., or with --set gradient_clip_norm=1"
         )
 
 
 class _Meter:
     """Running means since the last flush, without waiting for the device at each step."""
 
-    def __init__(self):
-        self._sums = []
+    def __init__(self) -> None:
+        self._sums: list[dict[str, typing.Any]] = []
 
-    def add(self, values):
+    def add(self, values: dict[str, typing.Any]) -> None:
         self._sums.append(values)
 
-    def last_loss(self):
+    def last_loss(self) -> float:
         return float(self._sums[-1]["loss"])
 
-    def flush(self):
+    def flush(self) -> dict[str, float]:
         steps, self._sums = self._sums, []
         means = {"loss": sum(float(step["loss"]) for step in steps) / len(steps)}
         for name in steps[0]["measures"]:
@@ -205,7 +213,7 @@ class _Meter:
         return means
 
 
-def _build_optimizer(recipe, model):
+def _build_optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
     if recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(0.0, beta_1=0.9, beta_2=0.999, epsilon=recipe.epsilon)
     else:
@@ -214,13 +222,15 @@ def _build_optimizer(recipe, model):
     return optimizer
 
 
-def _distributed_batches(task, recipe, strategy, start, stop):
+def _distributed_batches(task: Task, recipe: Recipe, strategy: tf.distribute.Strategy, start: int, stop: int) -> Iterator[Batch]:
     first = task.first_position
     begin, end = first + start * recipe.batch_size, first + stop * recipe.batch_size
     return iter(strategy.distribute_datasets_from_function(lambda context: task.batches(begin, end, context)))
 
 
-def _compile_step(task, recipe, strategy, optimizer, scale):
+def _compile_step(
+    task: Task, recipe: Recipe, strategy: tf.distribute.Strategy, optimizer: keras.optimizers.Optimizer, scale: LossScale
+) -> Callable[[Batch], dict[str, typing.Any]]:
     """A tf.function: one distributed batch -> {"loss", "measures"}, summed over replicas."""
     replicas = strategy.num_replicas_in_sync
     variables = task.model.trainable_variables
@@ -228,7 +238,7 @@ def _compile_step(task, recipe, strategy, optimizer, scale):
     new_variables = {id(v) for layer in task.new_layers for v in layer.trainable_variables}
     factors = [(1.0 if id(v) in new_variables else recipe.backbone_rate) * (recipe.bias_rate if _is_bias(v) else 1.0) for v in variables]
 
-    def replica_step(batch):
+    def replica_step(batch: Batch) -> dict[str, typing.Any]:
         with tf.GradientTape() as tape:
             per_photo, measures = task.loss(batch, tf.cast(optimizer.iterations, tf.int32))
             total = tf.reduce_sum(per_photo) / recipe.batch_size
@@ -239,35 +249,40 @@ def _compile_step(task, recipe, strategy, optimizer, scale):
         return {"loss": total, "measures": measures}
 
     @tf.function
-    def step(batch):
+    def step(batch: Batch) -> dict[str, typing.Any]:
         results = strategy.run(replica_step, args=(batch,))
         return tf.nest.map_structure(lambda value: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None), results)
 
     return step
 
 
-def _apply(optimizer, scale, gradients, variables, factors, recipe, replicas):
+def _apply(
+    optimizer: keras.optimizers.Optimizer,
+    scale: LossScale,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[tf.Variable],
+    factors: Sequence[float],
+    recipe: Recipe,
+    replicas: int,
+) -> None:
     """Sums gradients over replicas, then unscales, clips and applies them."""
-    context = tf.distribute.get_replica_context()
     if replicas > 1:
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     gradients, is_finite = scale.down(gradients)
     if recipe.gradient_clip_norm:
         gradients, _ = tf.clip_by_global_norm(gradients, recipe.gradient_clip_norm)
     # Both Keras versions sum over replicas once more when they apply: hence the division.
     gradients = [g * factor / replicas for g, factor in zip(gradients, factors, strict=True)]
-    if not scale.is_active:
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return
-    # A step whose gradients overflowed is left out by zeroing it: no branch may hold a merge call.
-    gradients = [tf.where(is_finite, g, tf.zeros_like(g)) for g in gradients]
+    if scale.is_active:
+        # A step whose gradients overflowed is left out by zeroing it: no branch may hold a merge call.
+        gradients = [tf.where(is_finite, g, tf.zeros_like(g)) for g in gradients]
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
-def _is_kernel(variable):
+def _is_kernel(variable: tf.Variable) -> bool:
     return "kernel" in variable.name or "kernel" in getattr(variable, "path", "")
 
 
-def _is_bias(variable):
+def _is_bias(variable: tf.Variable) -> bool:
     """Whether it is what a layer adds; a batch normalisation's is called beta."""
     return any(part in ("bias", "beta") for part in re.split(r"[/:]", getattr(variable, "path", variable.name)))

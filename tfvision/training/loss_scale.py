@@ -1,5 +1,7 @@
 """Dynamic loss scaling for float16, whose small gradients would vanish."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 _FIRST_SCALE = 2.0**15
@@ -13,23 +15,23 @@ class LossScale:
     "Mixed precision training", section 3.2.
     """
 
-    def __init__(self, is_active):
+    def __init__(self, is_active: bool) -> None:
         self.is_active = is_active
         shared = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         self._scale = tf.Variable(_FIRST_SCALE, name="loss_scale", **shared)
         self._good_steps = tf.Variable(0, name="good_steps", **shared)
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         """What a checkpoint must keep; nothing where scaling is off."""
         return [self._scale, self._good_steps] if self.is_active else []
 
-    def up(self, loss):
+    def up(self, loss: tf.Tensor) -> tf.Tensor:
         """The loss to differentiate."""
         return loss * self._scale if self.is_active else loss
 
-    def down(self, gradients):
-        """Gradients at their true scale, and whether all are finite; adapts the scale."""
+    def down(self, gradients: Sequence[tf.Tensor]) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
+        """Gradients at their true scale, and whether all are finite, bool scalar; adapts the scale."""
         if not self.is_active:
             return gradients, tf.constant(True)
         gradients = [gradient / self._scale for gradient in gradients]

@@ -1,7 +1,7 @@
 """Photos as the batches of a Task; and photos without labels, parted into those that train and those that nobody trains on."""
 
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from tfvision.data.manifest import Manifest, read_photos, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
+from tfvision.training.loop import Batch, Batches
 from tfvision.training.recipes import Recipe
 
 WHOLE_VIEW = "whole"
@@ -20,9 +21,6 @@ class PhotoOrder(typing.Protocol):
     """The order in which a training sees its photos, such as data.pipeline.TrainingOrder."""
 
     def positions(self, begin: int, end: int) -> Iterator[dict[str, np.ndarray]]: ...
-
-
-Batches = Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]
 
 
 def photo_batches(manifest: Manifest, labels: np.ndarray, settings: ViewSettings, order: PhotoOrder, recipe: Recipe, broken: BrokenPhotos) -> Batches:
@@ -55,7 +53,7 @@ class UnlabelledPhotos:
 
     Attributes:
       training, validation: Manifests.
-      broken: BrokenPhotos.
+      broken: photos that cannot be read, by path.
 
     Raises:
       DataError: there are none, or too few to hold one out.
@@ -89,6 +87,6 @@ class UnlabelledPhotos:
         return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), settings, batch_size, self.broken)
 
 
-def images_of(batch: dict[str, typing.Any]) -> tf.Tensor:
+def images_of(batch: Batch) -> tf.Tensor:
     """uint8 [batch, size, size, 3]; where batch["weight"] is 0, the photo was broken."""
     return batch["views"][WHOLE_VIEW]

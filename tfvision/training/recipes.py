@@ -12,6 +12,19 @@ from tfvision.errors import RecipeError
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
 
 
+class Checked(typing.Protocol):
+    """A dataclass that knows whether its values fit together: a Recipe, a FeatureRecipe, a Preset."""
+
+    __dataclass_fields__: typing.ClassVar[dict[str, typing.Any]]
+
+    def __init__(self, **values: typing.Any) -> None: ...
+    def check(self) -> None: ...
+
+
+CheckedT = typing.TypeVar("CheckedT", bound=Checked)
+RecipeT = typing.TypeVar("RecipeT", bound="Recipe")
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe(Augmentation):
     """What THE training loop needs to know; the defaults are InceptionResNetV2's own settings (paper, section 5).
@@ -51,7 +64,7 @@ class Recipe(Augmentation):
     checkpoint_seconds: float = 60.0
     seed: int = 0
 
-    def check(self):
+    def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
@@ -79,7 +92,7 @@ def get_recipe(recipes: Mapping[str, Callable[[], Recipe]], name: str) -> Recipe
     return recipes[name]()
 
 
-def with_settings(recipe, settings):
+def with_settings(recipe: CheckedT, settings: Mapping[str, typing.Any]) -> CheckedT:
     """A copy of the recipe with settings given as values or as text, e.g. {"batch_size": 32, "stages": "[[2, 0.1]]"}.
 
     Raises:
@@ -98,7 +111,7 @@ def with_settings(recipe, settings):
     return recipe
 
 
-def from_json(stored, kind):
+def from_json(stored: Mapping[str, typing.Any], kind: type[CheckedT]) -> CheckedT:
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
@@ -108,7 +121,7 @@ def from_json(stored, kind):
     return recipe
 
 
-def _parse(recipe, key, text, kind):
+def _parse(recipe: Checked, key: str, text: str, kind: typing.Any) -> typing.Any:
     if kind is str:
         return text
     try:
@@ -126,5 +139,5 @@ def _parse(recipe, key, text, kind):
     return value
 
 
-def _tuples(value):
+def _tuples(value: typing.Any) -> typing.Any:
     return tuple(_tuples(part) for part in value) if isinstance(value, list) else value

@@ -14,13 +14,17 @@ from tfvision import __version__
 from tfvision.applications import names_with
 from tfvision.errors import FileError, RecipeError, RunError, UserError
 from tfvision.files import read_json, remove_partial_files, write_json
-from tfvision.training.recipes import Recipe, from_json
+from tfvision.training.recipes import Recipe, RecipeT, from_json
+
+if typing.TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 RUNS_FOLDER = Path("runs")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Run(typing.Generic[RecipeT]):
     """The files of a run, read when asked for. An application derives its own, with its name and its recipe's class.
 
     Attributes:
@@ -115,8 +119,7 @@ class Run:
         return read_run_file(self.recipe_path)
 
     @property
-    def recipe(self) -> typing.Any:
-        """The recipe."""
+    def recipe(self) -> RecipeT:
         return from_json(self.facts["recipe"], self.RECIPE) if self.facts else self.RECIPE()
 
     @property
@@ -185,7 +188,7 @@ def read_run_file(path: Path) -> typing.Any:
         raise RunError(f"{path} cannot be read as JSON ({error.__cause__}); train again, or restore the file") from error
 
 
-def load_run_weights(model: typing.Any, path: str | Path) -> None:
+def load_run_weights(model: "keras.Model", path: str | Path) -> None:
     """Loads the weights of a finished run into its network, built anew. Raises RunError."""
     try:
         model.load_weights(path)
@@ -201,7 +204,7 @@ def new_run_folder(application: str) -> Path:
     return folder
 
 
-def settle_recipe(recipe: Recipe, strategy: typing.Any) -> typing.Any:
+def settle_recipe(recipe: RecipeT, strategy: "tf.distribute.Strategy") -> RecipeT:
     """The recipe with its precision chosen for this machine. Raises RecipeError where the batch fits no replicas."""
     from tfvision.training.loop import resolve_precision
 

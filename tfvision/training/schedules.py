@@ -1,13 +1,25 @@
 """Learning rates: epochs, which may be fractions, become numbers of steps."""
 
 import math
+import typing
 from collections.abc import Sequence
 
-from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.recipes import Stages
 
 
-def stages_in_epochs(recipe: Recipe, photos: int) -> Stages:
-    """A recipe's stages as a Task takes them: where its `stage_unit` is "steps", so many epochs as make these steps."""
+class CountedStages(typing.Protocol):
+    """A recipe whose stages are counted in epochs or in steps, as its `stage_unit` says."""
+
+    @property
+    def stages(self) -> Stages: ...
+    @property
+    def stage_unit(self) -> str: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
+def stages_in_epochs(recipe: CountedStages, photos: int) -> Stages:
+    """A recipe's stages as a Task takes them: of steps, so many epochs as make them."""
     if recipe.stage_unit == "epochs":
         return recipe.stages
     return tuple((steps * recipe.batch_size / photos, rate) for steps, rate in recipe.stages)

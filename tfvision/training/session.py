@@ -76,8 +76,10 @@ class Training(abc.ABC):
     RUN: typing.ClassVar[type[Run]]
     RECIPES: typing.ClassVar[Mapping[str, Callable[[], Recipe]]]
     ASKED: typing.ClassVar[Mapping[str, str]] = {"source": "SOURCE"}
+    run: Run
+    recipe: Recipe
 
-    def __init__(self, run: typing.Any, recipe: typing.Any, strategy: tf.distribute.Strategy, source: Source) -> None:
+    def __init__(self, run: Run, recipe: Recipe, strategy: tf.distribute.Strategy, source: Source) -> None:
         self.run, self.recipe, self.strategy, self.source = run, recipe, strategy, source
         self.broken = BrokenPhotos()
         self.logs: dict[str, float] = {}

@@ -27,9 +27,10 @@ from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.losses.cosface import cosface_loss
 from tfvision.trained.retriever_network import LOGITS, build_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
-from tfvision.training.loop import LossFunction, Task
+from tfvision.training.classification import accuracy
+from tfvision.training.loop import Batch, LossFunction, Measures, Task
 from tfvision.training.photos import WHOLE_VIEW, photo_batches
-from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, run_training
 
 
@@ -70,7 +71,7 @@ class RetrieverTraining(Training):
     recipe: RetrieverRecipe
 
     @classmethod
-    def facts_of(cls, source: Source, recipe: Recipe) -> dict[str, typing.Any]:
+    def facts_of(cls, source: Source, recipe: RetrieverRecipe) -> dict[str, typing.Any]:
         path = source["source"]
         if path is None:
             raise RecipeError("a training needs SOURCE: a folder of class folders, a manifest CSV, or a folder with Oxford's ground truth")
@@ -86,7 +87,7 @@ class RetrieverTraining(Training):
         self.names = read.labels
         self.is_training = is_training & np.array([bool(name) for name in self.names])
         trained = [name for name, trains in zip(self.names, self.is_training, strict=True) if trains]
-        self.classes, labels = np.unique(trained, return_inverse=True) if trained else ((), ())
+        self.classes, labels = np.unique(np.array(trained, str), return_inverse=True)
         if len(self.classes) < 2:
             raise DataError(
                 f"{source} leaves {len(self.classes)} class{'' if len(self.classes) == 1 else 'es'} to train on: at least two are needed"
@@ -186,7 +187,7 @@ def retrieval_loss(recipe: RetrieverRecipe) -> Callable[[tf.Tensor, tf.Tensor], 
     return smoothed_cross_entropy
 
 
-def stage_loss(model: keras.Model, recipe: RetrieverRecipe, input_of: Callable[[dict], tf.Tensor]) -> LossFunction:
+def stage_loss(model: keras.Model, recipe: RetrieverRecipe, input_of: Callable[[Batch], tf.Tensor]) -> LossFunction:
     """The `loss` of a Task.
 
     Args:
@@ -198,12 +199,11 @@ def stage_loss(model: keras.Model, recipe: RetrieverRecipe, input_of: Callable[[
     """
     per_photo = retrieval_loss(recipe)
 
-    def loss(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, dict]:
+    def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
         labels, weights = batch["label"], batch["weight"]
         logits = model(input_of(batch), training=True)
         logits = logits[LOGITS] if isinstance(logits, dict) else logits
-        is_right = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
-        return per_photo(labels, logits) * weights, {"accuracy": (tf.reduce_sum(is_right * weights), tf.reduce_sum(weights))}
+        return per_photo(labels, logits) * weights, accuracy(labels, logits, weights)
 
     return loss
 

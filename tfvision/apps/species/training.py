@@ -28,7 +28,7 @@ from tfvision.training.callbacks import TensorBoardLog, Validation
 from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task
 from tfvision.training.photos import photo_batches
-from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, run_training
 
 _VALIDATION_PHOTOS_WHILE_TRAINING = 256
@@ -69,13 +69,15 @@ class SpeciesTraining(Training):
     RECIPES = RECIPES
     run: SpeciesRun
     recipe: SpeciesRecipe
+    model: keras.Model  # of the rank that is being learnt
+    _classes: RankClasses  # that it tells apart
 
     @classmethod
     def default_recipe(cls, source: Source) -> str:
         return "small" if source["source"] else "specimens"
 
     @classmethod
-    def facts_of(cls, source: Source, recipe: Recipe) -> dict[str, typing.Any]:
+    def facts_of(cls, source: Source, recipe: SpeciesRecipe) -> dict[str, typing.Any]:
         path = source["source"]
         if path is not None and not Path(path).exists():
             raise DataError(f"{path} does not exist: give a folder of class folders or a manifest CSV")
@@ -110,8 +112,6 @@ class SpeciesTraining(Training):
 
     def phases(self) -> Sequence[Phase]:
         """One a rank; the trunk goes from one to the next."""
-        self.model: keras.Model | None = None
-        self._classes: RankClasses | None = None
         photos, stages = len(self._part("train")[0]), self.recipe.stages_by_rank(self.taxonomy.ranks)
         return [
             Phase(
@@ -144,7 +144,7 @@ class SpeciesTraining(Training):
 
     def _start(self, number: int, rank: str, stages: Stages, first_position: int) -> Task:
         recipe, classes = self.recipe, classes_at_rank(self.taxonomy, rank)
-        if self.model is None:
+        if number == 0:
             model = add_heads(self.trunk, len(classes.nodes), recipe.seed)
         else:
             model = transfer_heads(self.model, self.trunk, parents_between(self._classes, classes), recipe.mixing, recipe.seed + 10 * number)

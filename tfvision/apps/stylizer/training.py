@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -23,7 +23,7 @@ from tfvision.models.vgg19 import SMALLEST_SIZE
 from tfvision.trained.stylizer_network import paint
 from tfvision.trained.stylizer_run import StylizerRecipe, StylizerRun
 from tfvision.training.callbacks import TensorBoardLog
-from tfvision.training.loop import LossFunction, Measures, Task, precision_policy
+from tfvision.training.loop import Batch, LossFunction, Measures, Task, precision_policy, sum_and_weight
 from tfvision.training.photos import UnlabelledPhotos, images_of
 from tfvision.training.session import Phase, Source, Training, run_training
 
@@ -64,12 +64,12 @@ class StylizerTraining(Training):
 
     RUN = StylizerRun
     RECIPES = RECIPES
-    ASKED: typing.ClassVar = {"painting": "PAINTING", "photos": "--photos"}
+    ASKED = {"painting": "PAINTING", "photos": "--photos"}
     run: StylizerRun
     recipe: StylizerRecipe
 
     @classmethod
-    def facts_of(cls, source: Source, recipe: typing.Any) -> dict[str, typing.Any]:
+    def facts_of(cls, source: Source, recipe: StylizerRecipe) -> dict[str, typing.Any]:
         painting, photos = source["painting"], source["photos"]
         if painting is None or photos is None:
             raise RecipeError("a training needs PAINTING and --photos DIR, a folder of photos to learn on")
@@ -135,11 +135,10 @@ class StylizerTraining(Training):
 def stylizer_loss(model: keras.Model, loss: PaintingLoss, targets: dict[str, tf.Tensor]) -> LossFunction:
     """The `loss` of a Task: (batch, step) -> (float32 [batch], {"content", "style"}: (sum, weight))."""
 
-    def of_batch(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
+    def of_batch(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
         photos, weights = images_of(batch), batch["weight"]
         losses = loss(model(photos, training=True), tf.cast(photos, tf.float32), targets)
-        measures = {name: (tf.reduce_sum(losses[name] * weights), tf.reduce_sum(weights)) for name in ("content", "style")}
-        return losses["total"] * weights, measures
+        return losses["total"] * weights, {name: sum_and_weight(losses[name], weights) for name in ("content", "style")}
 
     return of_batch
 
@@ -164,24 +163,24 @@ class PaintedPhotos(keras.callbacks.Callback):
 
     Args:
       photos: uint8 [batch, size, size, 3].
-      painter: function of no arguments -> uint8, the photos painted now.
+      painter: what paints them as the network does now, uint8 alike.
     """
 
     def __init__(self, log: TensorBoardLog, photos: np.ndarray, painter: Callable[[], np.ndarray]) -> None:
         super().__init__()
         self._log, self._photos, self._painter = log, photos, painter
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._log.write_images({"photos": self._photos}, "unseen")
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._log.write_images({"painted": self._painter()}, "unseen", epoch + 1)
 
 
 def _read_painting(path: str | Path, size: int) -> np.ndarray:
     """uint8 [h, w, 3] whose longer side is `size`."""
     pixels = read_pixels(path)
-    height, width = fitted_size(*pixels.shape[:2], size)
+    height, width = fitted_size(pixels.shape[0], pixels.shape[1], size)
     if min(height, width) < SMALLEST_SIZE:
         raise DataError(f"{path} is {pixels.shape[1]} x {pixels.shape[0]}: too narrow a painting, crop it")
     return resized(pixels, height, width)

@@ -29,11 +29,12 @@ from tfvision.features.table import feature_table
 from tfvision.files import read_json, write_json
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.progress import progress_bar
-from tfvision.trained.detector_network import build_detector
+from tfvision.trained.detector_network import Detector, build_detector
 from tfvision.trained.detector_run import DetectorRecipe, DetectorRun
-from tfvision.training.loop import LossFunction, Task
+from tfvision.training.classification import accuracy
+from tfvision.training.loop import Batch, LossFunction, Measures, Task
 from tfvision.training.photos import WHOLE_VIEW, photo_batches
-from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.recipes import Stages
 from tfvision.training.schedules import stages_in_epochs
 from tfvision.training.session import Phase, Source, Training, run_training
 
@@ -72,12 +73,12 @@ class DetectorTraining(Training):
 
     RUN = DetectorRun
     RECIPES = RECIPES
-    ASKED: typing.ClassVar = {"source": "SOURCE", "others": "--non-tattoos", "probe_lists": "--probe-list"}
+    ASKED = {"source": "SOURCE", "others": "--non-tattoos", "probe_lists": "--probe-list"}
     run: DetectorRun
     recipe: DetectorRecipe
 
     @classmethod
-    def facts_of(cls, source: Source, recipe: Recipe) -> dict[str, typing.Any]:
+    def facts_of(cls, source: Source, recipe: DetectorRecipe) -> dict[str, typing.Any]:
         photos, others, lists = source["source"], source["others"], source["probe_lists"]
         if photos is None:
             raise RecipeError("a training needs SOURCE: a folder with a class folder `tattoo` and others, a manifest CSV, or tattoos with --non-tattoos DIR")
@@ -145,7 +146,7 @@ class DetectorTraining(Training):
         write_training_report(self.run, self.photos, metrics)
 
     @functools.cached_property
-    def _inference(self) -> typing.Any:
+    def _inference(self) -> Detector:
         """What features and scores are made by: in full precision, whatever trains."""
         return self.detector if self.recipe.precision == "float32" else build_detector(self.recipe, "none")
 
@@ -219,20 +220,18 @@ class DetectorTraining(Training):
 def detector_loss(classifier: keras.Model, recipe: DetectorRecipe) -> LossFunction:
     """The `loss` of a Task: (batch, step) -> (float32 [batch], {"accuracy": (right, photos)})."""
 
-    def loss(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, dict]:
+    def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
         labels, weights = batch["label"], batch["weight"]
         # Replicas see the same step, so each adds its own number to the seed.
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context else 0
         logits = classifier(change_photos(batch["views"][WHOLE_VIEW], [recipe.seed % 2**31 + 7919 * replica, step], recipe), training=True)
-        is_right = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
-        measures = {"accuracy": (tf.reduce_sum(is_right * weights), tf.reduce_sum(weights))}
-        return smoothed_cross_entropy(labels, logits) * weights, measures
+        return smoothed_cross_entropy(labels, logits) * weights, accuracy(labels, logits, weights)
 
     return loss
 
 
-def change_photos(photos: tf.Tensor, seed: typing.Any, recipe: DetectorRecipe) -> tf.Tensor:
+def change_photos(photos: tf.Tensor, seed: tf.Tensor | Sequence[int | tf.Tensor], recipe: DetectorRecipe) -> tf.Tensor:
     """A random square of each photo, flipped, recoloured and so on as the recipe says.
 
     Args:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfvision.apps.tattoo_matching.recipes import RECIPES
 from tfvision.apps.tattoo_matching.source import MatchingPhotos, read_matching_source
 from tfvision.data.manifest import write_csv_text
-from tfvision.data.pairs import PairOrder, SubjectOrder, TripletOrder
+from tfvision.data.pairs import MatchingOrder, PairOrder, SubjectOrder, TripletOrder
 from tfvision.data.pipeline import ViewSettings
 from tfvision.errors import DataError, RecipeError
 from tfvision.losses.contrastive import contrastive_loss
@@ -24,9 +24,8 @@ from tfvision.losses.distances import pairwise_distances, squared_distances
 from tfvision.losses.triplet import mined_triplet_loss, triplet_loss
 from tfvision.trained.matcher_network import TRAINED, build_embedder
 from tfvision.trained.matcher_run import CONTRASTIVE, TRIPLET, MatcherRecipe, MatcherRun
-from tfvision.training.loop import LossFunction, Measures, Task
+from tfvision.training.loop import Batch, LossFunction, Measures, Task, sum_and_weight
 from tfvision.training.photos import WHOLE_VIEW, photo_batches
-from tfvision.training.recipes import Recipe
 from tfvision.training.schedules import stages_in_epochs
 from tfvision.training.session import Phase, Source, Training, run_training
 
@@ -68,7 +67,7 @@ class MatcherTraining(Training):
     recipe: MatcherRecipe
 
     @classmethod
-    def facts_of(cls, source: Source, recipe: Recipe) -> dict[str, typing.Any]:
+    def facts_of(cls, source: Source, recipe: MatcherRecipe) -> dict[str, typing.Any]:
         path = source["source"]
         if path is None:
             raise RecipeError("a training needs SOURCE: a folder of subject folders, or a manifest CSV with a column `subject`")
@@ -126,7 +125,7 @@ class MatcherTraining(Training):
         )
 
 
-def matching_order(photos: MatchingPhotos, recipe: MatcherRecipe) -> PairOrder | SubjectOrder | TripletOrder:
+def matching_order(photos: MatchingPhotos, recipe: MatcherRecipe) -> MatchingOrder:
     """The order in which photos are seen. Raises DataError, RecipeError.
 
     Args:
@@ -144,12 +143,12 @@ def matching_order(photos: MatchingPhotos, recipe: MatcherRecipe) -> PairOrder |
 def matching_loss(model: keras.Model, recipe: MatcherRecipe) -> LossFunction:
     """The `loss` of a Task: (batch, step) -> (float32 [batch], {"accuracy": (right, counted)}).
 
-    The loss of a pair or triplet stands in the place of each of its photos, so that the mean over photos is the mean over
+    The loss of a pair or triplet stands in the row of each of its photos, so that the mean over photos is the mean over
     pairs; one with a photo that could not be read has none.
     """
     of_kind = {CONTRASTIVE: _contrastive, TRIPLET: _triplet}.get(recipe.loss, _mined)
 
-    def loss(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
+    def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
         vectors = model(tf.cast(batch["views"][WHOLE_VIEW], tf.float32), training=True)[TRAINED]
         return of_kind(vectors, batch["label"], batch["weight"], recipe)
 
@@ -186,7 +185,7 @@ def _mined(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, recipe: Ma
 
 
 def _share(is_right: tf.Tensor, counts: tf.Tensor) -> Measures:
-    return {"accuracy": (tf.reduce_sum(tf.cast(is_right, tf.float32) * counts), tf.reduce_sum(counts))}
+    return {"accuracy": sum_and_weight(tf.cast(is_right, tf.float32), counts)}
 
 
 def choose_training(photos: MatchingPhotos, recipe: MatcherRecipe) -> np.ndarray:

@@ -25,7 +25,7 @@ from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, STYLE_LAYERS, block_of
 from tfvision.progress import progress_bar
 from tfvision.trained.vgg19_slim_network import build_student, finished_convolutions, student_pixels
 from tfvision.trained.vgg19_slim_run import Vgg19SlimRecipe, Vgg19SlimRun
-from tfvision.training.loop import LossFunction, Measures, Task
+from tfvision.training.loop import Batch, LossFunction, Measures, Task, sum_and_weight
 from tfvision.training.photos import UnlabelledPhotos, images_of
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, run_training
@@ -63,12 +63,12 @@ class Vgg19SlimTraining(Training):
 
     RUN = Vgg19SlimRun
     RECIPES = RECIPES
-    ASKED: typing.ClassVar = {"photos": "PHOTOS", "teachers": "--teacher"}
+    ASKED = {"photos": "PHOTOS", "teachers": "--teacher"}
     run: Vgg19SlimRun
     recipe: Vgg19SlimRecipe
 
     @classmethod
-    def facts_of(cls, source: Source, recipe: typing.Any) -> dict[str, typing.Any]:
+    def facts_of(cls, source: Source, recipe: Vgg19SlimRecipe) -> dict[str, typing.Any]:
         photos, teachers = source["photos"], source["teachers"]
         if photos is None or not teachers:
             raise RecipeError("a training needs PHOTOS and at least one --teacher FILE, the weights of a VGG19")
@@ -127,7 +127,7 @@ def forced_loss(network: keras.Model, teacher: Teacher) -> LossFunction:
     Source: Auer, Herbster and Warmuth, "Exponentially many local minima for single neurons", matching loss.
     """
 
-    def loss(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
+    def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
         images, weights = images_of(batch), batch["weight"]
         wanted = _by_layer(teacher, images)
         losses, measures = [], {}
@@ -137,7 +137,7 @@ def forced_loss(network: keras.Model, teacher: Teacher) -> LossFunction:
             answer = tf.nn.relu(z)
             losses.append(weights * tf.reduce_mean(answer * answer / 2 - t * z + t * t / 2, (1, 2, 3)))
             if layer in STYLE_LAYERS:
-                measures[layer] = _measure(tf.reduce_mean(tf.square(answer - t), (1, 2, 3)), weights)
+                measures[layer] = sum_and_weight(tf.reduce_mean(tf.square(answer - t), (1, 2, 3)), weights)
         return tf.add_n(losses), measures
 
     return loss
@@ -150,7 +150,7 @@ def distillation_loss(student: keras.Model, teachers: Sequence[Teacher]) -> Loss
       (batch, step) -> (float32 [batch], {layer: (sum, weight)} of the unexplained share, for the layers of style).
     """
 
-    def loss(batch: dict, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
+    def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
         images, weights = images_of(batch), batch["weight"]
         answers = student(student_pixels(images), training=True)
         losses, measures = [], {}
@@ -160,7 +160,7 @@ def distillation_loss(student: keras.Model, teachers: Sequence[Teacher]) -> Loss
                 errors = tf.reduce_mean(tf.square(answers[output] - wanted[layer]), (1, 2, 3))
                 losses.append(errors * weights)
                 if layer in STYLE_LAYERS:
-                    measures[output] = _measure(errors, weights)
+                    measures[output] = sum_and_weight(errors, weights)
         return tf.add_n(losses), measures
 
     return loss
@@ -168,7 +168,7 @@ def distillation_loss(student: keras.Model, teachers: Sequence[Teacher]) -> Loss
 
 def correlations(student: keras.Model, teachers: Sequence[Teacher], batches: tf.data.Dataset) -> dict[str, dict[str, float]]:
     """{teacher: {layer: mean over the teacher's filters that answer of Pearson's correlation over images and positions}}."""
-    sums = {}
+    sums: dict[tuple[str, str], np.ndarray] = {}
     for batch in batches:
         images = tf.boolean_mask(images_of(batch), batch["weight"] > 0)
         answers = student(student_pixels(images))
@@ -186,10 +186,6 @@ def _fed(images: tf.Tensor, wanted: dict[str, tf.Tensor]) -> dict[str, tf.Tensor
         is_pooled = block_of(layer) != block_of(before)
         fed[layer] = tf.nn.max_pool2d(wanted[before], 2, 2, "VALID") if is_pooled else wanted[before]
     return fed
-
-
-def _measure(errors: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.reduce_sum(errors * weights), tf.reduce_sum(weights)
 
 
 def _by_layer(teacher: Teacher, images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -6,7 +6,7 @@ from tfvision.index import approximate, flat
 from tfvision.index.expansion import normalised
 from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.gallery import rows_where
-from tfvision.index.search import search
+from tfvision.index.vector_search import search
 
 
 def reference(vectors, queries, k, mask=None):
