@@ -32,10 +32,10 @@ def search(gallery, photos, k, where, expand, rerank, method, model, html, as_js
     """
     from tfvision.index.locations import open_gallery
     from tfvision.index.querying import search_photos
-    from tfvision.index.sources import find_queries
+    from tfvision.index.sources import find_photos
     from tfvision.progress import progress_bar
 
-    photos = find_queries(photos)
+    photos = find_photos(photos)
     answers = []
     with open_gallery(gallery) as opened, progress_bar("searching", len(photos)) as bar:
         _note(opened, where, k)

@@ -18,11 +18,13 @@ ROOMS = (  # grows to all
     "data",
     "evaluation",
     "features",
+    "index",
     "losses",
     "models",
     "serving",
     "trained",
     "training",
+    "apps/explorer",
     "apps/*/commands.py",
     "apps/*/source.py",
     "apps/*/training.py",
@@ -35,13 +37,14 @@ ROOMS = (  # grows to all
     "apps/tattoo_detection/detection.py",
     "apps/tattoo_detection/evaluation.py",
     "apps/tattoo_detection/features.py",
+    "apps/tattoo_detection/svm_features.py",
     "apps/tattoo_detection/report.py",
     "apps/tattoo_detection/svm.py",
     "apps/tattoo_matching/evaluation.py",
     "apps/tattoo_matching/protocols.py",
     "apps/tattoo_matching/report.py",
 )
-COMMANDS = ("detect", "evaluate", "grad_cam", "identify", "main", "predict", "serve", "tensorflow_notes", "train", "weights")
+COMMANDS = ("data", "detect", "evaluate", "grad_cam", "identify", "main", "predict", "serve", "tensorflow_notes", "train", "weights")
 
 
 def test_public_names_say_their_types():

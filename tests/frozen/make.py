@@ -167,7 +167,7 @@ def _compress(path, target):
             written.require_group(name)
         written[name].attrs.update(item.attrs)
 
-    with h5py.File(path) as file, h5py.File(target, "w", libver="latest") as written:
+    with h5py.File(path) as file, h5py.File(target, "w", libver=("v110", "v110")) as written:
         written.attrs.update(file.attrs)
         file.visititems(copy)
 

@@ -2,7 +2,7 @@ import PIL.Image
 import pytest
 
 from tfvision.errors import DataError
-from tfvision.index.sources import find_queries, read_gallery_photos
+from tfvision.index.sources import find_photos, read_gallery_photos
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_one_photo_is_a_source(folder):
 
 def test_queries_are_files_folders_and_manifests(folder):
     (folder / "list.csv").write_text("file\ntop.png\n")
-    found = find_queries([str(folder / "top.png"), str(folder / "Reds"), str(folder / "list.csv")])
+    found = find_photos([str(folder / "top.png"), str(folder / "Reds"), str(folder / "list.csv")])
     assert found == [str(folder / "top.png"), str(folder / "Reds" / "rose.png"), str(folder / "top.png")]
     with pytest.raises(DataError, match="nowhere.jpg does not exist"):
-        find_queries(["nowhere.jpg"])
+        find_photos(["nowhere.jpg"])

@@ -35,7 +35,7 @@ def _pictures(size):
     return np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_resnet_v2")) for name in NETWORKS])
 def built(request, base_of):
     """(name, network, model that answers with all taps, its size)."""
     network, base = NETWORKS[request.param], base_of(request.param)
@@ -50,9 +50,10 @@ def test_taps_have_the_promised_channels(built):
     assert network.least_image_size <= network.image_size
 
 
-def test_inception_resnet_v2_takes_its_least_size(base_of):
-    least = NETWORKS["inception_resnet_v2"].least_image_size
-    assert tuple(base_of("inception_resnet_v2").compute_output_shape((None, least, least, 3))) == (None, 1, 1, 1536)
+@pytest.mark.slow
+def test_inception_resnet_v2_takes_its_least_size():  # all else here sees it at the paper's
+    network = NETWORKS["inception_resnet_v2"]
+    assert network.build(network.least_image_size).output.shape[1:] == (1, 1, 1536)
 
 
 def test_weights_saved_and_loaded_are_the_same(built, tmp_path):

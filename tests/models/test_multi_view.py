@@ -13,7 +13,7 @@ def _photos(size, views, count=2):
     return {view: random.integers(0, 256, (count, size, size, 3)).astype(np.uint8) for view in views}
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "mobilenet"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_resnet_v2")) for name in (*NETWORKS, "mobilenet")])
 def test_whole_view_path_equals_the_unmodified_network(name, base_of):
     base = base_of(name)
     stem, branch, tail = split_network(base, get_network(name))

@@ -54,9 +54,9 @@ def photo_manifest(paths: Iterable[str]) -> Manifest:
     return Manifest(("photo",), tuple(Record(path, path, ("photo",), path) for path in paths))
 
 
-def find_queries(paths: Iterable[str]) -> list[str]:
+def find_photos(paths: Iterable[str]) -> list[str]:
     """Files as they are, folders and manifests as the photos that they hold. Raises DataError where one does not exist."""
-    found = []
+    found: list[str] = []
     for path in paths:
         if not os.path.exists(path):
             raise DataError(f"{path} does not exist")
