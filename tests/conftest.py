@@ -1,9 +1,13 @@
+import colorsys
 import csv
 import functools
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
+FROZEN = Path(__file__).with_name("frozen")  # what version 0.1.0 made: frozen/README.md
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights, beside the checkout, where present
 
 STAGE_SETS = ("base_of", "colour_exportable", "milvus_address", "saved_models", "stylizer_export")  # costly fixtures that several files share
@@ -50,7 +55,11 @@ COLOURS = {  # order / genus / species -> the colour of its photos
 @pytest.fixture(scope="session")
 def colour_photos(tmp_path_factory):
     """A folder with manifest.csv: 4 species told apart by colour, 3 ranks, 12 photos each of 48 x 40 px."""
-    folder = tmp_path_factory.mktemp("colours")
+    return draw_colours(tmp_path_factory.mktemp("photos") / "colours")
+
+
+def draw_colours(folder):
+    folder.mkdir()
     random = np.random.default_rng(0)
     with open(folder / "manifest.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -67,7 +76,10 @@ def colour_photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def colour_jpegs(colour_photos, tmp_path_factory):
     """The colour_photos as JPEGs, with groups of two photos, a box here and there, and licences."""
-    folder = tmp_path_factory.mktemp("colour-jpegs")
+    return draw_jpegs(colour_photos, tmp_path_factory.mktemp("colour-jpegs"))
+
+
+def draw_jpegs(colour_photos, folder):
     with open(colour_photos / "manifest.csv", newline="") as file, open(folder / "manifest.csv", "w", newline="") as written:
         writer = csv.writer(written)
         writer.writerow(["image", "order", "genus", "species", "group", "box", "license"])
@@ -81,13 +93,19 @@ def colour_jpegs(colour_photos, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def prepared_colours(colour_jpegs, tmp_path_factory):
-    """The colour_jpegs as prepared data in four shards."""
-    from tfvision.data.preparing.preparing import prepare
+def copy_frozen(tmp_path_factory):
+    """A function (name, place=name) -> a copy of what version 0.1.0 made, of tests/frozen: a run, say, that tests may write into."""
 
-    folder = tmp_path_factory.mktemp("prepared") / "colours"
-    prepare(colour_jpegs, folder, shards=4)
-    return folder
+    def copy(name, place=None):
+        return shutil.copytree(FROZEN / name, tmp_path_factory.mktemp("frozen") / (place or name))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def prepared_colours(copy_frozen):
+    """The colour_jpegs as prepared data in four shards."""
+    return copy_frozen("prepared")
 
 
 TINY = {  # settings that train the small network on colour_photos in seconds
@@ -110,12 +128,18 @@ def tiny_settings():
 
 
 @pytest.fixture(scope="session")
-def colour_run(colour_photos, tmp_path_factory):
+def colour_run(copy_frozen):
     """A finished run on colour_photos."""
-    from tfvision.apps.species.training import train_species
+    return copy_frozen("species", "colours")
 
-    folder = tmp_path_factory.mktemp("runs") / "colours"
-    train_species(str(colour_photos), "small", TINY, str(folder), ranks=("order", "genus", "species"))
+
+@pytest.fixture(scope="session")
+def colour_gallery(copy_frozen, colour_photos, colour_run):
+    """A gallery of colour_photos, seen by colour_run; it lies beside the photos, as its paths say."""
+    folder = copy_frozen("gallery", colour_photos.parent / "gallery")
+    state = json.loads((folder / "gallery.json").read_text())
+    state["facts"]["recipe"]["model"] = str(colour_run)
+    (folder / "gallery.json").write_text(json.dumps(state))
     return folder
 
 
@@ -155,11 +179,12 @@ def colour_exportable(colour_run):
 
 
 @pytest.fixture(scope="session")
-def colour_export(colour_exportable, tmp_path_factory):
-    """savedmodels/colours/1, unverified."""
-    from tfvision.export.export import export_model
-
-    return Path(export_model(colour_exportable, tmp_path_factory.mktemp("savedmodels"), verify=False)["path"])
+def colour_export(tmp_path_factory):
+    """savedmodels/colours/1, of colour_run."""
+    folder = tmp_path_factory.mktemp("savedmodels")
+    with zipfile.ZipFile(FROZEN / "export.zip") as archive:
+        archive.extractall(folder)
+    return folder / "colours" / "1"
 
 
 TINY_STYLIZER = {  # settings that train a stylizer in seconds
@@ -185,21 +210,20 @@ def tiny_stylizer():
 @pytest.fixture(scope="session")
 def striped_painting(tmp_path_factory):
     """A file of 60 x 48 px: blue and yellow stripes."""
+    return draw_stripes(tmp_path_factory.mktemp("painting") / "stripes.png")
+
+
+def draw_stripes(path):
     y, x = np.mgrid[:48, :60]
     pixels = np.where(((x + y) // 6 % 2)[..., None], np.uint8([30, 60, 160]), np.uint8([230, 200, 60]))
-    path = tmp_path_factory.mktemp("painting") / "stripes.png"
     Image.fromarray(pixels.astype(np.uint8)).save(path)
     return path
 
 
 @pytest.fixture(scope="session")
-def stylizer_run(colour_photos, striped_painting, tmp_path_factory):
-    """A finished stylizer run on colour_photos."""
-    from tfvision.apps.stylizer.training import train_stylizer
-
-    folder = tmp_path_factory.mktemp("runs") / "stripes"
-    train_stylizer(str(striped_painting), str(colour_photos), settings=TINY_STYLIZER, run=str(folder))
-    return folder
+def stylizer_run(copy_frozen):
+    """A finished stylizer run on colour_photos, called stripes."""
+    return copy_frozen("stylizer", "stripes")
 
 
 TINY_DETECTOR = {  # settings that train a detector on detection_photos in seconds
@@ -223,7 +247,11 @@ def tiny_detector():
 @pytest.fixture(scope="session")
 def detection_photos(tmp_path_factory):
     """A folder with manifest.csv: 6 subjects' skin with dark strokes (tattoo) and 6 bluish grounds (wall), 2 photos each of 48 x 40 px."""
-    folder, random = tmp_path_factory.mktemp("detection"), np.random.default_rng(0)
+    return draw_detection(tmp_path_factory.mktemp("detection"))
+
+
+def draw_detection(folder):
+    random = np.random.default_rng(0)
     with open(folder / "manifest.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "label", "subject"])
@@ -241,10 +269,106 @@ def detection_photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def detector_run(detection_photos, tmp_path_factory):
+def detector_run(copy_frozen):
     """A finished detector run on detection_photos, its network frozen."""
-    from tfvision.apps.tattoo_detection.training import train_detector
+    return copy_frozen("tattoo-detector", "detector")
 
-    folder = tmp_path_factory.mktemp("runs") / "detector"
-    train_detector(str(detection_photos), settings=TINY_DETECTOR, run=str(folder))
+
+TINY_RETRIEVER = {  # settings that train a retriever on hue_photos in seconds
+    "network": "small",
+    "weights": "none",
+    "image_size": "32",
+    "batch_size": "8",
+    "stages": "[[4, 0.02]]",
+    "tuning_stages": "[[4, 0.01]]",
+    "warmup_steps": "0",
+    "backbone_rate": "1.0",
+    "is_augmented": "false",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_retriever():
+    return dict(TINY_RETRIEVER)
+
+
+@pytest.fixture(scope="session")
+def hue_photos(tmp_path_factory):
+    """A folder with manifest.csv: 8 labels told apart by hue, 4 photos each of 48 x 40 px."""
+    return draw_hues(tmp_path_factory.mktemp("hues"))
+
+
+def draw_hues(folder):
+    random = np.random.default_rng(0)
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label"])
+        for number in range(8):
+            colour = 220 * np.array(colorsys.hsv_to_rgb(number / 8, 0.8, 0.9))
+            for view in range(4):
+                name = f"hue{number}_{view}.png"
+                Image.fromarray(random.normal(colour, 30, (40, 48, 3)).clip(0, 255).astype(np.uint8)).save(folder / name)
+                writer.writerow([name, f"hue {number}"])
     return folder
+
+
+@pytest.fixture(scope="session")
+def retriever_run(copy_frozen):
+    """A finished run on hue_photos, two hues held out."""
+    return copy_frozen("retriever", "hues")
+
+
+TINY_MATCHER = {  # settings that train a matcher on tattoo_photos in seconds
+    "network": "small",
+    "weights": "none",
+    "image_size": "32",
+    "batch_size": "8",
+    "photos_per_subject": "2",
+    "stages": "[[6, 0.003]]",
+    "warmup_steps": "0",
+    "frozen": "",
+    "rotations": "1",
+    "is_augmented": "false",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_matcher():
+    return dict(TINY_MATCHER)
+
+
+@pytest.fixture(scope="session")
+def draw_tattoos():
+    """A function (folder, columns=("image", "subject"), photos=3) that draws 8 subjects told apart by their stripes.
+
+    The first photo of each is a grey drawing; subject 0 has no other. Further columns are `medium` and `role`.
+    """
+    return draw_tattoos_in
+
+
+@pytest.fixture(scope="session")
+def tattoo_photos(tmp_path_factory):
+    """A folder with manifest.csv: 8 subjects, 22 photos of 48 x 40 px."""
+    return draw_tattoos_in(tmp_path_factory.mktemp("tattoos"))
+
+
+def draw_tattoos_in(folder, columns=("image", "subject"), photos=3):
+    y, x = np.mgrid[:40, :48]
+    random = np.random.default_rng(0)
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        for subject in range(8):
+            for number in range(photos if subject else 1):
+                angle, colour = subject * np.pi / 8, random.uniform(120, 250, 3) if number else np.full(3, 200)
+                pixels = (np.sin((np.cos(angle) * x + np.sin(angle) * y) * 0.5 + number)[..., None] + 1) / 2 * colour
+                row = {"image": f"subject{subject}_{number}.png", "subject": f"subject {subject}"}
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / row["image"])
+                writer.writerow({**row, "medium": "photo" if number else "drawing", "role": "probe" if number else "gallery"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def matcher_run(copy_frozen):
+    """A finished run of the recipe `small` on tattoo_photos, a fold held out."""
+    return copy_frozen("tattoo-matcher", "tattoos")

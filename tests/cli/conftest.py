@@ -21,17 +21,6 @@ def run_command(capsys):
     return run
 
 
-@pytest.fixture(scope="session")
-def colour_gallery(colour_photos, colour_run, tmp_path_factory):
-    """A gallery of colour_photos, seen by colour_run."""
-    from tfvision.features.recipe import FeatureRecipe
-    from tfvision.index.making import build_gallery
-
-    folder = tmp_path_factory.mktemp("galleries") / "colours"
-    build_gallery(colour_photos, folder, FeatureRecipe(model=str(colour_run)))
-    return folder
-
-
 @pytest.fixture
 def gallery(colour_gallery, tmp_path):
     """A copy of colour_gallery; its images are absent."""

@@ -38,29 +38,45 @@ def test_the_papers_numbers():
     assert recipe.tap_names == ("conv2", "conv3", "conv4", "conv5", "gap")
 
 
-def test_a_run_folder_holds_all_that_was_promised(retriever_run):
-    run = RetrieverRun.open(retriever_run)
+@pytest.fixture(scope="module")
+def trained(hue_photos, tiny_retriever, tmp_path_factory):
+    """A run that is trained from nothing; all other tests go by retriever_run, which version 0.1.0 trained."""
+    folder = tmp_path_factory.mktemp("runs") / "hues"
+    train_retriever(str(hue_photos), "small", tiny_retriever, str(folder))
+    return folder
+
+
+def test_a_run_folder_holds_all_that_was_promised(trained):
+    run = RetrieverRun.open(trained)
     metrics = json.loads(run.metrics_path.read_text())
     assert (metrics["images"], metrics["held_out"], metrics["classes"]) == (24, 8, 6)
     assert list(metrics["by_layer"]) == ["stage1", "stage2", "stage3", "addition", "normalised_addition", "tuned3", "tuned6"]
     assert metrics["queries"] == 8 and metrics["map"] == metrics["by_layer"]["tuned3"]
     assert len(run.classes) == 6
-    assert (retriever_run / "report.html").stat().st_size > 1000
-    assert "No query was trained on" in (retriever_run / "report.html").read_text()
-    assert not (retriever_run / "checkpoints").exists()
-    assert list((retriever_run / "logs").glob("events*"))
+    assert (trained / "report.html").stat().st_size > 1000
+    assert "No query was trained on" in (trained / "report.html").read_text()
+    assert not (trained / "checkpoints").exists()
+    assert list((trained / "logs").glob("events*"))
 
 
-def test_classes_are_held_out_whole(retriever_run):
-    with open(retriever_run / "photos.csv", newline="") as file:
+def test_classes_are_held_out_whole(trained):
+    with open(trained / "photos.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     split = {}
     for row in rows:
         split.setdefault(row["label"], set()).add(row["split"])
     assert sorted(len(splits) for splits in split.values()) == [1] * 8
     assert sum(splits == {"held-out"} for splits in split.values()) == 2
-    classes = set(RetrieverRun.open(retriever_run).classes)
+    classes = set(RetrieverRun.open(trained).classes)
     assert classes == {label for label, splits in split.items() if splits == {"train"}}
+
+
+def test_it_learns_what_version_0_1_0_learnt(trained, retriever_run):
+    now, then = (json.loads(RetrieverRun(folder).metrics_path.read_text()) for folder in (trained, retriever_run))
+    assert now.keys() >= then.keys() and now["by_layer"].keys() == then["by_layer"].keys()
+    assert all(now["by_layer"][layer] >= then["by_layer"][layer] - 0.15 for layer in then["by_layer"])
+    for name in ("photos.csv", "labels.json"):
+        assert (trained / name).read_text() == (retriever_run / name).read_text()
 
 
 def test_all_stages_learn_with_softmax_and_random_changes(hue_photos, tiny_retriever, tmp_path):
@@ -91,7 +107,7 @@ class _StopAfter(keras.callbacks.Callback):
             raise _Stopped
 
 
-def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(hue_photos, tiny_retriever, retriever_run, tmp_path):
+def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(hue_photos, tiny_retriever, trained, tmp_path):
     run, settings = str(tmp_path / "run"), {**tiny_retriever, "checkpoint_seconds": "0"}
     with pytest.raises(_Stopped):
         train_retriever(str(hue_photos), "small", settings, run, callbacks=[_StopAfter(5)])
@@ -102,7 +118,7 @@ def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(hue_photos, tiny
         train_retriever(run=run, resume=True, callbacks=[_StopAfter(8 + 5)])  # of 12 steps a stage, 4 were done
     assert read_facts(RetrieverRun(tmp_path / "run").checkpoint_path) == {"phase": 1, "step": 4}
     train_retriever(run=run, resume=True)
-    expected, got = _weights(retriever_run), _weights(tmp_path / "run")
+    expected, got = _weights(trained), _weights(tmp_path / "run")
     assert expected.keys() == got.keys()
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)

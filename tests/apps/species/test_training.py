@@ -24,23 +24,40 @@ def _weights(run):
     return values
 
 
-def test_a_run_folder_holds_all_that_was_promised(colour_run):
-    run = SpeciesRun.open(colour_run)
+@pytest.fixture(scope="module")
+def trained(colour_photos, tiny_settings, tmp_path_factory):
+    """A run that is trained from nothing; all other tests go by colour_run, which version 0.1.0 trained."""
+    folder = tmp_path_factory.mktemp("runs") / "colours"
+    train_species(str(colour_photos), "small", tiny_settings, str(folder), ranks=RANKS)
+    return folder
+
+
+def test_a_run_folder_holds_all_that_was_promised(trained):
+    run = SpeciesRun.open(trained)
     metrics = json.loads(run.metrics_path.read_text())
     assert (metrics["images"], metrics["classes"]) == (48, 4)
     assert metrics["accuracy"] >= 0.75
     assert set(metrics) >= {"run", "images", "classes", "accuracy", "seconds"}
     assert run.taxonomy.class_names == ("Caerula alta", "Viola prima", "Rosa pallida", "Rosa rubra")
-    assert (colour_run / "report.html").stat().st_size > 1000
-    assert list((colour_run / "logs").glob("events*"))
+    assert (trained / "report.html").stat().st_size > 1000
+    assert list((trained / "logs").glob("events*"))
     assert 0 <= run.calibration["threshold"] <= 1.01
-    assert not list(colour_run.glob("**/.partial*"))
+    assert not list(trained.glob("**/.partial*"))
 
 
-def test_tensorboard_shows_scalars_and_example_images(colour_run):
+def test_it_learns_what_version_0_1_0_learnt(trained, colour_run):
+    now, then = (json.loads(SpeciesRun(folder).metrics_path.read_text()) for folder in (trained, colour_run))
+    assert now.keys() >= then.keys() and now["validation"].keys() >= then["validation"].keys()
+    assert (now["images"], now["classes"]) == (then["images"], then["classes"])
+    assert now["accuracy"] == pytest.approx(then["accuracy"], abs=0.26)  # two of eight photos
+    for name in ("photos.csv", "taxonomy.json"):
+        assert (trained / name).read_text() == (colour_run / name).read_text()
+
+
+def test_tensorboard_shows_scalars_and_example_images(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(colour_run / "logs"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(trained / "logs"), size_guidance={"tensors": 0})
     events.Reload()
     tags = set(events.Tags()["tensors"])
     assert tags >= {"loss", "accuracy", "learning_rate", "val_accuracy", "views/whole", "views/crop"}

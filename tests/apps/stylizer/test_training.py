@@ -37,30 +37,46 @@ def _pixels(seed, *shape):
     return np.random.default_rng(seed).uniform(0, 255, (*shape, 3)).astype(np.float32)
 
 
-def test_a_run_folder_holds_all_that_was_promised(stylizer_run):
-    metrics = json.loads((stylizer_run / "metrics.json").read_text())
+@pytest.fixture(scope="module")
+def trained(striped_painting, colour_photos, tiny_stylizer, tmp_path_factory):
+    """A run that is trained from nothing; all other tests go by stylizer_run, which version 0.1.0 trained."""
+    folder = tmp_path_factory.mktemp("runs") / "stripes"
+    train_stylizer(str(striped_painting), str(colour_photos), settings=tiny_stylizer, run=str(folder))
+    return folder
+
+
+def test_a_run_folder_holds_all_that_was_promised(trained):
+    metrics = json.loads((trained / "metrics.json").read_text())
     assert set(metrics) >= {"run", "images", "seconds", "network", "before", "after", "broken"}
     assert metrics["before"]["content_loss"] == 0
     assert metrics["after"]["style_loss"] < metrics["before"]["style_loss"]
-    run = StylizerRun.open(stylizer_run)
+    run = StylizerRun.open(trained)
     assert run.facts["painting"] == "stripes.png"
     assert read_pixels(run.painting_path).shape == (38, 48, 3)  # 48 x 60 px, its longer side made 48
-    assert not list(stylizer_run.glob("**/.partial*")) and not (stylizer_run / "checkpoints").exists()
+    assert not list(trained.glob("**/.partial*")) and not (trained / "checkpoints").exists()
 
 
-def test_the_report_shows_photos_before_and_after(stylizer_run):
-    page = (stylizer_run / "report.html").read_text()
+def test_the_report_shows_photos_before_and_after(trained):
+    page = (trained / "report.html").read_text()
     assert len(re.findall("<img src=.data:image/jpeg", page)) == 1 + 2 * 2  # the painting; two of 48 photos are held out
     assert "stripes.png" in page
 
 
-def test_tensorboard_shows_losses_and_painted_photos(stylizer_run):
+def test_tensorboard_shows_losses_and_painted_photos(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(stylizer_run / "logs"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(trained / "logs"), size_guidance={"tensors": 0})
     events.Reload()
     assert set(events.Tags()["tensors"]) >= {"loss", "content", "style", "learning_rate", "unseen/photos", "unseen/painted"}
     assert len(events.Tensors("unseen/painted")) == 4  # after each epoch
+
+
+def test_it_learns_what_version_0_1_0_learnt(trained, stylizer_run):
+    now, then = (json.loads((folder / "metrics.json").read_text()) for folder in (trained, stylizer_run))
+    assert now.keys() >= then.keys()
+    assert now["before"] == pytest.approx(then["before"], rel=0.01)  # of the photos themselves
+    assert now["after"]["style_loss"] == pytest.approx(then["after"]["style_loss"], rel=0.2)
+    assert (trained / "photos.csv").read_text() == (stylizer_run / "photos.csv").read_text()
 
 
 def test_the_loss_is_the_optimisers(loss):

@@ -128,8 +128,16 @@ def _manifest_of(folder):
     return read_photos(folder / "manifest.csv")
 
 
-def test_a_run_folder_holds_all_that_was_promised(detector_run):
-    metrics = json.loads((detector_run / "metrics.json").read_text())
+@pytest.fixture(scope="module")
+def trained(detection_photos, tiny_detector, tmp_path_factory):
+    """A run that is trained from nothing; all other tests go by detector_run, which version 0.1.0 trained."""
+    folder = tmp_path_factory.mktemp("runs") / "detector"
+    train_detector(str(detection_photos), settings=tiny_detector, run=str(folder))
+    return folder
+
+
+def test_a_run_folder_holds_all_that_was_promised(trained):
+    metrics = json.loads((trained / "metrics.json").read_text())
     assert (metrics["images"], metrics["tattoos"], metrics["subjects"], len(metrics["folds"])) == (24, 12, 12, 3)
     for kind in ("tattoo", "non_tattoo", "overall"):
         share = metrics[kind]
@@ -138,14 +146,21 @@ def test_a_run_folder_holds_all_that_was_promised(detector_run):
         assert share["accuracy"] == share["right"] / share["photos"] and share["interval"][0] <= share["accuracy"] <= share["interval"][1]
     assert len(metrics["wrong"]) == 24 - metrics["overall"]["right"]
     assert metrics["overall"]["accuracy"] >= 0.9  # colour alone tells them apart
-    page = (detector_run / "report.html").read_text()
+    page = (trained / "report.html").read_text()
     assert "all lists" in page and "published, on Tatt-C" in page and "Wrongly classified" in page
-    assert not (detector_run / "checkpoints").exists()
-    with open(detector_run / "photos.csv", newline="") as file:
+    assert not (trained / "checkpoints").exists()
+    with open(trained / "photos.csv", newline="") as file:
         lists = {}
         for row in csv.DictReader(file):
             lists.setdefault(row["group"], set()).add(row["split"])
     assert set(map(len, lists.values())) == {1} and set().union(*lists.values()) == {"list 1", "list 2", "list 3"}
+
+
+def test_it_learns_what_version_0_1_0_learnt(trained, detector_run):
+    now, then = (json.loads((folder / "metrics.json").read_text()) for folder in (trained, detector_run))
+    assert now.keys() >= then.keys() and [row["fold"] for row in now["folds"]] == [row["fold"] for row in then["folds"]]
+    assert now["overall"]["accuracy"] == pytest.approx(then["overall"]["accuracy"], abs=0.1)
+    assert (trained / "photos.csv").read_text() == (detector_run / "photos.csv").read_text()
 
 
 def test_wrong_pictures_are_shown(detection_photos, tiny_detector, tmp_path):

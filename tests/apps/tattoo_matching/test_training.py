@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from tfvision.apps.tattoo_matching.recipes import RECIPES
 from tfvision.apps.tattoo_matching.training import matching_loss, train_matcher
@@ -18,56 +17,14 @@ from tfvision.trained.matcher_run import MatcherRun
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.recipes import with_settings
 
-TINY = {
-    "small": {
-        "network": "small",
-        "weights": "none",
-        "image_size": "32",
-        "batch_size": "8",
-        "photos_per_subject": "2",
-        "stages": "[[6, 0.003]]",
-        "warmup_steps": "0",
-        "frozen": "",
-        "rotations": "1",
-        "is_augmented": "false",
-    },
-    "contrastive": {"batch_size": "8", "stages": "[[4, 0.01]]"},
-    "triplet": {"batch_size": "12", "stages": "[[4, 0.01]]"},
-}
-
-
-def _draw(folder, subjects=8, photos=3):
-    """Subjects told apart by their stripes; the first photo of each is a grey drawing."""
-    y, x = np.mgrid[:40, :48]
-    rows, random = [], np.random.default_rng(0)
-    for subject in range(subjects):
-        for number in range(photos if subject else 1):  # subject 0 has one photo
-            angle, colour = subject * np.pi / subjects, random.uniform(120, 250, 3) if number else np.full(3, 200)
-            pixels = (np.sin((np.cos(angle) * x + np.sin(angle) * y) * 0.5 + number)[..., None] + 1) / 2 * colour
-            name = f"subject{subject}_{number}.png"
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)
-            rows.append((name, f"subject {subject}", "photo" if number else "drawing", "probe" if number else "gallery"))
-    return rows
+PAPERS = {"contrastive": {"batch_size": "8", "stages": "[[4, 0.01]]"}, "triplet": {"batch_size": "12", "stages": "[[4, 0.01]]"}}
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tattoos")
-    _write(folder / "manifest.csv", _draw(folder), ("image", "subject"))
-    return folder
-
-
-def _write(path, rows, columns):
-    names = ("image", "subject", "medium", "role")
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows([columns, *([row[names.index(column)] for column in columns] for row in rows)])
-
-
-@pytest.fixture(scope="module")
-def matcher_run(photos, tmp_path_factory):
-    """A finished run of the recipe `small` on photos, a fold held out."""
+def trained(tattoo_photos, tiny_matcher, tmp_path_factory):
+    """A run of the recipe `small` that is trained from nothing, a fold held out; version 0.1.0 trained matcher_run so."""
     folder = tmp_path_factory.mktemp("runs") / "tattoos"
-    train_matcher(str(photos), "small", TINY["small"], str(folder))
+    train_matcher(str(tattoo_photos), "small", tiny_matcher, str(folder))
     return folder
 
 
@@ -90,8 +47,8 @@ def test_the_papers_numbers():
         assert recipe.area == (1.0, 1.0) and not (recipe.rotation or recipe.brightness or recipe.blur)
 
 
-def test_a_run_folder_holds_all_that_was_promised(matcher_run):
-    run = MatcherRun.open(matcher_run)
+def test_a_run_folder_holds_all_that_was_promised(trained):
+    run = MatcherRun.open(trained)
     metrics = json.loads(run.metrics_path.read_text())
     assert (metrics["images"] + metrics["held_out"], metrics["dimension"], metrics["crosses_media"]) == (22, 192, False)
     assert 6 <= metrics["subjects"] <= 7 and np.isfinite(metrics["loss"])
@@ -105,9 +62,17 @@ def test_a_run_folder_holds_all_that_was_promised(matcher_run):
     assert not run.checkpoint_path.exists() and list(run.logs_path.glob("events*"))
 
 
+def test_it_learns_what_version_0_1_0_learnt(trained, matcher_run):
+    now, then = (json.loads(MatcherRun(folder).metrics_path.read_text()) for folder in (trained, matcher_run))
+    assert now.keys() >= then.keys()
+    assert [now[key] for key in ("images", "subjects", "held_out", "dimension")] == [then[key] for key in ("images", "subjects", "held_out", "dimension")]
+    assert now["loss"] == pytest.approx(then["loss"], abs=0.1) and now["accuracy"] == pytest.approx(then["accuracy"], abs=0.3)
+    assert (trained / "photos.csv").read_text() == (matcher_run / "photos.csv").read_text()
+
+
 @pytest.mark.parametrize("recipe", ["contrastive", "triplet"])
-def test_the_papers_recipes_train_the_tower_of_table_2(photos, tmp_path, recipe):
-    metrics = train_matcher(str(photos), recipe, TINY[recipe], str(tmp_path / "run"))
+def test_the_papers_recipes_train_the_tower_of_table_2(tattoo_photos, tmp_path, recipe):
+    metrics = train_matcher(str(tattoo_photos), recipe, PAPERS[recipe], str(tmp_path / "run"))
     assert metrics["dimension"] == {"contrastive": 10, "triplet": 256}[recipe]
     assert metrics["weights"] == "random weights" and 0 <= metrics["accuracy"] <= 1
 
@@ -127,12 +92,10 @@ class _StopAfter(keras.callbacks.Callback):
             raise _Stopped
 
 
-def test_stopped_and_resumed_equals_uninterrupted(photos, tmp_path, recipe="small"):
-    whole = tmp_path / "whole"
-    train_matcher(str(photos), recipe, TINY[recipe], str(whole))
-    run = str(tmp_path / "run")
+def test_stopped_and_resumed_equals_uninterrupted(tattoo_photos, trained, tiny_matcher, tmp_path):
+    whole, run = trained, str(tmp_path / "run")
     with pytest.raises(_Stopped):
-        train_matcher(str(photos), recipe, {**TINY[recipe], "checkpoint_seconds": "0"}, run, callbacks=[_StopAfter(3)])
+        train_matcher(str(tattoo_photos), "small", {**tiny_matcher, "checkpoint_seconds": "0"}, run, callbacks=[_StopAfter(3)])
     assert read_facts(MatcherRun(tmp_path / "run").checkpoint_path) == {"phase": 0, "step": 2}
     with pytest.raises(RunError, match="is not finished: go on with"):
         MatcherRun.open(run)
@@ -143,14 +106,14 @@ def test_stopped_and_resumed_equals_uninterrupted(photos, tmp_path, recipe="smal
         np.testing.assert_allclose(got[name], expected[name], atol=1e-4, err_msg=name)
 
 
-def test_subjects_with_one_photo_each_can_be_learnt_from(tmp_path):
+def test_subjects_with_one_photo_each_can_be_learnt_from(draw_tattoos, tiny_matcher, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
-    _write(folder / "manifest.csv", _draw(folder, photos=1), ("image", "subject"))
-    metrics = train_matcher(str(folder), "small", {**TINY["small"], "fold": "-1", "is_augmented": "true"}, str(tmp_path / "run"))
+    draw_tattoos(folder, photos=1)
+    metrics = train_matcher(str(folder), "small", {**tiny_matcher, "fold": "-1", "is_augmented": "true"}, str(tmp_path / "run"))
     assert (metrics["images"], metrics["subjects"], metrics["held_out"]) == (8, 8, 0)
     with pytest.raises(DataError, match="no subject has two photos.*--recipe small"):
-        train_matcher(str(folder), "contrastive", TINY["contrastive"], str(tmp_path / "none"))
+        train_matcher(str(folder), "contrastive", PAPERS["contrastive"], str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
 
@@ -163,35 +126,35 @@ def test_subjects_with_one_photo_each_can_be_learnt_from(tmp_path):
         (("image", "subject", "role"), "true", True),
     ],
 )
-def test_pairs_cross_media_where_there_are_any_or_as_asked(tmp_path, columns, setting, crosses):
+def test_pairs_cross_media_where_there_are_any_or_as_asked(draw_tattoos, tmp_path, columns, setting, crosses):
     folder = tmp_path / "photos"
     folder.mkdir()
-    _write(folder / "manifest.csv", _draw(folder), columns)
-    settings = {**TINY["contrastive"], "stages": "[[1, 0.01]]", "cross_media": setting}
+    draw_tattoos(folder, columns)
+    settings = {**PAPERS["contrastive"], "stages": "[[1, 0.01]]", "cross_media": setting}
     assert train_matcher(str(folder), "contrastive", settings, str(tmp_path / "run"))["crosses_media"] is crosses
 
 
-def test_media_that_are_not_there_are_missed(photos, tmp_path):
+def test_media_that_are_not_there_are_missed(tattoo_photos, tmp_path):
     with pytest.raises(RecipeError, match="cross_media=true needs a column `medium` with two media, or `role`"):
-        train_matcher(str(photos), "contrastive", {**TINY["contrastive"], "cross_media": "true"}, str(tmp_path / "run"))
+        train_matcher(str(tattoo_photos), "contrastive", {**PAPERS["contrastive"], "cross_media": "true"}, str(tmp_path / "run"))
 
 
-def test_a_sources_split_goes_before_folds_and_broken_photos_are_named(photos, tmp_path):
+def test_a_sources_split_goes_before_folds_and_broken_photos_are_named(tattoo_photos, tiny_matcher, tmp_path):
     folder = tmp_path / "photos"
-    shutil.copytree(photos, folder)
+    shutil.copytree(tattoo_photos, folder)
     (folder / "subject1_0.png").write_bytes(b"no image")
     with open(folder / "manifest.csv", newline="") as file:
         rows = [(row["image"], row["subject"], "val" if row["image"].endswith("_2.png") else "train") for row in csv.DictReader(file)]
     (folder / "manifest.csv").write_text("image,subject,split\n" + "".join(",".join(row) + "\n" for row in rows))
-    settings = {**TINY["small"], "batch_size": "32", "stages": "[[2, 0.001]]"}
+    settings = {**tiny_matcher, "batch_size": "32", "stages": "[[2, 0.001]]"}
     metrics = train_matcher(str(folder), "small", settings, str(tmp_path / "run"))
     assert (metrics["images"], metrics["held_out"], metrics["subjects"]) == (15, 7, 8)
     assert [os.path.basename(path) for path in metrics["broken"]] == ["subject1_0.png"]
 
 
-def test_a_batch_shrinks_to_the_subjects_there_are(photos, tmp_path, capsys):
-    settings = {**TINY["small"], "batch_size": "64", "stages": "[[1, 0.001]]"}
-    train_matcher(str(photos), "small", settings, str(tmp_path / "run"))
+def test_a_batch_shrinks_to_the_subjects_there_are(tattoo_photos, tiny_matcher, tmp_path, capsys):
+    settings = {**tiny_matcher, "batch_size": "64", "stages": "[[1, 0.001]]"}
+    train_matcher(str(tattoo_photos), "small", settings, str(tmp_path / "run"))
     assert "there are no more" in capsys.readouterr().err
 
 
@@ -252,9 +215,9 @@ def test_settings_that_do_not_fit_are_refused(recipe, settings, message):
         with_settings(RECIPES[recipe](), settings)
 
 
-def test_what_cannot_be_trained_on_leaves_the_folder_free(tmp_path, photos):
+def test_what_cannot_be_trained_on_leaves_the_folder_free(tmp_path, tattoo_photos):
     with pytest.raises(RecipeError, match="recipe must be one of small, contrastive, triplet, got 'quadruplet'"):
-        train_matcher(str(photos), "quadruplet")
+        train_matcher(str(tattoo_photos), "quadruplet")
     with pytest.raises(DataError, match="does not exist"):
         train_matcher(str(tmp_path / "nothing"), "small", run=str(tmp_path / "run"))
     with pytest.raises(RecipeError, match="a training needs SOURCE"):

@@ -16,9 +16,9 @@ from tfvision.export.half import stored_network
 from tfvision.export.model_card import source_name, training_facts, without_folders
 from tfvision.export.photo_signatures import IMAGES, PREPROCESSING, PhotoViews, encoded_photos, of_boxes, of_encoded, of_pixels, photo_files
 from tfvision.export.samples import random_views, sample_images
-from tfvision.training.run import read_run_file
 from tfvision.trained.species_network import features_model, image_size_of, load_species_network, make_predictor, predict
 from tfvision.trained.species_run import SpeciesRun
+from tfvision.training.run import read_run_file
 
 _EXAMPLE_FEATURE = "image/encoded"
 

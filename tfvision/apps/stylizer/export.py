@@ -14,9 +14,9 @@ from tfvision.export.half import stored_network
 from tfvision.export.model_card import source_name, training_facts
 from tfvision.export.photo_signatures import PIXELS, PREPROCESSING, of_encoded, of_pixels
 from tfvision.export.samples import sample_pixels
-from tfvision.training.run import read_run_file
 from tfvision.trained.stylizer_network import load_stylizer, paint
 from tfvision.trained.stylizer_run import StylizerRun
+from tfvision.training.run import read_run_file
 
 MAX_PIXELS = 16_000_000  # of a served photo: the network holds some 500 bytes a pixel
 JPEG_QUALITY = 95

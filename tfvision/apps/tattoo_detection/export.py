@@ -14,8 +14,8 @@ from tfvision.export.model_card import source_name, training_facts
 from tfvision.export.photo_signatures import PREPROCESSING, PhotoViews, encoded_photos, of_encoded, of_pixels, photo_files
 from tfvision.export.samples import random_views
 from tfvision.features.table import feature_table
-from tfvision.training.run import read_run_file
 from tfvision.trained.detector_network import FEATURES, SCORE
+from tfvision.training.run import read_run_file
 
 _VIEW = "whole"
 # A score sums a thousand products, whose order the graph is free to choose; a map is divided by its largest value.

@@ -13,9 +13,9 @@ from tfvision.export.samples import random_views, sample_images
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
-from tfvision.training.run import read_run_file
 from tfvision.trained.matcher_network import EMBEDDING, embed, load_embedder
 from tfvision.trained.matcher_run import MatcherRun
+from tfvision.training.run import read_run_file
 
 _VIEW = "whole"
 _SIDES = ("left_bytes", "right_bytes")
