@@ -1,7 +1,7 @@
 """Photos and their labels, from a folder, a CSV or a download to batches of pixels.
 
-    tfvision.data.write_specimens("specimens")
-    tfvision.data.read_pixels("photo.jpg").shape
+tfvision.data.write_specimens("specimens")
+tfvision.data.read_pixels("photo.jpg").shape
 """
 
 import typing

@@ -108,8 +108,8 @@ def _recolour(images, seed, augmentation):
     ]
     changes = [change for strength, change in changes if strength]
     if changes:
-        orders = tf.constant(list(itertools.permutations(range(len(changes)))))
-        order = orders[tf.cast(draws[5] * len(orders), tf.int32)]
+        orders = list(itertools.permutations(range(len(changes))))
+        order = tf.constant(orders)[tf.cast(draws[5] * len(orders), tf.int32)]
         for which in tf.unstack(order):
             images = tf.switch_case(which, [functools.partial(change, images) for change in changes])
     return images

@@ -160,6 +160,7 @@ def _load(dataset, manifest, labels, settings, broken, seed=0):
         lambda example: _cut(example, settings),
     ]
 
+    @tf.autograph.experimental.do_not_convert  # no step branches on a tensor in Python, and conversion takes a second
     def load(example):
         for step in steps:
             example = step(example)

@@ -36,7 +36,7 @@ def of_encoded(answer: Callable[[tf.Tensor], Outputs], description: str, **optio
       options: further attributes of Signature.
     """
 
-    @tf.function(input_signature=[IMAGES])
+    @tf.function(autograph=False, input_signature=[IMAGES])
     def signature(image_bytes):
         return answer(image_bytes)
 
@@ -46,7 +46,7 @@ def of_encoded(answer: Callable[[tf.Tensor], Outputs], description: str, **optio
 def of_boxes(answer: Callable[[tf.Tensor, tf.Tensor], Outputs], description: str, **options: Any) -> Signature:
     """The signature image_bytes, box -> answer(string [batch], float32 [batch, 4]); else as `of_encoded`."""
 
-    @tf.function(input_signature=[IMAGES, BOXES])
+    @tf.function(autograph=False, input_signature=[IMAGES, BOXES])
     def signature(image_bytes, box):
         return answer(image_bytes, box)
 
@@ -56,7 +56,7 @@ def of_boxes(answer: Callable[[tf.Tensor, tf.Tensor], Outputs], description: str
 def of_pixels(answer: Callable[[tf.Tensor], Outputs], description: str, **options: Any) -> Signature:
     """The signature pixels -> answer(uint8 [batch, height, width, 3]); else as `of_encoded`."""
 
-    @tf.function(input_signature=[PIXELS])
+    @tf.function(autograph=False, input_signature=[PIXELS])
     def signature(pixels):
         return answer(pixels)
 
@@ -69,8 +69,8 @@ class PhotoViews:
     def __init__(self, views: Sequence[str], size_px: int, is_uncropped: bool = False):
         """Args: names from `data.views.VIEWS`; pixels a side of each; whether photos are seen whole, as of ViewSettings."""
         self._views, self._size, self._is_uncropped = tuple(views), size_px, is_uncropped
-        self._of_encoded = tf.function(self._cut_encoded, input_signature=[IMAGES, BOXES])
-        self._of_pixels = tf.function(self._cut_pixels, input_signature=[PIXELS])
+        self._of_encoded = tf.function(self._cut_encoded, autograph=False, input_signature=[IMAGES, BOXES])
+        self._of_pixels = tf.function(self._cut_pixels, autograph=False, input_signature=[PIXELS])
 
     def of_encoded(self, image_bytes: tf.Tensor, boxes: tf.Tensor | None = None) -> Outputs:
         """Encoded photos -> {view: uint8 [batch, size, size, 3]}.

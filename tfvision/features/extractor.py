@@ -47,8 +47,8 @@ class Extractor:
         self._sizes = [max(1, round(scale * network.image_size)) for scale in recipe.scales]
         self.image_size = max(self._sizes)
         images = tf.TensorSpec([None, None, None, 3], tf.uint8)
-        self._features = tf.function(self._features_of, input_signature=[images])
-        self._by_layer = tf.function(self._by_layer_of, input_signature=[images])
+        self._features = tf.function(self._features_of, autograph=False, input_signature=[images])
+        self._by_layer = tf.function(self._by_layer_of, autograph=False, input_signature=[images])
         blank = np.zeros((1, self.image_size, self.image_size, 3), np.uint8)
         self.widths = {layer: vectors.shape[1] for layer, vectors in self.by_layer(blank).items()}
         self.dimension = sum(self.widths.values())

@@ -1,7 +1,7 @@
 """Galleries: vectors of pictures on disk or in Milvus, and their search.
 
-    tfvision.gallery.build("pictures/", "gallery", tfvision.gallery.FeatureRecipe(model="mobilenet_v2"))
-    tfvision.gallery.search(tfvision.gallery.open("gallery"), ["photo.jpg"], k=10)
+tfvision.gallery.build("pictures/", "gallery", tfvision.gallery.FeatureRecipe(model="mobilenet_v2"))
+tfvision.gallery.search(tfvision.gallery.open("gallery"), ["photo.jpg"], k=10)
 """
 
 import typing

@@ -92,7 +92,7 @@ def make_predictor(model: keras.Model, is_mirrored: bool = False, output: str = 
         return logits
 
     signature = {name: tf.TensorSpec([None, *tensor.shape[1:]], tf.uint8) for name, tensor in model.input.items()}
-    return tf.function(predict_logits, input_signature=[signature])
+    return tf.function(predict_logits, autograph=False, input_signature=[signature])
 
 
 def predict(

@@ -248,7 +248,7 @@ def _compile_step(
         _apply(optimizer, scale, gradients, variables, factors, recipe, replicas)
         return {"loss": total, "measures": measures}
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: Batch) -> dict[str, typing.Any]:
         results = strategy.run(replica_step, args=(batch,))
         return tf.nest.map_structure(lambda value: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None), results)

@@ -66,9 +66,9 @@ class _SpeciesGraph:
         self.views = PhotoViews(run.recipe.views, size)
         seen = {view: tf.TensorSpec([None, size, size, 3], tf.uint8, name=view) for view in run.recipe.views}
         answered = [tf.TensorSpec([None, classes]), tf.TensorSpec([None]), tf.TensorSpec([None, classes], tf.bool)]
-        self.network, self.variables = stored_network(tf.function(self._network, input_signature=[seen]), model, half)
-        self.answer = tf.function(self._rule.answer_to, input_signature=answered)
-        self.core = tf.function(self._core, input_signature=[seen])
+        self.network, self.variables = stored_network(tf.function(self._network, autograph=False, input_signature=[seen]), model, half)
+        self.answer = tf.function(self._rule.answer_to, autograph=False, input_signature=answered)
+        self.core = tf.function(self._core, autograph=False, input_signature=[seen])
 
     def _network(self, views):
         features = tf.cast(self._features(views, training=False), tf.float32)
@@ -90,17 +90,18 @@ def _signatures(run, graph):
         return graph.answer(graph.network(views)["logits"], graph.threshold, everywhere)
 
     @tf.function(
+        autograph=False,
         input_signature=[
             IMAGES,
             tf.TensorSpec([None], tf.float32, name="threshold"),
             tf.TensorSpec([None], tf.string, name="within"),
-        ]
+        ],
     )
     def identify(image_bytes, threshold=graph.threshold, within=tf.constant([""])):  # noqa: B008
         threshold = tf.where(threshold < 0, graph.threshold, threshold)
         return graph.answer(graph.network(decode(image_bytes))["logits"], threshold, graph.classes_within(within))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
     def classify(inputs):
         features = {_EXAMPLE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
         answer = calibrated(decode(tf.io.parse_example(inputs, features)[_EXAMPLE_FEATURE]))

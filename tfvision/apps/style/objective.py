@@ -67,11 +67,11 @@ class Objective:
         self.channels = model.get_layer("conv1_1").filters
         # Instead of scaling each response: eq. 1 is of second, eq. 4 of fourth degree in them.
         self._content_unit, self._style_unit = preset.response_mean**2, preset.response_mean**4
-        self._core_responses = tf.function(self._core_responses, reduce_retracing=True)
-        self._whole_loss = tf.function(self._whole_loss, reduce_retracing=True)
-        self._core_sums = tf.function(self._core_sums, reduce_retracing=True)
-        self._core_gradient = tf.function(self._core_gradient, reduce_retracing=True)
-        self._pixel_loss = tf.function(self._pixel_loss, reduce_retracing=True)
+        self._core_responses = tf.function(self._core_responses, autograph=False, reduce_retracing=True)
+        self._whole_loss = tf.function(self._whole_loss, autograph=False, reduce_retracing=True)
+        self._core_sums = tf.function(self._core_sums, autograph=False, reduce_retracing=True)
+        self._core_gradient = tf.function(self._core_gradient, autograph=False, reduce_retracing=True)
+        self._pixel_loss = tf.function(self._pixel_loss, autograph=False, reduce_retracing=True)
 
     def targets(
         self,

@@ -38,11 +38,11 @@ def make_exportable(run: str | Path, half: bool = False) -> Exportable:
     trained = StylizerRun.open(run)
     model = load_stylizer(trained)
 
-    @tf.function(input_signature=[{"pixels": PIXELS}])
+    @tf.function(autograph=False, input_signature=[{"pixels": PIXELS}])
     def network(inputs):
         return {"painted": model(inputs["pixels"], training=False)}
 
-    @tf.function(input_signature=[{"pixels": PIXELS}])
+    @tf.function(autograph=False, input_signature=[{"pixels": PIXELS}])
     def core(inputs):
         return {"painted": model(inputs["pixels"], training=False) / 255.0}
 

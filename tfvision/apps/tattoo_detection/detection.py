@@ -37,9 +37,9 @@ class TattooDetector:
     def __init__(self, run: DetectorRun, network: Detector) -> None:
         self.run = run
         self.network, self.whole, self.finer = network, network.whole, network.finer
-        self._scores = tf.function(lambda images: self.whole(tf.cast(images, tf.float32), training=False)[SCORE][:, 0])
+        self._scores = tf.function(lambda images: self.whole(tf.cast(images, tf.float32), training=False)[SCORE][:, 0], autograph=False)
         # A graph: executed eagerly, the tape would hold every layer's responses to photos of this size.
-        self._heat = tf.function(lambda images: heat_of(self.finer, run.recipe, tf.cast(images, tf.float32)))
+        self._heat = tf.function(lambda images: heat_of(self.finer, run.recipe, tf.cast(images, tf.float32)), autograph=False)
 
     @classmethod
     def load(cls, run: Path | str) -> "TattooDetector":

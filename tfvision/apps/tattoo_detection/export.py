@@ -36,7 +36,7 @@ def make_exportable(run: str | Path, half: bool = False) -> Exportable:
     run, whole, size = detector.run, detector.whole, detector.run.recipe.size_px
     seen = tf.TensorSpec([None, size, size, 3], tf.uint8, name="photo")
 
-    @tf.function(input_signature=[{"photo": seen}])
+    @tf.function(autograph=False, input_signature=[{"photo": seen}])
     def network(inputs):
         outputs = whole(tf.cast(inputs["photo"], tf.float32), training=False)
         return {"score": outputs[SCORE][:, 0], "embedding": outputs[FEATURES]}
@@ -50,7 +50,7 @@ def make_exportable(run: str | Path, half: bool = False) -> Exportable:
         reference=_Reference(detector),
         preprocessing=_preprocessing(run.recipe),
         facts=_facts(run),
-        core=tf.function(lambda inputs: {"score": network(inputs)["score"]}, input_signature=[{"photo": seen}]),
+        core=tf.function(lambda inputs: {"score": network(inputs)["score"]}, autograph=False, input_signature=[{"photo": seen}]),
         core_samples={"photo": random_views(size)},
     )
 

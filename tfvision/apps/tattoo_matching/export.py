@@ -36,7 +36,7 @@ def make_exportable(run: str | Path, half: bool = False) -> Exportable:
     trained = MatcherRun.open(run)
     size, model = trained.recipe.size_px, load_embedder(trained.folder, trained.recipe.size_px).model
 
-    @tf.function(input_signature=[{"photo": tf.TensorSpec([None, size, size, 3], tf.uint8, name="photo")}])
+    @tf.function(autograph=False, input_signature=[{"photo": tf.TensorSpec([None, size, size, 3], tf.uint8, name="photo")}])
     def network(inputs):
         return {EMBEDDING: embed(model, inputs["photo"], trained.recipe)}
 
@@ -61,7 +61,7 @@ def _signatures(network, views, tolerance):
     def of_photos(image_bytes):
         return embedded(views.of_encoded(image_bytes))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=side) for side in _SIDES])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name=side) for side in _SIDES])
     def compare(left_bytes, right_bytes):
         return _compared(*(of_photos(image_bytes)[EMBEDDING] for image_bytes in (left_bytes, right_bytes)))
 
