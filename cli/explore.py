@@ -17,7 +17,15 @@ import click
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="For a folder: a tap of the network; several are seen side by side. [default: its last]")
 @click.option("--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision, or GALLERY-explorer]")
 @click.option("--export", "export_folder", metavar="DIR", help="Write the page as a static site instead, for up to 20,000 pictures.")
-def explore(locations, port, no_browser, models, layers, state, export_folder):
+def explore(
+    locations: tuple[str, ...],
+    port: int,
+    no_browser: bool,
+    models: tuple[str, ...],
+    layers: tuple[str, ...],
+    state: str | None,
+    export_folder: str | None,
+) -> None:
     """Look at a collection of pictures and at what deep features retrieve in it, in the browser.
 
     A folder (or a manifest.csv) is indexed on the first call, while the page is open already. Several galleries of the

@@ -16,7 +16,7 @@ from tfvision.command_line import print_json
 @click.option("--tflite", is_flag=True, help="Add assets.extra/model.tflite, views in, probabilities out.")
 @click.option("--onnx", is_flag=True, help="Add assets.extra/model.onnx, views in, probabilities out; needs tfvision[onnx].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def export(run, to, name, version, verify, half, tflite, onnx, as_json):
+def export(run: str, to: str, name: str | None, version: int | None, verify: bool, half: bool, tflite: bool, onnx: bool, as_json: bool) -> None:
     """Write the model of RUN as a SavedModel that TensorFlow Serving deploys as it is.
 
     \b

@@ -1,6 +1,7 @@
 """`tfvision index ...`."""
 
 import contextlib
+from typing import Any
 
 import click
 
@@ -8,7 +9,7 @@ from tfvision.command_line import comma_separated, key_values, print_json
 
 
 @click.group()
-def index():
+def index() -> None:
     """A gallery of pictures that can be searched: build it, add, remove, look."""
 
 
@@ -38,7 +39,20 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.option("--parts", metavar="FOLDER", help="Where Beam's workers leave finished parts; all must reach it. [default: GALLERY-parts]")
 @click.option("--resume", is_flag=True, help="Go on where the same command was interrupted.")
 @_JSON
-def build(images, out, model, layers, settings, whiten, ranks, runner, runner_options, parts, resume, as_json):
+def build(
+    images: str,
+    out: str,
+    model: str | None,
+    layers: tuple[str, ...],
+    settings: dict[str, Any],
+    whiten: int | None,
+    ranks: tuple[str, ...] | None,
+    runner: str | None,
+    runner_options: tuple[str, ...],
+    parts: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
     """Make a gallery of IMAGES: a folder, a manifest.csv or a photo.
 
     Folder names and the columns of a manifest become metadata, by which a search can be filtered.
@@ -73,7 +87,7 @@ def build(images, out, model, layers, settings, whiten, ranks, runner, runner_op
 @click.option("--replace", is_flag=True, help="See pictures anew whose ids are there already.")
 @_RANKS
 @_JSON
-def add(gallery, images, model, replace, ranks, as_json):
+def add(gallery: str, images: str, model: str | None, replace: bool, ranks: tuple[str, ...] | None, as_json: bool) -> None:
     """Add IMAGES, a folder, a manifest.csv or a photo, to GALLERY.
 
     Pictures that are there already are passed over.
@@ -94,7 +108,7 @@ def add(gallery, images, model, replace, ranks, as_json):
 @click.argument("ids", nargs=-1)
 @click.option("--where", multiple=True, metavar="CONDITION", help="Remove what fulfils it, such as species=Vanessa atalanta; repeatable.")
 @_JSON
-def remove(gallery, ids, where, as_json):
+def remove(gallery: str, ids: tuple[str, ...], where: tuple[str, ...], as_json: bool) -> None:
     """Remove pictures from GALLERY by their IDS, or by conditions. The image files stay.
 
     \b
@@ -115,7 +129,7 @@ def remove(gallery, ids, where, as_json):
 @click.argument("gallery")
 @click.option("--ids", is_flag=True, help="Print the id of every picture instead.")
 @_JSON
-def info(gallery, ids, as_json):
+def info(gallery: str, ids: bool, as_json: bool) -> None:
     """Say what GALLERY holds, after comparing the checksums of all its files.
 
     \b

@@ -20,7 +20,18 @@ from tfvision.command_line import print_json
 @click.option("--model", help="Where the gallery's network is now, if it was moved.")
 @click.option("--html", metavar="FILE", help="Write a page with the pictures that were found.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-def search(gallery, photos, k, where, expand, rerank, method, model, html, as_json):
+def search(
+    gallery: str,
+    photos: tuple[str, ...],
+    k: int,
+    where: tuple[str, ...],
+    expand: int,
+    rerank: bool,
+    method: str,
+    model: str | None,
+    html: str | None,
+    as_json: bool,
+) -> None:
     """Find the pictures of GALLERY that are most like each PHOTO (files or folders).
 
     Several conditions must all be fulfilled; of several `=` on one name, one is enough.

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import shlex
 import sys
+from typing import Any
 
 import click
 
@@ -85,7 +86,25 @@ def _numbers(context, parameter, text):
 @click.option("--module", help="Of --preset fast: a TensorFlow Hub handle, or a folder.")
 @_viewing_options
 @click.pass_context
-def stylize(context, files, out, preset, settings, blend, masks, colour, frames, save_every, resume, like, module, preview, no_browser, as_json, **changes):
+def stylize(
+    context: click.Context,
+    files: tuple[str, ...],
+    out: str | None,
+    preset: str,
+    settings: dict[str, str],
+    blend: tuple[float, ...],
+    masks: tuple[str, ...],
+    colour: str,
+    frames: bool,
+    save_every: int,
+    resume: bool,
+    like: str | None,
+    module: str | None,
+    preview: bool,
+    no_browser: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
     """Render PHOTO in the manner of PAINTING, or of several.
 
     PHOTO may be an animation or a folder. Beside each picture its record is written, OUT.json.
@@ -130,7 +149,20 @@ def stylize(context, files, out, preset, settings, blend, masks, colour, frames,
 @_preset_options
 @_viewing_options
 @click.pass_context
-def reconstruct(context, kind, image, layers, out, preset, settings, resume, preview, no_browser, as_json, **changes):
+def reconstruct(
+    context: click.Context,
+    kind: str,
+    image: str,
+    layers: tuple[str, ...] | None,
+    out: str | None,
+    preset: str,
+    settings: dict[str, str],
+    resume: bool,
+    preview: bool,
+    no_browser: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
     """Show what layers know of IMAGE: its content, or its style (the paper's figure 1).
 
     \b
@@ -155,7 +187,19 @@ def reconstruct(context, kind, image, layers, out, preset, settings, resume, pre
 @_preset_options
 @_viewing_options
 @click.pass_context
-def style_sheet(context, photo, painting, out, preset, settings, resume, preview, no_browser, as_json, **changes):
+def style_sheet(
+    context: click.Context,
+    photo: str,
+    painting: str,
+    out: str | None,
+    preset: str,
+    settings: dict[str, str],
+    resume: bool,
+    preview: bool,
+    no_browser: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
     """Render PHOTO in twenty ways: five subsets of layers by four weights of its content (the paper's figure 3).
 
     \b

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -59,8 +59,8 @@ class Exportable:
     variables: list[tf.Variable]
     assets: dict[str, str]
     reference: Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]
-    preprocessing: dict
-    facts: dict
+    preprocessing: Mapping[str, object]
+    facts: Mapping[str, object]
     core: GraphFunction
     core_samples: dict[str, np.ndarray]
 

@@ -35,7 +35,7 @@ def model_card_json(exportable: Exportable, name: str, version: int) -> dict:
     }
 
 
-def training_facts(run: Run, **own) -> dict:
+def training_facts(run: Run, **own: object) -> dict:
     """The last facts of a card: by which recipe a model was trained, and with what.
 
     Args:

@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +29,7 @@ PREPROCESSING = {
 Outputs = dict[str, tf.Tensor]
 
 
-def of_encoded(answer: Callable[[tf.Tensor], Outputs], description: str, **options) -> Signature:
+def of_encoded(answer: Callable[[tf.Tensor], Outputs], description: str, **options: Any) -> Signature:
     """The signature image_bytes -> answer(string [batch]).
 
     Args:
@@ -42,7 +43,7 @@ def of_encoded(answer: Callable[[tf.Tensor], Outputs], description: str, **optio
     return Signature(signature, {IMAGES.name: sample_images()}, description=description, **options)
 
 
-def of_boxes(answer: Callable[[tf.Tensor, tf.Tensor], Outputs], description: str, **options) -> Signature:
+def of_boxes(answer: Callable[[tf.Tensor, tf.Tensor], Outputs], description: str, **options: Any) -> Signature:
     """The signature image_bytes, box -> answer(string [batch], float32 [batch, 4]); else as `of_encoded`."""
 
     @tf.function(input_signature=[IMAGES, BOXES])
@@ -52,7 +53,7 @@ def of_boxes(answer: Callable[[tf.Tensor, tf.Tensor], Outputs], description: str
     return Signature(signature, {IMAGES.name: sample_images(), BOXES.name: sample_boxes()}, description=description, **options)
 
 
-def of_pixels(answer: Callable[[tf.Tensor], Outputs], description: str, **options) -> Signature:
+def of_pixels(answer: Callable[[tf.Tensor], Outputs], description: str, **options: Any) -> Signature:
     """The signature pixels -> answer(uint8 [batch, height, width, 3]); else as `of_encoded`."""
 
     @tf.function(input_signature=[PIXELS])

@@ -78,5 +78,5 @@ class LoadedModel:
     def __enter__(self) -> "LoadedModel":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()

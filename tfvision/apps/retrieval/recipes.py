@@ -3,7 +3,7 @@
 from tfvision.trained.retriever_run import RetrieverRecipe
 
 
-def paper():
+def paper() -> RetrieverRecipe:
     """ResNet18 with CosFace, both tuning networks (feature-tuning, section 4.1; `--set loss=softmax` for table 2).
 
     `tfvision train retriever SOURCE --recipe paper --protocol-split paper`; hours on a GPU for 10,200 photos; the
@@ -18,7 +18,7 @@ def paper():
     )
 
 
-def small():
+def small() -> RetrieverRecipe:
     """The default: MobileNetV2 at 160 px, for some thousand photos on two cores (docs/retrieval.md says how to measure it).
 
     `tfvision train retriever SOURCE`; ImageNet weights where they can be had, else from scratch.

@@ -3,7 +3,7 @@
 from tfvision.trained.species_run import SpeciesRecipe
 
 
-def paper_baseline():
+def paper_baseline() -> SpeciesRecipe:
     """InceptionResNetV2, one view (paper, section 5, first experiment).
 
     `tfvision train species SOURCE --recipe paper-baseline`; days on a GPU for 1.2 million photos;
@@ -17,7 +17,7 @@ def paper_baseline():
     )
 
 
-def paper_multiview():
+def paper_multiview() -> SpeciesRecipe:
     """Whole view and crop view (paper, section 5, second experiment).
 
     `tfvision train species SOURCE --recipe paper-multiview`; the paper's score: 54.8 %, depth 4.96 at 90 %.
@@ -28,7 +28,7 @@ def paper_multiview():
     )
 
 
-def paper_hierarchical():
+def paper_hierarchical() -> SpeciesRecipe:
     """Two views, trained on genera first (paper, section 5, third experiment; READINGS for the last rate).
 
     `tfvision train species SOURCE --recipe paper-hierarchical`; the paper's score: 55.8 %, depth 5.09 at 90 %.
@@ -41,7 +41,7 @@ def paper_hierarchical():
     )
 
 
-def small():
+def small() -> SpeciesRecipe:
     """The default: two views on MobileNetV2, minutes on two cores; docs/species.md has its scores.
 
     `tfvision train species SOURCE`; ImageNet weights where they can be had, else from scratch.
@@ -72,7 +72,7 @@ def small():
     )
 
 
-def specimens():
+def specimens() -> SpeciesRecipe:
     """The built-in specimens: the small network from scratch, two views of 80 px; under five minutes on two cores.
 
     `tfvision train species`

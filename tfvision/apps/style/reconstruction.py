@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def style_subset(layer: str) -> tuple[str, ...]:
     return STYLE_LAYERS[: STYLE_LAYERS.index(layer) + 1]
 
 
-def reconstruct(kind: str, image: np.ndarray, layers: Sequence[str], preset: Preset | None = None, **arguments) -> Stylization:
+def reconstruct(kind: str, image: np.ndarray, layers: Sequence[str], preset: Preset | None = None, **arguments: Any) -> Stylization:
     """The picture that answers as `image` does in some layers, found from white noise (paper, Methods).
 
     Args:

@@ -38,10 +38,10 @@ class Watch:
         if self._preview:
             self._preview.update(progress, share, seconds_left)
 
-    def __enter__(self):
+    def __enter__(self) -> "Watch":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
 

@@ -3,7 +3,7 @@
 from tfvision.trained.detector_run import DetectorRecipe
 
 
-def paper():
+def paper() -> DetectorRecipe:
     """AlexNet of table 1 fine-tuned, then a linear SVM on fc7 (tattoo-recognition, section 2.1).
 
     `tfvision train tattoo-detector SOURCE --recipe paper`; six trainings of 10,500 steps, hours on a GPU. The paper's scores on
@@ -24,7 +24,7 @@ def paper():
     )
 
 
-def small():
+def small() -> DetectorRecipe:
     """The default: MobileNetV2 as ImageNet left it, its features seen once by the SVM; minutes on two cores.
 
     `tfvision train tattoo-detector SOURCE`; benchmarks/tattoo_detection.py says how well it does. To fine-tune as well:

@@ -22,7 +22,7 @@ _SIAMESE = {  # of both of the paper's recipes
 }
 
 
-def contrastive():
+def contrastive() -> MatcherRecipe:
     """The Siamese network of table 2, grey 56 x 46, with the contrastive loss (tattoo-recognition, section 2.2).
 
     `tfvision train tattoo-matcher SOURCE --recipe contrastive`; 70,000 steps. The loss is on the 2 values of `feat`, a photo's
@@ -40,7 +40,7 @@ def contrastive():
     )
 
 
-def triplet():
+def triplet() -> MatcherRecipe:
     """The same network with 256 values of `ip2` and the loss of random triplets (tattoo-recognition, section 2.2).
 
     `tfvision train tattoo-matcher SOURCE --recipe triplet`; 40,000 steps. The paper's scores, similarity of Tatt-C: rank 1
@@ -57,7 +57,7 @@ def triplet():
     )
 
 
-def small():
+def small() -> MatcherRecipe:
     """The default: MobileNetV2 at 160 px, triplets mined in batches of 8 subjects x 4 photos, for two cores.
 
     `tfvision train tattoo-matcher SOURCE`; ImageNet weights where they can be had, else from scratch. Photos are turned,

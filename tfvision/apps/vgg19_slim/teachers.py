@@ -6,6 +6,7 @@ every filter counts alike and a mean square error is the unexplained share of th
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.errors import WeightsError
-from tfvision.models.convolutions import read_convolutions
+from tfvision.models.convolutions import Convolutions, read_convolutions
 from tfvision.models.layers import CAFFE_MEAN
 from tfvision.models.normalisation import guarded, scale
 from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, build_vgg19, set_convolutions
@@ -31,10 +32,10 @@ class Teacher:
 
     name: str
     model: keras.Model
-    compared: dict
+    compared: dict[str, str]
 
 
-def load_teacher(path, width, mapped, photos):
+def load_teacher(path: str | Path, width: int, mapped: Sequence[str], photos: Iterable[np.ndarray]) -> Teacher:
     """Reads a teacher and scales it.
 
     Args:
@@ -58,12 +59,12 @@ def load_teacher(path, width, mapped, photos):
     return Teacher(name, model, {layer: layer if is_direct else map_name(name, layer) for layer in layers})
 
 
-def map_name(teacher, layer):
+def map_name(teacher: str, layer: str) -> str:
     """The student's output that is compared with a layer of a wider teacher."""
     return f"{layer}_as_{teacher}"
 
 
-def read_small(path):
+def read_small(path: str | Path) -> Convolutions:
     """Reads a small VGG19 in PyTorch's layout: conv0 (1x1, from RGB in [0, 1]), conv11 to conv51.
 
     Its first two convolutions become one on BGR minus ImageNet's mean.
