@@ -17,7 +17,8 @@ PUBLIC = {
     "stylizer": {"train", "RECIPES"},
     "vgg19_slim": {"train", "RECIPES"},
     "retrieval": {"train", "evaluate", "RECIPES"},
-    "gallery": {"build", "add", "remove", "open", "search"},
+    "gallery": {"build", "add", "remove", "open", "search", "FeatureRecipe"},
+    "data": {"read_pixels", "draw_specimen", "write_specimens"},
 }
 
 

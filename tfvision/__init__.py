@@ -12,6 +12,7 @@ import typing
 from tfvision.public_names import public_names
 
 if typing.TYPE_CHECKING:
+    from tfvision import data as data
     from tfvision import index as gallery
     from tfvision.apps import retrieval, species, style, stylizer, tattoo_detection, tattoo_matching, vgg19_slim
 
@@ -25,5 +26,6 @@ _NAMES = {
     "vgg19_slim": "apps.vgg19_slim",
     "retrieval": "apps.retrieval",
     "gallery": "index",
+    "data": "data",
 }
 __getattr__, __dir__, __all__ = public_names(__name__, _NAMES)

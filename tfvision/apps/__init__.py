@@ -1,0 +1,1 @@
+"""The applications, a folder each: they compose the rooms below, and never import each other."""

@@ -1,0 +1,1 @@
+"""Measures: rankings, classifications, probabilities and matches judged, with reports to look at."""

@@ -1,0 +1,1 @@
+"""Exports: an application's signatures to a SavedModel, verified before it appears."""

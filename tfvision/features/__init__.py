@@ -1,0 +1,1 @@
+"""Images to vectors, by any network: of the catalogue, of a run, of an export or of TensorFlow Hub."""

@@ -1,0 +1,1 @@
+"""Training, whatever is trained: the session, the loop, schedules, checkpoints and the folder of a run."""

@@ -1,7 +1,7 @@
 """Retrieval: an index learnt from labels by Feature Tuning.
 
-tfvision.retrieval.train("my-photos/", run="runs/retriever")
-tfvision.retrieval.evaluate("runs/retriever", "other-photos/")["map"]
+    tfvision.retrieval.train("my-photos/", run="runs/retriever")
+    tfvision.retrieval.evaluate("runs/retriever", "other-photos/")["map"]
 """
 
 import typing

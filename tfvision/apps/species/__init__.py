@@ -1,10 +1,10 @@
 """Species: names an animal or plant from photos, as deep in the taxonomy as it may go at a chosen accuracy.
 
-import tfvision
+    import tfvision
 
-tfvision.species.train("my-photos/", run="runs/mine")
-for answer in tfvision.species.load("runs/mine").identify(["photo.jpg"]):
-    print(answer["taxon"], answer["probability"])
+    tfvision.species.train("my-photos/", run="runs/mine")
+    for answer in tfvision.species.load("runs/mine").identify(["photo.jpg"]):
+        print(answer["taxon"], answer["probability"])
 """
 
 import typing

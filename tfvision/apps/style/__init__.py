@@ -1,6 +1,6 @@
 """Style: a photo in the manner of a painting.
 
-tfvision.style.stylize(photo, [painting], tfvision.style.preset("default")).picture
+    tfvision.style.stylize(photo, [painting], tfvision.style.preset("default")).picture
 """
 
 import typing

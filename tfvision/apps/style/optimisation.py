@@ -15,7 +15,6 @@ import tensorflow as tf
 from tfvision.apps.style.memory import lbfgs_pairs
 from tfvision.apps.style.objective import Evaluation
 from tfvision.apps.style.presets import Preset
-from tfvision.training.loop import optimizer_variables
 
 LEG_ITERATIONS = 50
 _JUDGED_ITERATIONS = 10
@@ -92,7 +91,7 @@ class Adam:
         self._image = tf.Variable(tf.zeros(shape))
         self._optimizer = keras.optimizers.Adam(preset.learning_rate)
         self._optimizer.build([self._image])
-        self.variables = tuple(optimizer_variables(self._optimizer))
+        self.variables = tuple(self._optimizer.variables)
 
     def run_leg(self, evaluate: Callable[[np.ndarray], Evaluation], descent: Descent, iterations: int, on_iteration: Callable[[], None]) -> None:
         """Goes on with `descent`, which is changed, by at most `iterations`."""

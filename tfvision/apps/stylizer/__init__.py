@@ -1,6 +1,6 @@
 """Stylizers: feed-forward networks that paint any photo in the manner of one painting, at once.
 
-tfvision.stylizer.train("painting.jpg", "my-photos/", run="runs/stylizer")
+    tfvision.stylizer.train("painting.jpg", "my-photos/", run="runs/stylizer")
 """
 
 import typing

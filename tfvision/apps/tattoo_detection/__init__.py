@@ -1,8 +1,8 @@
 """Tattoo detection: does a photo show a tattoo, and where?
 
-tfvision.tattoo_detection.train("photos/", run="runs/detector")
-for answer in tfvision.tattoo_detection.load("runs/detector").detect(["photo.jpg"]):
-    print(answer["is_tattoo"], answer["probability"])
+    tfvision.tattoo_detection.train("photos/", run="runs/detector")
+    for answer in tfvision.tattoo_detection.load("runs/detector").detect(["photo.jpg"]):
+        print(answer["is_tattoo"], answer["probability"])
 """
 
 import typing

@@ -1,7 +1,7 @@
 """Tattoo matching: whose tattoo is it, and how far is that to be trusted?
 
-tfvision.tattoo_matching.train("tattoos/", run="runs/matcher")
-tfvision.tattoo_matching.evaluate("runs/matcher", "tattoos/")["cmc"]
+    tfvision.tattoo_matching.train("tattoos/", run="runs/matcher")
+    tfvision.tattoo_matching.evaluate("runs/matcher", "tattoos/")["cmc"]
 """
 
 import typing

@@ -1,6 +1,6 @@
 """vgg19_slim, the perceptual network that tfvision ships, and its training.
 
-tfvision.vgg19_slim.train("my-photos/", ["vgg19.weights.h5"])
+    tfvision.vgg19_slim.train("my-photos/", ["vgg19.weights.h5"])
 """
 
 import typing

@@ -1,0 +1,1 @@
+"""Downloads: photos fetched politely from the web, with a ledger of what became of each."""

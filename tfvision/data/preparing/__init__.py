@@ -1,0 +1,1 @@
+"""The writing of prepared data, in this process or by Apache Beam."""

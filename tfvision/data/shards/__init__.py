@@ -1,0 +1,1 @@
+"""The format of prepared data: TFRecord shards with an index, counts and checksums."""
