@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import print_json
+from tfvision.command_line import print_json, show_answers
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,18 +30,10 @@ def detect(model: str, photos: tuple[str, ...], where: str | None, as_json: bool
     """
     from tfvision.apps.tattoo_detection.detection import load_detector
     from tfvision.data.manifest import find_photos
-    from tfvision.progress import progress_bar
 
     # A file that is not there is an error of its own, a folder without photos one of the command.
     found = [photo for path in photos for photo in (find_photos([path]) if Path(path).is_dir() else [path])]
-    answers, failed = load_detector(model).detect(found, where), 0
-    with progress_bar("detecting", len(found)) as bar:
-        for answer in answers:
-            failed += "error" in answer
-            print_json(answer) if as_json else _show(answer)
-            bar.advance(1)
-    if failed == len(found):
-        sys.exit(1)
+    show_answers(load_detector(model).detect(found, where), len(found), "detecting", print_json if as_json else _show)
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import print_json
+from tfvision.command_line import print_json, show_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,20 +46,11 @@ def identify(
     """
     from tfvision.apps.species.identification import load_identifier
     from tfvision.data.manifest import find_photos, parse_box
-    from tfvision.progress import progress_bar
 
     box = parse_box(box)
     photos = find_photos(photos)
     answers = load_identifier(model).identify(photos, within, box, threshold, target_accuracy)
-    show = print_json if as_json else _csv_printer() if as_csv else _show
-    failed = 0
-    with progress_bar("identifying", len(photos)) as bar:
-        for answer in answers:
-            failed += "error" in answer
-            show(answer)
-            bar.advance(1)
-    if failed == len(photos):
-        sys.exit(1)
+    show_answers(answers, len(photos), "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
 
 
 def _show(answer: dict[str, Any]) -> None:

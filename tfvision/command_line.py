@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import json
+import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import click
 
@@ -74,6 +75,27 @@ def evaluation_options(command: Callable) -> Callable:
 def print_json(value: object) -> None:
     """One JSON object on one line of stdout."""
     click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def show_answers(answers: Iterable[Mapping[str, typing.Any]], count: int, label: str, show: Callable[[typing.Any], object]) -> None:
+    """Shows the answers to photos as they come, beside a progress bar; ends the command with exit code 1 where every photo failed.
+
+    Args:
+      answers: one a photo; that to a photo that failed has an "error".
+      count: of the photos.
+      label: of the bar.
+      show: prints one answer.
+    """
+    from tfvision.progress import progress_bar
+
+    failed = 0
+    with progress_bar(label, count) as bar:
+        for answer in answers:
+            failed += "error" in answer
+            show(answer)
+            bar.advance(1)
+    if failed == count:
+        sys.exit(1)
 
 
 def print_run(metrics: Mapping[str, typing.Any], told: str, next_command: str, broken_in: str = "the report", width: int = 10) -> None:

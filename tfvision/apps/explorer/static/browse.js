@@ -13,7 +13,7 @@ export class View {
     /** @type {Int32Array | null} */
     this.shownRows = null;
     this.tools = h("div", { class: "tools-row" });
-    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, place => change({ at: place || null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
+    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, index => change({ at: index || null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
     this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => { change({ text: this.search.value.trim() || null }, false); this.update(read().params); }) });
@@ -30,7 +30,7 @@ export class View {
     this.key = key;
     const rows = await this.rows(params);
     if (key !== this.key) return;
-    const isSame = this.shownRows?.length === rows.length && rows.every((row, place) => row === this.shownRows?.[place]);
+    const isSame = this.shownRows?.length === rows.length && rows.every((row, index) => row === this.shownRows?.[index]);
     this.shownRows = rows;
     this.drawTools(params);
     this.wall.element.hidden = !rows.length;
@@ -90,7 +90,7 @@ export class View {
     const chips = params.getAll("f").map(one => this.chip(one.replace(":", ": "), () => change({ f: params.getAll("f").filter(other => other !== one) })));
     if (params.get("tag")) chips.push(this.chip(`tag: ${params.get("tag")}`, () => change({ tag: null })));
     const tags = Object.keys(app.notes.tags);
-    const place = SIZES.indexOf(this.wall.size);
+    const index = SIZES.indexOf(this.wall.size);
     const focused = document.activeElement === this.search;
     this.tools.replaceChildren(
       this.search,
@@ -98,7 +98,7 @@ export class View {
       sort === "random" || sort === "similarity" ? "" : button(params.get("order") === "down" ? "↓" : "↑", () => change({ order: params.get("order") === "down" ? null : "down" }), { class: "icon", "aria-label": "turn the order round" }),
       this.filterChooser(params),
       tags.length ? select("Tag", [["", "any"], ...tags.map(tag => [tag, tag])], params.get("tag") || "", value => change({ tag: value || null })) : "",
-      h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: place === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: place === SIZES.length - 1 })),
+      h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: index === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: index === SIZES.length - 1 })),
       h("span", { class: "soft grow", role: "status" }, this.countText()),
       ...chips,
       chips.length || params.get("text") ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows || []), true)) : "",
@@ -130,8 +130,8 @@ export class View {
   }
 
   zoom(by) {
-    const place = Math.max(0, Math.min(SIZES.length - 1, SIZES.indexOf(this.wall.size) + by));
-    change({ size: SIZES[place] === 112 ? null : SIZES[place] }, false);
+    const index = Math.max(0, Math.min(SIZES.length - 1, SIZES.indexOf(this.wall.size) + by));
+    change({ size: SIZES[index] === 112 ? null : SIZES[index] }, false);
     this.update(read().params);
   }
 
@@ -146,7 +146,7 @@ function byColumn(column, sign) {
   const compare = areNumbers ? (a, b) => Number(a) - Number(b) : new Intl.Collator(undefined, { numeric: true }).compare;
   const order = column.values.map((_, code) => code).sort((a, b) => compare(column.values[a], column.values[b]));
   const rank = [];
-  order.forEach((code, place) => { rank[code] = place; });
+  order.forEach((code, index) => { rank[code] = index; });
   const of = row => (column.codes[row] < 0 ? Infinity : sign * rank[column.codes[row]]);  // without a value: last
   return (a, b) => (of(a) === of(b) ? a - b : of(a) - of(b));
 }

@@ -41,7 +41,7 @@ export class View {
 
   draw(names) {
     const app = this.app, colours = lineColours(app), found = this.found;
-    const chips = names.map((name, place) => h("span", { class: "query-chip", style: `--colour:${colours[place]}` }, queryThumb(app, name, 32), h("a", { href: href("distribution", { q: name, layer: app.layer() || null }) }, app.queryTitle(name)),
+    const chips = names.map((name, index) => h("span", { class: "query-chip", style: `--colour:${colours[index]}` }, queryThumb(app, name, 32), h("a", { href: href("distribution", { q: name, layer: app.layer() || null }) }, app.queryTitle(name)),
       button("×", () => change({ q: names.filter(other => other !== name) }), { "aria-label": `without ${app.queryTitle(name)}` })));
     const parts = [h("section", {}, h("div", { class: "chips" }, chips, names.length < MOST ? this.adder(names) : ""))];
     if (!found) parts.push(state("Choose two or more queries: pictures from the neighbourhood (“Compare”), from the basket, or all pictures with a label."));
@@ -54,7 +54,7 @@ export class View {
           this.matrix("Jensen-Shannon distance", "From the histograms, in bits: 0 the same, 1 apart.", found.jensen_shannon, colours),
           this.matrix(`Overlap of the first ${found.shortlist}`, "The share of hits that two queries have in common.", found.overlap, colours)));
       }
-      parts.push(h("section", {}, h("h2", {}, "First hits"), found.queries.map((query, place) => this.shortlist(query, place, colours))));
+      parts.push(h("section", {}, h("h2", {}, "First hits"), found.queries.map((query, index) => this.shortlist(query, index, colours))));
     }
     this.page.replaceChildren(...parts);
     if (found) this.plot(colours);
@@ -62,7 +62,7 @@ export class View {
 
   plot(colours) {
     const { edges, queries, random_counts: randomCounts } = this.found, x = centres(edges);
-    const traces = queries.map((query, place) => ({ type: "scatter", mode: "lines", name: this.app.queryTitle(query.name), x, y: shares(query.counts), line: { color: colours[place], width: 2, shape: "spline", smoothing: 0.5 }, hovertemplate: "%{x:.3f}: %{y:.2f} %<extra>%{fullData.name}</extra>" }));
+    const traces = queries.map((query, index) => ({ type: "scatter", mode: "lines", name: this.app.queryTitle(query.name), x, y: shares(query.counts), line: { color: colours[index], width: 2, shape: "spline", smoothing: 0.5 }, hovertemplate: "%{x:.3f}: %{y:.2f} %<extra>%{fullData.name}</extra>" }));
     traces.push({ type: "scatter", mode: "lines", name: "random pairs", x, y: shares(randomCounts), line: { color: this.app.colours.soft, width: 1.5, dash: "dot" }, hovertemplate: "%{x:.3f}: %{y:.2f} %<extra>random pairs</extra>" });
     const layout = layoutOf(this.app, { xaxis: { title: { text: "similarity" }, fixedrange: true }, yaxis: { title: { text: "% of pictures" }, fixedrange: true }, margin: { l: 56, r: 16, t: 30, b: 44 }, showlegend: false });
     window.Plotly.newPlot(this.chart, traces, layout, CONFIG);
@@ -78,23 +78,23 @@ export class View {
   }
 
   table(colours) {
-    const lines = this.found.queries.map((query, place) => h("tr", {}, h("td", {}, swatch(colours[place]), this.app.queryTitle(query.name)), ["mean", "deviation", "median", "low", "high"].map(name => h("td", { class: "number" }, score(query[name]))), h("td", { class: "number" }, number(query.count))));
-    const head = ["", "mean", "deviation", "median", "lowest", "highest", "pictures"].map((title, place) => h("th", { class: place ? "number" : null, scope: "col" }, title || h("span", { class: "hidden" }, "query")));
+    const lines = this.found.queries.map((query, index) => h("tr", {}, h("td", {}, swatch(colours[index]), this.app.queryTitle(query.name)), ["mean", "deviation", "median", "low", "high"].map(name => h("td", { class: "number" }, score(query[name]))), h("td", { class: "number" }, number(query.count))));
+    const head = ["", "mean", "deviation", "median", "lowest", "highest", "pictures"].map((title, index) => h("th", { class: index ? "number" : null, scope: "col" }, title || h("span", { class: "hidden" }, "query")));
     return h("div", { class: "scroll-x" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, lines)));
   }
 
   matrix(title, text, values, colours) {
     const names = this.found.queries.map(query => this.app.queryTitle(query.name));
     const cell = (value, row, column) => h("td", { class: "heat", style: row === column ? "color:var(--soft)" : `background:color-mix(in srgb, var(--accent) ${Math.round(60 * (value || 0))}%, transparent)`, title: `${names[row]} and ${names[column]}` }, row === column ? "·" : score(value));
-    const letter = place => [swatch(colours[place]), String(place + 1)];
+    const letter = index => [swatch(colours[index]), String(index + 1)];
     return h("div", {}, h("h3", {}, title), h("p", { class: "soft" }, text), h("div", { class: "scroll-x" }, h("table", {},
-      h("thead", {}, h("tr", {}, h("td"), names.map((name, place) => h("th", { scope: "col", title: name }, letter(place))))),
+      h("thead", {}, h("tr", {}, h("td"), names.map((name, index) => h("th", { scope: "col", title: name }, letter(index))))),
       h("tbody", {}, values.map((line, row) => h("tr", {}, h("th", { scope: "row", title: names[row] }, letter(row)), line.map((value, column) => cell(value, row, column))))))));
   }
 
-  shortlist(query, place, colours) {
+  shortlist(query, index, colours) {
     const thumbs = query.shortlist.slice(0, SHOWN).map(row => h("button", { class: "picture", type: "button", "aria-label": this.app.title(row), title: this.app.title(row), onclick: () => this.app.openNeighbours(row) }, small(this.app.thumbnails, row, 64)));
-    return h("div", { style: "margin-bottom:12px" }, h("div", {}, swatch(colours[place]), `${place + 1}  ${this.app.queryTitle(query.name)}`), h("div", { class: "shortlist" }, thumbs));
+    return h("div", { style: "margin-bottom:12px" }, h("div", {}, swatch(colours[index]), `${index + 1}  ${this.app.queryTitle(query.name)}`), h("div", { class: "shortlist" }, thumbs));
   }
 
   destroy() {

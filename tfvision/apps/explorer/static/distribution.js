@@ -53,8 +53,8 @@ export class View {
     this.waiting = state("Similarities are being computed.");
     this.wall = new Wall(this.app, {
       label: "pictures in the range", size: 112, lines: 2,
-      caption: place => [score(this.within.scores[place]), percent(this.within.percentiles[place])],
-      hover: place => [`similarity ${score(this.within.scores[place])}`, `more alike than ${percent(this.within.percentiles[place])} of the collection`],
+      caption: index => [score(this.within.scores[index]), percent(this.within.percentiles[index])],
+      hover: index => [`similarity ${score(this.within.scores[index])}`, `more alike than ${percent(this.within.percentiles[index])} of the collection`],
     });
     this.host.replaceChildren(this.head, this.waiting, this.chart, this.facts, this.tools, this.wall.element);
   }

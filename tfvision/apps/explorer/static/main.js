@@ -97,7 +97,7 @@ function drawTabs(current) {
   links.find(link => link.getAttribute("aria-current"))?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   drawBasketCount();
   const layers = part("layers");
-  const options = app.layers.map((layer, place) => [String(place), layer.name]);
+  const options = app.layers.map((layer, index) => [String(index), layer.name]);
   layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
 

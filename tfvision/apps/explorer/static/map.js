@@ -75,13 +75,13 @@ export class View {
   // Scales the coordinates to -1..1, the same for both axes.
   take(plane) {
     let [left, right, bottom, top] = [Infinity, -Infinity, Infinity, -Infinity];
-    for (let place = 0; place < plane.length; place += 2) {
-      if (Number.isNaN(plane[place])) continue;
-      left = Math.min(left, plane[place]); right = Math.max(right, plane[place]);
-      bottom = Math.min(bottom, plane[place + 1]); top = Math.max(top, plane[place + 1]);
+    for (let index = 0; index < plane.length; index += 2) {
+      if (Number.isNaN(plane[index])) continue;
+      left = Math.min(left, plane[index]); right = Math.max(right, plane[index]);
+      bottom = Math.min(bottom, plane[index + 1]); top = Math.max(top, plane[index + 1]);
     }
     const half = Math.max(right - left, top - bottom, 1e-9) / 2, [x, y] = [(left + right) / 2, (bottom + top) / 2];
-    this.plane = plane.map((value, place) => (value - (place % 2 ? y : x)) / half);
+    this.plane = plane.map((value, index) => (value - (index % 2 ? y : x)) / half);
     this.aspect = Math.max(0.2, (right - left) / Math.max(1e-9, top - bottom));
   }
 
@@ -115,9 +115,9 @@ export class View {
         const counts = new Map();
         column.codes.forEach(code => counts.set(code, (counts.get(code) || 0) + 1));
         const common = [...counts].filter(([code]) => code >= 0).sort((a, b) => b[1] - a[1]).slice(0, PALETTE.length).map(([code]) => code);
-        const fill = new Map(common.map((code, place) => [code, packed(PALETTE[place])])), other = packed(OTHER);
+        const fill = new Map(common.map((code, index) => [code, packed(PALETTE[index])])), other = packed(OTHER);
         column.codes.forEach((code, row) => { this.fills[row] = fill.get(code) ?? other; });
-        legend = common.map((code, place) => h("div", {}, h("i", { style: `background:${PALETTE[place]}` }), `${column.values[code]} (${number(counts.get(code))})`));
+        legend = common.map((code, index) => h("div", {}, h("i", { style: `background:${PALETTE[index]}` }), `${column.values[code]} (${number(counts.get(code))})`));
         if (counts.size > common.length) legend.push(h("div", {}, h("i", { style: `background:${OTHER}` }), "others"));
       }
     }
@@ -198,14 +198,14 @@ export class View {
     context.putImageData(image, 0, 0);
   }
 
-  // Pictures; where they would lie on each other, one for each place of a grid.
+  // Pictures; where they would lie on each other, one for each cell of a grid.
   drawPictures(context, seen) {
     const ratio = devicePixelRatio || 1, size = Math.round(Math.max(26, Math.min(120, 60 * Math.sqrt(300 / Math.max(20, seen.length))))), cell = size * 0.72, taken = new Set();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const row of seen) {
-      const [x, y] = this.toScreen(this.plane[2 * row], this.plane[2 * row + 1]), place = `${Math.floor(x / cell)},${Math.floor(y / cell)}`;
-      if (taken.has(place)) continue;
-      taken.add(place);
+      const [x, y] = this.toScreen(this.plane[2 * row], this.plane[2 * row + 1]), key = `${Math.floor(x / cell)},${Math.floor(y / cell)}`;
+      if (taken.has(key)) continue;
+      taken.add(key);
       const bitmap = this.app.thumbnails.get(row), colour = unpacked(this.fills[row]);
       context.globalAlpha = this.selected && !this.selected.has(row) ? 0.25 : 1;
       context.fillStyle = colour;
@@ -236,7 +236,7 @@ export class View {
     context.clearRect(0, 0, this.width, this.height);
     if (!line || line.length < 2) return;
     context.beginPath();
-    line.forEach(([x, y], place) => { const [sx, sy] = this.toScreen(x, y); place ? context.lineTo(sx, sy) : context.moveTo(sx, sy); });
+    line.forEach(([x, y], index) => { const [sx, sy] = this.toScreen(x, y); index ? context.lineTo(sx, sy) : context.moveTo(sx, sy); });
     context.closePath();
     context.fillStyle = this.app.colours.accent + "22";
     context.fill();
@@ -402,8 +402,8 @@ export class View {
 
 export function isInside(x, y, line) {
   let inside = false;
-  for (let place = 0, last = line.length - 1; place < line.length; last = place++) {
-    const [ax, ay] = line[place], [bx, by] = line[last];
+  for (let index = 0, last = line.length - 1; index < line.length; last = index++) {
+    const [ax, ay] = line[index], [bx, by] = line[last];
     if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
   }
   return inside;
@@ -412,7 +412,7 @@ export function isInside(x, y, line) {
 // At most about sixty points, so that it fits into an address.
 function simpler(line) {
   const step = Math.ceil(line.length / 60);
-  return line.filter((_, place) => place % step === 0);
+  return line.filter((_, index) => index % step === 0);
 }
 
 function discOf(side) {
@@ -431,7 +431,7 @@ function unpacked(value) {
 }
 
 function ramp(share) {
-  const place = Math.max(0, Math.min(0.9999, share)) * (RAMP.length - 1), low = Math.floor(place), part = place - low;
+  const position = Math.max(0, Math.min(0.9999, share)) * (RAMP.length - 1), low = Math.floor(position), part = position - low;
   const [r, g, b] = RAMP[low].map((value, channel) => Math.round(value + part * (RAMP[low + 1][channel] - value)));
   return ((0xff << 24) | (b << 16) | (g << 8) | r) >>> 0;
 }

@@ -39,7 +39,7 @@ export class View {
       segmented("answers", ANSWERS.map(count => [count, String(count)]), k, count => change({ k: count === 60 ? null : count })),
       this.app.layers.length > 1 ? segmented("layers", [["0", "one layer"], ["1", "all layers side by side"]], isSide ? "1" : "0", value => change({ side: value === "1" ? "1" : null })) : "",
       h("span", { class: "soft grow" }, "Score and percentile: the share of the collection that is less alike."));
-    const sections = answers.map((answer, place) => this.section(answer, numbers[place], isSide));
+    const sections = answers.map((answer, index) => this.section(answer, numbers[index], isSide));
     this.main.replaceChildren(tools, h("div", { class: "columns" }, sections));
     if (!isSide && this.walls[0]) this.walls[0].element.focus({ preventScroll: true, focusVisible: false });
   }
@@ -50,8 +50,8 @@ export class View {
     if (!answer.places.length) return h("section", {}, head, state("There is no other picture to be near to."));
     const wall = new Wall(this.app, {
       label: `the nearest in ${this.app.layers[layer].name}`, size: isSide ? 96 : 128, lines: 2,
-      caption: place => [score(answer.scores[place]), percent(answer.percentiles[place])],
-      hover: place => [`similarity ${score(answer.scores[place])}`, `more alike than ${percent(answer.percentiles[place])} of the collection`, `and than ${percent(answer.above_random[place])} of random pairs`],
+      caption: index => [score(answer.scores[index]), percent(answer.percentiles[index])],
+      hover: index => [`similarity ${score(answer.scores[index])}`, `more alike than ${percent(answer.percentiles[index])} of the collection`, `and than ${percent(answer.above_random[index])} of random pairs`],
     });
     this.walls.push(wall);
     const section = h("section", {}, head, isSide ? h("p", { class: "soft" }, this.agreement(layer, answer)) : "", wall.element);
@@ -62,16 +62,16 @@ export class View {
   // How far a layer's answers are those of the first layer shown.
   agreement(layer, answer) {
     if (layer === 0) { this.first = new Set(answer.places); return plural(answer.places.length, "answer"); }
-    const shared = answer.places.filter(place => this.first?.has(place)).length;
+    const shared = answer.places.filter(row => this.first?.has(row)).length;
     return `${shared} of ${answer.places.length} are also in ${this.app.layers[0].name}`;
   }
 
   drawTrail(params) {
     const steps = params.get("trail")?.split(".").filter(Boolean) || [];
     const layer = params.get("layer");
-    const links = [...steps, this.q].map((name, place) => {
-      const isHere = place === steps.length;
-      return h("a", { href: href("near", { q: name, layer, side: params.get("side"), trail: steps.slice(0, place).join(".") }), "aria-current": isHere ? "page" : null, "aria-label": this.app.queryTitle(name), title: this.app.queryTitle(name) },
+    const links = [...steps, this.q].map((name, index) => {
+      const isHere = index === steps.length;
+      return h("a", { href: href("near", { q: name, layer, side: params.get("side"), trail: steps.slice(0, index).join(".") }), "aria-current": isHere ? "page" : null, "aria-label": this.app.queryTitle(name), title: this.app.queryTitle(name) },
         name.startsWith("g:") ? name.slice(2) : queryThumb(this.app, name, 36));
     });
     this.trail.replaceChildren(h("span", { class: "soft" }, "Trail"), ...links);

@@ -4,7 +4,7 @@ export function similarities(layer, vector, own) {
   const { scales, values, dimension, count } = layer, found = new Float32Array(count);
   for (let row = 0; row < count; row++) {
     let sum = 0;
-    for (let place = 0, at = row * dimension; place < dimension; place++, at++) sum += vector[place] * values[at];
+    for (let index = 0, at = row * dimension; index < dimension; index++, at++) sum += vector[index] * values[at];
     found[row] = sum * scales[row];
   }
   own.forEach(row => { found[row] = NaN; });
@@ -15,7 +15,7 @@ export function similarities(layer, vector, own) {
 export function meanVector(layer, rows) {
   const known = rows.filter(row => !Number.isNaN(layer.scales[row])), mean = new Float32Array(layer.dimension);
   if (!known.length) throw new Error("None of these pictures has a vector.");
-  known.forEach(row => { for (let place = 0, at = row * layer.dimension; place < layer.dimension; place++, at++) mean[place] += (layer.values[at] * layer.scales[row]) / known.length; });
+  known.forEach(row => { for (let index = 0, at = row * layer.dimension; index < layer.dimension; index++, at++) mean[index] += (layer.values[at] * layer.scales[row]) / known.length; });
   return mean;
 }
 
@@ -42,7 +42,7 @@ export function edges(samples, count) {
   let low = Math.min(...filled.map(sample => sample[0])), high = Math.max(...filled.map(sample => sample.at(-1)));
   if (!filled.length) [low, high] = [0, 1];
   if (!(high > low)) [low, high] = [low - 0.5, high + 0.5];
-  return Array.from({ length: count + 1 }, (_, place) => low + ((high - low) * place) / count);
+  return Array.from({ length: count + 1 }, (_, index) => low + ((high - low) * index) / count);
 }
 
 export function histogram(sample, limits) {

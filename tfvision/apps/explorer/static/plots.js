@@ -36,7 +36,7 @@ export function layoutOf(app, more = {}) {
 
 export const CONFIG = { displayModeBar: false, responsive: true, showTips: false, doubleClick: false };
 
-export const centres = edges => edges.slice(1).map((edge, place) => (edge + edges[place]) / 2);
+export const centres = edges => edges.slice(1).map((edge, index) => (edge + edges[index]) / 2);
 
 // Counts as a share of the whole in percent, so that samples of different size can be laid over each other.
 export function shares(counts) {

@@ -60,8 +60,8 @@ export class ServerSource {
     const lengths = new Uint32Array(data, 4, new Uint32Array(data, 0, 1)[0]);
     const found = new Map();
     let start = 4 + 4 * lengths.length;
-    rows.forEach((row, place) => {
-      const length = lengths[place];
+    rows.forEach((row, index) => {
+      const length = lengths[index];
       if (length === PENDING) return;
       found.set(row, length ? new Blob([new Uint8Array(data, start, length)]) : null);
       start += length;
@@ -88,11 +88,11 @@ export class ServerSource {
   }
 
   upload = async blob => (await json("api/queries", { method: "POST", body: blob })).name;
-  tag = (tag, places, isTagged) => post("api/tag", { tag, places, is_tagged: isTagged });
+  tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
   mark = (question, name, marks) => post("api/mark", { question, query: name, marks });
   conclude = (question, conclusion) => post("api/conclude", { question, conclusion });
   drop = question => post("api/drop", { question });
-  links = (places, name) => post("api/export", { kind: "links", places, name });
-  table = async (places, kind) => (await ask("api/export", { method: "POST", body: JSON.stringify({ kind, places }) })).blob();
+  links = (rows, name) => post("api/export", { kind: "links", places: rows, name });
+  table = async (rows, kind) => (await ask("api/export", { method: "POST", body: JSON.stringify({ kind, places: rows }) })).blob();
   reportUrl = x => query("report", { x });
 }

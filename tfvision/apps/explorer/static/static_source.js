@@ -47,8 +47,8 @@ export class StaticSource {
     await Promise.all(rows.map(async row => {
       const number = Math.floor(row / length);
       if (!this.sheets.has(number)) this.sheets.set(number, bytes(`sheet-${String(number).padStart(5, "0")}.bin`));
-      const data = await this.sheets.get(number), head = new Uint32Array(data, 0, 1)[0], offsets = new Uint32Array(data, 4, head + 1), place = row % length;
-      const blob = offsets[place + 1] > offsets[place] ? new Blob([new Uint8Array(data, 8 + 4 * head + offsets[place], offsets[place + 1] - offsets[place])]) : null;
+      const data = await this.sheets.get(number), head = new Uint32Array(data, 0, 1)[0], offsets = new Uint32Array(data, 4, head + 1), index = row % length;
+      const blob = offsets[index + 1] > offsets[index] ? new Blob([new Uint8Array(data, 8 + 4 * head + offsets[index], offsets[index + 1] - offsets[index])]) : null;
       if (blob && !hasLarge && !this.urls.has(row)) this.urls.set(row, URL.createObjectURL(blob));
       found.set(row, blob);
     }));
@@ -95,9 +95,9 @@ export class StaticSource {
   titles = names => Promise.all(names.map(async name => ({ title: await this.title(name), key: name })));
 
   async neighbours(name, number, k) {
-    const { layer, scores, ordered } = await this.asked(name, number), places = numbers.nearest(scores, k);
-    const of = sample => places.map(row => 100 * numbers.below(scores[row], sample));
-    return { title: await this.title(name), places, scores: places.map(row => scores[row]), percentiles: of(ordered), above_random: of(layer.pairs) };
+    const { layer, scores, ordered } = await this.asked(name, number), rows = numbers.nearest(scores, k);
+    const of = sample => rows.map(row => 100 * numbers.below(scores[row], sample));
+    return { title: await this.title(name), places: rows, scores: rows.map(row => scores[row]), percentiles: of(ordered), above_random: of(layer.pairs) };
   }
 
   similarities = async (name, number) => (await this.asked(name, number)).scores;
@@ -115,8 +115,8 @@ export class StaticSource {
   async range(name, number, low, high, order) {
     const { scores, ordered } = await this.asked(name, number), sign = order === "lowest" ? 1 : -1, all = [];
     scores.forEach((score, row) => { if (score >= low && score <= high) all.push(row); });
-    const places = all.sort((a, b) => sign * (scores[a] - scores[b]) || a - b).slice(0, MOST_LISTED);
-    return { places, total: all.length, scores: places.map(row => scores[row]), percentiles: places.map(row => 100 * numbers.below(scores[row], ordered)) };
+    const rows = all.sort((a, b) => sign * (scores[a] - scores[b]) || a - b).slice(0, MOST_LISTED);
+    return { places: rows, total: all.length, scores: rows.map(row => scores[row]), percentiles: rows.map(row => 100 * numbers.below(scores[row], ordered)) };
   }
 
   async compare(names, number) {
@@ -126,7 +126,7 @@ export class StaticSource {
     const matrix = (measure, items) => items.map(a => items.map(b => measure(a, b)));
     return {
       edges, random_counts: numbers.histogram(pairs, edges), shortlist: SHORTLIST,
-      queries: await Promise.all(names.map(async (name, place) => ({ name, title: await this.title(name), counts: counts[place], shortlist: shortlists[place], ...numbers.summary(samples[place]) }))),
+      queries: await Promise.all(names.map(async (name, index) => ({ name, title: await this.title(name), counts: counts[index], shortlist: shortlists[index], ...numbers.summary(samples[index]) }))),
       kolmogorov_smirnov: matrix(numbers.kolmogorovSmirnov, samples), jensen_shannon: matrix(numbers.jensenShannon, counts), overlap: matrix(numbers.overlap, shortlists),
     };
   }
@@ -161,9 +161,9 @@ export class StaticSource {
     return this.notes();
   }
 
-  tag = (tag, places, isTagged) => this.changed(notes => {
-    const rows = (notes.tags[tag] || []).filter(row => !places.includes(row));
-    notes.tags[tag] = isTagged ? [...rows, ...places] : rows;
+  tag = (tag, rows, isTagged) => this.changed(notes => {
+    const others = (notes.tags[tag] || []).filter(row => !rows.includes(row));
+    notes.tags[tag] = isTagged ? [...others, ...rows] : others;
     if (!notes.tags[tag].length) delete notes.tags[tag];
   });
 
@@ -183,15 +183,15 @@ export class StaticSource {
       const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
       queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows });
     }
-    const pooled = layers.map((_, layer) => KS.map((k, place) => judgement(Math.max(0, ...queries.map(query => query.layers[layer][place].k)), sum(queries, query => query.layers[layer][place].right), sum(queries, query => query.layers[layer][place].judged))));
+    const pooled = layers.map((_, layer) => KS.map((k, index) => judgement(Math.max(0, ...queries.map(query => query.layers[layer][index].k)), sum(queries, query => query.layers[layer][index].right), sum(queries, query => query.layers[layer][index].judged))));
     return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled };
   }
 
-  async table(places, kind) {
+  async table(rows, kind) {
     const names = await this.names(), columns = await this.columns(), codes = await Promise.all(columns.map((_, number) => this.codes(number)));
     const cell = value => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
     const safe = value => cell(/^[=+@]/.test(value) ? `'${value}` : String(value));
-    const lines = places.map(row => [names[row], ...columns.map((column, number) => column.values[codes[number][row]] ?? "")]);
+    const lines = rows.map(row => [names[row], ...columns.map((column, number) => column.values[codes[number][row]] ?? "")]);
     return new Blob([[[kind === "csv" ? "id" : "image", ...columns.map(column => column.name)], ...lines].map(line => line.map(safe).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" });
   }
 }
@@ -218,7 +218,7 @@ function randomPairs(layer) {
   return Float32Array.from({ length: PAIRS }, () => {
     const first = random(known.length), a = known[first], b = known[(first + 1 + random(known.length - 1)) % known.length];
     let total = 0;
-    for (let place = 0; place < layer.dimension; place++) total += layer.values[a * layer.dimension + place] * layer.values[b * layer.dimension + place];
+    for (let index = 0; index < layer.dimension; index++) total += layer.values[a * layer.dimension + index] * layer.values[b * layer.dimension + index];
     return total * layer.scales[a] * layer.scales[b];
   }).sort();
 }

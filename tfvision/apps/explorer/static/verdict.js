@@ -54,10 +54,10 @@ export class View {
     this.left.replaceChildren(state("The nearest are being looked for."));
     const answer = await this.app.source.neighbours(this.q, this.app.layer(), JUDGED);
     if (key !== this.key) return;
-    const mark = value => (row, place, wall) => this.mark(row, value, wall);
+    const mark = value => (row, index, wall) => this.mark(row, value, wall);
     this.wall = new Wall(this.app, {
-      label: "hits to judge: y right, n wrong, u not judged", size: 128, lines: 1, caption: place => [`${place + 1}.  ${score(answer.scores[place])}`],
-      hover: place => [`similarity ${score(answer.scores[place])}, percentile ${percent(answer.percentiles[place])}`],
+      label: "hits to judge: y right, n wrong, u not judged", size: 128, lines: 1, caption: index => [`${index + 1}.  ${score(answer.scores[index])}`],
+      hover: index => [`similarity ${score(answer.scores[index])}, percentile ${percent(answer.percentiles[index])}`],
       mark: row => this.marks()[row], actions: { y: mark(true), n: mark(false), u: mark(null), r: mark(true), w: mark(false) },
       onopen: row => this.mark(row, { undefined: true, true: false, false: null }[this.marks()[row]]),
     });
@@ -69,12 +69,12 @@ export class View {
   }
 
   // Where the pictures have labels: marks by "has the query's label", to begin with.
-  sameLabel(places) {
+  sameLabel(rows) {
     if (!/^\d+$/.test(this.q)) return [];
     const column = this.app.labelColumns().filter(one => one.codes?.[Number(this.q)] >= 0).at(-1);
     if (!column) return [];
     const own = column.codes[Number(this.q)];
-    return [button(`Mark by ${column.name}`, () => this.markMany(Object.fromEntries(places.map(row => [row, column.codes[row] === own]))), { title: `right where ${column.name} is ${column.values[own]}` })];
+    return [button(`Mark by ${column.name}`, () => this.markMany(Object.fromEntries(rows.map(row => [row, column.codes[row] === own]))), { title: `right where ${column.name} is ${column.values[own]}` })];
   }
 
   marks() {

@@ -1,6 +1,6 @@
 // A wall of pictures on a canvas that scrolls: only what is seen is drawn, so that its length does not matter.
 //
-//   const wall = new Wall(app, { label, caption(place, row), mark(row), onopen(row, place), actions: { y: row => ... } });
+//   const wall = new Wall(app, { label, caption(index, row), mark(row), onopen(row, index), actions: { y: row => ... } });
 //   host.append(wall.element); wall.show(rows);
 
 import { drawCover } from "./thumbnails.js";
@@ -51,13 +51,13 @@ export class Wall {
     this.element.scrollTop = Math.floor(first / this.columns) * this.step;
   }
 
-  // The place of the first picture in sight.
+  // The index of the first picture in sight.
   firstVisible() {
     return Math.floor(this.element.scrollTop / (this.step || 1)) * (this.columns || 1);
   }
 
-  scrollTo(place) {
-    this.element.scrollTop = Math.floor(place / this.columns) * this.step;
+  scrollTo(index) {
+    this.element.scrollTop = Math.floor(index / this.columns) * this.step;
   }
 
   destroy() {
@@ -109,18 +109,18 @@ export class Wall {
     context.imageSmoothingQuality = "medium";
     const first = Math.max(0, Math.floor(top / this.step) * this.columns);
     const last = Math.min(this.rows.length, (Math.floor((top + this.height) / this.step) + 1) * this.columns);
-    for (let place = last - 1; place >= first; place--) this.drawTile(context, place, top, colours);
+    for (let index = last - 1; index >= first; index--) this.drawTile(context, index, top, colours);
     if (this.step * 3 < 20000) {  // what comes next is fetched before it is seen
-      for (let place = last; place < Math.min(this.rows.length, last + 2 * this.columns); place++) this.app.thumbnails.get(this.rows[place]);
+      for (let index = last; index < Math.min(this.rows.length, last + 2 * this.columns); index++) this.app.thumbnails.get(this.rows[index]);
     }
   }
 
-  corner(place, top) {
-    return [GAP + (place % this.columns) * (this.tile + GAP), GAP + Math.floor(place / this.columns) * this.step - top];
+  corner(index, top) {
+    return [GAP + (index % this.columns) * (this.tile + GAP), GAP + Math.floor(index / this.columns) * this.step - top];
   }
 
-  drawTile(context, place, top, colours) {
-    const row = this.rows[place], [x, y] = this.corner(place, top), size = this.tile;
+  drawTile(context, index, top, colours) {
+    const row = this.rows[index], [x, y] = this.corner(index, top), size = this.tile;
     const bitmap = this.app.thumbnails.get(row);
     if (bitmap) drawCover(context, bitmap, x, y, size);
     else {
@@ -128,10 +128,10 @@ export class Wall {
       context.fillRect(x, y, size, size);
       if (bitmap === null) this.drawBroken(context, x, y, size, colours);
     }
-    this.drawCaption(context, place, row, x, y + size, colours);
+    this.drawCaption(context, index, row, x, y + size, colours);
     this.drawMark(context, row, x, y, size, colours);
     if (this.app.basket.has(row)) this.drawPicked(context, x, y, size, colours);
-    if (place === this.cursor && document.activeElement === this.element) {
+    if (index === this.cursor && document.activeElement === this.element) {
       context.strokeStyle = colours.ground;
       context.lineWidth = 6;
       context.strokeRect(x + 1, y + 1, size - 2, size - 2);
@@ -156,8 +156,8 @@ export class Wall {
     context.textAlign = "left";
   }
 
-  drawCaption(context, place, row, x, y, colours) {
-    const lines = this.options.lines ? this.options.caption(place, row) : [];
+  drawCaption(context, index, row, x, y, colours) {
+    const lines = this.options.lines ? this.options.caption(index, row) : [];
     lines.slice(0, this.options.lines).forEach((text, line) => {
       context.fillStyle = line ? colours.soft : colours.ink;
       context.font = `${line ? "" : "600 "}12px system-ui, sans-serif`;
@@ -187,31 +187,31 @@ export class Wall {
     circle(context, x + size - 14, y + 14, 3.5);
   }
 
-  placeAt(event) {
+  indexAt(event) {
     const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left - GAP, y = event.clientY - box.top - GAP + this.element.scrollTop;
     const column = Math.floor(x / (this.tile + GAP));
     if (column < 0 || column >= this.columns || x % (this.tile + GAP) > this.tile) return -1;
-    const place = Math.floor(y / this.step) * this.columns + column;
-    return place >= 0 && place < this.rows.length ? place : -1;
+    const index = Math.floor(y / this.step) * this.columns + column;
+    return index >= 0 && index < this.rows.length ? index : -1;
   }
 
   click(event) {
-    const place = this.placeAt(event);
-    if (place < 0) return;
+    const index = this.indexAt(event);
+    if (index < 0) return;
     this.leave();
-    if (event.shiftKey) return this.pickRange(this.anchor, place);
-    this.anchor = place;
-    this.move(place, false);
-    if (event.ctrlKey || event.metaKey) this.pick(place);
-    else this.open(place);
+    if (event.shiftKey) return this.pickRange(this.anchor, index);
+    this.anchor = index;
+    this.move(index, false);
+    if (event.ctrlKey || event.metaKey) this.pick(index);
+    else this.open(index);
   }
 
-  open(place) {
-    (this.options.onopen || (row => this.app.openNeighbours(row)))(this.rows[place], place);
+  open(index) {
+    (this.options.onopen || (row => this.app.openNeighbours(row)))(this.rows[index], index);
   }
 
-  pick(place) {
-    const row = this.rows[place];
+  pick(index) {
+    const row = this.rows[index];
     this.app.basket.toggle([row], !this.app.basket.has(row));
   }
 
@@ -221,15 +221,15 @@ export class Wall {
 
   hover(event) {
     if (event.pointerType === "touch") return;
-    const place = this.placeAt(event);
-    this.element.style.cursor = place < 0 ? "" : "pointer";
-    if (place === this.hovered) return;
+    const index = this.indexAt(event);
+    this.element.style.cursor = index < 0 ? "" : "pointer";
+    if (index === this.hovered) return;
     this.leave();
-    if (place < 0) return;
-    this.hovered = place;
-    const row = this.rows[place], [x, y] = this.corner(place, this.element.scrollTop), box = this.canvas.getBoundingClientRect();
+    if (index < 0) return;
+    this.hovered = index;
+    const row = this.rows[index], [x, y] = this.corner(index, this.element.scrollTop), box = this.canvas.getBoundingClientRect();
     const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tile };
-    this.hoverTimer = setTimeout(() => this.app.preview.show(row, beside, this.options.hover?.(place, row)), 1000 * HOVER_SECONDS);
+    this.hoverTimer = setTimeout(() => this.app.preview.show(row, beside, this.options.hover?.(index, row)), 1000 * HOVER_SECONDS);
   }
 
   leave() {
@@ -260,15 +260,15 @@ export class Wall {
     else this.anchor = this.cursor;
   }
 
-  move(place, isScrolled = true) {
-    this.cursor = place;
-    const y = Math.floor(place / this.columns) * this.step, element = this.element;
+  move(index, isScrolled = true) {
+    this.cursor = index;
+    const y = Math.floor(index / this.columns) * this.step, element = this.element;
     this.leave();
     if (isScrolled && y < element.scrollTop) element.scrollTop = y;
     if (isScrolled && y + this.step + GAP > element.scrollTop + this.height) element.scrollTop = y + this.step + GAP - this.height;
     this.tellCursor();
     this.redraw();
-    this.options.oncursor?.(this.rows[place], place);
+    this.options.oncursor?.(this.rows[index], index);
   }
 
   enlarge() {
