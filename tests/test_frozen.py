@@ -18,8 +18,14 @@ def places(request):
     """{name: path} of all that the questions speak of."""
     fixtures = {
         **{name: f"{name}_run" for name in ("retriever", "detector", "matcher", "stylizer")},
-        "species": "colour_run", "gallery": "colour_gallery", "prepared": "prepared_colours", "painting": "striped_painting",
-        "colours": "colour_photos", "hues": "hue_photos", "detection": "detection_photos", "tattoos": "tattoo_photos",
+        "species": "colour_run",
+        "gallery": "colour_gallery",
+        "prepared": "prepared_colours",
+        "painting": "striped_painting",
+        "colours": "colour_photos",
+        "hues": "hue_photos",
+        "detection": "detection_photos",
+        "tattoos": "tattoo_photos",
     }
     export = request.getfixturevalue("colour_export").parent
     return {**{name: str(request.getfixturevalue(fixture)) for name, fixture in fixtures.items()}, "export": str(export)}

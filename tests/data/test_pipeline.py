@@ -137,6 +137,7 @@ def test_a_reduced_scale_jpeg_gives_nearly_the_view_of_the_full_one(tmp_path, mo
 # Steps
 
 
+@pytest.mark.slow
 def test_each_step_gives_eagerly_what_it_gives_inside_a_pipeline(manifest):
     steps = [
         lambda example: pipeline._read(example, BrokenPhotos()),

@@ -40,6 +40,7 @@ def with_error(exportable, size):
     return dataclasses.replace(exportable, reference=lambda signature, inputs: {"doubled": 2 * inputs["number"] + np.float32(size)})
 
 
+@pytest.mark.slow
 def test_what_is_verified_is_told_and_what_was_written_answers(doubling, tmp_path):
     result = export_model(doubling, tmp_path)
     assert result["path"] == str(tmp_path / "doubling" / "1") and result["signatures"] == ["serving_default"]
@@ -63,6 +64,7 @@ def test_a_model_that_differs_from_keras_never_appears(doubling, tmp_path):
     assert list(tmp_path.glob("m/*")) == []
 
 
+@pytest.mark.slow
 def test_half_weights_are_compared_less_closely(doubling, tmp_path):
     differences = export_model(with_error(doubling, 0.01), tmp_path, "m", half=True)["differences"]
     assert differences["serving_default"] == pytest.approx(0.01, rel=1e-3)

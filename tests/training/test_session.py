@@ -93,6 +93,7 @@ class _StopAt(keras.callbacks.Callback):
             raise _Stopped
 
 
+@pytest.mark.slow
 def test_a_training_learns_and_leaves_weights_metrics_report_logs_and_the_list_of_photos(train, two_colours, tmp_path, capsys):
     metrics = train(str(two_colours), settings={"stages": "[[20, 1.0]]"}, run=tmp_path / "run")
     assert metrics["accuracy"] == 1 and metrics["images"] == 16 and metrics["broken"] == {} and metrics["seconds"] > 0
@@ -101,6 +102,7 @@ def test_a_training_learns_and_leaves_weights_metrics_report_logs_and_the_list_o
     assert "training on 16 photos, 160 steps; watch: tensorboard --logdir" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phase", "step"), [(0, 0), (0, 7), (1, 0), (1, 7)])
 def test_stopped_in_each_phase_and_resumed_equals_uninterrupted(train, two_colours, tmp_path, phase, step):
     whole = train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "whole")
@@ -155,6 +157,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_weights(train, two_co
     assert not (tmp_path / "run" / "model.weights.h5").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(train, two_colours, tmp_path, monkeypatch):
     """The disk fills while a later checkpoint is written; space comes back; the run goes on."""
     import tfvision.files
@@ -228,6 +231,7 @@ def test_broken_photos_are_counted_named_and_do_not_stop_training(train, two_col
     assert [Path(path).name for path in metrics["broken"]] == ["red_00.png"]
 
 
+@pytest.mark.slow
 def test_one_folder_and_one_row_give_training_resuming_evaluation_export_and_help(two_colours, tmp_path, capsys):
     from tfvision.cli.main import main
 

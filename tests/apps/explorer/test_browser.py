@@ -336,6 +336,7 @@ def test_a_failed_question_is_told_on_the_page_and_a_wrong_address_too(page):
     page.get_by_text("there is no picture with colour = pink").wait_for()
 
 
+@pytest.mark.slow
 def test_a_picture_from_outside_without_a_network_is_told(page, photos):
     _go(page, "#near")
     page.locator("#outside-file").set_input_files(photos / "reds" / "red 1.png")

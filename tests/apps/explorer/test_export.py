@@ -111,6 +111,7 @@ def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_p
     assert wilson == pytest.approx([0.10779, 0.60322], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_every_view_of_the_site_opens(site_address, watched_page):
     page = watched_page(site_address)
     page.set_default_timeout(60_000)

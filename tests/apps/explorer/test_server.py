@@ -175,6 +175,7 @@ def test_wrong_changes_are_refused(client, path, body):
     assert answer.status_code == 400 and answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_selection_is_exported(client, photos, session):
     client.post("/api/tag", content=json.dumps({"tag": "=cmd", "places": [2]}))
     rows = list(csv.DictReader(io.StringIO(client.post("/api/export", content=json.dumps({"kind": "csv", "places": [2, 0]})).text)))

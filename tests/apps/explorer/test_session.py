@@ -41,6 +41,7 @@ def test_one_picture_has_no_neighbours(tmp_path, photos):
     assert session.tables.map(layer, "pca").tolist() == [[0, 0]] and (session.tables.neighbours(layer)[0] == -1).all()
 
 
+@pytest.mark.slow
 def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_run, tmp_path):
     (tmp_path / "photos").mkdir()
     for path in sorted(colour_photos.glob("*.png"))[:8]:

@@ -46,6 +46,7 @@ def test_evaluating_repeats_what_training_found(result, retriever_run):
     assert result["by_layer"] == pytest.approx(metrics["by_layer"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_an_extractor_of_the_run_gives_its_indices(retriever_run, hue_photos):
     run, manifest = RetrieverRun.open(retriever_run), read_source(hue_photos).select([True] * 3 + [False] * 29)
     retriever = load_retriever(retriever_run, run.recipe.size_px)
@@ -65,6 +66,7 @@ def test_an_extractor_of_the_run_gives_its_indices(retriever_run, hue_photos):
         open_extractor(FeatureRecipe(model=str(retriever_run), layers=("conv9",)))
 
 
+@pytest.mark.slow
 def test_oxfords_protocol_crops_queries(retriever_run, hue_photos):
     landmark = {"good": ["hue0_0", "hue0_1"], "ok": ["hue0_2"], "junk": ["hue0_3"], "official_queries_present": [["hue0_0", 0, 0, 512, 512]]}
     with open(retriever_run / "photos.csv", newline="") as file:
@@ -89,6 +91,7 @@ def test_a_source_that_trained_the_run_whole_is_refused(retriever_run, hue_photo
         evaluate_retriever(str(retriever_run), str(source), "labels")
 
 
+@pytest.mark.slow
 def test_grad_cam_of_taps_and_of_any_layer(retriever_run, hue_photos, tmp_path):
     photo = hue_photos / "hue0_0.png"
     result = draw_grad_cams(str(retriever_run), str(photo), (), None, str(tmp_path))

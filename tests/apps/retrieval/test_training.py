@@ -46,6 +46,7 @@ def trained(hue_photos, tiny_retriever, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_all_that_was_promised(trained):
     run = RetrieverRun.open(trained)
     metrics = json.loads(run.metrics_path.read_text())
@@ -79,6 +80,7 @@ def test_it_learns_what_version_0_1_0_learnt(trained, retriever_run):
         assert (trained / name).read_text() == (retriever_run / name).read_text()
 
 
+@pytest.mark.slow
 def test_all_stages_learn_with_softmax_and_random_changes(hue_photos, tiny_retriever, tmp_path):
     seen = []
 
@@ -107,6 +109,7 @@ class _StopAfter(keras.callbacks.Callback):
             raise _Stopped
 
 
+@pytest.mark.slow
 def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(hue_photos, tiny_retriever, trained, tmp_path):
     run, settings = str(tmp_path / "run"), {**tiny_retriever, "checkpoint_seconds": "0"}
     with pytest.raises(_Stopped):
@@ -146,6 +149,7 @@ def test_a_photo_that_could_not_be_read_has_no_loss():
     assert measures["accuracy"][1] == 1
 
 
+@pytest.mark.slow
 def test_the_papers_split_trains_on_queries_and_broken_photos_are_named(hue_photos, tiny_retriever, tmp_path):
     folder = tmp_path / "photos"
     shutil.copytree(hue_photos, folder)

@@ -16,6 +16,7 @@ def result(colour_run, colour_photos, tmp_path_factory):
     return evaluate_species(str(colour_run), str(colour_photos), out=str(tmp_path_factory.mktemp("report")))
 
 
+@pytest.mark.slow
 def test_training_photos_are_left_out_and_counted(result, colour_run):
     rows = list(csv.DictReader(SpeciesRun(colour_run).photos_path.open()))
     trained = sum(row["split"] == "train" for row in rows)
@@ -23,6 +24,7 @@ def test_training_photos_are_left_out_and_counted(result, colour_run):
     assert result["left_out"] == {"the run was trained on them": trained}
 
 
+@pytest.mark.slow
 def test_photos_are_recognised_in_another_folder(result, colour_run, colour_photos, tmp_path):
     shutil.copytree(colour_photos, tmp_path / "elsewhere")
     moved = evaluate_species(str(colour_run), str(tmp_path / "elsewhere"), out=str(tmp_path / "report"))

@@ -42,6 +42,7 @@ def test_every_signature_answers_as_keras_does(colour_exportable, colour_export,
     assert max(differences.values()) <= 1e-5
 
 
+@pytest.mark.slow
 def test_served_answers_are_those_of_identify(loaded, photos, identifier):
     served = loaded.run("serving_default", {"image_bytes": encoded(photos)})
     for row, answer in enumerate(identifier.identify(photos)):
@@ -51,6 +52,7 @@ def test_served_answers_are_those_of_identify(loaded, photos, identifier):
         assert [name.decode() for name in served["top_names"][row]] == [top["name"] for top in answer["top"]]
 
 
+@pytest.mark.slow
 def test_equal_logits_and_probabilities_of_0_come_in_the_order_of_identify(colour_run, photos, tmp_path):
     """The last layer knows nothing of the photo: two species are alike, and two have a probability that underflows."""
     run = SpeciesRun(shutil.copytree(colour_run, tmp_path / "run"))
@@ -141,6 +143,7 @@ def test_sample_response_is_the_answer_to_the_sample_request(colour_export, load
     assert prediction["top_probabilities"] == pytest.approx(answer["top_probabilities"][0].tolist())
 
 
+@pytest.mark.slow
 def test_half_of_the_weights_size(colour_run, colour_exportable, colour_export, tmp_path):
     halved = Path(export_model(make_exportable(colour_run, half=True), tmp_path, verify=False)["path"])
     samples = colour_exportable.signatures["serving_default"].samples

@@ -55,6 +55,7 @@ def test_without_layers_the_row_of_figure_1_is_made_and_gone_on_with(preset, mon
     assert not Path("row.png.cells").exists()
 
 
+@pytest.mark.slow
 def test_the_sheet_has_a_row_a_subset_and_a_column_a_ratio(preset, monkeypatch):
     assert len(figures.STYLE_LAYERS) == 5
     monkeypatch.setattr(figures, "STYLE_LAYERS", ("conv1_1", "conv2_1"))

@@ -164,6 +164,7 @@ def test_a_finished_folder_is_left_as_it_is_when_resumed(job, photo):
     assert [result["iterations"] for result in stylize_files(changed, "out", StudioOptions(is_resumed=True))] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
     moving = photo.copy()
     moving[20:50, 10:40] = (250, 20, 20)

@@ -42,6 +42,7 @@ def test_value_and_gradient_are_those_of_equation_7(tiny_network, smooth_picture
     np.testing.assert_allclose(evaluation.gradient, gradient, atol=1e-4 * np.abs(gradient).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(144, 336), (250, 129)])
 def test_tiles_give_the_untiled_value_and_gradient(tiny_network, smooth_picture, size):
     preset = dataclasses.replace(get_preset("default"), tile=0)

@@ -28,6 +28,7 @@ def test_the_same_call_gives_the_same_bytes(photo, painting, tiny_preset):
     assert (one != other).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_an_interrupted_run_ends_in_the_same_picture(photo, painting, tiny_preset, tmp_path, monkeypatch, optimizer):
     monkeypatch.setattr(stylization, "LEG_ITERATIONS", 3)

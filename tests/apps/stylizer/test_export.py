@@ -91,6 +91,7 @@ def test_the_card_names_painting_and_losses_and_no_path(stylizer_export):
     assert "/" not in card["Data"]["source"]
 
 
+@pytest.mark.slow
 def test_half_of_the_weights_size(stylizer_run, tmp_path):
     result = export_model(make_exportable(stylizer_run, half=True), tmp_path, half=True)
     assert result["differences"]["tensor"] <= 24 and result["differences"]["serving_default"] <= 48

@@ -45,6 +45,7 @@ def trained(striped_painting, colour_photos, tiny_stylizer, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_all_that_was_promised(trained):
     metrics = json.loads((trained / "metrics.json").read_text())
     assert set(metrics) >= {"run", "images", "seconds", "network", "before", "after", "broken"}
@@ -134,6 +135,7 @@ class _StopAtFifth(keras.callbacks.Callback):
             raise _Stopped
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_equals_uninterrupted(colour_photos, striped_painting, tiny_stylizer, tmp_path):
     settings = {**tiny_stylizer, "checkpoint_seconds": "0", "stages": "[[1, 0.03]]"}
     train_stylizer(str(striped_painting), str(colour_photos), settings=settings, run=str(tmp_path / "whole"))
@@ -147,6 +149,7 @@ def test_stopped_and_resumed_equals_uninterrupted(colour_photos, striped_paintin
         np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_broken_photos_are_named_and_do_not_stop_training(colour_photos, striped_painting, tiny_stylizer, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(colour_photos, photos, ignore=shutil.ignore_patterns("*.csv"))

@@ -71,6 +71,7 @@ def test_random_squares_are_parts_of_the_photo_flipped_both_ways():
     assert not np.array_equal(np.round(again), changed)
 
 
+@pytest.mark.slow
 def test_alexnet_from_scratch_is_as_the_paper_draws_it():
     recipe = dataclasses.replace(RECIPES["paper"](), weights="none")
     recipe.check()
@@ -136,6 +137,7 @@ def trained(detection_photos, tiny_detector, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_all_that_was_promised(trained):
     metrics = json.loads((trained / "metrics.json").read_text())
     assert (metrics["images"], metrics["tattoos"], metrics["subjects"], len(metrics["folds"])) == (24, 12, 12, 3)
@@ -207,6 +209,7 @@ def test_a_stopped_training_goes_on_fold_by_fold_and_step_by_step(detection_phot
     assert train_detector(run=str(tmp_path / "parts"), resume=True) == resumed
 
 
+@pytest.mark.slow
 def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny_detector, tmp_path, monkeypatch):
     from tfvision.training import session
 
@@ -242,6 +245,7 @@ def test_detection_names_broken_photos_in_their_place(detector_run, detection_ph
     assert [path.name for path in (tmp_path / "where").iterdir()] == ["0-where.png"]
 
 
+@pytest.mark.slow
 def test_pictures_of_photos_of_one_name_are_all_kept(detector_run, detection_photos, tmp_path):
     photos = [shutil.copy(detection_photos / "0.png", _made(tmp_path / name) / "a.png") for name in ("one", "two")]
     answers = list(TattooDetector.load(detector_run).detect(photos, tmp_path / "where"))
@@ -253,6 +257,7 @@ def _made(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_an_export_answers_as_its_run(detector_run, detection_photos, tmp_path):
     result = export_model(make_exportable(detector_run), tmp_path)
     assert result["signatures"] == ["serving_default", "tensor", "embed", "where"]
@@ -276,6 +281,7 @@ def _orientation(value):
     return exif
 
 
+@pytest.mark.slow
 def test_a_half_export_has_no_maps(detector_run, tmp_path):
     result = export_model(make_exportable(detector_run, half=True), tmp_path, half=True)
     assert result["signatures"] == ["serving_default", "tensor", "embed"]
@@ -304,6 +310,7 @@ def test_evaluation_leaves_out_what_was_trained_on(detector_run, detection_photo
         evaluate_detector(detector_run, detection_photos)
 
 
+@pytest.mark.slow
 def test_broken_photos_neither_train_nor_count(detection_photos, tiny_detector, tmp_path):
     folder = shutil.copytree(detection_photos, tmp_path / "photos")
     (folder / "0.png").write_text("This is a text.")

@@ -53,6 +53,7 @@ def _vectors(source, is_wanted):
     return np.concatenate(vectors), np.array(photos.subjects)
 
 
+@pytest.mark.slow
 def test_figures_equal_a_direct_computation(result, custody):
     (probes, own), (gallery, names) = _vectors(custody, "probe"), _vectors(custody, "gallery")
     scores, is_mate = probes @ gallery.T, own[:, None] == names[None]
@@ -96,6 +97,7 @@ def test_the_report_has_curves_and_matches(result):
     assert stored["cmc"] == result["cmc"]
 
 
+@pytest.mark.slow
 def test_folds_with_galleries_of_their_own(custody, tmp_path):
     result = evaluate_matcher(RECIPE, custody, galleries="folds", folds=3, out=tmp_path)
     assert result["gallery"] in (3, 4, 5) and result["galleries"] == "folds"
@@ -104,6 +106,7 @@ def test_folds_with_galleries_of_their_own(custody, tmp_path):
     assert result["genuine"] == whole["genuine"] == 36 and result["impostor"] < whole["impostor"]
 
 
+@pytest.mark.slow
 def test_euclidean_distances_rank_by_vectors_as_they_are(custody, tmp_path):
     result = evaluate_matcher(RECIPE, custody, distance="euclidean", out=tmp_path)
     extractor = open_extractor(FeatureRecipe("small", weights="none", image_size=32, is_normalised=False))
@@ -120,11 +123,13 @@ def test_euclidean_distances_rank_by_vectors_as_they_are(custody, tmp_path):
     assert result["calibration"] is None and result["distance"] == "euclidean"
 
 
+@pytest.mark.slow
 def test_regions_of_interest_are_cut_out(custody, tmp_path):
     result = evaluate_matcher(RECIPE, custody, "roi", out=tmp_path)
     assert (result["probes"], result["mated"], result["gallery"]) == (14, 12, 12)
 
 
+@pytest.mark.slow
 def test_broken_photos_are_named_and_neither_ask_nor_are_found(custody, tmp_path):
     folder = shutil.copytree(custody, tmp_path / "photos")
     (folder / "3_1.png").write_text("This is a text.")
@@ -152,6 +157,7 @@ def test_subjects_with_one_photo_are_strangers_to_all(tmp_path):
     assert (result["probes"], result["mated"], result["unmated"]) == (3, 2, 1)
 
 
+@pytest.mark.slow
 def test_tattcs_files_are_evaluated_with_the_galleries_of_their_folds(custody, tmp_path):
     folder = tmp_path / "TATTC" / "mixed_media"
     shutil.copytree(custody, folder / "images", ignore=shutil.ignore_patterns("*.csv"))
@@ -171,6 +177,7 @@ def test_an_unknown_distance(custody):
         evaluate_matcher(RECIPE, custody, distance="manhattan")
 
 
+@pytest.mark.slow
 def test_parts_of_several_models_are_pooled(custody):
     trial = make_trial(read_matching_source(custody), "identification")
     extractor = open_extractor(RECIPE)

@@ -38,12 +38,14 @@ def exported(exportable, tmp_path_factory):
     return export_model(exportable, tmp_path_factory.mktemp("savedmodels"), tflite=True)
 
 
+@pytest.mark.slow
 def test_every_signature_answers_as_keras_does(exported):
     assert exported["signatures"] == ["serving_default", "embed", "tensor", "compare"]
     assert set(exported["differences"]) == {"tflite", "serving_default", "embed", "tensor", "compare", "saved_model_cli"}
     assert max(exported["differences"].values()) < 1e-3
 
 
+@pytest.mark.slow
 def test_two_photos_are_compared(run, exported):
     from tfvision.export.samples import sample_images
 
@@ -65,6 +67,7 @@ def test_pixels_are_seen_whole(run, exported):
     np.testing.assert_allclose(vector, embed(built, photo, RECIPE), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_export_makes_the_same_features_as_its_run(run, exported):
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
     vectors = [open_extractor(FeatureRecipe(model=str(model), image_size=32)).features(photo) for model in (run.folder, exported["path"])]
@@ -78,6 +81,7 @@ def test_the_card_tells_how_vectors_are_compared_and_no_path(exported):
     assert "never an identification" in card["Limits"]
 
 
+@pytest.mark.slow
 def test_half_weights_answer_nearly_as_whole_ones(exportable, run):
     signature = make_exportable(run.folder, half=True).signatures["compare"]
     halved = {name: values.numpy() for name, values in signature.function(*map(tf.constant, signature.samples.values())).items()}

@@ -47,6 +47,7 @@ def test_the_papers_numbers():
         assert recipe.area == (1.0, 1.0) and not (recipe.rotation or recipe.brightness or recipe.blur)
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_all_that_was_promised(trained):
     run = MatcherRun.open(trained)
     metrics = json.loads(run.metrics_path.read_text())
@@ -92,6 +93,7 @@ class _StopAfter(keras.callbacks.Callback):
             raise _Stopped
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_equals_uninterrupted(tattoo_photos, trained, tiny_matcher, tmp_path):
     whole, run = trained, str(tmp_path / "run")
     with pytest.raises(_Stopped):
@@ -106,6 +108,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tattoo_photos, trained, tiny_m
         np.testing.assert_allclose(got[name], expected[name], atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_subjects_with_one_photo_each_can_be_learnt_from(draw_tattoos, tiny_matcher, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -139,6 +142,7 @@ def test_media_that_are_not_there_are_missed(tattoo_photos, tmp_path):
         train_matcher(str(tattoo_photos), "contrastive", {**PAPERS["contrastive"], "cross_media": "true"}, str(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_a_sources_split_goes_before_folds_and_broken_photos_are_named(tattoo_photos, tiny_matcher, tmp_path):
     folder = tmp_path / "photos"
     shutil.copytree(tattoo_photos, folder)
@@ -152,6 +156,7 @@ def test_a_sources_split_goes_before_folds_and_broken_photos_are_named(tattoo_ph
     assert [os.path.basename(path) for path in metrics["broken"]] == ["subject1_0.png"]
 
 
+@pytest.mark.slow
 def test_a_batch_shrinks_to_the_subjects_there_are(tattoo_photos, tiny_matcher, tmp_path, capsys):
     settings = {**tiny_matcher, "batch_size": "64", "stages": "[[1, 0.001]]"}
     train_matcher(str(tattoo_photos), "small", settings, str(tmp_path / "run"))

@@ -163,6 +163,7 @@ def finished(small_teacher, wide_teacher, colour_photos, tmp_path_factory):
     return train_vgg19_slim(colour_photos, [small_teacher, wide_teacher], TINY, run, callbacks=[losses]), losses.seen
 
 
+@pytest.mark.slow
 def test_a_training_ends_in_a_network_for_load_perceptual(finished):
     metrics, _ = finished
     assert set(metrics) == {"run", "weights", "images", "seconds", "correlation", "broken"}
@@ -187,6 +188,7 @@ def test_it_learns_layer_by_layer_and_then_as_a_whole(finished):
     assert whole[-1] < whole[0]
 
 
+@pytest.mark.slow
 def test_a_training_that_is_stopped_in_each_phase_goes_on_to_the_same_weights(finished, small_teacher, wide_teacher, colour_photos, tmp_path):
     with pytest.raises(_Stopped):
         train_vgg19_slim(colour_photos, [small_teacher, wide_teacher], TINY, tmp_path, callbacks=[_Losses(stop_after=9)])
