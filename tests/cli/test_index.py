@@ -51,7 +51,10 @@ def test_pictures_are_removed_by_id_and_by_condition(run_command, gallery):
 def test_info_tells_what_is_there(run_command, gallery, colour_run):
     _, out, _ = run_command("index", "info", gallery)
     assert "48 pictures of" in out and "metadata  species: 4 different values" in out
-    assert f"model={colour_run}" in out and "index     none: every search is exact" in out and "files     whole" in out
+    assert f"model={colour_run}" in out and "index     hnsw over 48 rows" in out and "files     whole" in out
+    for path in gallery.glob("data-*/hnsw*"):
+        path.unlink()
+    assert "index     none: every search is exact" in run_command("index", "info", gallery)[1]
     assert len(run_command("index", "info", gallery, "--ids")[1].splitlines()) == 48
 
 
