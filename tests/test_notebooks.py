@@ -26,7 +26,7 @@ def test_it_runs_from_top_to_bottom(notebook, monkeypatch, tmp_path):
     monkeypatch.setattr(pyplot, "show", lambda: shown.extend(map(pyplot.figure, pyplot.get_fignums())) or pyplot.close("all"))
     for number, cell in enumerate(_cells(notebook), 1):
         exec(compile("".join(cell["source"]), f"{notebook.name}, code cell {number}", "exec"), names)
-    assert names["TINY"] and len(shown) >= 3 and not pyplot.get_fignums()
+    assert names["TINY"] and len(shown) >= 2 and not pyplot.get_fignums()
 
 
 def test_there_is_one_for_species_style_and_retrieval():
