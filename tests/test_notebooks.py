@@ -29,5 +29,16 @@ def test_it_runs_from_top_to_bottom(notebook, monkeypatch, tmp_path):
     assert names["TINY"] and len(shown) >= 2 and not pyplot.get_fignums()
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_it_was_committed_with_outputs_in_order_and_without_places_of_a_machine(notebook):
+    cells = _cells(notebook)
+    assert [cell["execution_count"] for cell in cells] == [*range(1, len(cells) + 1)]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data", "execute_result"}
+    text = json.dumps([{**output, "data": {kind: value for kind, value in output.get("data", {}).items() if kind != "image/png"}} for output in outputs])
+    assert not [folder for folder in ("/home/", "/root/", "/tmp/", "/work/", "site-packages") if folder in text]
+
+
 def test_there_is_one_for_species_style_and_retrieval():
     assert [notebook.stem for notebook in NOTEBOOKS] == ["retrieval", "species", "style"]
