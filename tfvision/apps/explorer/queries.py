@@ -4,8 +4,6 @@ A query has a name that stands in addresses: `12` (the picture at position 12), 
 checksum) or `g:species=Apis mellifera` (a group).
 """
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from pathlib import Path
