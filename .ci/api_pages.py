@@ -24,6 +24,7 @@ pdoc.render.configure(show_source=False)
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always", UserWarning)
     warnings.filterwarnings("ignore", "The module specification")  # a package brings modules that are named as well
+    warnings.filterwarnings("ignore", r".*\bbeam\.")  # Apache Beam is an extra
     pdoc.pdoc(*names, output_directory=Path(sys.argv[1]))
 faults = [str(one.message) for one in told if "pdoc" in Path(one.filename).parts]
 print("\n".join(faults) or f"{len(names)} pages of the API")
