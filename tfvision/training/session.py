@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import RecipeError, RunError
+from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.files import atomic_path, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import read_facts
@@ -169,6 +169,13 @@ def run_training(
     training.report(metrics)
     opened.finish(metrics)
     return metrics
+
+
+def located(path: str | Path, remedy: str) -> str:
+    """The absolute path of what a training learns from, for recipe.json. Raises DataError with the remedy where there is nothing."""
+    if not Path(path).exists():
+        raise DataError(f"{path} does not exist: {remedy}")
+    return str(Path(path).resolve())
 
 
 def _open_run(

@@ -31,7 +31,7 @@ from tfvision.training.classification import accuracy
 from tfvision.training.loop import Batch, LossFunction, Measures, Task
 from tfvision.training.photos import WHOLE_VIEW, photo_batches
 from tfvision.training.recipes import Stages
-from tfvision.training.session import Phase, Source, Training, run_training
+from tfvision.training.session import Phase, Source, Training, located, run_training
 
 
 def train_retriever(
@@ -75,9 +75,7 @@ class RetrieverTraining(Training):
         path = source["source"]
         if path is None:
             raise RecipeError("a training needs SOURCE: a folder of class folders, a manifest CSV, or a folder with Oxford's ground truth")
-        if not Path(path).exists():
-            raise DataError(f"{path} does not exist: give a folder of class folders or a manifest CSV")
-        return {"source": str(Path(path).resolve()), "ranks": source["ranks"]}
+        return {"source": located(path, "give a folder of class folders or a manifest CSV"), "ranks": source["ranks"]}
 
     def prepare(self) -> str:
         source = self.run.facts["source"]

@@ -29,7 +29,7 @@ from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task
 from tfvision.training.photos import photo_batches
 from tfvision.training.recipes import Stages
-from tfvision.training.session import Phase, Source, Training, run_training
+from tfvision.training.session import Phase, Source, Training, located, run_training
 
 _VALIDATION_PHOTOS_WHILE_TRAINING = 256
 _NEW_LAYERS = ("merge", "auxiliary", "species_logits")
@@ -79,9 +79,7 @@ class SpeciesTraining(Training):
     @classmethod
     def facts_of(cls, source: Source, recipe: SpeciesRecipe) -> dict[str, typing.Any]:
         path = source["source"]
-        if path is not None and not Path(path).exists():
-            raise DataError(f"{path} does not exist: give a folder of class folders or a manifest CSV")
-        return {"source": str(Path(path).resolve()) if path else None, "ranks": source["ranks"]}
+        return {"source": located(path, "give a folder of class folders or a manifest CSV") if path else None, "ranks": source["ranks"]}
 
     def prepare(self) -> str:
         source = self.run.facts["source"] or _draw_specimens(self.run.folder / "specimens", self.recipe.seed)

@@ -25,7 +25,7 @@ from tfvision.trained.stylizer_run import StylizerRecipe, StylizerRun
 from tfvision.training.callbacks import TensorBoardLog
 from tfvision.training.loop import Batch, LossFunction, Measures, Task, precision_policy, sum_and_weight
 from tfvision.training.photos import UnlabelledPhotos, images_of
-from tfvision.training.session import Phase, Source, Training, run_training
+from tfvision.training.session import Phase, Source, Training, located, run_training
 
 _JUDGED_PHOTOS = 32
 _JUDGED_SIZE_PX = 256
@@ -74,10 +74,9 @@ class StylizerTraining(Training):
         if painting is None or photos is None:
             raise RecipeError("a training needs PAINTING and --photos DIR, a folder of photos to learn on")
         _read_painting(painting, recipe.painting_size)
-        if not Path(photos).exists():
-            raise DataError(f"{photos} does not exist: give a folder of photos")
+        located_photos = located(photos, "give a folder of photos")
         digest = hashlib.sha256(Path(painting).read_bytes()).hexdigest()
-        return {"painting": Path(painting).name, "painting_sha256": digest, "source": str(Path(photos).resolve())}
+        return {"painting": Path(painting).name, "painting_sha256": digest, "source": located_photos}
 
     def prepare(self) -> str:
         if self.source:

@@ -36,7 +36,7 @@ from tfvision.training.loop import Batch, LossFunction, Measures, Task
 from tfvision.training.photos import WHOLE_VIEW, photo_batches
 from tfvision.training.recipes import Stages
 from tfvision.training.schedules import stages_in_epochs
-from tfvision.training.session import Phase, Source, Training, run_training
+from tfvision.training.session import Phase, Source, Training, located, run_training
 
 
 def train_detector(
@@ -82,13 +82,11 @@ class DetectorTraining(Training):
         photos, others, lists = source["source"], source["others"], source["probe_lists"]
         if photos is None:
             raise RecipeError("a training needs SOURCE: a folder with a class folder `tattoo` and others, a manifest CSV, or tattoos with --non-tattoos DIR")
-        for path in (photos, others, *lists):
-            if path is not None and not Path(path).exists():
-                raise DataError(f"{path} does not exist: give folders of photos or manifest CSVs")
+        remedy = "give folders of photos or manifest CSVs"
         return {
-            "source": str(Path(photos).resolve()),
-            "others": str(Path(others).resolve()) if others is not None else None,
-            "probe_lists": [str(Path(path).resolve()) for path in lists],
+            "source": located(photos, remedy),
+            "others": located(others, remedy) if others is not None else None,
+            "probe_lists": [located(path, remedy) for path in lists],
         }
 
     def prepare(self) -> str:

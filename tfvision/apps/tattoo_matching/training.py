@@ -27,7 +27,7 @@ from tfvision.trained.matcher_run import CONTRASTIVE, TRIPLET, MatcherRecipe, Ma
 from tfvision.training.loop import Batch, LossFunction, Measures, Task, sum_and_weight
 from tfvision.training.photos import WHOLE_VIEW, photo_batches
 from tfvision.training.schedules import stages_in_epochs
-from tfvision.training.session import Phase, Source, Training, run_training
+from tfvision.training.session import Phase, Source, Training, located, run_training
 
 _TRAIN, _HELD_OUT = "train", "held-out"
 _FAR = 1e9  # a distance that no two photos have
@@ -71,9 +71,7 @@ class MatcherTraining(Training):
         path = source["source"]
         if path is None:
             raise RecipeError("a training needs SOURCE: a folder of subject folders, or a manifest CSV with a column `subject`")
-        if not Path(path).exists():
-            raise DataError(f"{path} does not exist: give a folder of subject folders, or a manifest CSV")
-        return {"source": str(Path(path).resolve())}
+        return {"source": located(path, "give a folder of subject folders, or a manifest CSV")}
 
     def prepare(self) -> str:
         photos = read_matching_source(self.run.facts["source"])
