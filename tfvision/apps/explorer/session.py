@@ -157,12 +157,12 @@ class Session:
         try:
             build_gallery(self.plan.source, location, recipe, is_resumed=True, broken=broken, progress=Progress(begin, advance, self._say))
             self._refresh(planned)
+            self.broken = {**known, **broken}
+            write_json(self.plan.state / _BROKEN, self.broken)  # before it is told that the work is done
         finally:
             for bar in bars:
                 bar.close()
             self.indexing = None
-        self.broken = {**known, **broken}
-        write_json(self.plan.state / _BROKEN, self.broken)
         for reason in broken.values():
             self._say(f"broken    {reason}")
 
