@@ -53,7 +53,7 @@ def specimens(out: str, seed: int, as_json: bool) -> None:
     "--requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="Photos that are asked for in a second at one host. [default: 10]"
 )
 @click.option("--retry-failed", is_flag=True, help="Try photos again that failed for good in an earlier run.")
-@click.option("--allow-private", is_flag=True, help="Also ask addresses of internal networks and of this machine, which an archive may name to do harm.")
+@click.option("--allow-private", is_flag=True, help="Also ask addresses of internal networks and of this machine, which may do harm; link-local ones never.")
 @click.option(
     "--size",
     type=click.Choice(["original", "large", "medium", "small"]),

@@ -12,7 +12,8 @@ import click
     "models",
     multiple=True,
     metavar="NAME",
-    help="For a folder: a network, a run or an export; several are seen side by side. [default: mobilenet_v2]",
+    help="For a folder: a network, a run or an export; several are seen side by side. [default: mobilenet_v2] "
+    "With a gallery: the export or module that it names, if you trust it.",
 )
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="For a folder: a tap of the network; several are seen side by side. [default: its last]")
 @click.option("--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision, or GALLERY-explorer]")

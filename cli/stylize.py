@@ -225,7 +225,7 @@ def _job(files, like, preset, settings, blend, masks, colour, module):
 
     if not like and len(files) < 2:
         raise click.UsageError("give a photo and a painting: tfvision stylize PHOTO PAINTING...")
-    job = job_like(like) if like else StyleJob("", ())
+    job = job_like(like, module or "") if like else StyleJob("", ())
     if preset is not None:
         job = dataclasses.replace(job, preset=_preset_or_fast(preset), is_fast=preset == _FAST)
     given = {"photo": files[0] if files else "", "paintings": files[1:], "blend": blend, "masks": masks, "colour": colour, "module": module}

@@ -10,6 +10,7 @@ The folder is written under a temporary name, which TensorFlow Serving ignores, 
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from tfvision.export.versions import version_folders
 from tfvision.export.warm_up import write_warm_up
 from tfvision.files import atomic_folder, write_json, write_text
 
+_PLAIN_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f]{1,200}")  # a folder below --to, and what is asked for at /v1/models/NAME
 CHECKSUMS = Path("assets.extra", "SHA256SUMS")
 
 
@@ -50,10 +52,10 @@ def write_saved_model(
       Path of the version's folder.
 
     Raises:
-      RunError: the version exists already, or is no whole number above 0.
+      RunError: the version exists already, or is no whole number above 0; a name that is no plain one.
       StorageError: the folder cannot be written; nothing is left of it.
     """
-    target = _target(Path(to) / (name or exportable.name), version)
+    target = _target(Path(to), name or exportable.name, version)
     with atomic_folder(target) as folder:
         _save(exportable, folder)
         extra = folder / "assets.extra"
@@ -76,7 +78,10 @@ def checksums(folder: str | Path) -> str:
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n" for path in files)
 
 
-def _target(model, version):
+def _target(to, name, version):
+    if not _PLAIN_NAME.fullmatch(name):
+        raise RunError(f"a model's name has no slash and no colon and begins with no dot, got {name!r}: give another with --name")
+    model = to / name
     versions = version_folders(model)
     version = max(versions, default=0) + 1 if version is None else version
     if version < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.gallery import Gallery, rows_where
 from tfvision.index.locations import create_gallery, has_gallery, open_gallery
 from tfvision.index.sources import GalleryPhotos, read_gallery_photos
+from tfvision.models.programs import refuse_program
 
 if TYPE_CHECKING:  # TensorFlow
     from tfvision.data.pipeline import BrokenPhotos
@@ -158,14 +159,15 @@ def remove_pictures(location: str | Path, ids: Sequence[str] = (), where: str | 
         return {"gallery": str(location), "images": len(gallery), "removed": len(set(ids))}
 
 
-def gallery_extractor(gallery: Gallery, model: str | None = None) -> Extractor:
+def gallery_extractor(gallery: Gallery, model: str | None = None, trusted: Collection[str] = ()) -> Extractor:
     """The Extractor that made a gallery.
 
     Args:
       model: where its network is now, if it was moved.
+      trusted: models that the user named: a program that only the gallery names is not run (models.programs).
 
     Raises:
-      GalleryError: what is found makes other vectors, or the gallery tells of no recipe.
+      GalleryError: what is found makes other vectors, the gallery tells of no recipe, or its model is a program that nobody named here.
     """
     from tfvision.training.recipes import from_json  # TensorFlow, when it is needed
 
@@ -174,6 +176,8 @@ def gallery_extractor(gallery: Gallery, model: str | None = None) -> Extractor:
     recipe = from_json(gallery.facts["recipe"], FeatureRecipe)
     if model:
         recipe = dataclasses.replace(recipe, model=model)
+    elif recipe.model not in trusted:
+        refuse_program(recipe.model, str(gallery.location), "--model", GalleryError)
     extractor = _open_extractor(recipe)
     if extractor.identity != gallery.facts["identity"]:
         raise GalleryError(

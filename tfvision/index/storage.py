@@ -8,6 +8,7 @@ by the next one. Readers keep what they opened: bytes that count are never chang
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,8 @@ LOCK = "lock"
 FORMAT = "tfvision gallery 1"
 _CHECKED_BYTES = 256 * 2**20  # as much is checked in a fraction of a second whenever a gallery is opened
 _BLOCK = 16 * 2**20
+
+_DATA_NAME, _FILE_NAME = re.compile(r"data-\d{4,9}"), re.compile(r"(?!\.)[^/\\\0]{1,200}")
 
 State = dict[str, Any]  # the manifest
 Extent = dict[str, int]  # of a file, what counts: {"bytes", "crc32"}
@@ -171,6 +174,9 @@ def _read_manifest(folder: Path) -> State:
         raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): restore it from a copy, or build the gallery again") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise GalleryError(f"{folder / MANIFEST} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")
+    names = state.get("files")
+    if not _DATA_NAME.fullmatch(str(state.get("data"))) or not isinstance(names, dict) or not all(map(_FILE_NAME.fullmatch, names)):
+        raise GalleryError(f"{folder / MANIFEST} is damaged (it names files outside its folder): restore it from a copy, or build the gallery again")
     return state
 
 

@@ -43,4 +43,4 @@ def test_other_locations_are_refused(arguments, message, make_gallery, photos):
 
 def test_a_gallerys_network_is_fixed(make_gallery):
     with pytest.raises(DataError, match="is a gallery, whose network is fixed"):
-        plan([make_gallery()], models=["resnet18"])
+        plan([make_gallery()], layers=["out_relu"])

@@ -445,7 +445,11 @@ def test_internal_addresses_are_not_asked(bring, server, tmp_path):
     wanted = [(f"{number}.png", server.url("photo/1", host)) for number, host in enumerate(hosts)]
     result = download_photos(wanted, tmp_path, DownloadSettings(**{**QUICK, "is_internal_allowed": False}))
     assert not result.done and not server.asked
-    assert all("is an address of an internal network, which is not asked without --allow-private" in reason for reason in result.failed.values())
+    told = ("is an address of an internal network, which is not asked without --allow-private", "is a link-local address")
+    assert all(any(text in reason for text in told) for reason in result.failed.values())
+    never = [(f"{number}.png", server.url("photo/1", host)) for number, host in enumerate(("169.254.169.254", "[fe80::1]"))]
+    result = download_photos(never, tmp_path / "allowed", DownloadSettings(**QUICK))
+    assert not result.done and all("link-local address, at which clouds keep" in reason for reason in result.failed.values())
     assert {row["status"] for row in ledger(tmp_path).values()} == {"retry"}
     reached = {"0.png", "1.png", "2.png"}  # the other ways to this machine depend on the system
     assert reached <= download_photos(wanted[:3], tmp_path, DownloadSettings(**QUICK)).done

@@ -1,6 +1,6 @@
 import pytest
 
-from tfvision.data.downloads.web_access import is_internal
+from tfvision.data.downloads.web_access import is_internal, is_link_local
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,16 @@ def test_addresses_of_internal_networks(address):
 @pytest.mark.parametrize("address", ["8.8.8.8", "172.32.0.1", "193.0.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
 def test_addresses_of_the_internet(address):
     assert not is_internal(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "169.254.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::1%eth0", "fd00:ec2::254", "100.100.100.200"],
+)
+def test_addresses_where_clouds_keep_secrets(address):
+    assert is_link_local(address) and is_internal(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "::1", "8.8.8.8"])
+def test_addresses_that_may_be_allowed(address):
+    assert not is_link_local(address)

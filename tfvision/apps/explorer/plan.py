@@ -36,12 +36,14 @@ class Plan:
       source: the folder or manifest whose photos are shown, or None where only galleries are known.
       galleries: a layer each; the first counts.
       state: the folder for thumbnails, tags, verdicts and derived results.
+      trusted: models that the user named, which may be programs (models.programs).
     """
 
     name: str
     source: str | None
     galleries: tuple[PlannedLayer, ...]
     state: Path
+    trusted: tuple[str, ...] = ()
 
 
 def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Sequence[str] = (), state: str | Path | None = None) -> Plan:
@@ -49,7 +51,8 @@ def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Se
 
     Args:
       locations: one folder or manifest of photos, or galleries of the same pictures, the first of which counts.
-      models, layers: networks and their taps for a folder: a layer of the page for each network and tap.
+      models, layers: networks and their taps for a folder: a layer of the page for each network and tap. With galleries, models that
+        they name and that may be run although they are programs.
       state: a folder to keep things in, instead of one beside the photos or the gallery.
 
     Raises:
@@ -57,9 +60,9 @@ def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Se
       GalleryError, UserError: Milvus cannot be reached, or its client is not installed.
     """
     if all(has_gallery(location) for location in locations):
-        if models or layers:
-            raise DataError(f"{locations[0]} is a gallery, whose network is fixed: give --model and --layer with a folder of photos, or several galleries")
-        return _galleries_plan([str(location) for location in locations], state)
+        if layers:
+            raise DataError(f"{locations[0]} is a gallery, whose network is fixed: give --layer with a folder of photos, or several galleries")
+        return dataclasses.replace(_galleries_plan([str(location) for location in locations], state), trusted=tuple(models))
     if len(locations) > 1:
         wrong = next(location for location in locations if not has_gallery(location))
         raise DataError(f"{wrong} is no gallery: give one folder of photos, or several galleries of the same pictures")
@@ -70,7 +73,7 @@ def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Se
     recipes = [FeatureRecipe(model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
     galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / _slug(recipe)), recipe) for recipe in recipes)
     name = source.resolve().stem if source.suffix.lower() == ".csv" else source.resolve().name
-    return Plan(name, str(source), galleries, home / "explorer")
+    return Plan(name, str(source), galleries, home / "explorer", tuple(models))
 
 
 def _galleries_plan(locations: list[str], state: str | Path | None) -> Plan:

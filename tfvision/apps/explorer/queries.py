@@ -6,6 +6,7 @@ checksum) or `g:species=Apis mellifera` (a group).
 
 import hashlib
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,10 +49,11 @@ class Queries:
 
     Args:
       folder: for pictures from outside and their vectors.
+      trusted: models that the user named, which may be programs.
     """
 
-    def __init__(self, pictures: Pictures, folder: str | Path) -> None:
-        self._pictures, self._folder = pictures, Path(folder)
+    def __init__(self, pictures: Pictures, folder: str | Path, trusted: Collection[str] = ()) -> None:
+        self._pictures, self._folder, self._trusted = pictures, Path(folder), trusted
         self._lock = threading.Lock()
         self._extractors: dict[str, Any] = {}
 
@@ -120,7 +122,7 @@ class Queries:
         return np.asarray(layer.gallery.row_vectors[rows[rows >= 0]]).mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def _outside_vector(self, path, layer):
-        kept = path.with_name(f"{path.stem}-{layer.gallery.facts.get('identity', 'none')[:20]}-{layer.dimension}.npy")
+        kept = path.with_name(f"{path.stem}-{hashlib.sha256(str(layer.gallery.facts.get('identity')).encode()).hexdigest()[:20]}-{layer.dimension}.npy")
         with self._lock:  # a network is opened once
             if not kept.exists():
                 vector = self._see(path, layer)
@@ -133,7 +135,7 @@ class Queries:
         from tfvision.features.extraction import extract
 
         if layer.location not in self._extractors:
-            self._extractors[layer.location] = gallery_extractor(layer.gallery)
+            self._extractors[layer.location] = gallery_extractor(layer.gallery, trusted=self._trusted)
         broken = BrokenPhotos()
         for _, vectors in extract(photo_manifest([str(path)]), self._extractors[layer.location], broken=broken):
             if len(vectors):

@@ -127,7 +127,7 @@ class Session:
             raise GalleryError(f"{first.location} is empty: add pictures with `tfvision index add {first.location} IMAGES`")
         collection = Collection(plan.name, pictures, version, tuple(Layer(one.name, one.location, pictures) for one in ready))
         thumbnails = Thumbnails(plan.state / "thumbnails", pictures.ids, pictures.path)
-        return Shown(collection, thumbnails, Queries(pictures, plan.state / "queries"))
+        return Shown(collection, thumbnails, Queries(pictures, plan.state / "queries", plan.trusted))
 
     def _build(self, planned: PlannedLayer) -> None:
         name, location, recipe = planned
@@ -222,14 +222,14 @@ class Session:
         try:
             _, gone, changed = self._changes()
             self.thumbnails.forget([*gone, *changed])
-            for name, location, _ in self.plan.galleries:
+            for name, location, recipe in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}
                 with open_gallery(location) as gallery:
                     removed = [id for id in [*gone, *changed] if gallery.row_of(id) is not None]
                 if removed and (self.plan.source or gone):
                     remove_pictures(location, removed if self.plan.source else [id for id in gone if id in set(removed)])
                 if self.plan.source:
-                    add_photos(location, self.plan.source, progress=Progress(self._counted(name), self._counting))
+                    add_photos(location, self.plan.source, model=recipe and recipe.model, progress=Progress(self._counted(name), self._counting))
             self.changed = None
             self.shown = self._opened(self.collection.version + 1)
         finally:

@@ -18,6 +18,7 @@ from tfvision.apps.style.presets import Preset
 from tfvision.errors import DataError, FileError, RunError
 from tfvision.files import read_json, write_json
 from tfvision.models.perceptual import find_weights
+from tfvision.models.programs import refuse_program
 from tfvision.training.recipes import from_json
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow")
@@ -126,8 +127,15 @@ def read_sidecar(path: str | Path) -> tuple[Path, dict]:
     return path, record
 
 
-def job_like(path: str | Path) -> StyleJob:
-    """The StyleJob that a record tells of. Raises FileError."""
+def job_like(path: str | Path, module: str = "") -> StyleJob:
+    """The StyleJob that a record tells of.
+
+    Args:
+      module: that the user named, which takes the place of the record's.
+
+    Raises:
+      FileError: the record is none or is not whole, or its module is a program that the user did not name too (models.programs).
+    """
     path, record = read_sidecar(path)
     if record.get("frame"):
         raise RunError(f"{path} is the record of one frame, which followed from others: run the whole again: {record['command']}")
@@ -135,6 +143,9 @@ def job_like(path: str | Path) -> StyleJob:
         files = {name: tuple(os.path.relpath(path.parent / file["path"]) for file in files) for name, files in record["files"].items()}
         settings: dict = {name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()}
         settings["preset"] = dataclasses.replace(from_json(settings["preset"], Preset), **_network_then(path, record))
+        settings["module"] = module or settings["module"]
+        if settings["is_fast"] and not module:
+            refuse_program(settings["module"], str(path), "--module", RunError)
         return StyleJob(files["photo"][0], files["paintings"], files["masks"], **settings)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise RunError(f"{path} is no whole record of `tfvision stylize` ({type(error).__name__}: {error})") from error

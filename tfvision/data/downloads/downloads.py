@@ -43,7 +43,7 @@ class DownloadSettings:
       photo_seconds: the longest time for one photo, however steadily it drips.
       most_bytes: of one photo.
       most_redirects: of one photo.
-      is_internal_allowed: whether private, loopback and link-local addresses may be asked.
+      is_internal_allowed: whether private and loopback addresses may be asked; link-local ones never are.
       is_failed_retried: whether photos are tried again that failed for good (a 404, no image) in an earlier run.
     """
 

@@ -191,13 +191,15 @@ def _web_errors(settings):
     """Whatever goes wrong on the way becomes a Failure."""
     import httpx
 
-    from tfvision.data.downloads.web_access import InternalAddressError
+    from tfvision.data.downloads.web_access import InternalAddressError, is_link_local
 
     try:
         yield
     except (Failure, StorageError):
         raise
     except InternalAddressError as error:
+        if is_link_local(str(error)):
+            raise Failure(f"{error} is a link-local address, at which clouds keep a machine's secrets: it is never asked", RETRY) from None
         raise Failure(f"{error} is an address of an internal network, which is not asked without --allow-private", RETRY) from None
     except TimeoutError:
         raise Failure(f"it took longer than {settings.photo_seconds:g} s", RETRY) from None

@@ -5,6 +5,7 @@ address between a check and the request leads into the user's own network.
 """
 
 import contextlib
+import functools
 import ipaddress
 import socket
 import urllib.request
@@ -18,6 +19,7 @@ from tfvision import __version__
 
 USER_AGENT = f"tfvision/{__version__} (photo downloads for training data; python-httpx/{httpx.__version__})"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_CLOUD_METADATA = ("fd00:ec2::254", "100.100.100.200")
 
 
 class InternalAddressError(Exception):
@@ -28,6 +30,7 @@ class InternalAddressError(Exception):
 async def web_client(connections: int, connect_seconds: float, read_seconds: float, is_internal_allowed: bool = False) -> AsyncIterator[httpx.AsyncClient]:
     """An httpx.AsyncClient that follows no redirects, keeps no cookies and refuses internal addresses.
 
+    Where they are allowed, link-local ones are refused all the same: there, clouds tell a machine's secrets to whoever asks.
     Where the environment names a proxy, it looks the names up; only addresses written as numbers are judged here then.
     """
     from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -41,23 +44,34 @@ async def web_client(connections: int, connect_seconds: float, read_seconds: flo
         timeout=httpx.Timeout(read_seconds, connect=connect_seconds, pool=None),
         limits=httpx.Limits(max_connections=connections),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        event_hooks={"request": [] if is_internal_allowed else [_refuse_internal_number]},
+        event_hooks={"request": [functools.partial(_refuse_number, is_link_local if is_internal_allowed else is_internal)]},
     ) as client:
         yield client
 
 
 def is_internal(address: str) -> bool:
     """Whether an IP address, as text, is none of the public internet: private, loopback, link-local, reserved, multicast."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if parsed.version == 6:
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF) if parsed in _NAT64 else None)
-        parsed = inner or parsed
+    parsed = _parsed(address)
     return not parsed.is_global or parsed.is_multicast
 
 
-async def _refuse_internal_number(request):
+def is_link_local(address: str) -> bool:
+    """Whether an IP address, as text, is link-local, or another at which clouds answer with a machine's secrets."""
+    parsed = _parsed(address)
+    return parsed.is_link_local or str(parsed) in _CLOUD_METADATA
+
+
+def _parsed(address):
+    """An address; of one of version 6 that stands for one of version 4, the latter."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if parsed.version == 4:
+        return parsed
+    return parsed.ipv4_mapped or parsed.sixtofour or (ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF) if parsed in _NAT64 else parsed)
+
+
+async def _refuse_number(is_refused, request):
     with contextlib.suppress(ValueError):
-        if is_internal(request.url.host):
+        if is_refused(request.url.host):
             raise InternalAddressError(request.url.host)
 
 
@@ -70,7 +84,7 @@ class _Transport(httpx.AsyncBaseTransport):
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=5,
-            network_backend=httpcore.AnyIOBackend() if is_internal_allowed else _PublicNetwork(),
+            network_backend=_GuardedNetwork(is_link_local if is_internal_allowed else is_internal),
         )
 
     async def handle_async_request(self, request):
@@ -98,16 +112,16 @@ class _Body(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-class _PublicNetwork(httpcore.AsyncNetworkBackend):
-    def __init__(self):
-        self._network = httpcore.AnyIOBackend()
+class _GuardedNetwork(httpcore.AsyncNetworkBackend):
+    def __init__(self, is_refused):
+        self._network, self._is_refused = httpcore.AnyIOBackend(), is_refused
 
     async def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
         addresses = await _look_up(host, port, timeout)
-        public = [address for address in addresses if not is_internal(address)]
-        if not public:
+        allowed = [address for address in addresses if not self._is_refused(address)]
+        if not allowed:
             raise InternalAddressError(addresses[0])
-        for address in public:
+        for address in allowed:
             try:
                 return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
