@@ -83,7 +83,7 @@ def build(
 @index.command()
 @click.argument("gallery")
 @click.argument("images")
-@click.option("--model", help="Where the gallery's network is now, if it was moved.")
+@click.option("--model", help="Where the gallery's network is now, if it was moved; repeat it for an export or a module, which run code.")
 @click.option("--replace", is_flag=True, help="See pictures anew whose ids are there already.")
 @_RANKS
 @_JSON

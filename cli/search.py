@@ -17,7 +17,7 @@ from tfvision.command_line import print_json
 @click.option(
     "--method", type=click.Choice(["auto", "exact", "hnsw", "ivfpq"]), default="auto", show_default=True, help="How to search; auto: by the gallery's size."
 )
-@click.option("--model", help="Where the gallery's network is now, if it was moved.")
+@click.option("--model", help="Where the gallery's network is now, if it was moved; repeat it for an export or a module, which run code.")
 @click.option("--html", metavar="FILE", help="Write a page with the pictures that were found.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
 def search(

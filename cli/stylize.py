@@ -82,7 +82,7 @@ def _numbers(context, parameter, text):
 @click.option("--match-colour", "colour", flag_value="histogram", help="First give the painting the photo's mean and covariance of colours.")
 @click.option("--frames", is_flag=True, help="PHOTO is a folder of frames, in order: each goes on from the last, without flicker.")
 @click.option("--save-every", type=click.IntRange(0), default=0, metavar="N", help="Keep the picture of every Nth iteration, in OUT.steps/.")
-@click.option("--like", metavar="RECORD", help="Do as OUT.json tells: the same picture again; other options and files change it.")
+@click.option("--like", metavar="RECORD", help="Do as OUT.json tells: the same picture again; other options and files change it. A --module is to be repeated.")
 @click.option("--module", help="Of --preset fast: a TensorFlow Hub handle, or a folder.")
 @_viewing_options
 @click.pass_context
