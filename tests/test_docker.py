@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 MANIFESTS = sorted(path for path in DOCKER.glob("kubernetes/*.yaml") if path.name != "kustomization.yaml")
+OVERLAYS = sorted(path for path in DOCKER.glob("kubernetes-*/*.yaml") if path.name not in ("kustomization.yaml", "gpu.yaml"))
 STACKS = ["3.11", "3.13"]  # the values of --build-arg PYTHON
 KUBERNETES = ["1.30", "1.37"]  # the oldest and the newest version that we hold to
 PLAIN_JOBS = {"training.Dockerfile"}  # they end: no health to check
@@ -170,7 +171,7 @@ def test_compose_checks_health_as_the_image_does(name):
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*MANIFESTS, *OVERLAYS], ids=lambda path: path.name)
 def test_manifests_follow_the_schemas_of_kubernetes(path, version):
     validator = _import("kubernetes_validate")
     for manifest in _load_all(path):
@@ -201,6 +202,37 @@ def test_manifests_refer_to_what_there_is():
             assert {port["targetPort"] for port in service["ports"]} <= ports and service["type"] == "ClusterIP"
     target = objects["HorizontalPodAutoscaler", "tfvision-serving"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) in objects
+
+
+def test_budget_spread_and_network_policy_select_the_pods():
+    objects = {(item["kind"], item["metadata"]["name"]): item for path in MANIFESTS for item in _load_all(path)}
+    pod = objects["Deployment", "tfvision-serving"]["spec"]["template"]
+    budget, policy = (objects[kind, "tfvision-serving"]["spec"] for kind in ("PodDisruptionBudget", "NetworkPolicy"))
+    spread = [constraint["labelSelector"] for constraint in pod["spec"]["topologySpreadConstraints"]]
+    for selector in (budget["selector"], policy["podSelector"], *spread):
+        assert selector["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (container,) = pod["spec"]["containers"]
+    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {port["name"] for port in container["ports"]}
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53}
+    assert pod["spec"]["securityContext"]["fsGroup"] == pod["spec"]["securityContext"]["runAsGroup"]
+
+
+def test_overlays_change_and_lead_to_what_there_is():
+    (gpu,) = _load_all(DOCKER / "kubernetes-gpu" / "kustomization.yaml")
+    (patch,) = _load_all(DOCKER / "kubernetes-gpu" / gpu["patches"][0]["path"])
+    (deployment,) = _load_all(DOCKER / "kubernetes" / "deployment.yaml")
+    assert gpu["resources"] == ["../kubernetes"] and patch["metadata"]["name"] == deployment["metadata"]["name"]
+    (patched,), (container,) = (item["spec"]["template"]["spec"]["containers"] for item in (patch, deployment))
+    assert patched["name"] == container["name"] and patched["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert f"{gpu['images'][0]['name']}:{gpu['images'][0]['newTag']}" == f"{container['image']}-gpu"
+    (ingress,) = _load_all(DOCKER / "kubernetes-ingress" / "ingress.yaml")
+    services = {item["metadata"]["name"]: item["spec"] for item in _load_all(DOCKER / "kubernetes" / "service.yaml")}
+    for rule in ingress["spec"]["rules"]:
+        for path in rule["http"]["paths"]:
+            backend = path["backend"]["service"]
+            assert backend["port"]["name"] in {port["name"] for port in services[backend["name"]]["ports"]}
+            assert path["path"].startswith("/v1/models")
+    assert {host for entry in ingress["spec"]["tls"] for host in entry["hosts"]} == {rule["host"] for rule in ingress["spec"]["rules"]}
 
 
 def test_the_pod_runs_without_rights_with_limits_and_probes():
