@@ -19,7 +19,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 FROZEN = Path(__file__).with_name("frozen")  # what version 0.1.0 made: frozen/README.md
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights, beside the checkout, where present
 
-STAGE_SETS = ("base_of", "colour_exportable", "milvus_address", "saved_models", "stylizer_export")  # costly fixtures that several files share
+STAGE_SETS = (
+    "base_of",
+    "colour_exportable",
+    "detector_export",
+    "milvus_address",
+    "saved_models",
+    "stylizer_export",
+)  # costly fixtures that several files share
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist; `-p no:xdist` works as well
@@ -141,6 +148,43 @@ def colour_gallery(copy_frozen, colour_photos, colour_run):
     state["facts"]["recipe"]["model"] = str(colour_run)
     (folder / "gallery.json").write_text(json.dumps(state))
     return folder
+
+
+@pytest.fixture(scope="session")
+def copy_at():
+    """A class of callbacks, (run, to, phase, step): copies a run's folder after a step of a phase, as a training that is killed there leaves it.
+
+    So a whole training is at once the one that was stopped. With checkpoint_seconds=0 the copy has the step before.
+    """
+    import keras
+
+    class CopyAt(keras.callbacks.Callback):
+        def __init__(self, run, to, phase, step):
+            super().__init__()
+            self.run, self.to, self.place, self.phase = run, to, (phase, step), -1
+
+        def on_train_begin(self, logs=None):
+            self.phase += 1
+
+        def on_train_batch_end(self, batch, logs=None):
+            if (self.phase, batch) == self.place:
+                shutil.copytree(self.run, self.to)
+
+    return CopyAt
+
+
+@pytest.fixture(scope="session")
+def stored_weights():
+    """A function (file of weights) -> {name: array}."""
+    import h5py
+
+    def read(path):
+        values = {}
+        with h5py.File(path) as file:
+            file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+        return values
+
+    return read
 
 
 @pytest.fixture
@@ -272,6 +316,23 @@ def draw_detection(folder):
 def detector_run(copy_frozen):
     """A finished detector run on detection_photos, its network frozen."""
     return copy_frozen("tattoo-detector", "detector")
+
+
+@pytest.fixture(scope="session")
+def detector_exportable(detector_run):
+    """As `tfvision export` makes it."""
+    from tfvision.applications import APPLICATIONS
+    from tfvision.training.run import application_of
+
+    return APPLICATIONS[application_of(detector_run, "export")].part("export").make_exportable(detector_run)
+
+
+@pytest.fixture(scope="session")
+def detector_export(detector_exportable, tmp_path_factory):
+    """savedmodels/detector/1, of detector_run."""
+    from tfvision.export.saved_model import write_saved_model
+
+    return write_saved_model(detector_exportable, tmp_path_factory.mktemp("savedmodels"))
 
 
 TINY_RETRIEVER = {  # settings that train a retriever on hue_photos in seconds

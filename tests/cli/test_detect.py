@@ -47,11 +47,13 @@ def test_nothing_readable_ends_with_1(run_command, detector_run, tmp_path):
     assert (code, out) == (1, "") and "does not exist: is" in err
 
 
-def test_exporting_and_evaluating(run_command, detector_run, detection_photos, tmp_path):
-    code, out, _ = run_command("export", detector_run, "--to", tmp_path / "models", "--name", "d", "--no-verify", "--json")
-    assert code == 0 and json.loads(out)["signatures"] == ["serving_default", "tensor", "embed", "where"]
-    code, out, _ = run_command("detect", tmp_path / "models" / "d", detection_photos / "0.png", "--json")
+def test_detecting_with_an_export(run_command, detector_export, detection_photos):
+    code, out, _ = run_command("detect", detector_export.parent, detection_photos / "0.png", "--json")
     assert code == 0 and json.loads(out)["is_tattoo"] is True
+
+
+@pytest.mark.slow
+def test_evaluating(run_command, detector_run, detection_photos, tmp_path):
     for name, photo in (("tattoos", "0.png"), ("others", "1.png")):
         (tmp_path / name).mkdir()
         Image.open(detection_photos / photo).rotate(180).save(tmp_path / name / "turned.png")

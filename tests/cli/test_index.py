@@ -9,6 +9,8 @@ import pytest
 
 from tfvision.index.folder_gallery import FolderGallery
 
+SMALL = ("--model", "small", "--set", "weights=none", "--set", "image_size=32")  # opened faster than a run
+
 
 def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colour_run, tmp_path):
     code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run, "--json")
@@ -22,6 +24,7 @@ def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colo
     np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, gallery, more_photos):
     code, out, err = run_command("index", "add", gallery, more_photos, "--json")
     result = json.loads(out)
@@ -63,8 +66,8 @@ def test_info_shows_the_measured_recall(run_command, gallery):
     assert f"index     hnsw over 48 rows: recall@10 {facts['recall']:.3f} (measured)" in run_command("index", "info", gallery)[1]
 
 
-def test_whitened_vectors_are_of_the_dimension_asked_for(run_command, colour_photos, colour_run, tmp_path, more_photos):
-    code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run, "--whiten", "4", "--json")
+def test_whitened_vectors_are_of_the_dimension_asked_for(run_command, colour_photos, tmp_path, more_photos):
+    code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", *SMALL, "--whiten", "4", "--json")
     assert code == 0 and json.loads(out)["dimension"] == 4
     assert json.loads(run_command("index", "add", tmp_path / "g", more_photos, "--json")[1])["images"] == 50
     _, out, _ = run_command("search", tmp_path / "g", colour_photos / "Rosa_rubra_1.png", "-k", "1", "--json")
@@ -86,16 +89,17 @@ def add_and_die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
 folder_gallery.FolderGallery.add = add_and_die
-making.build_gallery(sys.argv[1], sys.argv[2], FeatureRecipe(model=sys.argv[3]))
+making.build_gallery(sys.argv[1], sys.argv[2], FeatureRecipe("small", weights="none", image_size=32))
 """
 
 
-def test_a_killed_build_goes_on(run_command, colour_photos, colour_run, tmp_path):
-    arguments = (str(colour_photos), str(tmp_path / "g"), str(colour_run))
+@pytest.mark.slow
+def test_a_killed_build_goes_on(run_command, colour_photos, tmp_path):
+    arguments = (str(colour_photos), str(tmp_path / "g"))
     assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True).returncode == -9
     begun = len(FolderGallery.open(tmp_path / "g"))
     assert 0 < begun < 48
-    command = ("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run)
+    command = ("index", "build", colour_photos, "--out", tmp_path / "g", *SMALL)
     code, _, err = run_command(*command)
     assert code == 1 and "is an unfinished gallery: go on with --resume" in err
     assert "is unfinished" in run_command("search", tmp_path / "g", colour_photos / "Rosa_rubra_1.png")[2]
@@ -108,6 +112,7 @@ def test_a_killed_build_goes_on(run_command, colour_photos, colour_run, tmp_path
     assert code == 1 and "is a gallery already: add to it with `tfvision index add`" in err
 
 
+@pytest.mark.slow
 def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos, colour_run, tmp_path):
     import shutil
 
@@ -129,9 +134,9 @@ def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos
     [
         (["index", "build", "nowhere", "--out", "g"], 1, "error: nowhere is neither a folder of photos nor a manifest CSV"),
         (["index", "build", "new", "--out", "g", "--set", "poling=gem"], 1, "did you mean pooling"),
-        (["index", "build", "new", "--out", "new", "--model", "{run}"], 1, "new holds other files"),
+        (["index", "build", "new", "--out", "new", *SMALL], 1, "new holds other files"),
         (
-            ["index", "build", "new/broken.jpg", "--out", "g", "--model", "{run}"],
+            ["index", "build", "new/broken.jpg", "--out", "g", *SMALL],
             1,
             "none of the 1 photos of new/broken.jpg could be read: new/broken.jpg is no image",
         ),
@@ -142,9 +147,9 @@ def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_end_in_one_clear_line(run_command, more_photos, colour_run, monkeypatch, arguments, code, message):
+def test_mistakes_end_in_one_clear_line(run_command, more_photos, monkeypatch, arguments, code, message):
     monkeypatch.chdir(more_photos.parent)
-    got, out, err = run_command(*(argument.format(run=colour_run) for argument in arguments))
+    got, out, err = run_command(*arguments)
     assert got == code
     assert message in err and "Traceback" not in err
     assert out == ""

@@ -11,11 +11,12 @@ from tfvision.models.weights import load_pretrained
 from tfvision.models.weights_import import convert_weights, import_weights
 
 
-@pytest.fixture
-def donor(tmp_path):
-    model = build_vgg19(2, taps=("conv5_1",))
-    model.save_weights(tmp_path / "donor.weights.h5")
-    return convolutions_of(model), tmp_path / "donor.weights.h5"
+@pytest.fixture(scope="module")
+def donor(tmp_path_factory):
+    """(convolutions, file) of a random VGG19."""
+    model, file = build_vgg19(2, taps=("conv5_1",)), tmp_path_factory.mktemp("donor") / "donor.weights.h5"
+    model.save_weights(file)
+    return convolutions_of(model), file
 
 
 def test_it_writes_the_normalised_network(donor, colour_photos, tmp_path):

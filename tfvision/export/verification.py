@@ -32,14 +32,17 @@ def verify_export(folder: str | Path, exportable: Exportable, tolerance: float =
       ExportError: an output is missing or differs.
       RunError: the folder cannot be loaded.
     """
-    with LoadedModel(folder) as model:
-        differences = {
-            name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance) for name, signature in exportable.signatures.items()
-        }
+    differences = verify_signatures(folder, exportable, tolerance)
     name = _first_with_numbers(exportable)
     by_tool = run_saved_model_cli(folder, name, exportable.signatures[name].samples)
     differences["saved_model_cli"] = _compare_signature(by_tool, exportable, name, tolerance, "saved_model_cli")
     return differences
+
+
+def verify_signatures(folder: str | Path, exportable: Exportable, tolerance: float = TOLERANCE) -> dict[str, float]:
+    """The part of `verify_export` that needs no other process: signature -> largest difference."""
+    with LoadedModel(folder) as model:
+        return {name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance) for name, signature in exportable.signatures.items()}
 
 
 def _compare_signature(outputs, exportable, name, tolerance, label=None):

@@ -47,8 +47,7 @@ class Extractor:
         self._sizes = [max(1, round(scale * network.image_size)) for scale in recipe.scales]
         self.image_size = max(self._sizes)
         images = tf.TensorSpec([None, None, None, 3], tf.uint8)
-        self._features = tf.function(self._features_of, autograph=False, input_signature=[images])
-        self._by_layer = tf.function(self._by_layer_of, autograph=False, input_signature=[images])
+        self._seen = tf.function(self._seen_of, autograph=False, input_signature=[images])
         blank = np.zeros((1, self.image_size, self.image_size, 3), np.uint8)
         self.widths = {layer: vectors.shape[1] for layer, vectors in self.by_layer(blank).items()}
         self.dimension = sum(self.widths.values())
@@ -74,21 +73,19 @@ class Extractor:
         Returns:
           float32 [batch, dimension], L2-normalised where the recipe says so.
         """
-        return self._features(images).numpy()
+        return self._seen(images)[0].numpy()
 
     def by_layer(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The pooled taps: {layer: float32 [batch, channels]}, neither concatenated nor normalised."""
-        return {layer: vectors.numpy() for layer, vectors in self._by_layer(images).items()}
+        return {layer: vectors.numpy() for layer, vectors in self._seen(images)[1].items()}
 
-    def _features_of(self, images: tf.Tensor) -> tf.Tensor:
-        recipe = self.recipe
-        vectors = [concatenate(pooled, recipe.is_tap_normalised, recipe.is_normalised) for pooled in self._pooled(images)]
+    def _seen_of(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """(what `features` returns, what `by_layer` returns), by one graph: large networks take seconds to trace."""
+        recipe, seen = self.recipe, self._pooled(images)
+        vectors = [concatenate(pooled, recipe.is_tap_normalised, recipe.is_normalised) for pooled in seen]
         mean = tf.add_n(vectors) / len(vectors)
-        return normalise(mean) if recipe.is_normalised else mean
-
-    def _by_layer_of(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        pooled = self._pooled(images)
-        return {layer: tf.add_n([view[layer] for view in pooled]) / len(pooled) for layer in pooled[0]}
+        by_layer = {layer: tf.add_n([view[layer] for view in seen]) / len(seen) for layer in seen[0]}
+        return normalise(mean) if recipe.is_normalised else mean, by_layer
 
     def _pooled(self, images: tf.Tensor) -> list[dict[str, tf.Tensor]]:
         """[{layer: float32 [batch, channels]}], one a scale and mirror image."""

@@ -65,6 +65,7 @@ def mean_responses(
     set_convolutions(model, convolutions)
     run = tf.function(
         lambda image: {layer: tf.reduce_sum(response, (0, 1, 2)) for layer, response in model(image).items()},
+        autograph=False,
         input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)],
     )
     sums: dict[str, Any] = dict.fromkeys(convolutions, 0.0)

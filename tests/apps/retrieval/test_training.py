@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -17,13 +16,6 @@ from tfvision.data.pipeline import TrainingOrder
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.trained.retriever_run import RetrieverRun
 from tfvision.training.checkpoints import read_facts
-
-
-def _weights(run):
-    values = {}
-    with h5py.File(RetrieverRun(run).weights_path) as file:
-        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
-    return values
 
 
 def test_the_papers_numbers():
@@ -39,10 +31,14 @@ def test_the_papers_numbers():
 
 
 @pytest.fixture(scope="module")
-def trained(hue_photos, tiny_retriever, tmp_path_factory):
-    """A run that is trained from nothing; all other tests go by retriever_run, which version 0.1.0 trained."""
+def trained(hue_photos, tiny_retriever, copy_at, tmp_path_factory):
+    """A run that is trained from nothing, and beside it, as `stopped`, what was there when its first stage was under way.
+
+    All other tests go by retriever_run, which version 0.1.0 trained.
+    """
     folder = tmp_path_factory.mktemp("runs") / "hues"
-    train_retriever(str(hue_photos), "small", tiny_retriever, str(folder))
+    stop = copy_at(folder, folder.parent / "stopped", 0, 4)
+    train_retriever(str(hue_photos), "small", {**tiny_retriever, "checkpoint_seconds": "0"}, str(folder), callbacks=[stop])
     return folder
 
 
@@ -110,18 +106,16 @@ class _StopAfter(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(hue_photos, tiny_retriever, trained, tmp_path):
-    run, settings = str(tmp_path / "run"), {**tiny_retriever, "checkpoint_seconds": "0"}
-    with pytest.raises(_Stopped):
-        train_retriever(str(hue_photos), "small", settings, run, callbacks=[_StopAfter(5)])
-    assert read_facts(RetrieverRun(tmp_path / "run").checkpoint_path) == {"phase": 0, "step": 4}
+def test_stopped_in_each_stage_and_resumed_equals_uninterrupted(trained, stored_weights):
+    run = RetrieverRun(trained.parent / "stopped")
+    assert read_facts(run.checkpoint_path) == {"phase": 0, "step": 4}
     with pytest.raises(RunError, match="is not finished: go on with"):
-        RetrieverRun.open(run)
+        RetrieverRun.open(run.folder)
     with pytest.raises(_Stopped):
-        train_retriever(run=run, resume=True, callbacks=[_StopAfter(8 + 5)])  # of 12 steps a stage, 4 were done
-    assert read_facts(RetrieverRun(tmp_path / "run").checkpoint_path) == {"phase": 1, "step": 4}
-    train_retriever(run=run, resume=True)
-    expected, got = _weights(trained), _weights(tmp_path / "run")
+        train_retriever(run=str(run.folder), resume=True, callbacks=[_StopAfter(8 + 5)])  # of 12 steps a stage, 4 were done
+    assert read_facts(run.checkpoint_path) == {"phase": 1, "step": 4}
+    train_retriever(run=str(run.folder), resume=True)
+    expected, got = stored_weights(RetrieverRun(trained).weights_path), stored_weights(run.weights_path)
     assert expected.keys() == got.keys()
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)

@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -26,22 +25,20 @@ def loss():
     return PaintingLoss(model, recipe)
 
 
-def _weights(run):
-    values = {}
-    with h5py.File(StylizerRun(run).weights_path) as file:
-        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
-    return values
-
-
 def _pixels(seed, *shape):
     return np.random.default_rng(seed).uniform(0, 255, (*shape, 3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def trained(striped_painting, colour_photos, tiny_stylizer, tmp_path_factory):
-    """A run that is trained from nothing; all other tests go by stylizer_run, which version 0.1.0 trained."""
+def trained(striped_painting, colour_photos, tiny_stylizer, copy_at, tmp_path_factory):
+    """A run that is trained from nothing, and beside it, as `stopped`, what was there within its last epoch.
+
+    All other tests go by stylizer_run, which version 0.1.0 trained.
+    """
     folder = tmp_path_factory.mktemp("runs") / "stripes"
-    train_stylizer(str(striped_painting), str(colour_photos), settings=tiny_stylizer, run=str(folder))
+    stop = copy_at(folder, folder.parent / "stopped", 0, 40)
+    settings = {**tiny_stylizer, "checkpoint_seconds": "0"}
+    train_stylizer(str(striped_painting), str(colour_photos), settings=settings, run=str(folder), callbacks=[stop])
     return folder
 
 
@@ -117,33 +114,20 @@ def test_judging_leaves_broken_photos_out(loss):
     assert judge(model, loss, [batch(0.0)], targets)["after"] == {"content_loss": 0, "style_loss": 0}
 
 
-def test_a_loaded_network_paints_as_the_run_did(stylizer_run):
+def test_a_loaded_network_paints_as_the_run_did(stylizer_run, stored_weights):
     network = load_stylizer(StylizerRun.open(stylizer_run))
     painted = paint(network, _pixels(0, 1, 21, 33))
     assert painted.shape == (1, 21, 33, 3) and painted.dtype == np.uint8
-    stored = np.concatenate([values.ravel() for values in _weights(stylizer_run).values()])
+    stored = np.concatenate([values.ravel() for values in stored_weights(StylizerRun(stylizer_run).weights_path).values()])
     assert sorted(np.concatenate([values.ravel() for values in network.get_weights()])) == sorted(stored)
 
 
-class _Stopped(Exception):
-    pass
-
-
-class _StopAtFifth(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == 4:
-            raise _Stopped
-
-
 @pytest.mark.slow
-def test_stopped_and_resumed_equals_uninterrupted(colour_photos, striped_painting, tiny_stylizer, tmp_path):
-    settings = {**tiny_stylizer, "checkpoint_seconds": "0", "stages": "[[1, 0.03]]"}
-    train_stylizer(str(striped_painting), str(colour_photos), settings=settings, run=str(tmp_path / "whole"))
-    with pytest.raises(_Stopped):
-        train_stylizer(str(striped_painting), str(colour_photos), settings=settings, run=str(tmp_path / "parts"), callbacks=[_StopAtFifth()])
-    assert read_facts(StylizerRun(tmp_path / "parts").checkpoint_path)["step"] == 4
-    train_stylizer(run=str(tmp_path / "parts"), resume=True)
-    expected, got = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
+def test_stopped_and_resumed_equals_uninterrupted(trained, stored_weights):
+    run = StylizerRun(trained.parent / "stopped")
+    assert read_facts(run.checkpoint_path)["step"] == 40
+    train_stylizer(run=str(run.folder), resume=True)
+    expected, got = stored_weights(StylizerRun(trained).weights_path), stored_weights(run.weights_path)
     assert expected.keys() == got.keys()
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)

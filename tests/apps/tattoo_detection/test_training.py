@@ -3,7 +3,6 @@ import dataclasses
 import json
 import shutil
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +16,9 @@ from tfvision.apps.tattoo_detection.svm import fit_svm, svm_scores
 from tfvision.apps.tattoo_detection.training import change_photos, train_detector
 from tfvision.data.manifest import read_photos
 from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.export.export import export_model
+from tfvision.export.export import HALF_TOLERANCE
+from tfvision.export.saved_model import write_saved_model
+from tfvision.export.verification import verify_signatures
 from tfvision.trained.detector_network import FEATURES, MAPS, SCORE, build_detector
 from tfvision.trained.detector_run import DetectorRun
 from tfvision.training.checkpoints import read_facts
@@ -27,9 +28,9 @@ from tfvision.training.schedules import stages_in_epochs, steps_in
 FINE_TUNED = {"is_fine_tuned": "true", "stages": "[[2, 0.01]]", "batch_size": "8", "warmup_steps": "0", "backbone_rate": "1.0"}
 
 
-def _weights(run):
-    network = TattooDetector.load(run).whole
-    return [*network.get_weights()]
+@pytest.fixture(scope="module")
+def detector(detector_run):
+    return TattooDetector.load(detector_run)
 
 
 def test_the_papers_numbers():
@@ -101,14 +102,13 @@ def test_the_whole_network_sees_the_centre_and_its_svm_is_the_last_layer(tiny_de
     np.testing.assert_allclose(detector.whole(images)[SCORE].numpy()[:, 0], svm_scores(features, weights, 0.25), atol=1e-5)
 
 
-def test_the_map_rests_on_what_the_network_sees(detector_run, detection_photos):
-    heat = TattooDetector.load(detector_run).heat(_manifest_of(detection_photos))
+def test_the_map_rests_on_what_the_network_sees(detector, detection_photos):
+    heat = detector.heat(_manifest_of(detection_photos))
     assert heat.shape == (24, 120, 120) and heat.min() >= 0 and heat.max() <= 1
     assert not heat[:, :12].any() and not heat[:, 108:].any()
 
 
-def test_the_map_finds_the_part_that_is_a_tattoo(detector_run, detection_photos, tmp_path):
-    detector = TattooDetector.load(detector_run)
+def test_the_map_finds_the_part_that_is_a_tattoo(detector, detection_photos, tmp_path):
     with Image.open(detection_photos / "0.png") as tattoo, Image.open(detection_photos / "1.png") as wall:
         for name, place in (("left", (0, 0)), ("right", (48, 0))):
             photo = Image.new("RGB", (96, 80))
@@ -175,38 +175,22 @@ def test_wrong_pictures_are_shown(detection_photos, tiny_detector, tmp_path):
     assert "Tattoos that were not seen" in page and 'alt="1.png"' in page and "data:image/jpeg" in page
 
 
-class _Stopped(Exception):
-    pass
-
-
-class _StopAt(keras.callbacks.Callback):
-    def __init__(self, phase_calls, step):
-        super().__init__()
-        self.calls, self.phase_calls, self.step = -1, phase_calls, step
-
-    def on_train_begin(self, logs=None):
-        self.calls += 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.calls == self.phase_calls and batch == self.step:
-            raise _Stopped
-
-
 @pytest.mark.slow
-def test_a_stopped_training_goes_on_fold_by_fold_and_step_by_step(detection_photos, tiny_detector, tmp_path):
-    settings = {**tiny_detector, **FINE_TUNED, "folds": "2", "checkpoint_seconds": "0.0"}
-    expected = train_detector(str(detection_photos), settings=settings, run=str(tmp_path / "whole"))
-    with pytest.raises(_Stopped):
-        train_detector(str(detection_photos), settings=settings, run=str(tmp_path / "parts"), callbacks=[_StopAt(1, 1)])
-    run = DetectorRun(tmp_path / "parts")
+def test_a_stopped_training_goes_on_fold_by_fold_and_step_by_step(detection_photos, tiny_detector, copy_at, stored_weights, tmp_path):
+    settings = {**tiny_detector, **FINE_TUNED, "stages": "[[1, 0.01]]", "folds": "2", "checkpoint_seconds": "0.0"}
+    whole, run = DetectorRun(tmp_path / "whole"), DetectorRun(tmp_path / "parts")
+    stop = copy_at(whole.folder, run.folder, 1, 1)
+    expected = train_detector(str(detection_photos), settings=settings, run=str(whole.folder), callbacks=[stop])
     assert run.fold_path(0).exists() and not run.fold_path(1).exists()
-    assert read_facts(run.checkpoint_path)["phase"] == 1
-    resumed = train_detector(run=str(tmp_path / "parts"), resume=True)
+    assert read_facts(run.checkpoint_path) == {"phase": 1, "step": 1}
+    resumed = train_detector(run=str(run.folder), resume=True)
     for kind in ("folds", "overall", "wrong"):
         assert resumed[kind] == expected[kind]
-    for one, other in zip(_weights(tmp_path / "whole"), _weights(tmp_path / "parts"), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-    assert train_detector(run=str(tmp_path / "parts"), resume=True) == resumed
+    one, other = stored_weights(whole.weights_path), stored_weights(run.weights_path)
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
+    assert train_detector(run=str(run.folder), resume=True) == resumed
 
 
 @pytest.mark.slow
@@ -232,11 +216,11 @@ def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny
             np.testing.assert_array_equal(one, other)
 
 
-def test_detection_names_broken_photos_in_their_place(detector_run, detection_photos, tmp_path):
+def test_detection_names_broken_photos_in_their_place(detector, detection_photos, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_text("This is a text.")
     photos = [detection_photos / "0.png", broken, detection_photos / "1.png", tmp_path / "nowhere.jpg"]
-    answers = list(TattooDetector.load(detector_run).detect(photos, tmp_path / "where"))
+    answers = list(detector.detect(photos, tmp_path / "where"))
     assert [answer["image"] for answer in answers] == [str(photo) for photo in photos]
     assert "broken.jpg is no image" in answers[1]["error"] and "No such file" in answers[3]["error"]
     assert answers[0]["is_tattoo"] and not answers[2]["is_tattoo"] and answers[0]["score"] > 0 > answers[2]["score"]
@@ -245,10 +229,9 @@ def test_detection_names_broken_photos_in_their_place(detector_run, detection_ph
     assert [path.name for path in (tmp_path / "where").iterdir()] == ["0-where.png"]
 
 
-@pytest.mark.slow
-def test_pictures_of_photos_of_one_name_are_all_kept(detector_run, detection_photos, tmp_path):
+def test_pictures_of_photos_of_one_name_are_all_kept(detector, detection_photos, tmp_path):
     photos = [shutil.copy(detection_photos / "0.png", _made(tmp_path / name) / "a.png") for name in ("one", "two")]
-    answers = list(TattooDetector.load(detector_run).detect(photos, tmp_path / "where"))
+    answers = list(detector.detect(photos, tmp_path / "where"))
     assert [answer["where"].rsplit("/", 1)[1] for answer in answers] == ["a-where.png", "a-where-2.png"]
 
 
@@ -258,15 +241,18 @@ def _made(folder):
 
 
 @pytest.mark.slow
-def test_an_export_answers_as_its_run(detector_run, detection_photos, tmp_path):
-    result = export_model(make_exportable(detector_run), tmp_path)
-    assert result["signatures"] == ["serving_default", "tensor", "embed", "where"]
-    detector = load_detector(tmp_path / "detector")
-    assert isinstance(detector, ExportDetector)
+def test_every_signature_answers_as_keras_does(detector_exportable, detector_export):
+    assert list(verify_signatures(detector_export, detector_exportable)) == ["serving_default", "tensor", "embed", "where"]
+
+
+@pytest.mark.slow
+def test_an_export_answers_as_its_run(detector, detector_export, detection_photos, tmp_path):
+    exported = load_detector(detector_export.parent)
+    assert isinstance(exported, ExportDetector)
     turned = tmp_path / "turned.jpg"
     Image.open(detection_photos / "2.png").save(turned, exif=_orientation(6), quality=95)
     photos = [detection_photos / "0.png", detection_photos / "1.png", turned, tmp_path / "nowhere.jpg"]
-    mine, theirs = (list(one.detect(photos, tmp_path / name)) for one, name in ((TattooDetector.load(detector_run), "a"), (detector, "b")))
+    mine, theirs = (list(one.detect(photos, tmp_path / name)) for one, name in ((detector, "a"), (exported, "b")))
     for one, other in zip(mine[:3], theirs[:3], strict=True):
         assert one["is_tattoo"] == other["is_tattoo"] and one["score"] == pytest.approx(other["score"], abs=2e-4)
         if "where" in one:
@@ -283,8 +269,9 @@ def _orientation(value):
 
 @pytest.mark.slow
 def test_a_half_export_has_no_maps(detector_run, tmp_path):
-    result = export_model(make_exportable(detector_run, half=True), tmp_path, half=True)
-    assert result["signatures"] == ["serving_default", "tensor", "embed"]
+    exportable = make_exportable(detector_run, half=True)
+    differences = verify_signatures(write_saved_model(exportable, tmp_path), exportable, HALF_TOLERANCE)
+    assert list(differences) == ["serving_default", "tensor", "embed"]
     with pytest.raises(RunError, match="exported with --half"):
         list(load_detector(tmp_path / "detector").detect(["a.png"], tmp_path / "where"))
 

@@ -3,14 +3,14 @@ import json
 import os
 import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfvision.apps.tattoo_matching.recipes import RECIPES
-from tfvision.apps.tattoo_matching.training import matching_loss, train_matcher
+from tfvision.apps.tattoo_matching.source import read_matching_source
+from tfvision.apps.tattoo_matching.training import matching_loss, matching_order, train_matcher
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.losses.triplet import mined_triplet_loss
 from tfvision.trained.matcher_run import MatcherRun
@@ -21,18 +21,15 @@ PAPERS = {"contrastive": {"batch_size": "8", "stages": "[[4, 0.01]]"}, "triplet"
 
 
 @pytest.fixture(scope="module")
-def trained(tattoo_photos, tiny_matcher, tmp_path_factory):
-    """A run of the recipe `small` that is trained from nothing, a fold held out; version 0.1.0 trained matcher_run so."""
+def trained(tattoo_photos, tiny_matcher, copy_at, tmp_path_factory):
+    """A run of the recipe `small` that is trained from nothing, a fold held out; version 0.1.0 trained matcher_run so.
+
+    Beside it, as `stopped`, is what was there after three steps.
+    """
     folder = tmp_path_factory.mktemp("runs") / "tattoos"
-    train_matcher(str(tattoo_photos), "small", tiny_matcher, str(folder))
+    stop = copy_at(folder, folder.parent / "stopped", 0, 2)
+    train_matcher(str(tattoo_photos), "small", {**tiny_matcher, "checkpoint_seconds": "0"}, str(folder), callbacks=[stop])
     return folder
-
-
-def _weights(run):
-    values = {}
-    with h5py.File(MatcherRun(run).weights_path) as file:
-        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
-    return values
 
 
 def test_the_papers_numbers():
@@ -71,38 +68,22 @@ def test_it_learns_what_version_0_1_0_learnt(trained, matcher_run):
     assert (trained / "photos.csv").read_text() == (matcher_run / "photos.csv").read_text()
 
 
-@pytest.mark.parametrize("recipe", ["contrastive", "triplet"])
-def test_the_papers_recipes_train_the_tower_of_table_2(tattoo_photos, tmp_path, recipe):
-    metrics = train_matcher(str(tattoo_photos), recipe, PAPERS[recipe], str(tmp_path / "run"))
-    assert metrics["dimension"] == {"contrastive": 10, "triplet": 256}[recipe]
+@pytest.mark.parametrize(("recipe", "dimension", "columns"), [("contrastive", 10, ("image", "subject", "medium")), ("triplet", 256, ("image", "subject"))])
+def test_the_papers_recipes_train_the_tower_of_table_2(draw_tattoos, tmp_path, recipe, dimension, columns):
+    draw_tattoos(tmp_path, columns)
+    metrics = train_matcher(str(tmp_path), recipe, PAPERS[recipe], str(tmp_path / "run"))
+    assert (metrics["dimension"], metrics["crosses_media"]) == (dimension, "medium" in columns)
     assert metrics["weights"] == "random weights" and 0 <= metrics["accuracy"] <= 1
 
 
-class _Stopped(Exception):
-    pass
-
-
-class _StopAfter(keras.callbacks.Callback):
-    def __init__(self, steps):
-        super().__init__()
-        self.left = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise _Stopped
-
-
 @pytest.mark.slow
-def test_stopped_and_resumed_equals_uninterrupted(tattoo_photos, trained, tiny_matcher, tmp_path):
-    whole, run = trained, str(tmp_path / "run")
-    with pytest.raises(_Stopped):
-        train_matcher(str(tattoo_photos), "small", {**tiny_matcher, "checkpoint_seconds": "0"}, run, callbacks=[_StopAfter(3)])
-    assert read_facts(MatcherRun(tmp_path / "run").checkpoint_path) == {"phase": 0, "step": 2}
+def test_stopped_and_resumed_equals_uninterrupted(trained, stored_weights):
+    run = MatcherRun(trained.parent / "stopped")
+    assert read_facts(run.checkpoint_path) == {"phase": 0, "step": 2}
     with pytest.raises(RunError, match="is not finished: go on with"):
-        MatcherRun.open(run)
-    train_matcher(run=run, resume=True)
-    expected, got = _weights(whole), _weights(tmp_path / "run")
+        MatcherRun.open(run.folder)
+    train_matcher(run=str(run.folder), resume=True)
+    expected, got = stored_weights(MatcherRun(trained).weights_path), stored_weights(run.weights_path)
     assert expected.keys() == got.keys()
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-4, err_msg=name)
@@ -113,7 +94,7 @@ def test_subjects_with_one_photo_each_can_be_learnt_from(draw_tattoos, tiny_matc
     folder = tmp_path / "photos"
     folder.mkdir()
     draw_tattoos(folder, photos=1)
-    metrics = train_matcher(str(folder), "small", {**tiny_matcher, "fold": "-1", "is_augmented": "true"}, str(tmp_path / "run"))
+    metrics = train_matcher(str(folder), "small", {**tiny_matcher, "fold": "-1", "is_augmented": "true", "stages": "[[1, 0.003]]"}, str(tmp_path / "run"))
     assert (metrics["images"], metrics["subjects"], metrics["held_out"]) == (8, 8, 0)
     with pytest.raises(DataError, match="no subject has two photos.*--recipe small"):
         train_matcher(str(folder), "contrastive", PAPERS["contrastive"], str(tmp_path / "none"))
@@ -130,11 +111,14 @@ def test_subjects_with_one_photo_each_can_be_learnt_from(draw_tattoos, tiny_matc
     ],
 )
 def test_pairs_cross_media_where_there_are_any_or_as_asked(draw_tattoos, tmp_path, columns, setting, crosses):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    draw_tattoos(folder, columns)
-    settings = {**PAPERS["contrastive"], "stages": "[[1, 0.01]]", "cross_media": setting}
-    assert train_matcher(str(folder), "contrastive", settings, str(tmp_path / "run"))["crosses_media"] is crosses
+    draw_tattoos(tmp_path, columns)
+    recipe = with_settings(RECIPES["contrastive"](), {"cross_media": setting})
+    media = matching_order(read_matching_source(tmp_path), recipe).media
+    assert (media is not None) is crosses
+    if crosses:  # the first of each subject is the drawing, or in the gallery
+        with open(tmp_path / "manifest.csv", newline="") as file:
+            is_first = [row["image"].endswith("_0.png") for row in csv.DictReader(file)]
+        assert len(set(zip(is_first, media.tolist(), strict=True))) == len(set(media.tolist())) == 2
 
 
 def test_media_that_are_not_there_are_missed(tattoo_photos, tmp_path):
@@ -143,24 +127,18 @@ def test_media_that_are_not_there_are_missed(tattoo_photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sources_split_goes_before_folds_and_broken_photos_are_named(tattoo_photos, tiny_matcher, tmp_path):
+def test_a_sources_split_goes_before_folds_broken_photos_are_named_and_a_batch_shrinks_to_the_subjects_there_are(tattoo_photos, tiny_matcher, tmp_path, capsys):
     folder = tmp_path / "photos"
     shutil.copytree(tattoo_photos, folder)
     (folder / "subject1_0.png").write_bytes(b"no image")
     with open(folder / "manifest.csv", newline="") as file:
         rows = [(row["image"], row["subject"], "val" if row["image"].endswith("_2.png") else "train") for row in csv.DictReader(file)]
     (folder / "manifest.csv").write_text("image,subject,split\n" + "".join(",".join(row) + "\n" for row in rows))
-    settings = {**tiny_matcher, "batch_size": "32", "stages": "[[2, 0.001]]"}
+    settings = {**tiny_matcher, "batch_size": "32", "stages": "[[1, 0.001]]"}
     metrics = train_matcher(str(folder), "small", settings, str(tmp_path / "run"))
+    assert "batches are of 8 subjects: there are no more" in capsys.readouterr().err
     assert (metrics["images"], metrics["held_out"], metrics["subjects"]) == (15, 7, 8)
     assert [os.path.basename(path) for path in metrics["broken"]] == ["subject1_0.png"]
-
-
-@pytest.mark.slow
-def test_a_batch_shrinks_to_the_subjects_there_are(tattoo_photos, tiny_matcher, tmp_path, capsys):
-    settings = {**tiny_matcher, "batch_size": "64", "stages": "[[1, 0.001]]"}
-    train_matcher(str(tattoo_photos), "small", settings, str(tmp_path / "run"))
-    assert "there are no more" in capsys.readouterr().err
 
 
 def _batch(labels, weights):

@@ -156,11 +156,12 @@ class _Stopped(Exception):
 
 
 @pytest.fixture(scope="module")
-def finished(small_teacher, wide_teacher, colour_photos, tmp_path_factory):
-    """(metrics, the loss at each step) of a whole training."""
+def finished(small_teacher, wide_teacher, colour_photos, copy_at, tmp_path_factory):
+    """(metrics, the loss at each step) of a whole training; beside its run, as `stopped`, is what was there after nine steps."""
     losses = _Losses()
     run = tmp_path_factory.mktemp("slim") / "run"
-    return train_vgg19_slim(colour_photos, [small_teacher, wide_teacher], TINY, run, callbacks=[losses]), losses.seen
+    callbacks = [losses, copy_at(run, run.parent / "stopped", 0, 8)]
+    return train_vgg19_slim(colour_photos, [small_teacher, wide_teacher], TINY, run, callbacks=callbacks), losses.seen
 
 
 @pytest.mark.slow
@@ -189,16 +190,15 @@ def test_it_learns_layer_by_layer_and_then_as_a_whole(finished):
 
 
 @pytest.mark.slow
-def test_a_training_that_is_stopped_in_each_phase_goes_on_to_the_same_weights(finished, small_teacher, wide_teacher, colour_photos, tmp_path):
+def test_a_training_that_is_stopped_in_each_phase_goes_on_to_the_same_weights(finished):
+    run = Path(finished[0]["run"]).parent / "stopped"
     with pytest.raises(_Stopped):
-        train_vgg19_slim(colour_photos, [small_teacher, wide_teacher], TINY, tmp_path, callbacks=[_Losses(stop_after=9)])
-    with pytest.raises(_Stopped):
-        train_vgg19_slim(run=tmp_path, resume=True, callbacks=[_Losses(stop_after=18)])
-    resumed = train_vgg19_slim(run=tmp_path, resume=True)
+        train_vgg19_slim(run=run, resume=True, callbacks=[_Losses(stop_after=18)])
+    resumed = train_vgg19_slim(run=run, resume=True)
     one, other = (read_convolutions(metrics["weights"])[0] for metrics in (finished[0], resumed))
     for layer in PERCEPTUAL_LAYERS:
         np.testing.assert_allclose(one[layer][0], other[layer][0], rtol=1e-2, atol=1e-4)
-    assert train_vgg19_slim(run=tmp_path, resume=True) == resumed  # finished already
+    assert train_vgg19_slim(run=run, resume=True) == resumed  # finished already
 
 
 def test_mistakes_are_named_and_leave_no_run(small_teacher, colour_photos, tmp_path):

@@ -131,14 +131,14 @@ def evaluate_folds(
       DataError: two runs left out the same subject.
     """
     trial, parts, broken = make_trial(read_matching_source(source, protocol), protocol, galleries, folds, seed), [], BrokenPhotos()
-    for run in map(Path, runs):
-        own, _ = untrained(trial, run)
+    of_runs = [(run, untrained(trial, run)[0]) for run in map(Path, runs)]
+    asked = [question.query for _, own in of_runs for question in own.questions]
+    if len(set(asked)) < len(asked):
+        raise DataError("a probe is asked of two of the runs: give runs that left out one fold each")
+    for run, own in of_runs:
         chosen = distance or _trained_distance(run)
         extractor = open_extractor(FeatureRecipe(model=str(run), is_normalised=chosen == "cosine"))
         parts.append(pooled([part for _, part in judge_trial(own, extractor, chosen, broken, run.name)]))
-    asked = np.concatenate([part.probes for part in parts])
-    if len(set(asked.tolist())) < len(asked):
-        raise DataError("a probe is asked of two of the runs: give runs that left out one fold each")
     limits = {(part.genuine.low, part.genuine.high) for part in parts}
     judged = pooled(parts) if len(limits) == 1 else pooled([dataclasses.replace(part, genuine=Scores(), impostor=Scores()) for part in parts])
     return {**summary(judged, trial.subjects, ranks, seed), "by_run": [_figures(part, ranks) for part in parts], "broken": dict(broken)}

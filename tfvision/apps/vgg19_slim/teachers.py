@@ -94,7 +94,8 @@ def _deviations(convolutions, photos):
     layers = list(convolutions)
     model = _frozen(convolutions, layers)
     moments = tf.function(
-        lambda images: {layer: (tf.reduce_mean(x, (0, 1, 2)), tf.reduce_mean(x * x, (0, 1, 2))) for layer, x in model(tf.cast(images, tf.float32)).items()}
+        lambda images: {layer: (tf.reduce_mean(x, (0, 1, 2)), tf.reduce_mean(x * x, (0, 1, 2))) for layer, x in model(tf.cast(images, tf.float32)).items()},
+        autograph=False,
     )
     batches = [moments(images) for images in photos]
     deviations = {}
