@@ -12,9 +12,11 @@ TINY = {
     "image_size": "32",
     "batch_size": "8",
     "photos_per_subject": "2",
-    "stages": "[[2, 0.001]]",
+    "stages": "[[1, 0.001]]",
     "warmup_steps": "0",
     "frozen": "",
+    "rotations": "1",
+    "is_augmented": "false",
 }
 
 

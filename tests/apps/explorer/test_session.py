@@ -42,12 +42,12 @@ def test_one_picture_has_no_neighbours(tmp_path, photos):
 
 
 @pytest.mark.slow
-def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, colour_run, tmp_path):
+def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, matcher_run, tmp_path):
     (tmp_path / "photos").mkdir()
     for path in sorted(colour_photos.glob("*.png"))[:8]:
         (tmp_path / "photos" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
-    what = plan([str(tmp_path / "photos")], [str(colour_run)])
+    what = plan([str(tmp_path / "photos")], [str(matcher_run)])
     session = Session(what)
     assert len(session.collection.pictures) == 9 and session.collection.layers == ()  # usable before anything is indexed
     session.start()
