@@ -88,10 +88,10 @@ def test_policies_choose_versions(ready, double_base, add_version):
 
 
 def test_versions_and_labels_are_found(ready, double_base, add_version):
-    add_version(double_base, 2, factor=5.0)
+    add_version(double_base, 2, factor=3.0)
     models = ready(_double(double_base, policy="all", labels={"stable": 1}))
     assert _ask(models, version=1) == (1, 2)
-    assert _ask(models, version=2) == (2, 5)
+    assert _ask(models, version=2) == (2, 3)
     assert _ask(models, label="stable") == (1, 2)
     assert [status.version for status in models.status("double", label="stable")] == [1]
     assert models.signatures("double", label="stable")[0] == 1
@@ -137,9 +137,9 @@ def test_names_that_are_no_versions_are_ignored(ready, double_base, add_version)
 
 def test_a_new_version_is_loaded_and_the_old_one_unloaded(ready, double_base, add_version):
     models = ready(_double(double_base))
-    add_version(double_base, 2, factor=7.0)
+    add_version(double_base, 2, factor=3.0)
     _wait_for(lambda: _states(models) == [(2, "AVAILABLE"), (1, "END")])
-    assert _ask(models) == (2, 7)
+    assert _ask(models) == (2, 3)
 
 
 def test_requests_in_flight_finish_on_the_old_version(ready, double_base, add_version):
@@ -221,7 +221,7 @@ def test_the_last_version_stays_when_its_folder_goes(ready, double_base):
 
 
 def test_a_removed_version_gives_way_to_the_one_before(ready, double_base, add_version):
-    add_version(double_base, 2, factor=9.0)
+    add_version(double_base, 2, factor=3.0)
     models = ready(_double(double_base))
     (double_base / "2").rename(double_base / "2.old")
     _wait_for(lambda: _states(models) == [(2, "END"), (1, "AVAILABLE")])
@@ -229,7 +229,7 @@ def test_a_removed_version_gives_way_to_the_one_before(ready, double_base, add_v
 
 
 def test_a_version_that_comes_back_serves_again(ready, double_base, add_version):
-    add_version(double_base, 2, factor=9.0)
+    add_version(double_base, 2, factor=3.0)
     models = ready(_double(double_base))
     (double_base / "2").rename(double_base / "2.old")
     _wait_for(lambda: _ask(models)[0] == 1)

@@ -42,16 +42,18 @@ def test_value_and_gradient_are_those_of_equation_7(tiny_network, smooth_picture
     np.testing.assert_allclose(evaluation.gradient, gradient, atol=1e-4 * np.abs(gradient).max())
 
 
+@pytest.fixture(scope="module")
+def untiled_and_tiled(tiny_network):
+    return [Objective(tiny_network, dataclasses.replace(get_preset("default"), tile=tile)) for tile in (0, 128)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(144, 336), (250, 129)])
-def test_tiles_give_the_untiled_value_and_gradient(tiny_network, smooth_picture, size):
-    preset = dataclasses.replace(get_preset("default"), tile=0)
-    tiled = dataclasses.replace(preset, tile=128)
+def test_tiles_give_the_untiled_value_and_gradient(untiled_and_tiled, smooth_picture, size):
     image, photo, painting = _images(smooth_picture, size, size, (100, 150))
     masks = np.random.default_rng(0).uniform(size=(2, *size)).astype(np.float32)
     results = []
-    for one in (preset, tiled):
-        objective = Objective(tiny_network, one)
+    for objective in untiled_and_tiled:
         targets = objective.targets(photo, [painting, photo], None, masks / masks.sum(axis=0), (image, photo))
         results.append(objective.evaluate(image, targets))
     whole, parts = results
