@@ -139,6 +139,8 @@ def test_the_wheel_works_outside_the_checkout(installed, tmp_path):
         "network": "small",
         "weights": "none",
         "image_size": "32",
+        "views": "whole",
+        "has_auxiliary_head": "false",
         "frozen": "[]",
         "is_crop_branch_pretrained": "false",
         "batch_size": "4",

@@ -30,9 +30,9 @@ def photos(colour_photos, tmp_path):
 
 def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was_stopped(photos, tmp_path):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
-    broken = BrokenPhotos()
-    parts = list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2, broken=broken))
-    expected = list(extract(photos, open_extractor(RECIPE)))
+    broken, extractor = BrokenPhotos(), open_extractor(RECIPE)
+    parts = list(extract_with_beam(photos, extractor, tmp_path / "parts", part=2, broken=broken))
+    expected = list(extract(photos, extractor))
     indices, vectors = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
     np.testing.assert_array_equal(indices, expected[0][0])
     np.testing.assert_allclose(vectors, expected[0][1], atol=1e-6)
@@ -41,13 +41,13 @@ def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was
     files = sorted((tmp_path / "parts").iterdir())
     made = {file: file.stat().st_mtime_ns for file in files}
     files[1].unlink()
-    again = list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2))
+    again = list(extract_with_beam(photos, extractor, tmp_path / "parts", part=2))
     np.testing.assert_array_equal(again[1][1], parts[1][1])
     assert [file for file in files if file.stat().st_mtime_ns != made[file]] == [files[1]]
 
     files[0].write_bytes(b"damaged")
     with pytest.raises(DataError, match="cannot be read .* remove it and run the same command again"):
-        list(extract_with_beam(photos, open_extractor(RECIPE), tmp_path / "parts", part=2))
+        list(extract_with_beam(photos, extractor, tmp_path / "parts", part=2))
 
 
 def test_a_gallery_built_by_beam_is_that_built_without_also_after_a_stop(photos, tmp_path, monkeypatch):
