@@ -21,6 +21,17 @@ def run_command(capsys):
     return run
 
 
+@pytest.fixture(scope="session")
+def small_gallery(colour_photos, tmp_path_factory):
+    """A gallery of colour_photos, seen by the small network with random weights: it opens in a third of the time that colour_run takes."""
+    from tfvision.features.recipe import FeatureRecipe
+    from tfvision.index.making import build_gallery
+
+    folder = tmp_path_factory.mktemp("galleries") / "small"
+    build_gallery(colour_photos, folder, FeatureRecipe("small", weights="none", image_size=32))
+    return folder
+
+
 @pytest.fixture
 def gallery(colour_gallery, tmp_path):
     """A copy of colour_gallery; its images are absent."""

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,8 +25,8 @@ def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colo
     np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, gallery, more_photos):
+def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, small_gallery, more_photos, tmp_path):
+    gallery = shutil.copytree(small_gallery, tmp_path / "gallery")
     code, out, err = run_command("index", "add", gallery, more_photos, "--json")
     result = json.loads(out)
     assert (code, result["images"], result["added"], result["failed"]) == (0, 50, 2, 1)
@@ -35,7 +36,8 @@ def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, gal
     assert json.loads(run_command("index", "info", gallery, "--json")[1])["images"] == 50
 
 
-def test_an_id_of_another_picture_is_no_pass(run_command, gallery, more_photos):
+def test_an_id_of_another_picture_is_no_pass(run_command, small_gallery, more_photos, tmp_path):
+    gallery = shutil.copytree(small_gallery, tmp_path / "gallery")
     run_command("index", "add", gallery, more_photos)
     (more_photos / "other").mkdir()
     PIL.Image.new("RGB", (40, 48)).save(more_photos / "other" / "red.png")
@@ -114,8 +116,6 @@ def test_a_killed_build_goes_on(run_command, colour_photos, tmp_path):
 
 @pytest.mark.slow
 def test_a_gallery_of_another_model_is_refused(run_command, gallery, more_photos, colour_run, tmp_path):
-    import shutil
-
     import h5py
 
     other = shutil.copytree(colour_run, tmp_path / "other")

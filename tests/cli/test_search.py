@@ -6,9 +6,9 @@ import pytest
 from tfvision.index.folder_gallery import FolderGallery
 
 
-def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, colour_gallery, colour_photos, more_photos):
+def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, small_gallery, colour_photos, more_photos):
     photos = (colour_photos / "Viola_prima_3.png", more_photos / "broken.jpg", more_photos / "red.png")
-    code, out, _ = run_command("search", colour_gallery, *photos, "-k", "3", "--json")
+    code, out, _ = run_command("search", small_gallery, *photos, "-k", "3", "--json")
     own, broken, red = map(json.loads, out.splitlines())
     assert code == 0 and [own["query"], broken["query"], red["query"]] == list(map(str, photos))
     assert set(broken) == {"query", "error"} and "broken.jpg is no image" in broken["error"]
@@ -18,33 +18,33 @@ def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, colour_galler
     assert {hit["order"] for hit in red["hits"]} == {"Reds"}
 
 
-def test_conditions_expansion_and_reranking(run_command, colour_gallery, more_photos):
+def test_conditions_expansion_and_reranking(run_command, small_gallery, more_photos):
     options = ("--where", "order=Blues", "--expand", "3", "--rerank", "--json")
-    code, out, _ = run_command("search", colour_gallery, more_photos / "red.png", "-k", "5", *options)
+    code, out, _ = run_command("search", small_gallery, more_photos / "red.png", "-k", "5", *options)
     hits = json.loads(out)["hits"]
     assert code == 0 and len(hits) == 5 and {hit["order"] for hit in hits} == {"Blues"}
 
 
-def test_k_larger_than_the_gallery_answers_with_all_and_says_so(run_command, colour_gallery, more_photos):
-    code, out, err = run_command("search", colour_gallery, more_photos / "red.png", "-k", "100", "--json")
+def test_k_larger_than_the_gallery_answers_with_all_and_says_so(run_command, small_gallery, more_photos):
+    code, out, err = run_command("search", small_gallery, more_photos / "red.png", "-k", "100", "--json")
     assert code == 0 and len(json.loads(out)["hits"]) == 48
     assert "has 48 pictures, fewer than the 100 asked for" in err
-    code, out, err = run_command("search", colour_gallery, more_photos / "red.png", "--where", "species=Nobody", "--json")
+    code, out, err = run_command("search", small_gallery, more_photos / "red.png", "--where", "species=Nobody", "--json")
     assert code == 0 and json.loads(out)["hits"] == [] and "has 0 pictures that fulfil the conditions" in err
 
 
-def test_a_page_holds_pictures_scores_and_no_markup_of_users(run_command, colour_gallery, more_photos, tmp_path):
+def test_a_page_holds_pictures_scores_and_no_markup_of_users(run_command, small_gallery, more_photos, tmp_path):
     query = more_photos / "<b>red.png"
     (more_photos / "red.png").rename(query)
-    code, out, err = run_command("search", colour_gallery, query, more_photos / "broken.jpg", "-k", "4", "--html", tmp_path / "page.html")
+    code, out, err = run_command("search", small_gallery, query, more_photos / "broken.jpg", "-k", "4", "--html", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert code == 0 and "   1. " in out and "page.html" in err
     assert page.count("data:image/jpeg;base64,") == 5 and "&lt;b&gt;red.png" in page and "<b>red.png" not in page
     assert "Rosa rubra" in page and "broken.jpg is no image" in page and "http" not in page.replace("http-equiv", "")
 
 
-def test_queries_that_are_no_images_only_exit_with_one(run_command, colour_gallery, more_photos):
-    code, out, err = run_command("search", colour_gallery, more_photos / "broken.jpg")
+def test_queries_that_are_no_images_only_exit_with_one(run_command, small_gallery, more_photos):
+    code, out, err = run_command("search", small_gallery, more_photos / "broken.jpg")
     assert (code, out) == (1, "") and "broken.jpg is no image" in err
 
 
@@ -62,9 +62,9 @@ def test_a_gallery_without_a_recipe_is_told(run_command, tmp_path, more_photos):
     assert code == 1 and "tells of no recipe" in err
 
 
-def test_a_folder_of_queries_is_searched(run_command, colour_gallery, more_photos):
+def test_a_folder_of_queries_is_searched(run_command, small_gallery, more_photos):
     PIL.Image.new("RGB", (20, 20), (60, 60, 220)).save(more_photos / "sky.png")
-    code, out, _ = run_command("search", colour_gallery, more_photos, "-k", "1", "--json")
+    code, out, _ = run_command("search", small_gallery, more_photos, "-k", "1", "--json")
     assert code == 0 and [len(json.loads(line).get("hits", ())) for line in out.splitlines()] == [1, 0, 1, 1]
 
 
@@ -78,7 +78,7 @@ def test_a_folder_of_queries_is_searched(run_command, colour_gallery, more_photo
         ([], 2, "Missing argument"),
     ],
 )
-def test_mistakes_end_in_one_clear_line(run_command, colour_gallery, more_photos, monkeypatch, arguments, code, message):
+def test_mistakes_end_in_one_clear_line(run_command, small_gallery, more_photos, monkeypatch, arguments, code, message):
     monkeypatch.chdir(more_photos.parent)
-    got, out, err = run_command("search", colour_gallery, *arguments)
+    got, out, err = run_command("search", small_gallery, *arguments)
     assert (got, out) == (code, "") and message in err and "Traceback" not in err
