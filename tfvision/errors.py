@@ -37,3 +37,7 @@ class ExportError(UserError):
 
 class GalleryError(UserError):
     """A gallery that is missing, damaged, in use or made otherwise than asked for."""
+
+
+class DataWarning(UserWarning):
+    """What was found in a user's data and not taken as it stands; its text names the file and the line, and is shown as it is."""

@@ -4,12 +4,13 @@ import itertools
 import re
 import sqlite3
 
+from tfvision.data.csv_table import plain_column
 from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.darwin_core import DarwinCore, is_record_set, record_set
 from tfvision.data.imports.lineages import RawTaxon
 from tfvision.data.imports.photo_records import Photo, Source, unknown_source
 from tfvision.data.imports.scratch import MOST_KEYS, Lookup
-from tfvision.data.imports.tables import find_table, one_line, plain_column
+from tfvision.data.imports.tables import find_table, one_line
 from tfvision.data.manifest import RANKS
 from tfvision.errors import DataError
 
