@@ -5,6 +5,7 @@ another encoding, cells beyond the header) is told as a DataWarning with the lin
 """
 
 import codecs
+import contextlib
 import csv
 import dataclasses
 import io
@@ -144,18 +145,18 @@ def delimited_rows(stream: typing.BinaryIO, dialect: Dialect, where: str, has_he
       DataError: a line without end, or an encoding that does not exist.
     """
     faults = _Faults(where)
-    lines = _Lines(stream, dialect, faults)
-    width = None
-    for cells in _rows_of_lines(lines, dialect) if dialect.has_lines_as_rows else _quoted_rows(lines, dialect, faults):
-        if lines.number < dialect.first_line or not any(map(str.strip, cells)):
-            continue
-        if width is None:
-            width = faults.width = len(cells)
-            if has_header:
-                faults.check_header(cells)
-        elif has_header and len(cells) > width and any(map(str.strip, cells[width:])):
-            faults.add("beyond", lines.number, f"has {len(cells)} cells, the header {width}: what is beyond is left out; put quotes around a cell that holds {dialect.delimiter!r}")
-        yield lines.number, cells
+    width, advice = None, "" if dialect.has_lines_as_rows else f"; put quotes around a cell that holds {dialect.delimiter!r}"
+    with _Lines(stream, dialect, faults) as lines:
+        for cells in _rows_of_lines(lines, dialect) if dialect.has_lines_as_rows else _quoted_rows(lines, dialect, faults):
+            if lines.number < dialect.first_line or not any(map(str.strip, cells)):
+                continue
+            if width is None:
+                width = faults.width = len(cells)
+                if has_header:
+                    faults.check_header(cells)
+            elif has_header and len(cells) > width and any(map(str.strip, cells[width:])):
+                faults.add("beyond", lines.number, f"has {len(cells)} cells, the header {width}: what is beyond is left out{advice}")
+            yield lines.number, cells
     faults.tell()
 
 
@@ -190,8 +191,8 @@ def read_text(path: Path | str) -> str:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
     faults = _Faults(str(path))
-    lines = _Lines(io.BytesIO(encoded), Dialect(encoding=encoding_of(encoded[:HEAD_BYTES])), faults)
-    text = "".join(lines)
+    with _Lines(io.BytesIO(encoded), Dialect(encoding=encoding_of(encoded[:HEAD_BYTES])), faults) as lines:
+        text = "".join(lines)
     faults.tell()
     return text
 
@@ -207,7 +208,7 @@ class _Faults:
     """What a table has that is not as it should be: of each kind the first line, what is wrong there, and how often."""
 
     def __init__(self, where: str) -> None:
-        self.width, self._where = 0, where
+        self.width, self.where = 0, where
         self._found: dict[str, list[typing.Any]] = {}
 
     def add(self, kind: str, line: int, text: str) -> None:
@@ -222,18 +223,22 @@ class _Faults:
     def check_header(self, names: Sequence[str]) -> None:
         twice = [name for name in dict.fromkeys(map(str.strip, names)) if name and list(map(str.strip, names)).count(name) > 1]
         if twice:
-            warnings.warn(f"{self._where}: the column {twice[0]!r} stands twice: the last one counts", DataWarning, stacklevel=2)
+            warnings.warn(f"{self.where}: the column {twice[0]!r} stands twice: the last one counts", DataWarning, stacklevel=2)
 
     def tell(self) -> None:
+        """Warns of each kind."""
         for kind, (line, text, count) in self._found.items():
-            more = f" ({count - 1} more such line{'s' if count > 2 else ''})" if count > 1 else ""
             if kind == "long":
                 last, rows = text
-                more = f", as do {count - 1} more" if count > 1 else ""
-                went = f"{rows} line{'s' if rows != 1 else ''} that look{'s' if rows == 1 else ''} like rows went into {'them' if count > 1 else 'it'}"
-                text = f"has a quote that opens a field which runs on to line {last}{more}"
-                text, more = (f"{text}; {went}: remove the stray quote" if rows else text), ""
-            warnings.warn(f"{self._where}, line {line} {text}{more}", DataWarning, stacklevel=2)
+                went = (
+                    f"{rows} line{'s' if rows > 1 else ''} that look like rows went into {'them' if count > 1 else 'it'}: remove the stray quote"
+                    if rows
+                    else "none looks like a row"
+                )
+                text = f"has a quoted field that runs on to line {last}{f', as do {count - 1} more' if count > 1 else ''}; {went}"
+            elif count > 1:
+                text += f" ({count - 1} more such line{'s' if count > 2 else ''})"
+            warnings.warn(f"{self.where}, line {line} {text}", DataWarning, stacklevel=2)
 
 
 class _Lines:
@@ -247,15 +252,21 @@ class _Lines:
 
     def __init__(self, stream: typing.BinaryIO, dialect: Dialect, faults: _Faults) -> None:
         self._is_utf8 = dialect.encoding.lower().startswith(("utf-8", "utf8"))
+        newline, errors = dialect.line_end if dialect.has_lines_as_rows else "", "surrogateescape" if self._is_utf8 else "replace"
         try:
-            codecs.lookup(dialect.encoding)
+            text = io.TextIOWrapper(stream, dialect.encoding, errors, newline)
         except LookupError:
-            raise DataError(f"{faults._where} is said to be in the encoding {dialect.encoding!r}, which does not exist") from None
-        newline = dialect.line_end if dialect.has_lines_as_rows else ""
-        text = io.TextIOWrapper(stream, dialect.encoding, errors="surrogateescape" if self._is_utf8 else "replace", newline=newline)
+            raise DataError(f"{faults.where} is said to be in the encoding {dialect.encoding!r}, which does not exist") from None
         self._text, self._readline, self._faults = text, text.readline, faults
         self._again: list[str] = []
         self.number, self.taken, self.is_over = 0, [], False
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with contextlib.suppress(ValueError):  # closed already
+            self._text.detach()  # else it would close the stream, which is not its own
 
     def __iter__(self) -> "_Lines":
         return self
@@ -283,7 +294,7 @@ class _Lines:
 
     def _sound(self, line: str) -> str:
         if len(line) == MAX_LINE_CHARACTERS:
-            raise DataError(f"{self._faults._where} has a line of more than {MAX_LINE_CHARACTERS >> 20} million characters: it is no table")
+            raise DataError(f"{self._faults.where} has a line of more than {MAX_LINE_CHARACTERS >> 20} million characters: it is no table")
         if "\0" in line:
             self._faults.add("zero", self.number, "has characters of value zero, which are left out")
             line = line.replace("\0", "")
@@ -317,7 +328,7 @@ def _quoted_rows(lines: _Lines, dialect: Dialect, faults: _Faults) -> Iterator[l
             return
         except csv.Error as error:  # a field without end
             if len(taken) < 2:
-                raise DataError(f"{faults._where}, line {lines.number} cannot be read as a row ({error})") from error
+                raise DataError(f"{faults.where}, line {lines.number} cannot be read as a row ({error})") from error
             is_closed = False
         if not is_closed:
             first, *rest = taken

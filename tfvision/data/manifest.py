@@ -185,7 +185,7 @@ class ListedPhotos:
         path, table, index = self.table.path, self.table, self.index
         if self.image_column is None:
             raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(self.columns) or 'none'}")
-        ranks = _rank_columns(path, self.columns, ranks and column_names(ranks, self.columns) or (index.ranks if index else None))
+        ranks = _rank_columns(path, self.columns, (ranks and column_names(ranks, self.columns)) or (index.ranks if index else None))
         if not len(table):
             raise DataError(f"{path} lists no photos")
         records = _records(table, self.image_column, ranks, has_paths=index is None)

@@ -111,6 +111,32 @@ def test_a_folder_stands_in_for_the_web(archive, tmp_path):
         import_photos(archive(), tmp_path / "out", photos=tmp_path / "nowhere")
 
 
+def test_photos_that_are_named_by_file_are_found_by_it_and_the_others_on_the_web(tmp_path, web):
+    folder, address = web
+    _write_photos(folder, "w.jpg")
+    local = _write_photos(tmp_path / "mine", "a #1.jpg", "0.jpg", "thumbs/0.jpg", "sub/b.png")
+    rows = ["a #1.jpg", "0.jpg", "photos\\SUB\\b.png", "gone.jpg", "notes.txt", f"{address}/w.jpg"]
+    (tmp_path / "list.csv").write_text("url,species\n" + "".join(f"{name},Parus major\n" for name in rows))
+    report = import_photos(tmp_path / "list.csv", tmp_path / "one", photos=local, download=FAST)
+    assert report["photos"]["done"] == 3 and report["dropped"] == {"a sound, a video or a document": 1}
+    assert [row["url"] for row in _rows(tmp_path / "one" / "manifest.csv")] == ["a #1.jpg", "0.jpg", "photos/SUB/b.png"]
+    (tmp_path / "list.csv").rename(local / "list.csv")
+    report = import_photos(local / "list.csv", tmp_path / "two", download=FAST)
+    assert report["photos"] == {"done": 4, "failed": 1, "reasons": {f"it is not in {local}": 1}}
+    (tmp_path / "list.csv").write_text("file,species\ngone.jpg,Parus major\n")
+    with pytest.raises(DataError, match="name the folder with the photos by --photos FOLDER"):
+        import_photos(tmp_path / "list.csv", tmp_path / "three")
+
+
+def test_boxes_and_sequences_reach_the_manifest(tmp_path):
+    folder = _write_photos(tmp_path / "set", "1.jpg", "2.jpg")
+    images = [{"id": id, "file_name": f"{id}.jpg", "seq_id": "s7"} for id in (1, 2)]
+    annotations = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 20, 10]}, {"image_id": 2, "category_id": 1}]
+    (folder / "a.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "Puma concolor"}]}))
+    import_photos(folder / "a.json", tmp_path / "out")
+    assert [(record.group, record.box) for record in read_source(tmp_path / "out").records] == [("s7", (2, 3, 20, 10)), ("s7", (0, 0, 0, 0))]
+
+
 def test_a_competition_takes_the_photos_that_lie_beside_it(tmp_path, monarch):
     folder = _write_photos(tmp_path / "set", "train/1/x.jpg", "train/2/x.jpg")
     categories = [{"id": 5, "name": "Danaus plexippus", **{rank: monarch[rank] for rank in RANKS[:6]}, "specific_epithet": "plexippus"}]

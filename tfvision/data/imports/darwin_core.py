@@ -4,7 +4,7 @@ import dataclasses
 import posixpath
 from collections.abc import Iterator
 
-from tfvision.data.csv_table import HEAD_BYTES, Dialect, encoding_of
+from tfvision.data.csv_table import HEAD_BYTES, Dialect, encoding_of, plain_column
 from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.safe_xml import short_name, xml_elements
 from tfvision.data.imports.tables import Table
@@ -14,7 +14,7 @@ META_NAME = "meta.xml"
 _MAX_META_BYTES = 16 * 2**20
 _MAX_COLUMNS = 10_000
 _ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}  # as meta.xml writes them
-_IMAGE_EXTENSIONS = ("multimedia", "image", "media")
+_MEDIA = ("multimedia", "image", "media", "document")  # GBIF's and Audubon Core's, and EOL's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +39,16 @@ class DarwinCore:
     extensions: tuple[File, ...]
 
     @property
-    def media(self) -> File | None:
-        """The extension that lists photos, or None."""
-        return next((file for kind in _IMAGE_EXTENSIONS for file in self.extensions if file.kind.lower() == kind), None)
+    def occurrences(self) -> File | None:
+        """The occurrences: the core, or of events their extension; None where events have none."""
+        if self.core.kind.lower() != "event":
+            return self.core
+        return next((file for file in self.extensions if file.kind.lower() == "occurrence"), None)
+
+    @property
+    def media(self) -> tuple[File, ...]:
+        """All extensions that list photos."""
+        return tuple(file for file in self.extensions if file is not self.occurrences and _lists_media(file))
 
 
 def find_meta(archive: Archive) -> str | None:
@@ -67,6 +74,10 @@ def read_meta(archive: Archive, name: str) -> DarwinCore:
     folder = posixpath.dirname(name)
     files = [_read_file(archive, folder, where, element) for element in (cores[0], *(element for element in elements if element[0] == "extension"))]
     return DarwinCore(files[0], tuple(files[1:]))
+
+
+def _lists_media(file):
+    return file.kind.lower() in _MEDIA or any(plain_column(name) == "accessuri" for name in file.table.names)
 
 
 def _read_file(archive, folder, where, element):

@@ -53,20 +53,24 @@ class Lookup:
         self._database.execute(f"CREATE TABLE {name} (key, text)")  # one text: half the time of a column for each value
 
     def fill(self, rows: Iterable[Sequence[str]]) -> None:
-        """Writes (key, value, ...) rows, all with as many values; of several with one key the first counts."""
+        """Writes (key, value, ...) rows, all with as many values; of several with one key the first counts. Space around a key is no part of it."""
         self._database.execute("BEGIN")
-        self._database.executemany(f"INSERT INTO {self._name} VALUES (?, ?)", ((key, _joined(values)) for key, *values in rows))
+        self._database.executemany(f"INSERT INTO {self._name} VALUES (?, ?)", ((key.strip(), _joined(values)) for key, *values in rows))
         self._database.execute("COMMIT")
         self._database.execute(f"CREATE INDEX {self._name}_key ON {self._name} (key)")
 
     def get(self, key: str) -> list[str] | None:
         """The values of a key as a list, or None."""
-        return self.get_all([key]).get(key)
+        return self.get_all([key.strip()]).get(key.strip())
 
     def get_all(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """key -> its values, of the keys that are there; at most MOST_KEYS at once."""
         rows = self._database.execute(f"SELECT key, text FROM {self._name} WHERE key IN ({', '.join('?' * len(keys))}) ORDER BY rowid DESC", keys)
         return {key: text.split(_SEPARATOR) for key, text in rows}
+
+    def forget_ambiguous(self) -> None:
+        """Leaves out keys that stand in several rows."""
+        self._database.execute(f"DELETE FROM {self._name} WHERE key IN (SELECT key FROM {self._name} GROUP BY key HAVING count(*) > 1)")
 
     def __len__(self) -> int:
         return self._database.execute(f"SELECT count(*) FROM {self._name}").fetchone()[0]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from tfvision.data.csv_table import HEAD_BYTES, Dialect, column_names, delimited_rows
 from tfvision.data.imports.archives import Archive
-from tfvision.errors import DataError
 
 LONGEST_TEXT = 300
 
@@ -38,14 +37,14 @@ class Table:
         return sum(archive.size(member) for member in self.members)
 
     def rows(self, archive: Archive, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
-        """Yields for each row a tuple of the columns in `names`, "" where the row or the table has none.
+        """Yields for each row a tuple of the columns in `names`, "" where the row or the table has none, and for the name "".
 
         Raises:
           DataError: the file is damaged, in another encoding than it says, or no table.
         """
         names = tuple(names)
         defaults = dict(self.defaults)
-        indices = [self.columns.index(name) if name in self.columns else None for name in names]
+        indices = [self.columns.index(name) if name and name in self.columns else None for name in names]
         width = 1 + max([index for index in indices if index is not None], default=0)
         fallbacks = [(index, defaults[name]) for index, name in enumerate(names) if name in defaults]
         absent = width  # the index of an empty value that is put behind each row
@@ -85,4 +84,3 @@ def one_line(text: str) -> str:
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(text.split())[:LONGEST_TEXT] if "  " in text or len(text) > LONGEST_TEXT else text.strip()
-
