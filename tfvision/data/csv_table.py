@@ -230,11 +230,8 @@ class _Faults:
         for kind, (line, text, count) in self._found.items():
             if kind == "long":
                 last, rows = text
-                went = (
-                    f"{rows} line{'s' if rows > 1 else ''} that look like rows went into {'them' if count > 1 else 'it'}: remove the stray quote"
-                    if rows
-                    else "none looks like a row"
-                )
+                swallowed = f"{rows} lines that look like rows" if rows > 1 else "1 line that looks like a row"
+                went = f"{swallowed} went into {'them' if count > 1 else 'it'}: remove the stray quote" if rows else "none looks like a row"
                 text = f"has a quoted field that runs on to line {last}{f', as do {count - 1} more' if count > 1 else ''}; {went}"
             elif count > 1:
                 text += f" ({count - 1} more such line{'s' if count > 2 else ''})"
