@@ -97,6 +97,8 @@ TABLE = "image,species\n1.jpg,Parus major\n2.jpg,Pyrrhula pyrrhula\n"
         ("\n" + TABLE + ",\n  , \n\n").encode(),
         TABLE.replace("\n", ",,\n").encode(),
         TABLE.replace(",", "\t").replace("Parus major", '"Parus major"').encode(),
+        TABLE.replace(",", ', "').replace("\n", '"\n').encode(),
+        (TABLE + "\x1a").encode(),
         TABLE.replace("image", '"image"').replace("species", '"species"').encode(),
     ],
 )

@@ -32,6 +32,7 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_END_OF_FILE = "\x1a"  # of DOS
 _CONTROLS = bytes({*range(1, 32)} - {*b"\t\n\f\r\x1a"})  # zeros are what a crash leaves
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]+")  # as "surrogateescape" keeps bytes that are no UTF-8
 
@@ -45,6 +46,7 @@ class Dialect:
       has_lines_as_rows: whether a quoted field ends with its line at the latest, so that a stray quote takes no other row along.
       line_end: of tables whose lines are rows; others take any.
       first_line: where the header is.
+      has_spaces_before_quotes: whether space may stand between a delimiter and a quote.
     """
 
     delimiter: str = ","
@@ -53,6 +55,7 @@ class Dialect:
     has_lines_as_rows: bool = False
     line_end: str = "\n"
     first_line: int = 1
+    has_spaces_before_quotes: bool = False
 
     @classmethod
     def of(cls, head: bytes, where: str) -> "Dialect":
@@ -66,7 +69,12 @@ class Dialect:
         delimiter = named[1] if named else _likeliest_delimiter(text)
         # Tables with tabs are rarely quoted at all, and where they are, a tab or a line break is in no field.
         is_old_mac = "\r" in text and "\n" not in text
-        return cls(delimiter, '"', encoding, delimiter == "\t", "\r" if is_old_mac else "\n", 2 if named else 1)
+        line_end, first_line = "\r" if is_old_mac else "\n", 2 if named else 1
+        return cls(delimiter, '"', encoding, delimiter == "\t", line_end, first_line, re.search(re.escape(delimiter) + ' +"', text) is not None)
+
+    def reader(self, lines: Iterable[str]) -> "typing.Any":
+        """A csv.reader."""
+        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, skipinitialspace=self.has_spaces_before_quotes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +156,7 @@ def delimited_rows(stream: typing.BinaryIO, dialect: Dialect, where: str, has_he
     width, advice = None, "" if dialect.has_lines_as_rows else f"; put quotes around a cell that holds {dialect.delimiter!r}"
     with _Lines(stream, dialect, faults) as lines:
         for cells in _rows_of_lines(lines, dialect) if dialect.has_lines_as_rows else _quoted_rows(lines, dialect, faults):
-            if lines.number < dialect.first_line or not any(map(str.strip, cells)):
+            if lines.number < dialect.first_line or not any(map(str.strip, cells)) or cells == [_END_OF_FILE]:
                 continue
             if width is None:
                 width = faults.width = len(cells)
@@ -314,7 +322,7 @@ def _rows_of_lines(lines: _Lines, dialect: Dialect) -> Iterator[list[str]]:
 def _quoted_rows(lines: _Lines, dialect: Dialect, faults: _Faults) -> Iterator[list[str]]:
     """Rows of csv.reader; one whose quote is never closed is read without it, and what it swallowed again."""
     csv.field_size_limit(MAX_LINE_CHARACTERS)  # of the whole process: descriptions outgrow its 128 KiB
-    reader = csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote)
+    reader = dialect.reader(lines)
     taken = lines.taken
     while True:
         taken.clear()
@@ -332,7 +340,7 @@ def _quoted_rows(lines: _Lines, dialect: Dialect, faults: _Faults) -> Iterator[l
             lines.give_back(rest)
             faults.add("open", lines.number, "opens a quote that is never closed: it is passed over; remove it")
             cells = _without_stray_quote(first, dialect)
-            reader = csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote)
+            reader = dialect.reader(lines)
         elif len(taken) > 1:
             rows = sum(len(_closed_row(line, dialect) or ()) == faults.width for line in taken[1:])
             faults.add_long_field(lines.number - len(taken) + 1, lines.number, rows)
@@ -349,7 +357,7 @@ def _without_stray_quote(line: str, dialect: Dialect) -> list[str]:
 
 def _closed_row(line: str, dialect: Dialect) -> list[str] | None:
     """The cells of a line by itself; None where one of its quotes is not closed."""
-    cells = next(csv.reader([line, "\0"], delimiter=dialect.delimiter, quotechar=dialect.quote))
+    cells = next(dialect.reader([line, "\0"]))
     return None if cells and cells[-1].endswith("\0") else cells
 
 

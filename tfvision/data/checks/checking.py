@@ -84,17 +84,26 @@ def check_source(
       StorageError: `out` cannot be written.
     """
     settings = settings or CheckSettings()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DataWarning)
-        manifest = read_source(source, ranks)
-    for one in caught:
-        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    told = tuple(str(one.message) for one in caught if issubclass(one.category, DataWarning))
+    manifest, told = _read_with_warnings(source, ranks)
     tell = progress or (lambda what, done, total: None)
     verification = _verified(Path(source), functools.partial(tell, "comparing checksums")) if Path(source).is_dir() and is_prepared(source) else None
     facts = read_facts(manifest.records, Path(out) / CACHE_NAME, functools.partial(tell, "checking photos"))
     findings = find_troubles(manifest.records, facts, settings, functools.partial(tell, "looking for near duplicates"))
     return Check(str(source), manifest, facts, findings, settings, verification, told)
+
+
+def _read_with_warnings(source, ranks):
+    """(manifest, what its list of photos warns of), each warning shown as ever."""
+    show, told = warnings.showwarning, []
+
+    def note(message, category, *place, **more):
+        told.extend([str(message)] if issubclass(category, DataWarning) else [])
+        show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = note
+        return read_source(source, ranks), tuple(told)
 
 
 def _verified(folder, progress):
