@@ -350,16 +350,20 @@ def test_an_archive_of_events_has_its_photos_by_occurrence(tmp_path, dwca_parts)
         {"id": "e1", "occurrenceID": "o1", "species": "Parus a"},
         {"id": "e1", "occurrenceID": "o2", "species": "Parus b", "eventDate": "2023"},
         {"id": "e2", "species": "Parus c"},
+        {"id": "e2", "species": "Parus c", "occurrenceID": "o4"},
     ]
     media = [{"id": "e1", "identifier": "1.jpg", "occurrenceID": "o2 "}, {"id": "e1", "identifier": "2.jpg", "occurrenceID": "o1"}]
     media += [{"id": "e2", "identifier": "3.jpg"}, {"id": "e1", "identifier": "4.jpg"}, {"id": "e9", "identifier": "5.jpg"}]
+    media += [{"id": "e2", "identifier": "6.jpg", "occurrenceID": "o9"}, {"id": "o4", "identifier": "7.jpg"}]
     path = _archive(tmp_path, dwca_parts, events, o=("Occurrence", columns, rows), m=("Multimedia", ["id", "identifier", "occurrenceID"], media))
     assert _joined(path, tmp_path) == [
         ("1.jpg", "o2", "Parus b", "2023", ""),
         ("2.jpg", "o1", "Parus a", "2024-05-01", ""),
         ("3.jpg", "e2", "Parus c", "2024-05-02", ""),
-        ("4.jpg", "", "", "", "its event has several occurrences, and no occurrenceID says which it shows"),
+        ("4.jpg", "", "", "", "its event has several taxa, and no occurrenceID says which it shows"),
         ("5.jpg", "", "", "", "its observation is not in the archive"),
+        ("6.jpg", "", "", "", "its observation is not in the archive"),
+        ("7.jpg", "o4", "Parus c", "2024-05-02", ""),
     ]
     with pytest.raises(DataError, match="lists events only"):
         _read(_archive(tmp_path, dwca_parts, events, m=("Multimedia", ["id", "identifier"], media)), tmp_path)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import typing
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tfvision.data.checks.photo_facts import CACHE_NAME, PhotoFacts, read_facts
 from tfvision.data.manifest import Manifest, read_source
 from tfvision.data.shards.prepared_index import is_prepared
 from tfvision.data.shards.verification import Verification, verify_prepared
-from tfvision.errors import DataWarning, RecipeError
+from tfvision.errors import RecipeError, noted_warnings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,26 +83,13 @@ def check_source(
       StorageError: `out` cannot be written.
     """
     settings = settings or CheckSettings()
-    manifest, told = _read_with_warnings(source, ranks)
+    with noted_warnings() as told:
+        manifest = read_source(source, ranks)
     tell = progress or (lambda what, done, total: None)
     verification = _verified(Path(source), functools.partial(tell, "comparing checksums")) if Path(source).is_dir() and is_prepared(source) else None
     facts = read_facts(manifest.records, Path(out) / CACHE_NAME, functools.partial(tell, "checking photos"))
     findings = find_troubles(manifest.records, facts, settings, functools.partial(tell, "looking for near duplicates"))
-    return Check(str(source), manifest, facts, findings, settings, verification, told)
-
-
-def _read_with_warnings(source, ranks):
-    """(manifest, what its list of photos warns of), each warning shown as ever."""
-    show, told = warnings.showwarning, []
-
-    def note(message, category, *place, **more):
-        told.extend([str(message)] if issubclass(category, DataWarning) else [])
-        show(message, category, *place, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", DataWarning)
-        warnings.showwarning = note
-        return read_source(source, ranks), tuple(told)
+    return Check(str(source), manifest, facts, findings, settings, verification, tuple(told))
 
 
 def _verified(folder, progress):

@@ -14,7 +14,7 @@ from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.photo_rows import SIZES, is_web_address
 from tfvision.data.imports.scratch import scratch_database
 from tfvision.data.imports.selecting import Filters, Selection
-from tfvision.errors import DataError
+from tfvision.errors import DataError, noted_warnings
 from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, write_json
 
 if typing.TYPE_CHECKING:
@@ -48,7 +48,7 @@ def import_photos(
       progress: called as progress(label, done, total).
 
     Returns:
-      What import.json has: source, kind, read, kept, dropped by reason, examples, licences, photos.
+      What import.json has: source, kind, read, kept, dropped by reason, examples, licences, what was not read, warnings, photos.
 
     Raises:
       DataError: a source that is not sound or of no known kind, nothing left, or OUT holds something else.
@@ -70,8 +70,7 @@ def import_photos(
 
 def _write_list(source, out, filters, size, progress):
     with scratch_database(out) as database:
-        opened = open_source(source, database)
-        with opened.archive as archive:
+        with noted_warnings() as warnings, (opened := open_source(source, database)).archive as archive:
             selection = Selection(database, opened, filters, size)
             selection.fill(lambda _: progress("reading, MB", archive.bytes_read // _MEGABYTE, max(opened.total_bytes, archive.bytes_read) // _MEGABYTE))
         selection.settle()
@@ -89,6 +88,7 @@ def _write_list(source, out, filters, size, progress):
             "examples": {reason: names for reason, names in selection.lineages.examples.items() if selection.dropped[reason]},
             "licences": selection.licences(),
             "not_read": list(opened.unread),
+            "warnings": warnings,
         }
         if not totals["photos"]:
             raise _nothing_left(source, selection)

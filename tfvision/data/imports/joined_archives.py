@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tfvision.data.csv_table import plain_column
 from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.darwin_core import DarwinCore, File
-from tfvision.data.imports.fields import OBSERVATION, OF_OBSERVATION, PHOTO, PHOTO_ADDRESSES, Facts, Fields, facts_of, photo_of, ranks_of
+from tfvision.data.imports.fields import OBSERVATION, OF_OBSERVATION, PHOTO, PHOTO_ADDRESSES, TAXON, Facts, Fields, facts_of, photo_of, ranks_of
 from tfvision.data.imports.flat_tables import flat_photos, photos_of_cell
 from tfvision.data.imports.lineages import RawTaxon
 from tfvision.data.imports.photo_records import Photo, Source
@@ -17,7 +17,7 @@ from tfvision.data.imports.tables import Table
 from tfvision.errors import DataError
 
 NO_OBSERVATION = "its observation is not in the archive"
-SEVERAL_OCCURRENCES = "its event has several occurrences, and no occurrenceID says which it shows"
+SEVERAL_TAXA = "its event has several taxa, and no occurrenceID says which it shows"
 _OF_EVENT = ("latitude", "longitude", "location", "country", "date", "year", "month", "day")
 _PLACES_OF_EVENT = tuple(map(tuple(OF_OBSERVATION).index, _OF_EVENT))
 
@@ -65,29 +65,30 @@ class _Occurrences:
         of_photo = {**PHOTO, "url": " ".join(PHOTO_ADDRESSES)} if self._names_photos else {}
         self._fields = Fields(self._file.table.names, {**of_photo, **OF_OBSERVATION})
         self._event = None if described.core is self._file else self._read_events(described.core)
+        self._taxon_of_event: dict[str, tuple[str, ...] | None] = {}  # None where it has several
         self._by_core_id = Lookup(database, "observations")
         self._by_core_id.fill(map(self._counted, self._rows()))
-        if self._event:
-            self._by_core_id.forget_ambiguous()
         self._is_shown = bytearray(source.observations)
 
     def find(self, ids: Sequence[tuple[str, str]]) -> Iterator[Facts | str]:
         """Of each (core id, occurrenceID) the facts of its occurrence, or the reason why there are none.
 
-        In an archive of events the core id is the event's, which tells an occurrence only where it is the event's only one.
+        In an archive of events the core id is the event's: it tells the taxon where the event has one only.
         """
         by_core_id = self._by_core_id.get_all(list({core_id for core_id, _ in ids} - {""}))
         needs_ids = self._event or any(core_id not in by_core_id for core_id, _ in ids)
         by_id = self._by_id.get_all(list({id for pair in ids for id in pair} - {""})) if needs_ids else {}
         for core_id, id in ids:
-            own = by_core_id.get(core_id), by_id.get(id), by_id.get(core_id)
-            found = next(filter(None, (own[1], own[2], own[0]) if self._event else own), None)
-            if found is None:
-                yield SEVERAL_OCCURRENCES if self._event and self._event(core_id) else NO_OBSERVATION
-                continue
-            number, core_id, *values = found
-            self._is_shown[int(number)] = True
-            yield self._facts(core_id, values)
+            own = None if self._event else by_core_id.get(core_id)
+            found = own or by_id.get(id) or by_id.get(core_id)
+            if found:
+                number, core_id, *values = found
+                self._is_shown[int(number)] = True
+                yield self._facts(core_id, values)
+            elif self._taxon_of_event.get(core_id) and not (id and _occurrence_id(self._file.table)):
+                yield facts_of(by_core_id[core_id][-len(OF_OBSERVATION) :], core_id)
+            else:
+                yield SEVERAL_TAXA if core_id in self._taxon_of_event and not id else NO_OBSERVATION
 
     def own_photos(self) -> Iterator[Photo]:
         """The photos that occurrences name themselves, of those that no extension shows."""
@@ -121,6 +122,10 @@ class _Occurrences:
 
     def _counted(self, row: Sequence[str]) -> tuple[str, ...]:
         self._source.observations += 1
+        if self._event:
+            event, taxon = row[0], tuple(row[-len(TAXON) :])
+            if self._taxon_of_event.setdefault(event, taxon) != taxon:
+                self._taxon_of_event[event] = None
         return row[0], *row[2:]
 
     def _read_events(self, core: File):

@@ -68,10 +68,6 @@ class Lookup:
         rows = self._database.execute(f"SELECT key, text FROM {self._name} WHERE key IN ({', '.join('?' * len(keys))}) ORDER BY rowid DESC", keys)
         return {key: text.split(_SEPARATOR) for key, text in rows}
 
-    def forget_ambiguous(self) -> None:
-        """Leaves out keys that stand in several rows."""
-        self._database.execute(f"DELETE FROM {self._name} WHERE key IN (SELECT key FROM {self._name} GROUP BY key HAVING count(*) > 1)")
-
     def __len__(self) -> int:
         return self._database.execute(f"SELECT count(*) FROM {self._name}").fetchone()[0]
 
