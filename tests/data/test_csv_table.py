@@ -136,7 +136,7 @@ def test_a_field_that_rightly_runs_over_lines_is_told_once(tmp_path):
     text = 'image,note\n1,"two\nlines"\n2,"three\nmore\nlines"\n'
     rows, told = warned(lambda: list(read_rows(write(tmp_path, text))))
     assert [cells for _, cells in rows[1:]] == [["1", "two\nlines"], ["2", "three\nmore\nlines"]]
-    assert told == ["line 2 has a quoted field that runs on to line 3, as do 1 more; none looks like a row"]
+    assert told == ["line 2 has a quoted field that runs on to line 3, as does 1 more; none looks like a row"]
 
 
 @pytest.mark.parametrize("end", ["3,b\n4,c\n", "", "3,b"])

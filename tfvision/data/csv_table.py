@@ -213,37 +213,44 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
 
 
 class _Faults:
-    """What a table has that is not as it should be: of each kind the first line, what is wrong there, and how often."""
+    """What a table has that is not as it should be: of each kind the first line, what is wrong there, and how often.
+
+    Attributes:
+      width: the number of cells of the header.
+    """
 
     def __init__(self, where: str) -> None:
-        self.width, self.where = 0, where
-        self._found: dict[str, list[typing.Any]] = {}
+        self.where, self.width = where, 0
+        self._found: dict[str, tuple[int, str, int]] = {}  # kind -> line, what is wrong there, lines of this kind
+        self._long_fields: list[tuple[int, int, int]] = []  # first line, last line, lines that look like rows
 
     def add(self, kind: str, line: int, text: str) -> None:
-        self._found.setdefault(kind, [line, text, 0])[2] += 1
+        first, known, count = self._found.get(kind, (line, text, 0))
+        self._found[kind] = first, known, count + 1
 
     def add_long_field(self, first: int, last: int, rows: int) -> None:
         """A quoted field that runs over lines, `rows` of which look like rows of their own."""
-        known = self._found.setdefault("long", [first, (last, 0), 0])
-        known[1] = known[1][0], known[1][1] + rows
-        known[2] += 1
+        self._long_fields.append((first, last, rows))
 
     def check_header(self, names: Sequence[str]) -> None:
-        twice = [name for name in dict.fromkeys(map(str.strip, names)) if name and list(map(str.strip, names)).count(name) > 1]
-        if twice:
-            warnings.warn(f"{self.where}: the column {twice[0]!r} stands twice: the last one counts", DataWarning, stacklevel=2)
+        names = [name.strip() for name in names]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            self._warn(f": the column {twice[0]!r} stands twice: the last one counts")
 
     def tell(self) -> None:
         """Warns of each kind."""
-        for kind, (line, text, count) in self._found.items():
-            if kind == "long":
-                last, rows = text
-                swallowed = f"{rows} lines that look like rows" if rows > 1 else "1 line that looks like a row"
-                went = f"{swallowed} went into {'them' if count > 1 else 'it'}: remove the stray quote" if rows else "none looks like a row"
-                text = f"has a quoted field that runs on to line {last}{f', as do {count - 1} more' if count > 1 else ''}; {went}"
-            elif count > 1:
-                text += f" ({count - 1} more such line{'s' if count > 2 else ''})"
-            warnings.warn(f"{self.where}, line {line} {text}", DataWarning, stacklevel=2)
+        if self._long_fields:
+            (first, last, _), *others = self._long_fields
+            more = f", as {'do' if others[1:] else 'does'} {len(others)} more" if others else ""
+            rows = sum(rows for *_, rows in self._long_fields)
+            swallowed = f"{rows} lines that look like rows" if rows > 1 else "1 line that looks like a row"
+            went = f"{swallowed} went into {'them' if others else 'it'}: remove the stray quote" if rows else "none looks like a row"
+            self._warn(f", line {first} has a quoted field that runs on to line {last}{more}; {went}")
+        for line, text, count in self._found.values():
+            self._warn(f", line {line} {text}" + (f" ({count - 1} more such line{'s' if count > 2 else ''})" if count > 1 else ""))
+
+    def _warn(self, text: str) -> None:
+        warnings.warn(self.where + text, DataWarning, stacklevel=2)
 
 
 class _Lines:
