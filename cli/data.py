@@ -136,7 +136,8 @@ def _show_import(out: str, report: dict[str, typing.Any], is_downloaded: bool) -
     if report["not_read"]:
         click.echo(f"not read  {', '.join(report['not_read'])}")
     if "kingdom" not in report["ranks"]:
-        click.echo(f"ranks     {', '.join(report['ranks'])} only; iNaturalist's export has more where taxon_kingdom_name and the like are ticked")
+        more = "; iNaturalist's export has more where taxon_kingdom_name and the like are ticked" if report["kind"] == "inaturalist-export" else ""
+        click.echo(f"ranks     {', '.join(report['ranks'])} only{more}")
     if not is_downloaded:
         click.echo(f"list      {out}/photos.csv")
         click.echo("next      the same command without --no-download, or with --photos FOLDER")

@@ -13,7 +13,7 @@ from tfvision.data.downloads.downloads import DownloadSettings
 from tfvision.data.imports.importing import import_photos
 from tfvision.data.imports.selecting import COLUMNS, Filters
 from tfvision.data.manifest import RANKS, read_source
-from tfvision.errors import DataError
+from tfvision.errors import DataError, DataWarning
 
 FAST = DownloadSettings(is_internal_allowed=True, attempts=1, requests_per_second=1000)
 
@@ -135,6 +135,19 @@ def test_boxes_and_sequences_reach_the_manifest(tmp_path):
     (folder / "a.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "Puma concolor"}]}))
     import_photos(folder / "a.json", tmp_path / "out")
     assert [(record.group, record.box) for record in read_source(tmp_path / "out").records] == [("s7", (2, 3, 20, 10)), ("s7", (0, 0, 0, 0))]
+
+
+def test_camera_traps_without_scientific_names_keep_their_labels(tmp_path):
+    names = {1: "tayassu pecari", 2: "empty", 3: "white-tailed deer"}
+    content = {"images": [{"id": id, "file_name": f"{id}.jpg"} for id in names], "categories": [{"id": id, "name": name} for id, name in names.items()]}
+    content["annotations"] = [{"image_id": id, "category_id": id} for id in names]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.warns(DataWarning, match=r"a.json has no scientific names: its categories \(empty, tayassu pecari, white-tailed deer, ...\) are labels"):
+        report = import_photos(tmp_path / "a.json", tmp_path / "out", is_downloaded=False)
+    assert [row["species"] for row in _rows(tmp_path / "out" / "photos.csv")] == list(names.values()) and report["ranks"] == ["species"]
+    content["categories"][0]["name"] = "Tayassu pecari"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert import_photos(tmp_path / "a.json", tmp_path / "out", is_downloaded=False)["kept"]["photos"] == 1
 
 
 def test_a_competition_takes_the_photos_that_lie_beside_it(tmp_path, monarch):

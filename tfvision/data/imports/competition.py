@@ -2,12 +2,14 @@
 
 import hashlib
 import sqlite3
+import warnings
 
 from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.json_items import json_items
-from tfvision.data.imports.lineages import RawTaxon
+from tfvision.data.imports.lineages import AS_WRITTEN, RawTaxon, is_scientific
 from tfvision.data.imports.photo_records import Photo, Source, unknown_source
 from tfvision.data.manifest import RANKS
+from tfvision.errors import DataWarning
 
 NO_LABEL = "no annotation names its category"
 SEVERAL_LABELS = "several categories in one photo"
@@ -58,6 +60,12 @@ def _photos(source, name, database):
         _write(database, section, rows[section])
     if not categories or not database.execute("SELECT count(*) FROM images").fetchone()[0]:
         raise unknown_source(source.archive.where(name), "it has no images and categories, so it is no competition's JSON with labels")
+    if not any(map(is_scientific, categories.values())):  # of many camera traps: "bobcat", "tayassu pecari", "empty"
+        shown = ", ".join(sorted(taxon.name for taxon in categories.values())[:3])
+        warnings.warn(
+            f"{source.archive.where(name)} has no scientific names: its categories ({shown}, ...) are labels as they are written", DataWarning, stacklevel=2
+        )
+        categories = {id: RawTaxon(name=taxon.name, rank=AS_WRITTEN) for id, taxon in categories.items() if taxon.name}
     source.ranks = tuple(rank for rank, *names in zip(RANKS, *categories.values(), strict=False) if any(names))
     database.execute("CREATE INDEX annotations_image ON annotations (id)")
     of_image = "FROM annotations WHERE annotations.id = images.id"

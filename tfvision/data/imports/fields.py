@@ -9,11 +9,20 @@ from tfvision.data.imports.photo_rows import is_web_address, local_name
 from tfvision.data.manifest import RANKS
 
 INATURALIST_RESEARCH_GRADE = "50c9509d-22c7-4a22-a47d-8c48425ef4a7"  # GBIF's key of the data set that the paper used
-PHOTO_ADDRESSES = ("imageurl", "photourl", "accessuri", "mediaurl", "fileurl", "associatedmedia")  # others may be those of a page
+PHOTO_ADDRESSES = (
+    "imageurl",
+    "photourl",
+    "accessuri",
+    "bestqualityaccessuri",
+    "goodqualityaccessuri",
+    "mediaurl",
+    "fileurl",
+    "associatedmedia",
+)  # others may be those of a page
 
 # What a value is called; the first that is filled in a row counts. Compared as csv_table.plain_column writes names.
 PHOTO = {
-    "url": " ".join(PHOTO_ADDRESSES[:-1]) + " url identifier link downloadurl associatedmedia image filename filepath file path",
+    "url": " ".join(PHOTO_ADDRESSES[:-1]) + " url identifier link downloadurl associatedmedia image filename filepath imagepath photopath file path",
     "format": "format mimetype",
     "type": "type mediatype",
     "license": "license licence licensecode photolicense usageterms webstatement rights",
