@@ -133,8 +133,11 @@ def _show_import(out: str, report: dict[str, typing.Any], is_downloaded: bool) -
         click.echo(f"dropped   {count}: {reason}" + (f", such as {', '.join(names[:3])}" if names else ""))
     if any(reason.removeprefix("no ") in ("kingdom", "phylum", "class", "order", "family") for reason in report["dropped"]):
         click.echo("hint      --keep-gaps keeps lineages with a missing rank")
+    if report["not_read"]:
+        click.echo(f"not read  {', '.join(report['not_read'])}")
     if "kingdom" not in report["ranks"]:
-        click.echo(f"ranks     {', '.join(report['ranks'])} only; iNaturalist's export has more where taxon_kingdom_name and the like are ticked")
+        more = "; iNaturalist's export has more where taxon_kingdom_name and the like are ticked" if report["kind"] == "inaturalist-export" else ""
+        click.echo(f"ranks     {', '.join(report['ranks'])} only{more}")
     if not is_downloaded:
         click.echo(f"list      {out}/photos.csv")
         click.echo("next      the same command without --no-download, or with --photos FOLDER")

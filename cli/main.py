@@ -1,16 +1,19 @@
 """The command `tfvision`: parses, calls one library function, prints. Nothing heavy is imported here."""
 
+import contextlib
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+import typing
+import warnings
+from collections.abc import Iterator, Sequence
 
 import click
 
 from tfvision import __version__
 from tfvision.cli.tensorflow_notes import keep_back_notes
-from tfvision.errors import UserError
+from tfvision.errors import DataWarning, UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
     "train": ("tfvision.cli.train", "train"),
@@ -47,7 +50,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tfvision")
-def tfvision() -> None:
+@click.pass_context
+def tfvision(context: click.Context) -> None:
     """Train image models, measure them, use them.
 
     \b
@@ -58,6 +62,25 @@ def tfvision() -> None:
     tfvision stylize photo.jpg painting.jpg # the photo in the manner of the painting
     tfvision serve                          # what lies in savedmodels/, by TensorFlow Serving's protocol
     """
+    context.with_resource(_told_warnings())
+
+
+@contextlib.contextmanager
+def _told_warnings() -> Iterator[None]:
+    """What warns of a user's data is one line on stderr, once a command."""
+    with warnings.catch_warnings():
+        show_others, told = warnings.showwarning, set()
+
+        def show(message: Warning | str, category: type[Warning], *place: typing.Any, **more: typing.Any) -> None:
+            if not issubclass(category, DataWarning):
+                return show_others(message, category, *place, **more)
+            if str(message) not in told:
+                told.add(str(message))
+                click.echo(f"warning: {message}", err=True)
+
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = show
+        yield
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,5 +1,10 @@
 """The family of user errors: each is one clear line that names the cause and the way out, exit code 1."""
 
+import contextlib
+import typing
+import warnings
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """What a user can put right; its text is shown as it is, without a traceback."""
@@ -37,3 +42,24 @@ class ExportError(UserError):
 
 class GalleryError(UserError):
     """A gallery that is missing, damaged, in use or made otherwise than asked for."""
+
+
+class DataWarning(UserWarning):
+    """What was found in a user's data and not taken as it stands; its text names the file and the line, and is shown as it is."""
+
+
+@contextlib.contextmanager
+def noted_warnings() -> Iterator[list[str]]:
+    """Gives a list that gets the text of each DataWarning within the block; they are shown as ever."""
+    told: list[str] = []
+    show = warnings.showwarning
+
+    def note(message: Warning | str, category: type[Warning], *place: typing.Any, **more: typing.Any) -> None:
+        if issubclass(category, DataWarning) and str(message) not in told:
+            told.append(str(message))
+        show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = note
+        yield told

@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 
+import PIL.Image
 import pytest
 
 
@@ -78,3 +79,13 @@ def test_mistakes_end_in_one_clear_line(run_command, photos, monkeypatch, argume
     monkeypatch.chdir(photos.parent)
     got, out, err = run_command("data", "check", *arguments)
     assert got == code and message in err and "Traceback" not in err and out == ""
+
+
+def test_what_a_table_would_lose_is_one_line_on_stderr(run_command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("1.png", "2.png", "3.png"):
+        PIL.Image.effect_noise((70, 70), int(name[0]) * 30).save(name)
+    (tmp_path / "list.csv").write_text('image;species;place\n1.png;a;x\n2.png;a;"Old quarry\n3.png;a;x"\n')
+    code, out, err = run_command("data", "check", "list.csv", "--fix", "clean.csv")  # which reads the table twice
+    assert code == 0 and out.startswith("2 photos of 1 class: the list of photos gives 1 warning.")
+    assert err == "warning: list.csv, line 3 has a quoted field that runs on to line 4; 1 line that looks like a row went into it: remove the stray quote\n"

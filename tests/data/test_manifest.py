@@ -303,9 +303,24 @@ def test_a_folder_whose_name_ends_in_csv_is_read_as_a_folder(tmp_path):
 
 
 def test_a_csv_that_is_not_text_is_an_error(tmp_path):
-    (tmp_path / "manifest.csv").write_bytes(b"image,species\n1.jpg,l\xf6we\n")
-    with pytest.raises(DataError, match="manifest.csv cannot be read as a CSV"):
+    (tmp_path / "manifest.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(DataError, match="manifest.csv is no table of text"):
         read_source(tmp_path)
+
+
+def test_a_manifest_of_windows_is_read(tmp_path):
+    text = "Image;Species;Split;Breed\nsub\\1.jpg;Löwe;Val;x\n2.jpg;Fuchs;;y\n;;;\n"
+    touch(tmp_path / "sub/1.jpg", tmp_path / "2.jpg")
+    (tmp_path / "list.txt").write_bytes(text.encode("utf-16"))
+    manifest = read_source(tmp_path / "list.txt")
+    assert [(record.name, record.lineage, record.split) for record in manifest.records] == [("sub/1.jpg", ("Löwe",), "validation"), ("2.jpg", ("Fuchs",), "")]
+    assert Path(manifest.records[0].path) == tmp_path / "sub/1.jpg" and manifest.texts("Breed") == ("x", "y")
+    assert read_source(tmp_path / "list.txt", ["breed"]).ranks == ("Breed",)
+
+
+def test_a_file_whose_name_has_a_backslash_is_itself(tmp_path):
+    touch(tmp_path / "a\\1.jpg", tmp_path / "a/1.jpg")
+    assert Path(read_source(write_manifest(tmp_path, "image,species\na\\1.jpg,lion\n")).records[0].path) == tmp_path / "a\\1.jpg"
 
 
 def test_the_written_list_reads_back_with_sizes(tmp_path):

@@ -73,3 +73,10 @@ def test_queries_are_files_folders_and_manifests(folder):
     assert found == [str(folder / "top.png"), str(folder / "Reds" / "rose.png"), str(folder / "top.png")]
     with pytest.raises(DataError, match="nowhere.jpg does not exist"):
         find_photos(["nowhere.jpg"])
+
+
+def test_a_table_of_windows_is_read(folder):
+    (folder / "list.txt").write_bytes("Image;ID;Ort\nReds\\rose.png;1;Köln\ntop.png;2;\n;;\n".encode("utf-16"))
+    photos = read_gallery_photos(folder / "list.txt")
+    assert (photos.ids, photos.metadata) == (["1", "2"], [{"Ort": "Köln"}, {}])
+    assert find_photos([str(folder / "list.txt")]) == [str(folder / "Reds/rose.png"), str(folder / "top.png")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.csv_table import CsvTable, csv_text
+from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
 from tfvision.data.shards.slices import photo_bytes, photo_file
@@ -49,6 +49,10 @@ RESERVED_COLUMNS = frozenset(
         "class_index",
     ]
 ).union(PREPARED_COLUMNS)
+KNOWN_COLUMNS = (  # found in any case, with spaces or without
+    *(*IMAGE_COLUMNS, *RANKS, *PREPARED_COLUMNS),
+    *("id", "label", "group", "split", "box", "role", "subject", "transform", "medium", "fold", "probe_list", "latitude", "longitude"),
+)
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
@@ -164,7 +168,7 @@ class ListedPhotos:
     def open(cls, path: Path | str) -> "ListedPhotos":
         """Parses a manifest CSV. Raises DataError."""
         index = index_of(path)  # first, as it knows what is wrong with data that is unfinished or damaged
-        return cls(CsvTable.read(path), index)
+        return cls(CsvTable.read(path, KNOWN_COLUMNS), index)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -181,10 +185,10 @@ class ListedPhotos:
         path, table, index = self.table.path, self.table, self.index
         if self.image_column is None:
             raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(self.columns) or 'none'}")
-        ranks = _rank_columns(path, self.columns, ranks or (index.ranks if index else None))
+        ranks = _rank_columns(path, self.columns, (ranks and column_names(ranks, self.columns)) or (index.ranks if index else None))
         if not len(table):
             raise DataError(f"{path} lists no photos")
-        records = _records(table, self.image_column, ranks)
+        records = _records(table, self.image_column, ranks, has_paths=index is None)
         columns = table.columns
         if index and set(PREPARED_COLUMNS) <= set(columns):
             records = tuple(map(_prepared_record, records, locate_photos(table, index)))
@@ -219,7 +223,7 @@ def read_photos(source: Path | str) -> Manifest:
       Manifest of one rank, "photo", and one class. Raises DataError where there are none.
     """
     source = Path(source)
-    if source.is_file() and source.suffix.lower() == ".csv":
+    if source.is_file() and source.suffix.lower() in TABLE_SUFFIXES:
         return _without_labels(read_csv(source))
     if is_prepared(source):
         return _without_labels(read_csv(source / MANIFEST))
@@ -260,7 +264,7 @@ def find_photos(paths: Iterable[Path | str]) -> list[str]:
 def csv_of(source: Path | str) -> Path | None:
     """The manifest CSV that lists a source's photos: itself, that of prepared data, or one in the folder; None where it has none."""
     source = Path(source)
-    if source.is_file() and source.suffix.lower() == ".csv":
+    if source.is_file() and source.suffix.lower() in TABLE_SUFFIXES:
         return source
     if is_prepared(source):
         return source / MANIFEST
@@ -349,18 +353,20 @@ def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | Non
     found = tuple(rank for rank in RANKS if rank in columns)
     if "species" in found or len(found) >= 2:
         return found
-    found = tuple(c for c in columns if c and c not in RESERVED_COLUMNS and not c.endswith("_id"))
+    found = tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id"))
     if not found:
         raise DataError(f"{path} has no label column; its columns are {', '.join(columns)}: name them with --ranks")
     return found
 
 
-def _records(table: CsvTable, image_column: str, ranks: Sequence[str]) -> tuple[Record, ...]:
+def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths: bool) -> tuple[Record, ...]:
     columns = (table.texts(name) for name in (image_column, "group", "split", "box", *ranks))
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many photos have one lineage, which is kept once
     records = []
     for line, name, group, split, box, *names in zip(table.lines, *columns, strict=True):
         name, lineage = name.strip(), tuple(text.strip() for text in names)
+        if has_paths and "\\" in name and not os.path.exists(os.path.join(table.path.parent, name)):
+            name = name.replace("\\", "/")  # as Windows writes paths
         if not name:
             raise DataError(f"{table.path}, line {line}: no file is named")
         if not any(lineage):

@@ -20,6 +20,7 @@ import os
 import re
 from pathlib import Path
 
+from tfvision.data.csv_table import read_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.manifest import Manifest, Record
 from tfvision.errors import DataError
@@ -143,11 +144,7 @@ def _listed(folder, kind, images):
 
 
 def _lines(path):
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error})") from error
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
     return [[field for field in _FIELDS.split(line) if field] for line in lines if line and not line.startswith("#")]
 
 

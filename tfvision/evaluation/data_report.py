@@ -79,6 +79,7 @@ def write_data_report(folder: Path | str, check: Check, fix: dict[str, Any] | No
     sections = [
         _head(result),
         _overview(result, fix),
+        section("Warnings of the list of photos", table((), [(escape(text),) for text in result["warnings"]])) if result["warnings"] else "",
         _prepared(result["prepared"]),
         *(_lines(kind, result) for kind in ("unreadable", "truncated")),
         *(_groups(kind, result, paths) for kind in groups),
@@ -110,6 +111,7 @@ def headline(result: dict[str, Any]) -> str:
         if found["near_duplicates"]
         else []
     )
+    told += [f"the list of photos gives {_count(len(result['warnings']), 'warning')}"] if result["warnings"] else []
     told += ["prepared shards are damaged"] if result["prepared"] and not result["prepared"]["is_sound"] else []
     classes = result["class_sizes"]["classes"]
     size = f"{_count(result['images'], 'photo')} of {_count(classes, 'class', 'classes')}"

@@ -60,7 +60,7 @@ def find_photos(paths: Iterable[str]) -> list[str]:
     for path in paths:
         if not os.path.exists(path):
             raise DataError(f"{path} does not exist")
-        is_list = os.path.isdir(path) or path.lower().endswith(".csv")
+        is_list = os.path.isdir(path) or csv_of(path)
         found += [record.path for record in read_gallery_photos(path).manifest.records] if is_list else [path]
     return found
 

@@ -126,3 +126,10 @@ def test_damaged_ground_truth_is_named(oxford):
     (oxford / "groundtruth.json").write_text("{")
     with pytest.raises(DataError, match="the ground truth in .* cannot be read"):
         read_trial(oxford, "oxford")
+
+
+def test_a_table_of_windows_is_read(tmp_path):
+    _photos(tmp_path, ["a/1.png", "a/2.png"])
+    (tmp_path / "manifest.csv").write_bytes("Image;Group;Role\r\na\\1.png;Köln;Query\r\na\\2.png;Köln;\r\n;;\r\n".encode("utf-16"))
+    source = read_retrieval_source(tmp_path)
+    assert source.groups == ("Köln", "Köln") and source.is_query.tolist() == [True, False]

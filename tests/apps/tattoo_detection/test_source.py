@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tfvision.apps.tattoo_detection.source import read_detection_source
-from tfvision.errors import DataError
+from tfvision.errors import DataError, DataWarning
 
 
 def _photos(folder, names):
@@ -116,3 +116,14 @@ def test_labelled_photos_are_not_all_taken_for_tattoos(tmp_path):
         read_detection_source(folder, _photos(tmp_path / "others", ["x.png"]))
     with pytest.raises(DataError, match="nowhere is neither a folder nor a manifest CSV: it does not exist"):
         read_detection_source(tmp_path / "nowhere")
+
+
+def test_tables_and_lists_of_windows_are_read(tmp_path):
+    _photos(tmp_path, ["a/1.png", "a/ö.png"])
+    (tmp_path / "manifest.csv").write_bytes("Image;Label\r\na\\1.png;Tattoo\r\na\\ö.png;none\r\n;\r\n".encode("utf-16"))
+    lists = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    lists[0].write_bytes("1.png\r\n".encode("utf-16"))
+    lists[1].write_bytes("ö.png\r\n".encode("cp1252"))
+    with pytest.warns(DataWarning, match="two.txt, line 1 is not in UTF-8"):
+        photos = read_detection_source(tmp_path, probe_lists=lists)
+    assert _labels(photos) == ["tattoo", "other"] and photos.folds == ("1", "2")

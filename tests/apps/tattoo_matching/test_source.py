@@ -197,3 +197,15 @@ def test_boxes_that_are_none_are_told_by_their_line_though_lines_are_blank_befor
     (tmp_path / "manifest.csv").write_text('image,subject,b_x1y1x2y2\n\na.png,7,"[[1, 2, 3, 4]]"\n\nb.png,7,"1,2"\n')
     with pytest.raises(DataError, match="manifest.csv, line 5: boxes by corners are"):
         read_matching_source(tmp_path)
+
+
+def test_tables_and_lists_of_windows_are_read(tmp_path):
+    for name in ("a/1.png", "a/2.png"):
+        _photo(tmp_path / name)
+    (tmp_path / "manifest.csv").write_bytes("Image;Subject;Role\r\na\\1.png;Jörg;Probe\r\na\\2.png;Jörg;Gallery\r\n;;\r\n".encode("utf-16"))
+    photos = read_matching_source(tmp_path)
+    assert (photos.subjects, photos.roles) == (("Jörg", "Jörg"), ("probe", "gallery"))
+    folder = tmp_path / "tattoo_similarity"
+    _tattc(folder, "", {}, ["ä.png", "b.png"])
+    (folder / "ground_truth.txt").write_bytes("ä.png b.png\r\n".encode("utf-16"))
+    assert read_matching_source(folder).roles == ("probe", "gallery")

@@ -10,7 +10,8 @@ from tfvision.data.checks.checking import CheckSettings, check_source, counts
 from tfvision.data.checks.cleaning import write_cleaned
 from tfvision.data.checks.findings import is_contradictory
 from tfvision.data.manifest import Record, read_csv
-from tfvision.errors import DataError, RecipeError
+from tfvision.errors import DataError, DataWarning, RecipeError
+from tfvision.evaluation.data_report import headline
 
 COLUMNS = ["image", "family", "species", "group", "split", "box", "licence"]
 
@@ -186,3 +187,12 @@ class TestCleaning:
         with pytest.raises(DataError, match="none of the 1 photos"):
             write_cleaned(check_source(tmp_path / "a" / "..", tmp_path / "out"), tmp_path / "clean.csv")
         assert not (tmp_path / "clean.csv").exists()
+
+
+def test_a_list_that_loses_rows_is_not_sound(tmp_path):
+    for name in "123":
+        scene(int(name)).save(tmp_path / f"{name}.png")
+    (tmp_path / "manifest.csv").write_text('image,species,place\n1.png,a,x\n2.png,a,"Old quarry\n3.png,a,x"\n')
+    with pytest.warns(DataWarning, match="line 3 has a quoted field that runs on to line 4; 1 line that look"):
+        result = check_source(tmp_path, tmp_path / "out").result()
+    assert len(result["warnings"]) == 1 and headline(result) == "2 photos of 1 class: the list of photos gives 1 warning."

@@ -4,7 +4,7 @@ import pytest
 
 from tfvision.data.imports.archives import open_archive
 from tfvision.data.imports.darwin_core import find_meta, read_meta, record_set
-from tfvision.errors import DataError
+from tfvision.errors import DataError, DataWarning
 
 
 def _folder(tmp_path, meta, **files):
@@ -31,9 +31,10 @@ def test_core_extensions_and_short_names(write_dwca, monarch):
     with open_archive(path) as archive:
         described = read_meta(archive, find_meta(archive))
         assert (described.core.kind, described.core.key) == ("Occurrence", "gbifID")
-        assert described.media.table.members == ("multimedia.txt",) and described.media.key == "gbifID"
+        (media,) = described.media
+        assert media.table.members == ("multimedia.txt",) and media.key == "gbifID" and described.occurrences is described.core
         assert list(described.core.table.rows(archive, ("gbifID", "species", "sex"))) == [("1", "Danaus plexippus", "")]
-        assert list(described.media.table.rows(archive, ("gbifID", "identifier"))) == [("1", "http://x.org/1.jpg")]
+        assert list(media.table.rows(archive, ("gbifID", "identifier"))) == [("1", "http://x.org/1.jpg")]
 
 
 def test_quotes_delimiters_encodings_defaults_and_header_lines(tmp_path):
@@ -61,10 +62,11 @@ def test_stray_quotes_and_carriage_returns_in_unquoted_text_swallow_nothing(tmp_
     assert _core_rows(folder) == [("1", '"Anegado, Bajo'), ("2", "one\rtwo"), ("3", "plain")]
 
 
-def test_broken_bytes_are_kept_as_such(tmp_path, dwca_parts):
+def test_bytes_that_are_no_utf_8_are_read_as_windows_does_and_told(tmp_path, dwca_parts):
     described, *_ = dwca_parts
-    folder = _folder(tmp_path, _archive(described("core", "Occurrence", "a.txt", ["id", "genus"])), a_txt=b"id\tgenus\n1\tDan\xff\xfeaus\n")
-    assert _core_rows(folder) == [("1", "Dan\ufffd\ufffdaus")]
+    folder = _folder(tmp_path, _archive(described("core", "Occurrence", "a.txt", ["id", "genus"])), a_txt=b"id\tgenus\n1\tDan\xe4us\n2\tM\xc3\xa4lar\n")
+    with pytest.warns(DataWarning, match="'a.txt' of .*, line 2 is not in UTF-8: its bytes are read as Windows' .cp1252.$"):
+        assert _core_rows(folder) == [("1", "Danäus"), ("2", "Mälar")]
 
 
 def test_two_vocabularies_with_one_short_name(tmp_path):
@@ -126,10 +128,12 @@ def test_a_meta_xml_that_is_wrong_is_told(tmp_path, meta, reason):
 
 def test_an_endless_line_and_an_endless_element_are_refused(tmp_path, dwca_parts, monkeypatch):
     described, _, _, comma = dwca_parts
-    monkeypatch.setattr("tfvision.data.imports.tables.MAX_LINE_CHARACTERS", 1000)
-    for written, data, reason in (("", "id\n" + "x" * 2000, "a line of more than"), (comma, 'id\n"' + "x\n" * 2000, "cannot be read as a table")):
-        with pytest.raises(DataError, match=reason):
-            _core_rows(_folder(tmp_path, _archive(described("core", "Occurrence", "a.csv", ["id"], written)), a_csv=data))
+    monkeypatch.setattr("tfvision.data.csv_table.MAX_LINE_CHARACTERS", 1000)
+    with pytest.raises(DataError, match="a line of more than"):
+        _core_rows(_folder(tmp_path, _archive(described("core", "Occurrence", "a.csv", ["id"], "")), a_csv="id\n" + "x" * 2000))
+    with pytest.warns(DataWarning, match="line 2 opens a quote that is never closed"):
+        rows = _core_rows(_folder(tmp_path, _archive(described("core", "Occurrence", "a.csv", ["id"], comma)), a_csv='id\n"' + "x\n" * 2000))
+    assert rows == [("x",)] * 2000
     monkeypatch.setattr("tfvision.data.imports.safe_xml._MAX_ELEMENT_CHARACTERS", 1000)
     with pytest.raises(DataError, match="one record has more than"):
         _core_rows(_folder(tmp_path, _archive(f"<core>{'<a>x</a>' * 2000}</core>")))
@@ -156,5 +160,5 @@ def test_gbifs_own_archives(shared):
         assert rows == [tuple(row[names.index(name)] for name in ("gbifID", "species", "locality")) for row in fields] and len(rows) == 443
     with open_archive(shared / "data/dwca/gbif-results_pydwca.zip") as archive:
         described = read_meta(archive, find_meta(archive))
-        assert described.media is None and described.core.key == "occurrenceID"
+        assert described.media == () and described.core.key == "occurrenceID"
         assert next(described.core.table.rows(archive, ("occurrenceID", "genus"))) == ("607759330", "Tetraodon")

@@ -13,7 +13,7 @@ from tfvision.data.downloads.downloads import DownloadSettings
 from tfvision.data.imports.importing import import_photos
 from tfvision.data.imports.selecting import COLUMNS, Filters
 from tfvision.data.manifest import RANKS, read_source
-from tfvision.errors import DataError
+from tfvision.errors import DataError, DataWarning
 
 FAST = DownloadSettings(is_internal_allowed=True, attempts=1, requests_per_second=1000)
 
@@ -109,6 +109,45 @@ def test_a_folder_stands_in_for_the_web(archive, tmp_path):
     assert report["photos"]["done"] == 2 and [record.group for record in read_source(tmp_path / "out").records] == ["1", "3"]
     with pytest.raises(DataError, match="--photos: .*nowhere is no folder"):
         import_photos(archive(), tmp_path / "out", photos=tmp_path / "nowhere")
+
+
+def test_photos_that_are_named_by_file_are_found_by_it_and_the_others_on_the_web(tmp_path, web):
+    folder, address = web
+    _write_photos(folder, "w.jpg")
+    local = _write_photos(tmp_path / "mine", "a #1.jpg", "0.jpg", "thumbs/0.jpg", "sub/b.png")
+    rows = ["a #1.jpg", "0.jpg", "photos\\SUB\\b.png", "gone.jpg", "notes.txt", f"{address}/w.jpg"]
+    (tmp_path / "list.csv").write_text("url,species\n" + "".join(f"{name},Parus major\n" for name in rows))
+    report = import_photos(tmp_path / "list.csv", tmp_path / "one", photos=local, download=FAST)
+    assert report["photos"]["done"] == 3 and report["dropped"] == {"a sound, a video or a document": 1}
+    assert [row["url"] for row in _rows(tmp_path / "one" / "manifest.csv")] == ["a #1.jpg", "0.jpg", "photos/SUB/b.png"]
+    (tmp_path / "list.csv").rename(local / "list.csv")
+    report = import_photos(local / "list.csv", tmp_path / "two", download=FAST)
+    assert report["photos"] == {"done": 4, "failed": 1, "reasons": {f"it is not in {local}": 1}}
+    (tmp_path / "list.csv").write_text("file,species\ngone.jpg,Parus major\n")
+    with pytest.raises(DataError, match="name the folder with the photos by --photos FOLDER"):
+        import_photos(tmp_path / "list.csv", tmp_path / "three")
+
+
+def test_boxes_and_sequences_reach_the_manifest(tmp_path):
+    folder = _write_photos(tmp_path / "set", "1.jpg", "2.jpg")
+    images = [{"id": id, "file_name": f"{id}.jpg", "seq_id": "s7"} for id in (1, 2)]
+    annotations = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 20, 10]}, {"image_id": 2, "category_id": 1}]
+    (folder / "a.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "Puma concolor"}]}))
+    import_photos(folder / "a.json", tmp_path / "out")
+    assert [(record.group, record.box) for record in read_source(tmp_path / "out").records] == [("s7", (2, 3, 20, 10)), ("s7", (0, 0, 0, 0))]
+
+
+def test_camera_traps_without_scientific_names_keep_their_labels(tmp_path):
+    names = {1: "tayassu pecari", 2: "empty", 3: "white-tailed deer"}
+    content = {"images": [{"id": id, "file_name": f"{id}.jpg"} for id in names], "categories": [{"id": id, "name": name} for id, name in names.items()]}
+    content["annotations"] = [{"image_id": id, "category_id": id} for id in names]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.warns(DataWarning, match=r"a.json has no scientific names: its categories \(empty, tayassu pecari, white-tailed deer, ...\) are labels"):
+        report = import_photos(tmp_path / "a.json", tmp_path / "out", is_downloaded=False)
+    assert [row["species"] for row in _rows(tmp_path / "out" / "photos.csv")] == list(names.values()) and report["ranks"] == ["species"]
+    content["categories"][0]["name"] = "Tayassu pecari"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert import_photos(tmp_path / "a.json", tmp_path / "out", is_downloaded=False)["kept"]["photos"] == 1
 
 
 def test_a_competition_takes_the_photos_that_lie_beside_it(tmp_path, monarch):

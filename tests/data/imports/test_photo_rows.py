@@ -1,6 +1,6 @@
 import pytest
 
-from tfvision.data.imports.photo_rows import plain_coordinates, plain_date
+from tfvision.data.imports.photo_rows import local_name, plain_coordinates, plain_date
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,28 @@ def test_dates(text, date):
         ("nan", "0", ("", "")),
         ("12", "", ("", "")),
         ("twelve", "1", ("", "")),
+        ("48,5", "9,05", ("48.5", "9.05")),
     ],
 )
 def test_coordinates(latitude, longitude, place):
     assert plain_coordinates(latitude, longitude) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("0.jpg", "0.jpg"),
+        (" images\\a b.JPG ", "images/a b.JPG"),
+        ("./sub/ä.tif", "sub/ä.tif"),
+        ("C:\\Users\\anna\\0.jpeg", "Users/anna/0.jpeg"),
+        ("http://x.org/0.jpg", ""),
+        ("urn:uuid:0.jpg", ""),
+        ("www.x.org/0.jpg", ""),
+        ("../0.jpg", ""),
+        ("/etc/0.jpg", ""),
+        ("passwd", ""),
+        ("", ""),
+    ],
+)
+def test_names_of_files(text, name):
+    assert local_name(text) == name

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfvision.data.csv_table import TABLE_SUFFIXES
 from tfvision.errors import DataError
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.locations import has_gallery, is_in_milvus, open_gallery
@@ -72,7 +73,7 @@ def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Se
     home = Path(state) if state else _home(source)
     recipes = [FeatureRecipe(model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
     galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / _slug(recipe)), recipe) for recipe in recipes)
-    name = source.resolve().stem if source.suffix.lower() == ".csv" else source.resolve().name
+    name = source.resolve().stem if source.suffix.lower() in TABLE_SUFFIXES else source.resolve().name
     return Plan(name, str(source), galleries, home / "explorer", tuple(models))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.csv_table import read_text
 from tfvision.data.manifest import RESERVED_COLUMNS, ListedPhotos, Manifest, Record, csv_of, read_folder, read_photos
 from tfvision.data.splits import seeded_hash
 from tfvision.data.tattc import is_tattc, read_tattc_detection
@@ -170,11 +171,7 @@ def _read_lists(manifest: Manifest, paths: Sequence[Path | str]) -> tuple[str, .
     """The name of the list that each photo is in, by the photo's path in the source or by its file name."""
     found: dict[str, int] = {}
     for number, path in enumerate(paths, 1):
-        try:
-            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} cannot be read as a probe list ({error})") from error
-        for name in (line.split("|")[0].split(",")[0].strip() for line in lines):
+        for name in (line.split("|")[0].split(",")[0].strip() for line in read_text(path).splitlines()):
             if name and found.setdefault(name, number) != number:
                 raise DataError(f"{path}: {name} is in list {found[name]} too: an image is in one list")
     numbers = [found.get(record.name, found.get(os.path.basename(record.path))) for record in manifest.records]

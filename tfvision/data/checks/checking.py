@@ -13,7 +13,7 @@ from tfvision.data.checks.photo_facts import CACHE_NAME, PhotoFacts, read_facts
 from tfvision.data.manifest import Manifest, read_source
 from tfvision.data.shards.prepared_index import is_prepared
 from tfvision.data.shards.verification import Verification, verify_prepared
-from tfvision.errors import RecipeError
+from tfvision.errors import RecipeError, noted_warnings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Check:
     Attributes:
       facts: a PhotoFacts for each record of the manifest.
       verification: of prepared data, what verify_prepared found; else None.
+      warnings: what the source's table has that could not be taken as it stands.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Check:
     findings: Findings
     settings: CheckSettings
     verification: Verification | None = None
+    warnings: tuple[str, ...] = ()
 
     def result(self) -> dict[str, typing.Any]:
         """All findings by image name, for report.json."""
@@ -81,12 +83,13 @@ def check_source(
       StorageError: `out` cannot be written.
     """
     settings = settings or CheckSettings()
-    manifest = read_source(source, ranks)
+    with noted_warnings() as told:
+        manifest = read_source(source, ranks)
     tell = progress or (lambda what, done, total: None)
     verification = _verified(Path(source), functools.partial(tell, "comparing checksums")) if Path(source).is_dir() and is_prepared(source) else None
     facts = read_facts(manifest.records, Path(out) / CACHE_NAME, functools.partial(tell, "checking photos"))
     findings = find_troubles(manifest.records, facts, settings, functools.partial(tell, "looking for near duplicates"))
-    return Check(str(source), manifest, facts, findings, settings, verification)
+    return Check(str(source), manifest, facts, findings, settings, verification, tuple(told))
 
 
 def _verified(folder, progress):
@@ -123,6 +126,7 @@ def _result(check):
         "splits": set_statistics.splits(records),
         "resolutions": set_statistics.resolutions(facts),
         "formats": set_statistics.formats(facts),
+        "warnings": check.warnings,
         "ignored_files": check.manifest.ignored,
         "prepared": _prepared(check.verification),
     }

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tfvision.data.checks.checking import Check
 from tfvision.data.checks.findings import straddling_groups
-from tfvision.data.csv_table import csv_text, read_rows
-from tfvision.data.manifest import MANIFEST_NAMES, Record, csv_of
+from tfvision.data.csv_table import column_names, csv_text, read_rows
+from tfvision.data.manifest import KNOWN_COLUMNS, MANIFEST_NAMES, Record, csv_of
 from tfvision.data.shards.prepared_index import is_prepared
 from tfvision.errors import DataError
 from tfvision.files import write_text
@@ -100,7 +100,7 @@ def _cleaned_text(check, table, kept, moves, path):
     if table is None:
         return csv_text([("image", *check.manifest.ranks), *((_relative(records[row].path, path), *records[row].lineage) for row in kept)])
     found, header, lines = table
-    names = [name.strip() for name in header]
+    names = column_names(header, KNOWN_COLUMNS)
     image = names.index("image" if "image" in names else "file")
     cleaned = [header]
     for row in kept:

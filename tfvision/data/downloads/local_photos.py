@@ -1,7 +1,9 @@
 """Finding in a folder of photos the one that an address on the web stands for."""
 
 import collections
+import contextlib
 import os
+import unicodedata
 import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -12,7 +14,7 @@ _SIZES = frozenset({"original", "large", "medium", "small", "square", "thumb", "
 
 
 class LocalPhotos:
-    """The files below a folder, by path, by name and by stem; upper and lower case are alike."""
+    """The files below a folder, by path, by name and by stem; upper and lower case are alike, composed and decomposed accents too."""
 
     def __init__(self, folder: Path | str, urls: Iterable[str]) -> None:
         """Lists the folder.
@@ -31,9 +33,9 @@ class LocalPhotos:
             folders.sort()
             for name in sorted(names):
                 relative = os.path.relpath(os.path.join(parent, name), self._folder).replace(os.sep, "/")
-                self._by_path[relative.lower()] = relative
-                self._by_name[name.lower()].append(relative)
-                self._by_stem[Path(name).stem.lower()].append(relative)
+                self._by_path[_plain(relative)] = relative
+                self._by_name[_plain(name)].append(relative)
+                self._by_stem[_plain(Path(name).stem)].append(relative)
         self._uses = collections.Counter(_address_parts(url)[-1] for url in set(urls))
 
     def find(self, image: str, url: str) -> Path:
@@ -44,7 +46,8 @@ class LocalPhotos:
         """
         parts = _address_parts(url)
         own = image.lower()
-        ends = ["/".join(parts[start:]) for start in range(len(parts) - 1)]
+        # The end of an address must have a folder to tell the photo; the end of a file's own path need not.
+        ends = ["/".join(parts[start:]) for start in range(len(parts) - _is_address(url))]
         for path in [*ends, own, own.partition("/")[2]]:
             if path in self._by_path:
                 return self._folder / self._by_path[path]
@@ -70,9 +73,19 @@ class LocalPhotos:
         yield self._by_stem, PurePosixPath(own).stem
 
 
+def _is_address(url):
+    return url.lower().startswith(("http://", "https://"))
+
+
 def _address_parts(url):
-    try:
-        path = urllib.parse.urlsplit(url).path
-    except ValueError:
-        path = url
-    return [part for part in urllib.parse.unquote(path).lower().split("/") if part] or [""]
+    """The parts of an address's path, or of a file's."""
+    path = url
+    if _is_address(url):
+        with contextlib.suppress(ValueError):
+            path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
+    return [part for part in _plain(path).split("/") if part] or [""]
+
+
+def _plain(name):
+    """A name as it is compared: whatever its case, and however its accents are written."""
+    return unicodedata.normalize("NFC", name).lower()

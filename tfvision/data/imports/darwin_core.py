@@ -4,6 +4,7 @@ import dataclasses
 import posixpath
 from collections.abc import Iterator
 
+from tfvision.data.csv_table import HEAD_BYTES, Dialect, encoding_of, plain_column
 from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.safe_xml import short_name, xml_elements
 from tfvision.data.imports.tables import Table
@@ -13,7 +14,7 @@ META_NAME = "meta.xml"
 _MAX_META_BYTES = 16 * 2**20
 _MAX_COLUMNS = 10_000
 _ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}  # as meta.xml writes them
-_IMAGE_EXTENSIONS = ("multimedia", "image", "media")
+_MEDIA = ("multimedia", "image", "media", "document")  # GBIF's and Audubon Core's, and EOL's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,16 @@ class DarwinCore:
     extensions: tuple[File, ...]
 
     @property
-    def media(self) -> File | None:
-        """The extension that lists photos, or None."""
-        return next((file for kind in _IMAGE_EXTENSIONS for file in self.extensions if file.kind.lower() == kind), None)
+    def occurrences(self) -> File | None:
+        """The occurrences: the core, or of events their extension; None where events have none."""
+        if self.core.kind.lower() != "event":
+            return self.core
+        return next((file for file in self.extensions if file.kind.lower() == "occurrence"), None)
+
+    @property
+    def media(self) -> tuple[File, ...]:
+        """All extensions that list photos."""
+        return tuple(file for file in self.extensions if file is not self.occurrences and _lists_media(file))
 
 
 def find_meta(archive: Archive) -> str | None:
@@ -68,23 +76,44 @@ def read_meta(archive: Archive, name: str) -> DarwinCore:
     return DarwinCore(files[0], tuple(files[1:]))
 
 
+def _lists_media(file):
+    return file.kind.lower() in _MEDIA or any(plain_column(name) == "accessuri" for name in file.table.names)
+
+
 def _read_file(archive, folder, where, element):
     _, attributes, _, children = element
     locations = [text for name, _, _, inner in children if name == "files" for part, _, text, _ in inner if part == "location"]
     if not locations:
         raise DataError(f"{where} gives no location for a file")
     columns, key = _columns(children, where)
+    members = tuple(_member(archive, folder, where, location) for location in locations)
     table = Table(
-        tuple(_member(archive, folder, where, location) for location in locations),
+        members,
         columns,
-        delimiter=_delimiter(attributes.get("fieldsTerminatedBy", ","), where),
-        quote=_one_or_none(attributes.get("fieldsEnclosedBy", '"'), where),
-        encoding=_encoding(attributes.get("encoding") or "UTF-8"),
-        line_end=_line_end(attributes.get("linesTerminatedBy", "\n"), where),
+        _dialect(archive, members, attributes, where),
         header_lines=_index(attributes.get("ignoreHeaderLines") or "0", where),
         defaults=tuple((short_name(field.get("term", "")), field["default"]) for name, field, _, _ in children if name == "field" and field.get("default")),
     )
     return File(short_name(attributes.get("rowType", "")), key, table)
+
+
+def _dialect(archive, members, attributes, where):
+    """How a meta.xml says that a file is written; its own byte-order mark knows better."""
+    with archive.open(members[0]) as stream:
+        marked = encoding_of(stream.read(HEAD_BYTES))
+    encoding = attributes.get("encoding") or "UTF-8"
+    is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+    delimiter = _delimiter(attributes.get("fieldsTerminatedBy", ","), where)
+    quote = _one_or_none(attributes.get("fieldsEnclosedBy", '"'), where)
+    if quote == delimiter:
+        raise DataError(f"{where} parts and encloses fields by the same {quote!r}")
+    return Dialect(
+        delimiter,
+        quote,
+        marked if is_utf8 or marked != "utf-8-sig" else encoding,
+        has_lines_as_rows=not quote,
+        line_end=_line_end(attributes.get("linesTerminatedBy", "\n"), where),
+    )
 
 
 def _columns(children, where):
@@ -140,10 +169,6 @@ def _line_end(text, where):
     if line_end not in ("\n", "\r\n", "\r"):
         raise DataError(f"{where} ends lines by {text!r}; \\n, \\r\\n or \\r is read here")
     return "\n" if line_end == "\r\n" else line_end
-
-
-def _encoding(name):
-    return "utf-8-sig" if name.lower().replace("_", "-") in ("utf-8", "utf8") else name
 
 
 def is_record_set(archive: Archive, name: str) -> bool:

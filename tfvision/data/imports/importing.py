@@ -11,10 +11,10 @@ from tfvision import __version__
 from tfvision.data.csv_table import read_rows
 from tfvision.data.imports.lineages import GAPS
 from tfvision.data.imports.occurrences import open_source
-from tfvision.data.imports.photo_rows import SIZES
+from tfvision.data.imports.photo_rows import SIZES, is_web_address
 from tfvision.data.imports.scratch import scratch_database
-from tfvision.data.imports.selecting import COLUMNS, Filters, Selection
-from tfvision.errors import DataError
+from tfvision.data.imports.selecting import Filters, Selection
+from tfvision.errors import DataError, noted_warnings
 from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, write_json
 
 if typing.TYPE_CHECKING:
@@ -48,7 +48,7 @@ def import_photos(
       progress: called as progress(label, done, total).
 
     Returns:
-      What import.json has: source, kind, read, kept, dropped by reason, examples, licences, photos.
+      What import.json has: source, kind, read, kept, dropped by reason, examples, licences, what was not read, warnings, photos.
 
     Raises:
       DataError: a source that is not sound or of no known kind, nothing left, or OUT holds something else.
@@ -62,16 +62,15 @@ def import_photos(
     _check_folder(source, out)
     for left in out.glob(f"{TEMPORARY_PREFIX}*.sqlite3*"):  # of a process that was killed
         left.unlink(missing_ok=True)
-    report, is_local = _write_list(source, out, filters, size, progress or _silent)
+    report = _write_list(source, out, filters, size, progress or _silent)
     if not is_downloaded:
         return report
-    return _fetch(report, out, photos or (_folder_of(source) if is_local else None), download, progress or _silent)
+    return _fetch(report, out, photos, _folder_of(source), download, progress or _silent)
 
 
 def _write_list(source, out, filters, size, progress):
     with scratch_database(out) as database:
-        opened = open_source(source, database)
-        with opened.archive as archive:
+        with noted_warnings() as warnings, (opened := open_source(source, database)).archive as archive:
             selection = Selection(database, opened, filters, size)
             selection.fill(lambda _: progress("reading, MB", archive.bytes_read // _MEGABYTE, max(opened.total_bytes, archive.bytes_read) // _MEGABYTE))
         selection.settle()
@@ -88,37 +87,48 @@ def _write_list(source, out, filters, size, progress):
             "dropped": dict(selection.dropped.most_common()),
             "examples": {reason: names for reason, names in selection.lineages.examples.items() if selection.dropped[reason]},
             "licences": selection.licences(),
+            "not_read": list(opened.unread),
+            "warnings": warnings,
         }
         if not totals["photos"]:
             raise _nothing_left(source, selection)
         with atomic_path(out / "photos.csv") as path:
-            _write_rows(path, selection.rows())
+            _write_rows(path, selection.columns(), selection.rows())
         write_json(out / "import.json", report)
-        return report, selection.is_local()
+        return report
 
 
-def _fetch(report, out, local, download, progress):
-    from tfvision.data.downloads.downloads import copy_photos, download_photos
+def _fetch(report, out, photos, beside, download, progress):
+    """Takes all photos from the folder `photos`, else those with addresses from the web and the others from `beside`."""
+    from tfvision.data.downloads.downloads import Downloads, copy_photos, download_photos
 
     def show(finished, total, failed):
         progress(f"photos ({failed} failed)" if failed else "photos", finished, total)
 
-    wanted = {row["image"]: row["url"] for row in _read_rows(out / "photos.csv")}.items()
-    result = copy_photos(wanted, local, out, download, show) if local else download_photos(wanted, out, download, show)
+    wanted = [(row["image"], row["url"]) for row in _read_rows(out / "photos.csv")]
+    names = [pair for pair in wanted if not is_web_address(pair[1])]
+    result = Downloads()
+    for folder, pairs in [(photos, wanted)] if photos else [(None, [pair for pair in wanted if is_web_address(pair[1])]), (beside, names)]:
+        if pairs:
+            found = copy_photos(pairs, folder, out, download, show) if folder else download_photos(pairs, out, download, show)
+            result = Downloads(result.done | found.done, result.failed | found.failed)
     report["photos"] = {"done": len(result.done), "failed": len(result.failed), "reasons": dict(collections.Counter(result.failed.values()).most_common(50))}
     write_json(out / "import.json", report)
     if not result.done:
         reason = next(iter(report["photos"]["reasons"]), "no reason is known")
-        raise DataError(f"none of {report['kept']['photos']} photos could be had ({reason}); {out / 'downloads.csv'} tells why for each")
+        hint = "" if photos or not names else "; name the folder with the photos by --photos FOLDER (unpack an archive that holds them)"
+        raise DataError(f"none of {report['kept']['photos']} photos could be had ({reason}){hint}; {out / 'downloads.csv'} tells why for each")
+    rows = read_rows(out / "photos.csv")
+    _, columns = next(rows)
     with atomic_path(out / "manifest.csv") as path:
-        _write_rows(path, ([row[column] for column in COLUMNS] for row in _read_rows(out / "photos.csv") if row["image"] in result.done))
+        _write_rows(path, columns, (cells for _, cells in rows if cells[columns.index("image")] in result.done))
     return report
 
 
-def _write_rows(path, rows):
+def _write_rows(path, columns, rows):
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         writer.writerows(rows)
 
 

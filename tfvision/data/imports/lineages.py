@@ -6,6 +6,7 @@ that stands under two parents.
 """
 
 import collections
+import contextlib
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ HYBRID = "a hybrid"
 SYNONYM = "a synonym without its accepted species"
 OTHER_GENUS = "the species is not of its genus"
 TWO_PARENTS = "the name stands under two parents"
+AS_WRITTEN = "as written"  # in place of a rank: the name is no scientific one and is a label as it stands
 GAPS = frozenset(f"no {rank}" for rank in RANKS[:5])
 _EXAMPLES = 10
 _REMEMBERED = 200_000  # taxa as they are written; more are cleaned again
@@ -91,6 +93,8 @@ def clean_lineage(raw: RawTaxon, ranks: Sequence[str] = RANKS, keeps_gaps: bool 
     Raises:
       OddTaxon: it is dropped, and why.
     """
+    if raw.rank == AS_WRITTEN:
+        return ("",) * (len(RANKS) - 1) + (one_line(raw.name),)
     species = _species(raw)
     genus = species.partition(" ")[0]
     is_of_accepted = raw.species.strip() or not raw.accepted.strip()  # else the genus may be that of the synonym
@@ -136,6 +140,13 @@ def _binomial(name):
     if len(words) < 2 or not _GENUS.fullmatch(words[0]) or not _EPITHET.fullmatch(words[1]) or not words[1].islower() or words[1] in _NO_EPITHET:
         raise OddTaxon(NOT_BINOMIAL if len(words) > 1 else ABOVE_SPECIES)
     return f"{words[0]} {words[1]}"
+
+
+def is_scientific(raw: RawTaxon) -> bool:
+    """Whether a taxon names a rank or a species by a scientific name."""
+    with contextlib.suppress(OddTaxon):
+        return any(raw[: len(RANKS)]) or bool(_species(raw))
+    return False
 
 
 def misplaced_lineages(counts: Mapping[tuple[str, ...], int]) -> set[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from tfvision.data.imports import competition, darwin_core, flat_tables, open_data
+from tfvision.data.imports import competition, darwin_core, flat_tables, joined_archives, open_data
 from tfvision.data.imports.archives import open_archive
 from tfvision.data.imports.photo_records import Source, unknown_source
 
@@ -21,7 +21,7 @@ def open_source(path: Path | str, database: sqlite3.Connection) -> Source:
     try:
         meta = darwin_core.find_meta(archive)
         if meta:
-            return flat_tables.archive_source(archive, darwin_core.read_meta(archive, meta), database)
+            return joined_archives.archive_source(archive, darwin_core.read_meta(archive, meta), database)
         if tables := open_data.find_tables(archive):
             return open_data.open_data_source(archive, tables, database)
         name = _only_file(archive)

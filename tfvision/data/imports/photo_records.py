@@ -16,7 +16,7 @@ KINDS = {
     "simple-darwin-record-set": "Darwin Core in XML, as iNaturalist writes it (.dwc)",
     "inaturalist-export": "iNaturalist's export of observations (CSV with image_url or photo_url)",
     "inaturalist-open-data": "iNaturalist's open data (a folder with photos, observations and taxa, .csv or .csv.gz)",
-    "competition": "an iNaturalist competition's JSON (COCO style: images, annotations, categories)",
+    "competition": "an iNaturalist competition's JSON, or that of camera traps (COCO style: images, annotations, categories)",
     "csv": "a CSV with a column of addresses (url, image_url, identifier, ...) and columns kingdom to species or scientific_name",
 }
 
@@ -25,11 +25,12 @@ class Photo(typing.NamedTuple):
     """A photo as its source describes it; "" where it says nothing.
 
     Attributes:
-      url: its address, or, where `is_local`, its path below the source's folder.
+      url: its address, or its path below the folder of the photos, as it always is where `is_local`.
       format: media type ("image/jpeg", "audio/mpeg") or Darwin Core's type ("StillImage").
       observation: what tells the observation from others.
       source_id: the photo's id in the source, else the observation's.
       problem: why it cannot be used, where its reader knows.
+      box: left,top,width,height in pixels, as a manifest has it.
     """
 
     url: str
@@ -47,6 +48,7 @@ class Photo(typing.NamedTuple):
     grade: str = ""
     is_local: bool = False
     problem: str = ""
+    box: str = ""
 
 
 @dataclasses.dataclass
@@ -59,6 +61,7 @@ class Source:
       ranks: those that the source has names for, so that a row without one is odd; settled when the first photo has come.
       total_bytes: what will be decoded of the archive.
       observations: how many observations the stream has passed, those without photos included.
+      unread: tables of the archive that are not read, in words.
     """
 
     kind: str
@@ -67,6 +70,7 @@ class Source:
     ranks: tuple[str, ...] = RANKS
     total_bytes: int = 0
     observations: int = 0
+    unread: tuple[str, ...] = ()
 
 
 def unknown_source(path: Path | str, reason: str) -> DataError:

@@ -13,6 +13,7 @@ _INATURALIST = re.compile(
     r"(https?://(?:inaturalist-open-data\.s3\.amazonaws\.com|(?:\w+\.)?inaturalist\.org)/photos/(\d+)/)"
     r"(?:original|large|medium|small|square|thumb)(\.\w+)(?:\?.*)?"
 )
+_DRIVE = re.compile(r"^(?:file:/+)?[a-zA-Z]:[\\/]+")  # of Windows
 _URL = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _SUFFIX = re.compile(r"(\.[a-z0-9]{2,5})$")
 _OTHER_SUFFIXES = frozenset(
@@ -73,6 +74,19 @@ def _checked_date(text):
         return ""
 
 
+def is_web_address(text: str) -> bool:
+    """Whether a text is an address on the web."""
+    return _URL.fullmatch(text.strip()) is not None
+
+
+def local_name(text: str) -> str:
+    """A file's name or relative path, with "/", where a text is one that ends as photos do; else ""."""
+    name = _DRIVE.sub("", text.strip()).replace("\\", "/").removeprefix("./")
+    found = _SUFFIX.search(name.lower())
+    is_file = found and found.group() in PHOTO_SUFFIXES | _OTHER_SUFFIXES and not name.startswith(("/", "www."))
+    return name if is_file and ":" not in name and ".." not in name.split("/") and name.isprintable() else ""
+
+
 def photo_address(photo: Photo, size: str) -> tuple[str, str, str]:
     """(address or "", the photo's number at iNaturalist or "", suffix or "" where it is no photo).
 
@@ -87,8 +101,10 @@ def photo_address(photo: Photo, size: str) -> tuple[str, str, str]:
     elif match := _INATURALIST.fullmatch(url):
         start, number, suffix = match.groups()
         url, is_usable = f"{start}{size}{suffix}", True
+    elif is_web_address(url):
+        is_usable = url.isprintable()
     else:
-        is_usable = _URL.fullmatch(url) and url.isprintable()
+        url = is_usable = local_name(photo.url)
     return url if is_usable and len(url) <= _LONGEST_URL else "", number, _suffix(url, photo.format.strip().lower())
 
 
@@ -105,9 +121,12 @@ def _suffix(url, format):
 
 def plain_coordinates(latitude: str, longitude: str) -> tuple[str, str]:
     """(latitude, longitude) as they are, both "" where they are no place on Earth."""
+    latitude, longitude = latitude.strip(), longitude.strip()
+    if latitude.count(",") == longitude.count(",") == 1:  # as Excel writes decimals in much of Europe
+        latitude, longitude = latitude.replace(",", "."), longitude.replace(",", ".")
     try:
         if -90 <= float(latitude) <= 90 and -180 <= float(longitude) <= 180:
-            return latitude.strip(), longitude.strip()
+            return latitude, longitude
     except ValueError:
         pass
     return "", ""

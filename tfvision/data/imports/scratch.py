@@ -53,15 +53,15 @@ class Lookup:
         self._database.execute(f"CREATE TABLE {name} (key, text)")  # one text: half the time of a column for each value
 
     def fill(self, rows: Iterable[Sequence[str]]) -> None:
-        """Writes (key, value, ...) rows, all with as many values; of several with one key the first counts."""
+        """Writes (key, value, ...) rows, all with as many values; of several with one key the first counts. Space around a key is no part of it."""
         self._database.execute("BEGIN")
-        self._database.executemany(f"INSERT INTO {self._name} VALUES (?, ?)", ((key, _joined(values)) for key, *values in rows))
+        self._database.executemany(f"INSERT INTO {self._name} VALUES (?, ?)", ((key.strip(), _joined(values)) for key, *values in rows))
         self._database.execute("COMMIT")
         self._database.execute(f"CREATE INDEX {self._name}_key ON {self._name} (key)")
 
     def get(self, key: str) -> list[str] | None:
         """The values of a key as a list, or None."""
-        return self.get_all([key]).get(key)
+        return self.get_all([key.strip()]).get(key.strip())
 
     def get_all(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """key -> its values, of the keys that are there; at most MOST_KEYS at once."""

@@ -22,6 +22,7 @@ NOT_A_PHOTO = "a sound, a video or a document"
 NO_ADDRESS = "no address that begins with http"
 LISTED_TWICE = "the same photo a second time"
 OVER_MAX, UNDER_MIN = "over --max-per-species", "under --min-per-species"
+_BOX = "box"  # a column of its own only where the source has boxes
 _BATCH = 10_000
 
 
@@ -81,7 +82,7 @@ class Selection:
         self._countries = {name.strip().casefold() for name in filters.countries}
         self._is_within = {}
         # No index while rows come; the rest of COLUMNS than image, lineage and group is kept as it will be written.
-        rest = "license, rights_holder, creator, url, latitude, longitude, country, date, source_id, is_local"
+        rest = "license, rights_holder, creator, url, latitude, longitude, country, date, source_id, box"
         database.execute(f"CREATE TABLE photos (image, lineage INTEGER, observation, {rest})")
 
     def fill(self, progress: Callable[[int], None] | None = None) -> None:
@@ -138,14 +139,16 @@ class Selection:
         used = [self.lineages.known[number] for (number,) in self._database.execute("SELECT DISTINCT lineage FROM photos")]
         return [rank for rank, *names in zip(RANKS, *used, strict=True) if any(names)]
 
-    def is_local(self) -> bool:
-        """Whether photos lie beside the source instead of on the web."""
-        return bool(self._database.execute("SELECT max(is_local) FROM photos").fetchone()[0])
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `rows` yields."""
+        has_boxes = self._database.execute("SELECT max(box) FROM photos").fetchone()[0]
+        return (*COLUMNS, _BOX) if has_boxes else COLUMNS
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """Yields what is kept in the order of the source, as values of COLUMNS."""
-        for image, lineage, *rest, _ in self._database.execute("SELECT * FROM photos ORDER BY rowid"):
-            yield (image, *self.lineages.known[lineage], *rest)
+        """Yields what is kept in the order of the source, as values of `columns`."""
+        width = len(self.columns())
+        for image, lineage, *rest in self._database.execute("SELECT * FROM photos ORDER BY rowid"):
+            yield (image, *self.lineages.known[lineage], *rest)[:width]
 
     def _row(self, photo):
         if photo.problem:
@@ -172,7 +175,7 @@ class Selection:
             date,
             one_line(photo.source_id or number or photo.observation),
         )
-        return (f"photos/{name[:2]}/{name}{suffix}", lineage, one_line(photo.observation) or name, licence, *facts, photo.is_local), ""
+        return (f"photos/{name[:2]}/{name}{suffix}", lineage, one_line(photo.observation) or name, licence, *facts, photo.box), ""
 
     def _filter(self, photo, lineage, date, licence):
         """The reason why filters drop a photo, or ""."""
