@@ -13,7 +13,8 @@ import click
 import numpy as np
 
 from tfvision.data.checks.near_duplicates import close_pairs, differing_bits, perceptual_hash
-from tfvision.data.decoding import PHOTO_SUFFIXES, read_pixels
+from tfvision.data.decoding import read_pixels
+from tfvision.data.photo_files import walk_photos
 
 _DISTANCES = (0, 2, 4, 6, 8, 10, 12)
 _KEPT = {"b": "blurred", "c": "cropped", "ar": "stretched", "i": "lit otherwise"}
@@ -25,7 +26,7 @@ _KEPT = {"b": "blurred", "c": "cropped", "ar": "stretched", "i": "lit otherwise"
 def main(altered, others):
     """Print a line a distance: altered copies that are found, and pairs of strangers that are."""
     bits = _bits_to_originals(Path(altered))
-    paths = sorted(path for folder in others for path in Path(folder).rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    paths = sorted(Path(folder, name) for folder in others for name in walk_photos(folder).names)
     hashes, counts = np.unique([perceptual_hash(read_pixels(path)) for path in paths], return_counts=True)
     pairs = close_pairs(hashes, max(_DISTANCES))
     between = differing_bits(hashes[pairs[:, 0]], hashes[pairs[:, 1]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -31,9 +30,8 @@ def detect(model: str, photos: tuple[str, ...], where: str | None, as_json: bool
     from tfvision.apps.tattoo_detection.detection import load_detector
     from tfvision.data.manifest import find_photos
 
-    # A file that is not there is an error of its own, a folder without photos one of the command.
-    found = [photo for path in photos for photo in (find_photos([path]) if Path(path).is_dir() else [path])]
-    show_answers(load_detector(model).detect(found, where), len(found), "detecting", print_json if as_json else _show)
+    found = find_photos(photos, is_missing_told=True)
+    show_answers(load_detector(model).detect(found.paths, where), found, "detecting", print_json if as_json else _show)
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -48,9 +48,9 @@ def identify(
     from tfvision.data.manifest import find_photos, parse_box
 
     box = parse_box(box)
-    photos = find_photos(photos)
-    answers = load_identifier(model).identify(photos, within, box, threshold, target_accuracy)
-    show_answers(answers, len(photos), "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
+    found = find_photos(photos)
+    answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy)
+    show_answers(answers, found, "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import click
 
 from tfvision import __version__
-from tfvision.cli.tensorflow_notes import keep_back_notes
+from tfvision.cli.library_notes import keep_back_notes
+from tfvision.data.photo_files import account, noted_left_out
 from tfvision.errors import DataWarning, UserError
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
@@ -62,6 +63,7 @@ def tfvision(context: click.Context) -> None:
     tfvision stylize photo.jpg painting.jpg # the photo in the manner of the painting
     tfvision serve                          # what lies in savedmodels/, by TensorFlow Serving's protocol
     """
+    context.with_resource(_told_left_out())
     context.with_resource(_told_warnings())
 
 
@@ -83,11 +85,23 @@ def _told_warnings() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _told_left_out() -> Iterator[None]:
+    """What a command left out of the folders that it read is told on stderr at its end."""
+    with noted_left_out() as noted:
+        try:
+            yield
+        finally:
+            for line in account(noted.values()):
+                click.echo(f"left out  {line}", err=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; exit code 0, 1 for a user's error, 2 for wrong usage, 130 when interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are no news to users
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AVX2: training takes twice as long without
-    keep_back_notes()
+    if arguments is None:  # the process is ours
+        keep_back_notes()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # nor are notes on retraced functions
     try:
         tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments)

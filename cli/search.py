@@ -1,10 +1,10 @@
 """`tfvision search`."""
 
-import sys
+import itertools
 
 import click
 
-from tfvision.command_line import print_json
+from tfvision.command_line import print_json, show_answers
 
 
 @click.command()
@@ -41,26 +41,20 @@ def search(
     tfvision search my-gallery photo.jpg -k 20 --where "species=Vanessa atalanta" --where "year>=2015"
     tfvision search my-gallery holiday/ --expand 5 --rerank --html answers.html
     """
+    from tfvision.data.manifest import find_photos
     from tfvision.index.locations import open_gallery
     from tfvision.index.querying import search_photos
-    from tfvision.index.sources import find_photos
-    from tfvision.progress import progress_bar
 
-    photos = find_photos(photos)
-    answers = []
-    with open_gallery(gallery) as opened, progress_bar("searching", len(photos)) as bar:
+    found = find_photos(photos)
+    with open_gallery(gallery) as opened:
         _note(opened, where, k)
-        for answer in search_photos(opened, photos, k, where, expand, rerank, method, model):
-            print_json(answer) if as_json else _show(answer)
-            answers.append(answer)
-            bar.advance(1)
+        answers, kept = itertools.tee(search_photos(opened, found.paths, k, where, expand, rerank, method, model))
+        show_answers(answers, found, "searching", print_json if as_json else _show, "query")
     if html:
         from tfvision.index.hits_page import write_hits_page
 
-        write_hits_page(html, answers, f"Search in {gallery}", f"{len(photos)} photos, {k} answers each{''.join(f', {condition}' for condition in where)}.")
+        write_hits_page(html, list(kept), f"Search in {gallery}", f"{len(found)} photos, {k} answers each{''.join(f', {condition}' for condition in where)}.")
         click.echo(f"page      {html}", err=True)
-    if all("error" in answer for answer in answers):
-        sys.exit(1)
 
 
 def _note(gallery, where, k):

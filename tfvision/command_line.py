@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import click
 
+if typing.TYPE_CHECKING:
+    from tfvision.data.manifest import Manifest
+
 WEIGHTS = {"help": "imagenet, none, auto or a file of weights: the same as --set weights=..."}
 
 
@@ -77,21 +80,29 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def show_answers(answers: Iterable[Mapping[str, typing.Any]], count: int, label: str, show: Callable[[typing.Any], object]) -> None:
+def show_answers(answers: Iterable[Mapping[str, typing.Any]], photos: "Manifest", label: str, show: Callable[[typing.Any], object], key: str = "image") -> None:
     """Shows the answers to photos as they come, beside a progress bar; ends the command with exit code 1 where every photo failed.
+
+    A photo that was found and left out is answered as well, by the reason.
 
     Args:
       answers: one a photo; that to a photo that failed has an "error".
-      count: of the photos.
+      photos: of manifest.find_photos; an answer is told by the name of its photo.
       label: of the bar.
       show: prints one answer.
+      key: what an answer tells its photo by.
     """
     from tfvision.progress import progress_bar
 
-    failed = 0
+    unread = [{key: one.path, "error": f"{one.path}: {one.reason}"} for one in photos.left_out if one.is_photo]
+    failed, count = len(unread), len(photos) + len(unread)
     with progress_bar(label, count) as bar:
-        for answer in answers:
+        for answer, record in zip(answers, photos.records, strict=True):
+            error = {"error": answer["error"].replace(record.path, record.name)} if "error" in answer else {}
             failed += "error" in answer
+            show({**answer, key: record.name, **error})
+            bar.advance(1)
+        for answer in unread:
             show(answer)
             bar.advance(1)
     if failed == count:
@@ -107,7 +118,8 @@ def print_run(metrics: Mapping[str, typing.Any], told: str, next_command: str, b
       width: of the words at the beginning of the lines.
     """
     if metrics["broken"]:
-        click.echo(f"{'broken':<{width}}{len(metrics['broken'])} photos could not be read; they are listed in {broken_in}")
+        example = next(iter(metrics["broken"].values()))
+        click.echo(f"{'broken':<{width}}{len(metrics['broken'])} photos could not be read; they are listed in {broken_in}. One: {example}")
     click.echo(f"{'run':<{width}}{metrics['run']}  ({told})")
     if broken_in == "the report":
         click.echo(f"{'report':<{width}}{metrics['run']}/report.html")

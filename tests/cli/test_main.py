@@ -14,10 +14,19 @@ def test_help_imports_nothing_heavy():
 
 
 def test_the_import_of_tensorflow_tells_no_notes_but_what_else_is_written_stays():
-    script = "import os; from tfvision.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+    script = "import os; from tfvision.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
     script += "import tensorflow.python, tensorflow as tf; print(tf.__version__, tf.constant(2).numpy()); os.write(2, b'of ours')"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "of ours" and done.stdout.endswith(" 2\n")
+
+
+def test_what_libjpeg_says_of_a_photo_without_its_name_is_held_back():
+    script = "import os, sys; from tfvision.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
+    script += (
+        "os.write(2, b'Corrupt JPEG data: premature end of data segment\\nPremature end of JPEG file\\nabort\\n'); print('ours', file=sys.stderr); os.abort()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "--version"], capture_output=True, text=True)
+    assert done.returncode == -6 and sorted(done.stderr.split()) == ["abort", "ours"]
 
 
 @pytest.mark.parametrize("command", [["train", "species"], ["evaluate"], ["identify"], ["data", "specimens"], ["weights", "list"]], ids=" ".join)

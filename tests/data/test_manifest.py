@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, parse_box, read_photos, read_source, write_csv_text
+from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, find_photos, parse_box, read_photos, read_source, write_csv_text
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
@@ -90,16 +90,20 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
+    manifest = read_source(tmp_path)
+    assert [record.name for record in manifest.records] == ["fox/1.jpg"]
+    assert manifest.left_out == (("lion", "cannot be read (Permission denied)", False),)
     with pytest.raises(DataError, match="lion cannot be read .Permission denied."):
-        read_source(tmp_path)
+        read_source(tmp_path / "lion")
 
 
 def test_a_file_name_that_is_not_utf_8_is_named(tmp_path):
     touch(tmp_path / "lion/1.jpg")
     with open(os.fsencode(tmp_path / "lion") + b"/\xff.jpg", "wb"):
         pass
-    with pytest.raises(DataError, match=r"\\udcff.jpg' is not a name in UTF-8"):
-        read_source(tmp_path)
+    manifest = read_source(tmp_path)
+    assert [record.name for record in manifest.records] == ["lion/1.jpg"]
+    assert manifest.left_out == ((r"lion/\xff.jpg", "the name is not UTF-8: rename it", True),)
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
@@ -395,8 +399,31 @@ def test_select_keeps_the_records_asked_for():
 
 def test_files_that_are_no_photos_of_a_class_are_listed(tmp_path):
     (tmp_path / "robin").mkdir()
-    for name in ("robin/1.jpg", "robin/notes.txt", "robin/2.heic", "loose.jpg"):
+    for name in ("robin/1.jpg", "robin/notes.txt", "robin/2.cr3", "loose.jpg"):
         (tmp_path / name).write_bytes(b"x")
     manifest = read_source(tmp_path)
     assert [record.name for record in manifest.records] == ["robin/1.jpg"]
-    assert sorted(manifest.ignored) == ["loose.jpg", "robin/2.heic", "robin/notes.txt"]
+    assert sorted(manifest.ignored) == ["loose.jpg", "robin/2.cr3", "robin/notes.txt"]
+
+
+def test_the_identity_of_a_file_that_is_gone_has_no_size(tmp_path):
+    (tmp_path / "robin").mkdir()
+    (tmp_path / "robin/1.jpg").symlink_to("/nowhere/1.jpg")
+    (record,) = read_source(tmp_path).records
+    assert record.identity == ("1.jpg", 0)
+
+
+def test_photos_that_are_asked_about_are_files_folders_and_lists(tmp_path):
+    touch(tmp_path / "top.png", tmp_path / "reds/rose.jfif", tmp_path / "reds/notes.txt")
+    (tmp_path / "list.csv").write_text("file\ntop.png\n")
+    found = find_photos([tmp_path / "top.png", tmp_path / "reds", tmp_path / "list.csv", os.fsdecode(b"top-\xff.png")], is_missing_told=True)
+    assert found.paths == [str(tmp_path / name) for name in ("top.png", "reds/rose.jfif", "top.png")]
+    assert found.left_out == ((str(tmp_path / "reds/notes.txt"), "no photo", False), (r"top-\xff.png", "the name is not UTF-8: rename it", True))
+    with pytest.raises(DataError, match="nowhere.jpg does not exist"):
+        find_photos(["nowhere.jpg"])
+
+
+def test_prepared_photos_are_told_by_their_names(prepared_colours):
+    found = find_photos([prepared_colours])
+    assert len(found) > 4 and all(record.name in record.path or record.path.endswith(os.path.basename(record.name)) for record in found.records)
+    assert not any("shard" in record.name for record in found.records)

@@ -2,7 +2,8 @@ import PIL.Image
 import pytest
 
 from tfvision.errors import DataError
-from tfvision.index.sources import find_photos, read_gallery_photos
+from tfvision.data.manifest import find_photos
+from tfvision.index.sources import read_gallery_photos
 
 
 @pytest.fixture
@@ -67,16 +68,8 @@ def test_one_photo_is_a_source(folder):
         read_gallery_photos(folder / "none.png")
 
 
-def test_queries_are_files_folders_and_manifests(folder):
-    (folder / "list.csv").write_text("file\ntop.png\n")
-    found = find_photos([str(folder / "top.png"), str(folder / "Reds"), str(folder / "list.csv")])
-    assert found == [str(folder / "top.png"), str(folder / "Reds" / "rose.png"), str(folder / "top.png")]
-    with pytest.raises(DataError, match="nowhere.jpg does not exist"):
-        find_photos(["nowhere.jpg"])
-
-
 def test_a_table_of_windows_is_read(folder):
     (folder / "list.txt").write_bytes("Image;ID;Ort\nReds\\rose.png;1;Köln\ntop.png;2;\n;;\n".encode("utf-16"))
     photos = read_gallery_photos(folder / "list.txt")
     assert (photos.ids, photos.metadata) == (["1", "2"], [{"Ort": "Köln"}, {}])
-    assert find_photos([str(folder / "list.txt")]) == [str(folder / "Reds/rose.png"), str(folder / "top.png")]
+    assert find_photos([str(folder / "list.txt")]).paths == [str(folder / "Reds/rose.png"), str(folder / "top.png")]

@@ -9,13 +9,16 @@ a reduced scale where the target is small. JPEGs and PNGs go to TensorFlow as th
 import contextlib
 import io
 import os
+import stat
+import threading
 import typing
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.image_formats import IS_RAW, NEEDS_HEIF, formats, is_heif, is_raw_name, quiet_pillow
+from tfvision.data.photo_files import NOT_UTF8, is_utf8, printable
 from tfvision.data.shards.slices import read_slice, slice_of
 from tfvision.errors import DataError
 
@@ -24,18 +27,16 @@ if typing.TYPE_CHECKING:
 
 MAX_PIXELS = 150_000_000  # 450 MB as uint8 RGB; the largest cameras make 100 to 150 megapixels
 MAX_FILE_BYTES = 512 * 1024 * 1024
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 JPEG_RATIOS = (1, 2, 4, 8)
 
-# Named, because Pillow would hand an EPS to Ghostscript whatever its suffix; PPM is what many face sets use.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 _DIRECT = {  # format -> modes; an MPO is a JPEG with another behind it
     "JPEG": {"RGB", "L", "CMYK"},
     "MPO": {"RGB", "L", "CMYK"},
     "PNG": {"RGB", "L", "P", "I;16", "I"},
 }
 _EXIF_ORIENTATION = 0x0112
-_MAX_TRANSCODED_PIXELS = 40_000_000
+_LARGE_PIXELS = 40_000_000  # from here on, one photo at a time is transcoded
+_one_large_photo = threading.Lock()
 _TAIL_BYTES = 64
 _MARGIN_PX = 8
 
@@ -70,9 +71,13 @@ def read_encoded(path: Path | str) -> bytes:
     Raises:
       DataError: they cannot be read, are damaged, or too many.
     """
+    path = os.fspath(path)
+    if not is_utf8(path):
+        raise DataError(f"{printable(path)}: {NOT_UTF8}")
     location = slice_of(path)
     try:
-        if (location.bytes if location else os.path.getsize(path)) > MAX_FILE_BYTES:
+        size = location.bytes if location else _file_bytes(path)
+        if size > MAX_FILE_BYTES:
             raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
         if location:
             return read_slice(path, location)
@@ -82,15 +87,25 @@ def read_encoded(path: Path | str) -> bytes:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
+def _file_bytes(path):
+    """The size of a photo's own file. Raises DataError where it is none that can be read: opening a pipe would wait for its writer."""
+    found = os.stat(path)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise DataError(f"{path} is a pipe, a socket or a device: save the photo to a file")
+    if is_raw_name(path):
+        raise DataError(f"{path} is {IS_RAW}")
+    return found.st_size
+
+
 def check_photo(encoded: bytes, name: Path | str = "the image") -> Photo:
-    """Checks the header of an encoded JPEG, PNG, GIF, BMP, WebP, TIFF or PPM; returns a Photo.
+    """Checks the header of an encoded JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, HEIC or AVIF; returns a Photo.
 
     Raises:
       DataError: as `read_photo`.
     """
     with opened_header(encoded, name) as image:
         if image.mode not in _DIRECT.get(image.format, ()) or "transparency" in image.info:
-            encoded = _transcode(image, name)
+            encoded = _transcode(image)
         # Only now: Pillow turns a TIFF upright while it reads the pixels, and forgets its orientation.
         (width, height), orientation = image.size, _orientation(image)
     if orientation >= 5:
@@ -109,13 +124,10 @@ def opened_header(encoded: bytes, name: Path | str = "the image", max_pixels: in
 
     if not encoded:
         raise DataError(f"{name} is empty (0 bytes)")
-    # Pillow raises from twice its limit on and only warns below: the size is judged here, so the warning has nothing to tell.
-    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    silence = ("ignore", None, PIL.Image.DecompressionBombWarning, None, 0)
-    if silence not in warnings.filters:
-        warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow raises from twice its limit on
+    quiet_pillow()
     try:
-        with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+        with PIL.Image.open(io.BytesIO(encoded), formats=formats()) as image:
             if image.width * image.height > max_pixels:
                 raise PIL.Image.DecompressionBombError
             yield image
@@ -124,7 +136,9 @@ def opened_header(encoded: bytes, name: Path | str = "the image", max_pixels: in
     except PIL.Image.DecompressionBombError:
         raise DataError(f"{name} declares more than {max_pixels:,} pixels: scale it down") from None
     except PIL.UnidentifiedImageError:
-        raise DataError(f"{name} is no image that can be read: expected {', '.join(FORMATS)}") from None
+        if is_heif(encoded):
+            raise DataError(f"{name} is {NEEDS_HEIF}") from None
+        raise DataError(f"{name} is no image that can be read: expected {', '.join(formats())}") from None
     except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to
         raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
 
@@ -237,21 +251,19 @@ def _orientation(image):
     return orientation if orientation in range(1, 9) else 1
 
 
-def _transcode(image, name):
+def _transcode(image):
     """First frame -> lossless PNG, transparent parts on white."""
     import PIL.Image
 
-    if image.width * image.height > _MAX_TRANSCODED_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise DataError(f"{name} is {size}: more than the {_MAX_TRANSCODED_PIXELS:,} pixels that are read; scale it down")
-    image = _in_eight_bits(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = PIL.Image.new("RGBA", layer.size, "white")
-        image.alpha_composite(layer)
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    with _one_large_photo if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
+        image = _in_eight_bits(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            layer = image.convert("RGBA")
+            image = PIL.Image.new("RGBA", layer.size, "white")
+            image.alpha_composite(layer)
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
 
 
 def _in_eight_bits(image):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
-from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.photo_files import NOT_UTF8, OUTSIDE, LeftOut, is_utf8, note_left_out, printable, walk_photos
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
-from tfvision.data.shards.slices import photo_bytes, photo_file
+from tfvision.data.shards.slices import photo_bytes, photo_file, slice_of
 from tfvision.data.shards.verification import PreparedRow, locate_photos
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
@@ -81,8 +81,14 @@ class Record:
 
     @property
     def identity(self) -> tuple[str, int]:
-        """What tells the photo from others wherever its folder lies, prepared or not: file name and size in bytes."""
-        return os.path.basename(self.path), photo_bytes(self.path) if self.source_bytes is None else self.source_bytes
+        """What tells the photo from others wherever its folder lies, prepared or not: file name and size in bytes, 0 where the file is gone."""
+        size = self.source_bytes
+        if size is None:
+            try:
+                size = photo_bytes(self.path)
+            except OSError:  # which the photo's reading will tell
+                size = 0
+        return os.path.basename(self.path), size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +96,13 @@ class Manifest:
     """Photos and the ranks of their lineages, coarsest first.
 
     Attributes:
-      ignored: files of a folder that are no photos, or lie outside its class folders.
+      left_out: what else lies in a folder: files that are no photos, are not read, or lie outside its class folders.
       columns: {name: text of each photo} of all columns of a CSV, as they stand there; {} of folders.
     """
 
     ranks: tuple[str, ...]
     records: tuple[Record, ...]
-    ignored: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     columns: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,6 +112,16 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def paths(self) -> list[str]:
+        """The path of each photo."""
+        return [record.path for record in self.records]
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The paths of what was left out."""
+        return tuple(one.path for one in self.left_out)
 
     def select(self, is_kept: Sequence[bool] | np.ndarray) -> "Manifest":
         """A manifest of the photos where `is_kept` is true."""
@@ -180,6 +196,10 @@ class ListedPhotos:
         """The column that names the files, if any."""
         return next((name for name in IMAGE_COLUMNS if name in self.columns), None)
 
+    def unlabelled(self) -> Manifest:
+        """The photos where their labels are of no interest. Raises DataError."""
+        return self.manifest((self.image_column,) if self.image_column else None)
+
     def manifest(self, ranks: Sequence[str] | None = None) -> Manifest:
         """The photos, labelled by the columns `ranks`, coarsest first; None = those that are labels by their names. Raises DataError."""
         path, table, index = self.table.path, self.table, self.index
@@ -224,41 +244,41 @@ def read_photos(source: Path | str) -> Manifest:
     """
     source = Path(source)
     if source.is_file() and source.suffix.lower() in TABLE_SUFFIXES:
-        return _without_labels(read_csv(source))
+        return _without_labels(ListedPhotos.open(source).unlabelled())
     if is_prepared(source):
-        return _without_labels(read_csv(source / MANIFEST))
+        return _without_labels(ListedPhotos.open(source / MANIFEST).unlabelled())
     if not source.is_dir():
         raise DataError(f"{source} is neither a folder of photos nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
-    names = []
-    for parent, folders, files in os.walk(source, onerror=_refuse_folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found = sorted(name for name in files if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES)
-        names += [os.path.relpath(os.path.join(parent, name), source) for name in found]
-    if not names:
-        raise DataError(f"{source} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
-    return _without_labels(Manifest(("photo",), tuple(Record(os.path.join(source, name), name, ("",), group=name) for name in names)))
+    names, left_out = walk_photos(source)
+    return _without_labels(Manifest(("photo",), tuple(Record(os.path.join(source, name), name, ("",), group=name) for name in names), left_out))
 
 
-def find_photos(paths: Iterable[Path | str]) -> list[str]:
-    """Files as they are, folders as the photos below them, sorted.
+def find_photos(paths: Iterable[Path | str], is_missing_told: bool = False) -> Manifest:
+    """Photos that a command is asked about: files as they are, folders as the photos below them, manifests and prepared data as those they list.
+
+    Their names are what their answers are told by: paths, and of prepared data what the photos were called.
+
+    Args:
+      paths: of them all.
+      is_missing_told: whether a path that does not exist is told where it is read, as a broken photo, and not refused.
 
     Raises:
       DataError: a path does not exist, or a folder holds no photo.
     """
-    photos = []
-    for path in map(Path, paths):
-        if is_prepared(path):
-            photos.extend(record.path for record in read_photos(path).records)
-        elif path.is_dir():
-            found = sorted(os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES)
-            if not found:
-                raise DataError(f"{path} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
-            photos.extend(found)
-        elif path.exists():
-            photos.append(str(path))
+    records: list[Record] = []
+    left_out: list[LeftOut] = []
+    for path in map(os.fspath, paths):
+        if os.path.isdir(path) or (path.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(path)):
+            found = read_photos(path)
+            left_out += (one._replace(path=os.path.join(path, one.path)) for one in found.left_out)
+            records += (record if slice_of(record.path) else dataclasses.replace(record, name=record.path) for record in found.records)
+        elif not (is_missing_told or os.path.lexists(path)):
+            raise DataError(f"{printable(path)} does not exist")
+        elif is_utf8(path):
+            records.append(Record(path, path, ("photo",), path))
         else:
-            raise DataError(f"{path} does not exist")
-    return photos
+            left_out += note_left_out("", [LeftOut(printable(path), NOT_UTF8, is_photo=True)])
+    return Manifest(("photo",), tuple(records), tuple(left_out))
 
 
 def csv_of(source: Path | str) -> Path | None:
@@ -272,39 +292,27 @@ def csv_of(source: Path | str) -> Path | None:
 
 
 def _without_labels(manifest: Manifest) -> Manifest:
-    for record in manifest.records:
-        _check_name(record.path)
     records = tuple(dataclasses.replace(record, lineage=("photo",)) for record in manifest.records)
-    return Manifest(("photo",), records, columns=manifest.columns)
+    return Manifest(("photo",), records, manifest.left_out, manifest.columns)
 
 
 def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
     """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)
-    photos: list[tuple[str, tuple[str, ...]]] = []
-    ignored: list[str] = []
-    for parent, folders, files in os.walk(folder, onerror=_refuse_folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        levels = Path(parent).relative_to(folder).parts
-        for name in sorted(name for name in files if not name.startswith(".")):
-            path = os.path.join(parent, name)
-            if levels and Path(name).suffix.lower() in PHOTO_SUFFIXES:
-                photos.append((path, levels))
-            else:
-                ignored.append(os.path.relpath(path, folder))
+    expected = f"{folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}"
+    names, left_out = walk_photos(folder, expected=expected)
+    loose = tuple(LeftOut(name, OUTSIDE, is_photo=True) for name in names if os.sep not in name)
+    photos = [(name, Path(name).parent.parts) for name in names if os.sep in name]
     if not photos:
-        found = "no photos" + (f" in class folders (but {len(ignored)} other files)" if ignored else "")
-        raise DataError(f"{folder} holds {found}: expected {folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}")
+        raise DataError(f"{folder} holds no photos in class folders (but {len(loose + left_out)} other files): expected {expected}")
     depth = max(len(levels) for _, levels in photos)
     ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {level}" for level in range(1, depth + 1))))
     if len(ranks) != depth:
         raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
     records = []
-    for path, levels in photos:
-        _check_name(path)
-        name = os.path.relpath(path, folder)
-        records.append(Record(path, name, (*levels, *("",) * (depth - len(levels))), group=name))
-    return Manifest(ranks, tuple(records), tuple(ignored))
+    for name, levels in photos:
+        records.append(Record(os.path.join(folder, name), name, (*levels, *("",) * (depth - len(levels))), group=name))
+    return Manifest(ranks, tuple(records), note_left_out(folder, loose) + left_out)
 
 
 def read_csv(path: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
@@ -331,17 +339,6 @@ def drop_small_classes(manifest: Manifest, min_images: int) -> tuple[Manifest, d
     dropped = {lineage: count for lineage, count in counts.items() if count < min_images or tuple(name for name in lineage if name) in parents}
     kept = manifest.select([record.lineage not in dropped for record in manifest.records])
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be read ({error.strerror}): allow it, or move it away")
-
-
-def _check_name(path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{path!r} is not a name in UTF-8, so no report could show it: rename it") from None
 
 
 def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | None) -> tuple[str, ...]:

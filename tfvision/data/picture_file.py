@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.decoding import FORMATS, PHOTO_SUFFIXES, decode_photo, read_encoded, read_photo, upright
+from tfvision.data.decoding import decode_photo, read_encoded, read_photo, upright
+from tfvision.data.image_formats import formats
+from tfvision.data.photo_files import walk_photos
 from tfvision.errors import DataError
 
 _ANIMATIONS = ("GIF", "WEBP", "PNG")  # a TIFF has pages, and an MPO two views: no frames
@@ -76,10 +78,7 @@ def photos_of_folder(folder: Path | str) -> list[Path]:
     Raises:
       DataError: there are none.
     """
-    photos = [path for path in Path(folder).iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
-    if not photos:
-        raise DataError(f"{folder} holds no photos ({', '.join(sorted(PHOTO_SUFFIXES))})")
-    return sorted(photos, key=lambda path: (_counted(path.name), path.name))
+    return [Path(folder, name) for name in sorted(walk_photos(folder, is_deep=False).names, key=lambda name: (_counted(name), name))]
 
 
 def _counted(name):
@@ -92,7 +91,7 @@ def _opened(path):
     import PIL.Image
 
     try:
-        with PIL.Image.open(io.BytesIO(read_encoded(path)), formats=FORMATS) as image:
+        with PIL.Image.open(io.BytesIO(read_encoded(path)), formats=formats()) as image:
             yield image
     except DataError:
         raise

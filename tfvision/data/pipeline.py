@@ -148,7 +148,7 @@ def _share_of(chunks, batch_size, worker, workers, replicas):
 def _load(dataset, manifest, labels, settings, broken, seed=0):
     keep_freed_memory()
     columns = {
-        "path": tf.constant([record.path for record in manifest.records]),
+        "path": tf.constant([os.fsencode(record.path) for record in manifest.records]),
         "label": tf.constant(labels, tf.int32),
         "box": tf.constant([record.box for record in manifest.records], tf.float32),
     }
@@ -182,7 +182,7 @@ def _read(example, broken):
     """path -> encoded, "" where it is broken; size; orientation."""
 
     def read(path):
-        path = _bytes(path).decode()
+        path = os.fsdecode(_bytes(path))
         try:
             photo = read_photo(path)
         except DataError as error:
@@ -216,7 +216,7 @@ def _decode(example, broken):
     """
 
     def decode(encoded, size, orientation, ratio, regions, path):
-        encoded, path, ratio = _bytes(encoded), _bytes(path).decode(), int(ratio)
+        encoded, path, ratio = _bytes(encoded), os.fsdecode(_bytes(path)), int(ratio)
         try:
             if encoded:
                 photo = Photo(encoded, *map(int, size), int(orientation))

@@ -21,8 +21,8 @@ import re
 from pathlib import Path
 
 from tfvision.data.csv_table import read_text
-from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.manifest import Manifest, Record
+from tfvision.data.photo_files import walk_photos
 from tfvision.errors import DataError
 
 GROUND_TRUTH = "ground_truth.txt"
@@ -153,9 +153,8 @@ class _Images:
 
     def __init__(self, folder):
         self._folder = folder
-        paths = [path for path in sorted(folder.glob("**/*")) if path.suffix.lower() in PHOTO_SUFFIXES]
         self._by_name = {}
-        for path in paths:
+        for path in (folder / name for name in walk_photos(folder).names):
             self._by_name.setdefault(path.name, []).append(path)
 
     def path(self, name):

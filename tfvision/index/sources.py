@@ -1,12 +1,10 @@
 """Photos for a gallery: their ids and metadata, from a folder, a manifest CSV or a single photo."""
 
 import dataclasses
-import os
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.manifest import IMAGE_COLUMNS, ListedPhotos, Manifest, Record, csv_of, read_photos
 from tfvision.data.shards.prepared_index import PREPARED_COLUMNS
 from tfvision.errors import DataError
@@ -43,9 +41,9 @@ def read_gallery_photos(source: Path | str, ranks: Sequence[str] | None = None) 
       DataError: nothing there, no photos, an id twice, or ranks that do not fit.
     """
     source = Path(source)
-    if source.is_file() and source.suffix.lower() in PHOTO_SUFFIXES:
-        return GalleryPhotos(photo_manifest([str(source)]), [source.name], [{}])
     path = csv_of(source)
+    if path is None and source.is_file():
+        return GalleryPhotos(photo_manifest([str(source)]), [source.name], [{}])
     return _from_csv(path) if path else _from_folder(source, ranks)
 
 
@@ -54,21 +52,9 @@ def photo_manifest(paths: Iterable[str]) -> Manifest:
     return Manifest(("photo",), tuple(Record(path, path, ("photo",), path) for path in paths))
 
 
-def find_photos(paths: Iterable[str]) -> list[str]:
-    """Files as they are, folders and manifests as the photos that they hold. Raises DataError where one does not exist."""
-    found: list[str] = []
-    for path in paths:
-        if not os.path.exists(path):
-            raise DataError(f"{path} does not exist")
-        is_list = os.path.isdir(path) or csv_of(path)
-        found += [record.path for record in read_gallery_photos(path).manifest.records] if is_list else [path]
-    return found
-
-
 def _from_csv(path: Path) -> GalleryPhotos:
     listed = ListedPhotos.open(path)
-    manifest = listed.manifest((listed.image_column,) if listed.image_column else None)  # its own labels are metadata
-    manifest = dataclasses.replace(manifest, ranks=("photo",))
+    manifest = dataclasses.replace(listed.unlabelled(), ranks=("photo",))  # its own labels are metadata
     ids = [id or record.name for id, record in zip(manifest.texts("id"), manifest.records, strict=True)]
     metadata: list[dict[str, str]] = [{} for _ in ids]
     for name in (name for name in manifest.columns if name not in _NO_METADATA):

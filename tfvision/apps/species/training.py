@@ -84,8 +84,6 @@ class SpeciesTraining(Training):
     def prepare(self) -> str:
         source = self.run.facts["source"] or _draw_specimens(self.run.folder / "specimens", self.recipe.seed)
         manifest = read_source(source, self.run.facts["ranks"])
-        if manifest.ignored:
-            print(f"ignored, no photos in a class folder: {_listed(manifest.ignored)}", file=sys.stderr)
         manifest, self.dropped = drop_small_classes(manifest, self.recipe.min_images)
         if self.dropped:
             names = _listed([f"{name} ({count})" for name, count in self.dropped.items()])
@@ -122,7 +120,10 @@ class SpeciesTraining(Training):
         ]
 
     def judge(self) -> dict[str, typing.Any]:
-        left_out = {"Ignored files": self.manifest.ignored, "Left out": [f"{name}: {n} photos" for name, n in self.dropped.items()]}
+        left_out = {
+            "Ignored files": [f"{one.path}: {one.reason}" for one in self.manifest.left_out],
+            "Left out": [f"{name}: {n} photos" for name, n in self.dropped.items()],
+        }
         validation = calibrate_and_report(self.run, self.model, self.manifest, self.labels, self.splits, self.broken, left_out)
         return {
             "images": len(self.manifest),

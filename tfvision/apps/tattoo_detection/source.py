@@ -134,7 +134,7 @@ def _labelled(source: Path | str) -> DetectionPhotos:
         raise DataError(f"{source} is neither a folder nor a manifest CSV" + ("" if Path(source).exists() else ": it does not exist"))
     manifest = read_folder(source)
     records = tuple(_record(record, record.lineage[0], record.name) for record in manifest.records)
-    return DetectionPhotos(Manifest(("label",), records, manifest.ignored))
+    return DetectionPhotos(Manifest(("label",), records, manifest.left_out))
 
 
 def _all_of(source: Path | str, label: str) -> DetectionPhotos:
@@ -144,7 +144,7 @@ def _all_of(source: Path | str, label: str) -> DetectionPhotos:
         manifest = read_photos(source)
         return DetectionPhotos(Manifest(("label",), tuple(_record(record, label, record.path) for record in manifest.records)))
     listed = ListedPhotos.open(path)
-    manifest = listed.manifest((listed.image_column,) if listed.image_column else None)  # its own labels are of no interest
+    manifest = listed.unlabelled()
     if len({_is_tattoo(text) for text in manifest.texts("label")}) > 1:
         raise DataError(f"{path} labels its photos itself: leave --non-tattoos out, or give the tattoos alone")
     return _from_csv(manifest, [label] * len(manifest))

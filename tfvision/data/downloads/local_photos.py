@@ -2,12 +2,12 @@
 
 import collections
 import contextlib
-import os
 import unicodedata
 import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from tfvision.data.photo_files import walk_photos
 from tfvision.errors import DataError
 
 _SIZES = frozenset({"original", "large", "medium", "small", "square", "thumb", "thumbnail"})  # photos/123/original.jpg
@@ -29,13 +29,10 @@ class LocalPhotos:
         if not self._folder.is_dir():
             raise DataError(f"{folder} is no folder of photos" + ("" if self._folder.exists() else ": it does not exist"))
         self._by_path, self._by_name, self._by_stem = {}, collections.defaultdict(list), collections.defaultdict(list)
-        for parent, folders, names in os.walk(self._folder):
-            folders.sort()
-            for name in sorted(names):
-                relative = os.path.relpath(os.path.join(parent, name), self._folder).replace(os.sep, "/")
-                self._by_path[_plain(relative)] = relative
-                self._by_name[_plain(name)].append(relative)
-                self._by_stem[_plain(Path(name).stem)].append(relative)
+        for name in walk_photos(self._folder).names:
+            self._by_path[_plain(name)] = name
+            self._by_name[_plain(PurePosixPath(name).name)].append(name)
+            self._by_stem[_plain(PurePosixPath(name).stem)].append(name)
         self._uses = collections.Counter(_address_parts(url)[-1] for url in set(urls))
 
     def find(self, image: str, url: str) -> Path:

@@ -4,7 +4,7 @@ import datetime
 import functools
 import re
 
-from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.image_formats import PHOTO_SUFFIXES
 from tfvision.data.imports.photo_records import Photo
 
 SIZES = ("original", "large", "medium", "small")  # of iNaturalist: 2048, 1024, 500 and 240 px at most
