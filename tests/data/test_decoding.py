@@ -1,5 +1,7 @@
+import contextlib
 import functools
 import io
+import os
 import resource
 import struct
 import subprocess
@@ -12,6 +14,7 @@ import PIL.ImageFile
 import PIL.ImageOps
 import pytest
 
+from tfvision.data import decoding, image_formats
 from tfvision.data.decoding import check_photo, decode_photo, decoded_size, read_photo, read_pixels, thumbnail_jpeg, upright
 from tfvision.errors import DataError
 
@@ -413,3 +416,50 @@ def test_a_truncated_jpeg_is_found_out_also_where_the_window_is_above_what_is_mi
     encoded = encode(PIL.Image.fromarray(noise), "JPEG")
     with pytest.raises(DataError, match="a.jpg is damaged"):
         decode_photo(check_photo(encoded[: len(encoded) // 2]), name="a.jpg", window=(0, 0, 8, 8))
+
+
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+def test_heic_and_avif_are_read_upright(format, tmp_path):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    (tmp_path / "photo").write_bytes(encode(IMAGE, format, quality=95, exif=exif(6).tobytes()))
+    pixels = read_pixels(tmp_path / "photo")
+    assert pixels.shape == (WIDTH, HEIGHT, 3)
+    assert np.abs(pixels.astype(int) - np.rot90(PIXELS, -1)).mean() < 8
+    (tmp_path / "photo").write_bytes((tmp_path / "photo").read_bytes()[:-40])
+    with pytest.raises(DataError, match="photo is no image that can be read"):
+        read_pixels(tmp_path / "photo")
+
+
+def test_heic_is_named_with_its_remedy_where_nothing_reads_it(monkeypatch):
+    monkeypatch.setattr(image_formats, "formats", lambda: ("JPEG",))
+    monkeypatch.setattr(decoding, "formats", lambda: ("JPEG",))
+    with pytest.raises(DataError, match=r'photo.jpg is HEIC or AVIF: pip install "tfvision\[heif\]" reads it'):
+        check_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "photo.jpg")
+
+
+def test_what_would_wait_for_ever_or_deceive_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    IMAGE.save(tmp_path / "raw.nef", "TIFF")
+    for name, message in {"pipe.jpg": "is a pipe", "raw.nef": "is a camera's raw file: develop it", "\udce9.jpg": r"\\xe9.jpg: the name is not UTF-8"}.items():
+        with pytest.raises(DataError, match=message):
+            read_photo(tmp_path / name)
+
+
+def test_a_large_tiff_is_read_as_a_large_jpeg_is(monkeypatch):
+    monkeypatch.setattr(decoding, "_LARGE_PIXELS", HEIGHT * WIDTH - 1)
+    np.testing.assert_array_equal(decode_photo(check_photo(encode(IMAGE, "TIFF"))), PIXELS)
+    for format in ("TIFF", "JPEG"):
+        with pytest.raises(DataError, match="declares more than 767 pixels"), decoding.opened_header(encode(IMAGE, format), max_pixels=767):
+            pass
+
+
+def test_pillow_and_libtiff_say_nothing_of_a_photo_without_its_name(capfd, recwarn, caplog):
+    image = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    random, encoded = np.random.default_rng(0), encode(image, "TIFF", compression="tiff_lzw")
+    for _ in range(60):
+        damaged = bytearray(encoded)
+        for place in random.integers(0, len(damaged), 40):
+            damaged[place] = random.integers(256)
+        with contextlib.suppress(DataError):
+            check_photo(bytes(damaged))
+    assert capfd.readouterr() == ("", "") and not recwarn.list and not caplog.records

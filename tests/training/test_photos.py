@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfvision.data.manifest import Manifest, Record
+from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
-from tfvision.training.photos import UnlabelledPhotos, images_of
+from tfvision.training.photos import UnlabelledPhotos, images_of, unreadable_classes
 from tfvision.training.recipes import Recipe
 
 
@@ -47,3 +49,13 @@ def test_too_few_photos_are_one_line(tmp_path, colour_photos):
     (tmp_path / "a.png").write_bytes(next(colour_photos.glob("*.png")).read_bytes())
     with pytest.raises(DataError, match="holds 1 photo: at least two are needed, one of them unseen"):
         UnlabelledPhotos(tmp_path, _Recipe())
+
+
+def test_classes_of_which_no_photo_can_be_read_are_found(tmp_path):
+    pixels = tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy()
+    photos = {"a1": pixels[:40], "a2": pixels, "b1": b"", "b2": pixels[:-30], "c1": pixels, "c2": b""}
+    for name, encoded in photos.items():
+        (tmp_path / name).write_bytes(encoded)
+    manifest, broken = Manifest(("species",), tuple(Record(str(tmp_path / name), name, (name[0],), name) for name in photos)), BrokenPhotos()
+    assert unreadable_classes(manifest, [name[0] for name in photos], broken) == {"b"}
+    assert sorted(path[-2:] for path in broken) == ["a1", "b1", "b2"]  # c1 can be read, so c2 was not looked at

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.image_formats import IS_RAW, NEEDS_HEIF, formats, is_heif, is_raw_name, quiet_pillow
+from tfvision.data.image_formats import IS_RAW, NEEDS_HEIF, formats, is_raw_name, needs_heif, quiet_pillow
 from tfvision.data.photo_files import NOT_UTF8, is_utf8, printable
 from tfvision.data.shards.slices import read_slice, slice_of
 from tfvision.errors import DataError
@@ -136,7 +136,7 @@ def opened_header(encoded: bytes, name: Path | str = "the image", max_pixels: in
     except PIL.Image.DecompressionBombError:
         raise DataError(f"{name} declares more than {max_pixels:,} pixels: scale it down") from None
     except PIL.UnidentifiedImageError:
-        if is_heif(encoded):
+        if needs_heif(encoded):
             raise DataError(f"{name} is {NEEDS_HEIF}") from None
         raise DataError(f"{name} is no image that can be read: expected {', '.join(formats())}") from None
     except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to

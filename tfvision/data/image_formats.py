@@ -50,9 +50,10 @@ def is_raw_name(name: str) -> bool:
     return Path(name).suffix.lower() in _RAW_SUFFIXES
 
 
-def is_heif(encoded: bytes) -> bool:
-    """Whether these bytes begin as a HEIC or an AVIF does."""
-    return bool(_HEIF_START.match(encoded))
+def needs_heif(encoded: bytes) -> bool:
+    """Whether these bytes begin as a HEIC or an AVIF does, and what reads it is not installed."""
+    brand = _HEIF_START.match(encoded)
+    return brand is not None and ("AVIF" if brand[1].startswith(b"avi") else "HEIF") not in formats()
 
 
 def why_no_photo(path: str) -> str | None:
@@ -70,7 +71,7 @@ def why_no_photo(path: str) -> str | None:
             if _is_image(file):
                 return None
             file.seek(0)
-            return NEEDS_HEIF if is_heif(file.read(_START_BYTES)) or suffix in _EXTRA_FORMATS else NO_PHOTO
+            return NEEDS_HEIF if suffix in _EXTRA_FORMATS or needs_heif(file.read(_START_BYTES)) else NO_PHOTO
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 

@@ -148,9 +148,9 @@ def _share_of(chunks, batch_size, worker, workers, replicas):
 def _load(dataset, manifest, labels, settings, broken, seed=0):
     keep_freed_memory()
     columns = {
-        "path": tf.constant([os.fsencode(record.path) for record in manifest.records]),
+        "path": tf.constant([os.fsencode(path) for path in manifest.paths], tf.string),
         "label": tf.constant(labels, tf.int32),
-        "box": tf.constant([record.box for record in manifest.records], tf.float32),
+        "box": tf.constant([record.box for record in manifest.records], tf.float32, [len(manifest), 4]),
     }
     steps = [
         lambda example: {**example, **{name: column[example["index"]] for name, column in columns.items()}},

@@ -1,12 +1,16 @@
 """Photos as the batches of a Task; and photos without labels, parted into those that train and those that nobody trains on."""
 
+import collections
+import concurrent.futures
+import os
 import typing
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from tfvision.data.decoding import JPEG_RATIOS, decode_photo, read_photo
 from tfvision.data.manifest import Manifest, read_photos, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
 from tfvision.data.splits import split_validation
@@ -41,6 +45,30 @@ def photo_batches(manifest: Manifest, labels: np.ndarray, settings: ViewSettings
         return training_batches(manifest, labels, settings, lambda: order.positions(begin, end), recipe.seed, recipe.batch_size // replicas, broken, share)
 
     return batches
+
+
+def unreadable_classes(manifest: Manifest, labels: Sequence[Hashable], broken: BrokenPhotos) -> set[Hashable]:
+    """The labels of which no photo can be read: nothing could be learnt of them. Each class is looked at until one photo can.
+
+    Args:
+      manifest: photos.
+      labels: one a photo.
+      broken: collects those that cannot be read.
+    """
+    photos: dict[Hashable, list[str]] = collections.defaultdict(list)
+    for label, path in zip(labels, manifest.paths, strict=True):
+        photos[label].append(path)
+
+    def is_readable(path: str) -> bool:
+        try:
+            decode_photo(read_photo(path), JPEG_RATIOS[-1], path)
+        except DataError as error:
+            broken.add(path, error)
+            return False
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        return {label for label, found in zip(photos, threads.map(lambda paths: any(map(is_readable, paths)), photos.values()), strict=True) if not found}
 
 
 class UnlabelledPhotos:

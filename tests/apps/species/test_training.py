@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvision.apps.species.training import train_species
+from tfvision.apps.species.recipes import RECIPES
+from tfvision.apps.species.training import SpeciesTraining, train_species
 from tfvision.errors import DataError, RecipeError, WeightsError
 from tfvision.trained.species_network import load_species_network
 from tfvision.trained.species_run import SpeciesRun
@@ -163,6 +164,19 @@ def test_broken_photos_are_counted_named_and_do_not_stop_training(colour_photos,
     metrics = train_species(str(photos), "small", {**tiny_settings, "stages": "[[1, 0.05]]"}, str(tmp_path / "run"), ranks=RANKS)
     assert sorted(os.path.basename(path) for path in metrics["broken"]) == ["Rosa_rubra_0.png", "Viola_prima_1.png"]
     assert "Rosa_rubra_0.png is empty" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_class_of_which_no_photo_can_be_read_leaves_the_taxonomy(tmp_path, capsys):
+    for species in "abc":
+        _photos(tmp_path / "photos" / species, 8)
+    for photo in (tmp_path / "photos/b").iterdir():
+        photo.write_bytes(b"")
+    (tmp_path / "photos/a/link.png").symlink_to("/nowhere/1.png")
+    run = SpeciesRun.start(tmp_path / "run", 0, RECIPES["small"](), {"source": str(tmp_path / "photos"), "ranks": None})
+    training = SpeciesTraining(run, run.recipe, None, {})
+    assert "a/link.png,0," in training.prepare()
+    assert (training.taxonomy.class_names, len(training.manifest), training.dropped) == (("a", "c"), 17, {"b": 8})
+    assert "left out, none of the photos to train on can be read: b (8)" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ Source: Tani and Wada, feature-tuning, section 3.2.
 
 import functools
 import hashlib
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from tfvision.trained.retriever_network import LOGITS, build_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
 from tfvision.training.classification import accuracy
 from tfvision.training.loop import Batch, LossFunction, Measures, Task
-from tfvision.training.photos import WHOLE_VIEW, photo_batches
+from tfvision.training.photos import WHOLE_VIEW, photo_batches, unreadable_classes
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, located, run_training
 
@@ -85,6 +86,10 @@ class RetrieverTraining(Training):
         self.names = read.labels
         self.is_training = is_training & np.array([bool(name) for name in self.names])
         trained = [name for name, trains in zip(self.names, self.is_training, strict=True) if trains]
+        if lost := unreadable_classes(self.manifest.select(self.is_training), trained, self.broken):
+            print(f"left out, none of the photos to train on can be read: {', '.join(sorted(map(str, lost)))}", file=sys.stderr)
+            self.is_training &= np.array([name not in lost for name in self.names])
+            trained = [name for name in trained if name not in lost]
         self.classes, labels = np.unique(np.array(trained, str), return_inverse=True)
         if len(self.classes) < 2:
             raise DataError(

@@ -1,5 +1,6 @@
 """Training a species model: from photos to a run folder with a calibrated answer and a report."""
 
+import collections
 import functools
 import sys
 import typing
@@ -27,7 +28,7 @@ from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.callbacks import TensorBoardLog, Validation
 from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task
-from tfvision.training.photos import photo_batches
+from tfvision.training.photos import photo_batches, unreadable_classes
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, located, run_training
 
@@ -91,8 +92,8 @@ class SpeciesTraining(Training):
         splits = split_validation(manifest, self.recipe.validation_fraction, self.recipe.seed)
         if (splits == "").any():
             print(f"not used: {(splits == '').sum()} photos whose split is neither train nor validation", file=sys.stderr)
-        self.splits = splits[splits != ""]
-        self.manifest = manifest.select(splits != "").with_splits(self.splits)
+        manifest, splits = self._readable(manifest.select(splits != "").with_splits(splits[splits != ""]), splits[splits != ""])
+        self.splits, self.manifest = splits, manifest
         self.taxonomy = self.manifest.taxonomy()
         self.labels = self.manifest.labels(self.taxonomy)
         self._check_classes(source)
@@ -136,6 +137,17 @@ class SpeciesTraining(Training):
 
     def save(self, path: Path) -> None:
         self.model.save_weights(path)
+
+    def _readable(self, manifest: Manifest, splits: np.ndarray) -> tuple[Manifest, np.ndarray]:
+        """Leaves out classes of whose training photos none can be read."""
+        trained = manifest.select(splits == "train")
+        if not (lost := unreadable_classes(trained, [record.lineage for record in trained.records], self.broken)):
+            return manifest, splits
+        is_kept = np.array([record.lineage not in lost for record in manifest.records])
+        names = collections.Counter(" / ".join(filter(None, record.lineage)) for record in manifest.select(~is_kept).records)
+        print(f"left out, none of the photos to train on can be read: {_listed([f'{name} ({count})' for name, count in names.items()])}", file=sys.stderr)
+        self.dropped |= names
+        return manifest.select(is_kept), splits[is_kept]
 
     def _part(self, split: str) -> tuple[Manifest, np.ndarray]:
         is_part = self.splits == split
