@@ -69,6 +69,7 @@ def _note(gallery, where, k):
 
 
 def _show(answer):
+    from tfvision.data.shards.slices import slice_of
     from tfvision.index.querying import OWN_FIELDS, likelihood_text
 
     if "error" in answer:
@@ -77,4 +78,5 @@ def _show(answer):
     for rank, hit in enumerate(answer["hits"], 1):
         metadata = [f"{name} {value}" for name, value in hit.items() if name not in OWN_FIELDS]
         likelihood = [likelihood_text(hit)] if "likelihood_is_bound" in hit else []
-        click.echo(f"{rank:>4}. {hit['score']:.3f}  {hit['image']}  {', '.join(likelihood + metadata)}".rstrip())
+        image = hit["id"] if slice_of(hit["image"]) else hit["image"]
+        click.echo(f"{rank:>4}. {hit['score']:.3f}  {image}  {', '.join(likelihood + metadata)}".rstrip())

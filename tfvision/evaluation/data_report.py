@@ -11,6 +11,7 @@ from typing import Any
 from tfvision.data.checks.checking import Check
 from tfvision.data.checks.set_statistics import FEW
 from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.data.photo_files import LeftOut, account
 from tfvision.evaluation import plots
 from tfvision.evaluation.page import bar, captioned_photo, compose, figure, paragraph, section, table
 from tfvision.files import write_json, write_text
@@ -297,10 +298,8 @@ def _facts(result: dict[str, Any]) -> str:
         ),
         ("Blank", f"no colour channel deviates by {settings['blank_spread']:g} or more of 255"),
     ]
-    if result["ignored_files"]:
-        rows.append(
-            ("Other files", f"{len(result['ignored_files']):,} files of the folder are no photos of a class, {escape(str(result['ignored_files'][0]))} for one")
-        )
+    if result["left_out"]:
+        rows.append(("Left out", escape("; ".join(account(LeftOut(one["file"], one["reason"]) for one in result["left_out"])))))
     return section("How this was checked", table((), rows, kind="facts"))
 
 

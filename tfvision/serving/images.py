@@ -15,6 +15,7 @@ from tfvision.errors import DataError
 from tfvision.serving.errors import ServingError
 
 INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images
+_MAX_WEBP_PIXELS = 40_000_000
 _IS_WEBP_DECODED = hasattr(tf.io, "decode_webp")  # by graphs; TensorFlow 2.15 cannot
 
 
@@ -60,6 +61,8 @@ def _transcoded(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _as_png(encoded: bytes, name: str) -> bytes:
     """Upright, for the PNG carries no EXIF."""
+    with opened_header(encoded, name, _MAX_WEBP_PIXELS):
+        pass
     return tf.io.encode_png(decode_photo(check_photo(encoded, name), name=name), compression=1).numpy()
 
 

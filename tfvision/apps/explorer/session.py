@@ -18,6 +18,7 @@ from tfvision.apps.explorer.queries import Queries
 from tfvision.apps.explorer.state import Notes
 from tfvision.apps.explorer.tables import Tables
 from tfvision.apps.explorer.thumbnails import Thumbnails
+from tfvision.data.photo_files import account, noted_left_out
 from tfvision.data.shards.slices import photo_file
 from tfvision.errors import FileError, GalleryError, UserError
 from tfvision.files import read_json, write_json
@@ -119,7 +120,10 @@ class Session:
         ready = [one for one in plan.galleries if _is_ready(one.location)]
         first = plan.galleries[0]
         if plan.source and first not in ready:  # all photos are shown while they are indexed
-            pictures = Pictures.of_photos(read_gallery_photos(plan.source))
+            with noted_left_out() as noted:
+                pictures = Pictures.of_photos(read_gallery_photos(plan.source))
+            for line in account(noted.values()):  # now, for the command may run for days
+                self._say(f"left out  {line}")
         else:
             with open_gallery(first.location) as gallery:
                 pictures = Pictures.of_gallery(gallery)

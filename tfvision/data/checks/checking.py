@@ -128,6 +128,7 @@ def _result(check):
         "formats": set_statistics.formats(facts),
         "warnings": check.warnings,
         "ignored_files": check.manifest.ignored,
+        "left_out": [{"file": one.path, "reason": one.reason} for one in check.manifest.left_out],
         "prepared": _prepared(check.verification),
     }
 
