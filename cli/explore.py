@@ -39,15 +39,17 @@ def explore(
     tfvision explore my-gallery --export site/
     """
     from tfvision.apps.explorer.plan import plan
+    from tfvision.data.photo_files import noted_left_out
 
     what = plan(locations, models, layers, state)
     say = lambda line: click.echo(line, err=True)
-    if export_folder:
-        from tfvision.apps.explorer.export import export_site
+    with noted_left_out():  # which are told when the page opens
+        if export_folder:
+            from tfvision.apps.explorer.export import export_site
 
-        result = export_site(what, export_folder, say)
-        click.echo(f"site      {result['site']}  ({result['pictures']} pictures, {result['megabytes']:.0f} MB)")
-        return click.echo(f"next      python3 -m http.server -d {export_folder}")
-    from tfvision.apps.explorer.server import explore as serve
+            result = export_site(what, export_folder, say)
+            click.echo(f"site      {result['site']}  ({result['pictures']} pictures, {result['megabytes']:.0f} MB)")
+            return click.echo(f"next      python3 -m http.server -d {export_folder}")
+        from tfvision.apps.explorer.server import explore as serve
 
-    serve(what, say, port, not no_browser)
+        serve(what, say, port, not no_browser)

@@ -35,7 +35,7 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path):
     write(tmp_path, "a/1.jpg", "a/._1.jpg", "a/1.jpg_original", "a/2.jpg~", "@eaDir/1.jpg/thumb.jpg", ".trash/1.jpg")
     for name in ("notes.txt", "report.pdf", "old.cr2", "empty"):
         (tmp_path / "a" / name).write_bytes(b"" if name == "empty" else b"II*\0 of another kind")
-    (tmp_path / "bare/inner").mkdir(parents=True)
+    (tmp_path / "bare.jpg/inner").mkdir(parents=True)
     os.mkfifo(tmp_path / "a/pipe.jpg")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "a/socket.jpg"))
@@ -54,7 +54,7 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path):
         "a/old.cr2": image_formats.IS_RAW,
         "a/pipe.jpg": "a pipe, a socket or a device",
         "a/socket.jpg": "a pipe, a socket or a device",
-        "bare": "a folder of which no photo is read",
+        "bare.jpg": "a folder of which no photo is read",
     }
     assert [one.path for one in found.left_out if one.is_photo] == ["a/old.cr2", "a/pipe.jpg", "a/socket.jpg"]
 

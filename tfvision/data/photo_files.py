@@ -25,6 +25,8 @@ _DANGLING = "a link that leads nowhere"
 _NO_FILE = "a pipe, a socket or a device"
 _WITHOUT_PHOTOS = "a folder of which no photo is read"
 _BELOW = "a folder in the folder"
+_NO_ANSWER = (_HIDDEN, _OF_THE_SYSTEM, _READ_ALREADY, _WITHOUT_PHOTOS, _BELOW)
+_OURS = ".tfvision"  # what the explorer keeps beside photos
 
 _SYSTEM_FOLDERS = frozenset(["@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found", "__macosx"])
 _LEFTOVER_NAME = re.compile(r".*(~|_original|\.(bak|orig|part|partial|crdownload|download|tmp))", re.IGNORECASE | re.DOTALL)
@@ -78,7 +80,7 @@ def walk_photos(folder: Path | str, is_deep: bool = True, expected: str = "") ->
     names = sorted((name for name, reason in entries if not reason), key=_in_order)
     holding = {"", *(str(parent) for inner in {os.path.dirname(name) for name in names} for parent in (Path(inner), *Path(inner).parents))}
     left_out = sorted(
-        LeftOut(printable(name), reason, is_photo_name(name) and reason != _HIDDEN)
+        LeftOut(printable(name), reason, is_photo_name(name) and reason not in _NO_ANSWER)
         for name, reason in entries
         if reason and (reason != _WITHOUT_PHOTOS or (name not in holding and os.path.dirname(name) in holding))
     )
@@ -146,7 +148,7 @@ def _entries(root: str, is_deep: bool) -> Iterator[tuple[str, str | None]]:
         read.add(real)
         try:
             with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                found = sorted((entry for entry in entries if entry.name != _OURS), key=lambda entry: entry.name)
         except OSError as error:
             if folder == root:
                 raise DataError(f"{folder} cannot be read ({error.strerror}): allow it, or move it away") from error
