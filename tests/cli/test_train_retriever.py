@@ -57,6 +57,12 @@ def test_training_evaluating_and_looking_inside(run_command, photos, tmp_path, m
     assert code == 0 and set(result["pictures"]) == {"stage1", "stage2_conv1"}
     assert Image.open(result["pictures"]["stage1"]).size == (48, 40)
 
+    (photos / "label0" / "notes.png").write_text("text")
+    code, out, err = run_command("grad-cam", "runs/retriever", photos / "label0", "--layer", "stage1", "-o", "figures", "--json")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and len(answers) > 1 and ["pictures" in answer for answer in answers] == ["error" not in answer for answer in answers]
+    assert [answer["image"] for answer in answers if "error" in answer] == [str(photos / "label0" / "notes.png")]
+
     mistakes = {
         ("evaluate", "runs/retriever", photos, "--target-accuracy", "0.9"): (2, "--target-accuracy is for runs of species"),
         ("evaluate", "runs/retriever", photos, "--protocol", "oxford"): (1, "needs a folder with groundtruth.json"),

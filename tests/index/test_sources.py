@@ -1,8 +1,8 @@
 import PIL.Image
 import pytest
 
-from tfvision.errors import DataError
 from tfvision.data.manifest import find_photos
+from tfvision.errors import DataError
 from tfvision.index.sources import read_gallery_photos
 
 

@@ -556,6 +556,17 @@ class TestCopies:
             assert rows[image]["url"] == url
         assert result.done | set(result.failed) == set(self.WANTED)
 
+    def test_photos_behind_links_are_found_and_pipes_are_not_opened(self, tmp_path):
+        (tmp_path / "far").mkdir()
+        (tmp_path / "far/one.jfif").write_bytes(photo(1))
+        (tmp_path / "local").mkdir()
+        (tmp_path / "local/link").symlink_to(tmp_path / "far")
+        (tmp_path / "local/self").symlink_to(".")
+        os.mkfifo(tmp_path / "local/two.jpg")
+        wanted = {"photos/1.jpg": "https://x.org/one.jfif", "photos/2.jpg": "https://x.org/two.jpg"}
+        result = copy_photos(wanted.items(), tmp_path / "local", tmp_path / "out")
+        assert result.done == {"photos/1.jpg"} and "it is not in" in result.failed["photos/2.jpg"]
+
     def test_a_second_copy_takes_what_came_since(self, local, tmp_path):
         wanted = [(image, url) for image, (url, _) in self.WANTED.items()]
         copy_photos(wanted, local, tmp_path / "out")
