@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_training_prints_the_fields_others_rely_on_and_the_run_paints(run_command, colour_photos, striped_painting, tiny_stylizer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [part for key, value in {**tiny_stylizer, "stages": "[[0.5, 0.01]]"}.items() for part in ("--set", f"{key}={value}")]

@@ -32,6 +32,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_training_indexing_and_searching(run_command, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]

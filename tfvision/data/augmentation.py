@@ -110,8 +110,11 @@ def _recolour(images, seed, augmentation):
     if changes:
         orders = list(itertools.permutations(range(len(changes))))
         order = tf.constant(orders)[tf.cast(draws[5] * len(orders), tf.int32)]
-        for which in tf.unstack(order):
-            images = tf.switch_case(which, [functools.partial(change, images) for change in changes])
+
+        def changed(images, which):
+            return tf.switch_case(which, [functools.partial(change, images) for change in changes])
+
+        images = tf.foldl(changed, order, images)  # a loop: written out, each change would be traced at each place
     return images
 
 

@@ -40,6 +40,7 @@ def _painted(run, pixels):
     return paint(load_stylizer(StylizerRun.open(run)), pixels[None])[0]
 
 
+@pytest.mark.slow
 def test_every_signature_answers_as_keras_does(stylizer_exportable, stylizer_export):
     assert stylizer_export["signatures"] == ["serving_default", "tensor"]
     differences = verify_signatures(stylizer_export["path"], stylizer_exportable)

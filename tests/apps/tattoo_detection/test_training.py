@@ -25,7 +25,15 @@ from tfvision.training.checkpoints import read_facts
 from tfvision.training.recipes import with_settings
 from tfvision.training.schedules import stages_in_epochs, steps_in
 
-FINE_TUNED = {"is_fine_tuned": "true", "stages": "[[2, 0.01]]", "batch_size": "8", "warmup_steps": "0", "backbone_rate": "1.0"}
+FINE_TUNED = {
+    "is_fine_tuned": "true",
+    "stages": "[[2, 0.01]]",
+    "batch_size": "8",
+    "warmup_steps": "0",
+    "backbone_rate": "1.0",
+    "contrast": "0",
+    "saturation": "0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -165,14 +173,18 @@ def test_it_learns_what_version_0_1_0_learnt(trained, detector_run):
     assert (trained / "photos.csv").read_text() == (detector_run / "photos.csv").read_text()
 
 
-def test_wrong_pictures_are_shown(detection_photos, tiny_detector, tmp_path):
-    rows = (detection_photos / "manifest.csv").read_text().replace("1.png,wall", "1.png,tattoo", 1)
-    source = detection_photos / "mislabelled.csv"
-    source.write_text(rows)
-    metrics = train_detector(str(source), settings=tiny_detector, run=str(tmp_path / "run"))
+@pytest.mark.slow
+def test_wrong_pictures_are_shown_and_broken_photos_neither_train_nor_count(detection_photos, tiny_detector, tmp_path):
+    folder = shutil.copytree(detection_photos, tmp_path / "photos")
+    (folder / "0.png").write_text("This is a text.")
+    (folder / "manifest.csv").write_text((detection_photos / "manifest.csv").read_text().replace("1.png,wall", "1.png,tattoo", 1))
+    metrics = train_detector(str(folder), settings=tiny_detector, run=str(tmp_path / "run"))
     assert "1.png" in [wrong["image"] for wrong in metrics["wrong"] if wrong["label"] == "tattoo"]
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Tattoos that were not seen" in page and 'alt="1.png"' in page and "data:image/jpeg" in page
+    assert (metrics["images"], metrics["overall"]["photos"], metrics["tattoo"]["photos"]) == (24, 23, 12)  # 12, less a broken one, and a wall
+    assert "0.png" in next(iter(metrics["broken"].values()))
+    assert "0.png is no image" in page
 
 
 @pytest.mark.slow
@@ -295,16 +307,6 @@ def test_evaluation_leaves_out_what_was_trained_on(detector_run, detection_photo
     assert json.loads((tmp_path / "report" / "report.json").read_text())["overall"] == result["overall"]
     with pytest.raises(DataError, match="was trained on every photo of"):
         evaluate_detector(detector_run, detection_photos)
-
-
-@pytest.mark.slow
-def test_broken_photos_neither_train_nor_count(detection_photos, tiny_detector, tmp_path):
-    folder = shutil.copytree(detection_photos, tmp_path / "photos")
-    (folder / "0.png").write_text("This is a text.")
-    metrics = train_detector(str(folder), settings=tiny_detector, run=str(tmp_path / "run"))
-    assert (metrics["images"], metrics["overall"]["photos"], metrics["tattoo"]["photos"]) == (24, 23, 11)
-    assert "0.png" in next(iter(metrics["broken"].values()))
-    assert "0.png is no image" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

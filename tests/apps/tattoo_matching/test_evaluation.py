@@ -176,7 +176,6 @@ def test_an_unknown_distance(custody):
         evaluate_matcher(RECIPE, custody, distance="manhattan")
 
 
-@pytest.mark.slow
 def test_parts_of_several_models_are_pooled(custody):
     trial = make_trial(read_matching_source(custody), "identification")
     extractor = open_extractor(RECIPE)
@@ -209,7 +208,6 @@ def test_runs_of_folds_are_judged_as_one(matcher_run, custody, tmp_path):
         evaluate_folds([runs[0], runs[0]], custody)
 
 
-@pytest.mark.slow
 def test_a_run_that_saw_all_subjects_is_refused(colour_run, colour_photos, tmp_path):
     with pytest.raises(DataError, match="was trained on the subjects of all probes"):
         evaluate_matcher(str(colour_run), colour_photos, out=tmp_path)
