@@ -5,7 +5,7 @@ import pytest
 
 from tfvision.errors import RecipeError
 from tfvision.trained.species_run import SpeciesRecipe
-from tfvision.training.recipes import from_json, with_settings
+from tfvision.training.recipes import Recipe, changes_of, from_json, with_settings
 
 
 def test_settings_are_parsed_by_the_kind_of_their_field():
@@ -54,3 +54,11 @@ def test_a_recipe_survives_json():
 def test_a_recipe_of_a_newer_version_is_refused():
     with pytest.raises(RecipeError, match="unknown settings colour_of_the_moon"):
         from_json({"colour_of_the_moon": 1}, SpeciesRecipe)
+
+
+def test_what_set_changed_is_told_beside_the_name():
+    recipes = {"small": lambda: Recipe(name="small")}
+    assert changes_of(recipes["small"](), recipes) == "small"
+    changed = with_settings(recipes["small"](), {"batch_size": "8", "stages": "[[2, 0.5]]", "schedule": "cosine"})
+    assert changes_of(changed, recipes) == "small, with batch_size=8, stages=[[2, 0.5]], schedule=cosine"
+    assert changes_of(Recipe(), recipes) == "one of its own"

@@ -92,6 +92,15 @@ def get_recipe(recipes: Mapping[str, Callable[[], Recipe]], name: str) -> Recipe
     return recipes[name]()
 
 
+def changes_of(recipe: Recipe, recipes: Mapping[str, Callable[[], Recipe]]) -> str:
+    """The recipe's name and what `--set` changed of it: "small, with batch_size=8, seed=3"."""
+    if recipe.name not in recipes:
+        return recipe.name or "one of its own"
+    named = dataclasses.asdict(recipes[recipe.name]())
+    changed = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in dataclasses.asdict(recipe).items() if value != named[key]]
+    return recipe.name + (f", with {', '.join(changed)}" if changed else "")
+
+
 def with_settings(recipe: CheckedT, settings: Mapping[str, typing.Any]) -> CheckedT:
     """A copy of the recipe with settings given as values or as text, e.g. {"batch_size": 32, "stages": "[[2, 0.1]]"}.
 

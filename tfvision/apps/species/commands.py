@@ -58,7 +58,8 @@ def evaluate(
 ) -> None:
     """Measure RUN, of species, on the labelled photos of SOURCE, and write a report.
 
-    Photos that the run was trained on are left out. Where SOURCE has a split column, its `test` rows are judged, else its
+    First stands what the run does as it is (`as it stands`), then what a threshold fitted on half of the photos would give
+    (`refitted`). Photos that the run was trained on are left out. Where SOURCE has a split column, its `test` rows are judged, else its
     `validation` rows.
 
     \b
@@ -70,9 +71,15 @@ def evaluate(
     if as_json:
         return print_json(result)
     click.echo(result["headline"])
-    named = result["specificity"]
-    low, high = named["interval"]
-    click.echo(f"threshold {named['threshold']:.4f}, right for {low:.1%} to {high:.1%} (95 % interval), depth {named['depth']:.2f}")
+    for title in ("as_it_stands", "specificity"):
+        named = result[title]
+        (low, high), (shallow, deep) = named["interval"], named["depth_interval"]
+        click.echo(
+            f"{'as it stands' if title == 'as_it_stands' else 'refitted'}: threshold {named['threshold']:.4f}, right for {named['accuracy']:.1%} "
+            f"({low:.1%} to {high:.1%}, 95 % interval), depth {named['depth']:.2f} ({shallow:.2f} to {deep:.2f}), no answer for {named['abstained']:.1%}"
+        )
+    if result["unlikeness"]:
+        click.echo(result["unlikeness"])
     for rank, accuracy in result["accuracy_by_rank"].items():
         click.echo(f"  {rank:<12} {accuracy:.3f}")
     for reason, count in result["left_out"].items():
