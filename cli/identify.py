@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import print_json, show_answers
+from tfvision.command_line import print_json, refuse_both, show_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ def identify(
     from tfvision.apps.species.identification import load_identifier
     from tfvision.data.manifest import find_photos, parse_box
 
+    refuse_both(csv=as_csv, json=as_json)
     box = parse_box(box)
     photos = find_photos(photos)
     answers = load_identifier(model).identify(photos, within, box, threshold, target_accuracy)

@@ -73,8 +73,20 @@ def evaluation_options(command: Callable) -> Callable:
 
 
 def print_json(value: object) -> None:
-    """One JSON object on one line of stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    """One JSON object on one line of stdout; what its encoding lacks is escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, default=str)
+    click.echo(text)
+
+
+def refuse_both(**given: bool) -> None:
+    """Raises UsageError where more than one of these options is given, such as csv=True, json=True."""
+    names = [f"--{name}" for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} exclude each other: give one of them")
 
 
 def show_answers(answers: Iterable[Mapping[str, typing.Any]], count: int, label: str, show: Callable[[typing.Any], object]) -> None:

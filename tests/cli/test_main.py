@@ -1,7 +1,10 @@
 import json
+import os
+import shlex
 import subprocess
 import sys
 
+import click
 import pytest
 
 from tfvision.cli.main import COMMANDS
@@ -79,3 +82,55 @@ def test_mistakes_end_in_one_clear_line(run_command, tmp_path, monkeypatch, argu
     assert got == code
     assert message in err and "Traceback" not in err
     assert out == ""
+
+
+_CHATTY = (  # a command that prints what it is told
+    "import sys, time, click; from tfvision.cli.main import main, tfvision; from tfvision.command_line import print_json; time.sleep(0.1)\n"
+    "tfvision.add_command(click.Command('say', callback=lambda: click.echo(sys.stdin.read())))\n"
+    "tfvision.get_command = lambda context, name: tfvision.commands.get(name)\nmain()"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "to", "code", "told"),
+    [
+        ("say", "> /dev/full", 1, "what was to be printed cannot be written (No space left on device)"),
+        ("--help", "> /dev/full", 1, "what was to be printed cannot be written (No space left on device)"),
+        ("say", "| true", 0, ""),
+        ("--help", "| true", 0, ""),
+        ("say", ">&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line_and_a_closed_pipe_none(command, to, code, told):
+    line = f"set -o pipefail; {shlex.join([sys.executable, '-c', _CHATTY, command])} {to}"
+    done = subprocess.run(["bash", "-c", line], input="x" * 99999, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (code, bool(told)) and told in done.stderr
+
+
+def test_names_that_the_terminals_encoding_lacks_are_escaped(tmp_path):
+    script = _CHATTY.replace("click.echo(sys.stdin.read())", "(click.echo('Bl\\xe4uling \\udcff'), print_json({'a': '\\xe4'}))")
+    done = subprocess.run([sys.executable, "-c", script, "say"], capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == 'Bl\\xe4uling \\udcff\n{"a": "\\u00e4"}\n'
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "error: memory is exhausted: give smaller photos"),
+        (PermissionError(13, "Permission denied", "x/y"), "error: x/y cannot be read or written (Permission denied): allow it"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_system_refuses_is_one_line(run_command, monkeypatch, error, told):
+    def fail():
+        raise error
+
+    monkeypatch.setitem(COMMANDS, "weights", (__name__, "failing"))
+    monkeypatch.setattr(sys.modules[__name__], "failing", click.Command("weights", callback=fail), raising=False)
+    code, out, err = run_command("weights")
+    assert (code, out) == (1, "") and err.startswith(told)
+
+
+def test_two_forms_of_answers_are_refused(run_command):
+    code, _, err = run_command("identify", "run", "photo.jpg", "--csv", "--json")
+    assert code == 2 and "--csv and --json exclude each other" in err

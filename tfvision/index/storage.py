@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfvision.errors import FileError, GalleryError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, read_json, write_json
+from tfvision.files import TEMPORARY_PREFIX, read_json, way_out, write_json
 
 MANIFEST = "gallery.json"
 LOCK = "lock"
@@ -211,7 +211,7 @@ def _append(path: Path, extent: Extent, data: memoryview) -> Extent:
                 raise
     except OSError as error:
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. Free some space, then run the same command again"
+            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. {way_out(error).capitalize()}, then run the same command again"
         ) from error
     return {"bytes": extent["bytes"] + data.nbytes, "crc32": zlib.crc32(data, extent["crc32"])}
 

@@ -105,10 +105,6 @@ class DetectorRun(Run[DetectorRecipe]):
         return read_run_file(self.calibration_path)
 
     @property
-    def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.photos_path]
-
-    @property
     def calibration_path(self) -> Path:
         return self.folder / "calibration.json"
 

@@ -111,7 +111,7 @@ class RetrieverRun(Run[RetrieverRecipe]):
 
     @property
     def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.labels_path, self.photos_path]
+        return [*super().first_files, self.labels_path]
 
     @property
     def labels_path(self) -> Path:

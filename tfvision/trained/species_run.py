@@ -96,7 +96,7 @@ class SpeciesRun(Run[SpeciesRecipe]):
 
     @property
     def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.taxonomy_path, self.photos_path]
+        return [*super().first_files, self.taxonomy_path]
 
     @property
     def taxonomy_path(self) -> Path:

@@ -78,7 +78,7 @@ class StylizerRun(Run[StylizerRecipe]):
 
     @property
     def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.painting_path, self.photos_path]
+        return [*super().first_files, self.painting_path]
 
     @property
     def painting_path(self) -> Path:

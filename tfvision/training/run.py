@@ -100,6 +100,8 @@ class Run(typing.Generic[RecipeT]):
         """Nothing was trained: frees the folder for another try."""
         for path in self.first_files:
             path.unlink(missing_ok=True)
+        for folder in (self.folder / "checkpoints", self.logs_path):
+            shutil.rmtree(folder, ignore_errors=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
@@ -125,7 +127,7 @@ class Run(typing.Generic[RecipeT]):
     @property
     def first_files(self) -> list[Path]:
         """What is written before anything is trained."""
-        return [self.recipe_path]
+        return [self.recipe_path, self.photos_path]
 
     @property
     def recipe_path(self) -> Path:
@@ -163,6 +165,13 @@ class Run(typing.Generic[RecipeT]):
     @property
     def report_path(self) -> Path:
         return self.folder / "report.html"
+
+    def check_stack(self) -> None:
+        """Raises RunError where the run was begun with another Keras, whose optimisers keep other variables in other orders."""
+        made, here = self.facts.get("versions") or {}, versions()
+        if made.get("keras", here["keras"]).split(".")[0] != here["keras"].split(".")[0]:
+            one, other = (f"Python {of.get('python')} (TensorFlow {of.get('tensorflow')}, Keras {of.get('keras')})" for of in (made, here))
+            raise RunError(f"{self.folder} was begun with {one}, this is {other}: go on with that Python, or train anew with another --run")
 
     def _check_application(self) -> None:
         application = self.facts.get("application")
