@@ -108,7 +108,7 @@ def test_output_that_cannot_be_written_is_one_line_and_a_closed_pipe_none(comman
 
 
 def test_names_that_the_terminals_encoding_lacks_are_escaped(tmp_path):
-    script = _CHATTY.replace("click.echo(sys.stdin.read())", "(click.echo('Bl\\xe4uling \\udcff'), print_json({'a': '\\xe4'}))")
+    script = _CHATTY.replace("click.echo(sys.stdin.read())", "(print('Bl\\xe4uling \\udcff'), print_json({'a': '\\xe4'}))")
     done = subprocess.run([sys.executable, "-c", script, "say"], capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == 'Bl\\xe4uling \\udcff\n{"a": "\\u00e4"}\n'
 
