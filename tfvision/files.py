@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -98,6 +99,11 @@ def write_arrays(path: Path | str, arrays: "Mapping[str, np.ndarray]", is_compre
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+def checksum_of(value: object) -> str:
+    """The SHA-256 of a value as JSON, hex, the same before it was written and after it was read."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
 def read_json(path: Path | str) -> Any:
