@@ -3,12 +3,32 @@
 import dataclasses
 import functools
 import json
+import math
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
 
 import click
 
+
+class Number(click.ParamType):
+    """A number of the command line: neither NaN nor infinite, and at least `minimum`, or above it where it `is_open`."""
+
+    name = "number"
+
+    def __init__(self, minimum: float | None = None, is_open: bool = False) -> None:
+        self._minimum, self._is_open = minimum, is_open
+
+    def convert(self, value: typing.Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        number = finite(value)
+        if number is None:
+            self.fail(f"{value!r} is no finite number", parameter, context)
+        if self._minimum is not None and (number < self._minimum or (self._is_open and number == self._minimum)):
+            self.fail(f"{value} must be {'above' if self._is_open else 'at least'} {self._minimum}", parameter, context)
+        return number
+
+
+NUMBER = Number()
 WEIGHTS = {"help": "imagenet, none, auto or a file of weights: the same as --set weights=..."}
 
 
@@ -135,6 +155,23 @@ def key_values(context: click.Context, parameter: click.Parameter, pairs: tuple[
             raise click.BadParameter(f"expected key=value, got {pair!r}")
         settings[key.strip()] = value.strip()
     return settings
+
+
+def numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """A click callback: "2,1" -> (2.0, 1.0), or ()."""
+    found = tuple(number for part in (text or "").split(",") if (number := finite(part)) is not None)
+    if text and len(found) < text.count(",") + 1:
+        raise click.BadParameter(f"expected numbers like 2,1, got {text!r}")
+    return found
+
+
+def finite(text: str | float) -> float | None:
+    """A number from its text; None where it is none, NaN or infinite."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def comma_separated(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ import sys
 import click
 import pytest
 
-from tfvision.cli.main import COMMANDS
+from tfvision.cli.main import COMMANDS, tfvision
 
 
 def test_help_imports_nothing_heavy():
@@ -134,3 +134,28 @@ def test_what_the_system_refuses_is_one_line(run_command, monkeypatch, error, to
 def test_two_forms_of_answers_are_refused(run_command):
     code, _, err = run_command("identify", "run", "photo.jpg", "--csv", "--json")
     assert code == 2 and "--csv and --json exclude each other" in err
+
+
+def _parameters(command, context):
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        yield from _parameters(command.get_command(context, name), context)
+    yield from ((command.name, parameter) for parameter in command.params)
+
+
+def test_every_number_of_the_command_line_is_finite():
+    from tfvision.cli.evaluate import APPLICATIONS, names_with
+
+    commands = [tfvision, *(APPLICATIONS[name].part("commands").evaluate for name in names_with("evaluation"))]
+    found = [(name, parameter) for command in commands for name, parameter in _parameters(command, click.Context(command))]
+    assert len(found) > 100
+    assert [(name, parameter.name) for name, parameter in found if isinstance(parameter.type, (click.types.FloatParamType, click.FloatRange))] == []
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(run_command, text):
+    code, _, err = run_command("identify", "run", "photo.jpg", f"--threshold={text}")
+    assert code == 2 and "is no finite number" in err
+    code, _, err = run_command("stylize", "a.png", "b.png", f"--blend={text},1")
+    assert code == 2 and "expected numbers like 2,1" in err
+    code, _, err = run_command("stylize", "a.png", "b.png", "--set", f"style_weight={text}")
+    assert code == 1 and "is not of the right kind" in err

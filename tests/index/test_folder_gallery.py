@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import resource
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from tfvision.errors import GalleryError, StorageError
+from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.folder_gallery import FolderGallery
+from tfvision.index.making import gallery_extractor
 
 
 def contents(gallery):
@@ -209,3 +212,12 @@ def test_any_byte_of_the_manifest_that_changed_is_noticed(insects, is_old):
     with FolderGallery.open(insects, writable=True) as gallery:
         gallery.set_facts(identity="y")
     assert "checksum" in json.loads(path.read_text()) and FolderGallery.open(insects).facts["identity"] == "y"
+
+
+@pytest.mark.parametrize("model", ["runs/species", "species", "/nowhere/savedmodels/species"])
+def test_a_model_that_was_moved_is_asked_for_by_its_former_place(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    facts = {"recipe": dataclasses.asdict(FeatureRecipe(model=model)), "identity": "x"}
+    with FolderGallery.create(tmp_path / "g", 3, facts) as gallery, pytest.raises(GalleryError) as caught:
+        gallery_extractor(gallery)
+    assert f"was made by the model in {(tmp_path / model)}, where nothing is now: if it was moved, go on with --model NEWPLACE" in str(caught.value)

@@ -111,3 +111,4 @@ class MatcherRun(Run[MatcherRecipe]):
     APPLICATION: typing.ClassVar[str] = "tattoo-matcher"
     COMMAND: typing.ClassVar[str] = "tfvision train tattoo-matcher"
     RECIPE: typing.ClassVar[type] = MatcherRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str}

@@ -75,6 +75,7 @@ class StylizerRun(Run[StylizerRecipe]):
     APPLICATION: typing.ClassVar[str] = "stylizer"
     COMMAND: typing.ClassVar[str] = "tfvision train stylizer"
     RECIPE: typing.ClassVar[type] = StylizerRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "painting": str}
 
     @property
     def first_files(self) -> list[Path]:

@@ -141,3 +141,12 @@ def test_memory_is_foreseen_before_anything_is_computed(photo, painting, tiny_pr
 
 def test_3000_pixels_are_foreseen_to_fit_into_8_gb_with_vgg19():
     assert memory.memory_needed(get_preset("default"), 64, 2250, 3000) < 8e9
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_loss_that_is_not_finite_makes_no_picture(photo, painting, tiny_preset, optimizer):
+    preset = dataclasses.replace(tiny_preset, style_weight=1e300, optimizer=optimizer, iterations=2, scales=())
+    with pytest.raises(RecipeError, match="(loss|gradient) became -?(inf|nan), so no picture is written: take smaller weights"):
+        stylize(photo, [painting], preset)
+    with pytest.raises(RecipeError, match="give one weight above 0"):
+        stylize(photo, [painting], tiny_preset, weights=[float("inf")])
