@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -137,6 +138,13 @@ def test_memory_is_foreseen_before_anything_is_computed(photo, painting, tiny_pr
         stylize(photo, [painting], dataclasses.replace(tiny_preset, size=9000))
     size = int(re.search(r"--size (\d+)", str(error.value))[1])
     assert memory.memory_needed(tiny_preset, 16, size * 3 // 4, size) <= 4_000_000_000
+
+
+def test_the_memory_that_it_takes_is_told_once_before_it_starts(photo, painting, tiny_preset, capsys, monkeypatch):
+    preset = dataclasses.replace(tiny_preset, size=72, iterations=0)
+    monkeypatch.setattr(stylization, "Scales", lambda *_: pytest.fail("it has started") if "GB of memory" not in capsys.readouterr().err else sys.exit(7))
+    with pytest.raises(SystemExit):
+        stylize(photo, [painting], preset)
 
 
 def test_3000_pixels_are_foreseen_to_fit_into_8_gb_with_vgg19():
