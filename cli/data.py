@@ -5,7 +5,7 @@ import typing
 
 import click
 
-from tfvision.command_line import comma_separated, print_json
+from tfvision.command_line import Number, comma_separated, print_json
 
 
 @click.group()
@@ -15,7 +15,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("out")
-@click.option("--seed", type=int, default=0, show_default=True, help="Other seeds draw other animals.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other seeds draw other animals.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def specimens(out: str, seed: int, as_json: bool) -> None:
     """Draw the built-in teaching set into the folder OUT: photos, manifest.csv and an overview.
@@ -49,9 +49,7 @@ def specimens(out: str, seed: int, as_json: bool) -> None:
 @click.argument("out")
 @click.option("--photos", metavar="FOLDER", help="Take the photos from this folder instead of the web.")
 @click.option("--download/--no-download", "is_downloaded", default=True, help="--no-download writes the lists only.  [default: download]")
-@click.option(
-    "--requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="Photos that are asked for in a second at one host. [default: 10]"
-)
+@click.option("--requests-per-second", type=Number(0, is_open=True), metavar="N", help="Photos that are asked for in a second at one host. [default: 10]")
 @click.option("--retry-failed", is_flag=True, help="Try photos again that failed for good in an earlier run.")
 @click.option("--allow-private", is_flag=True, help="Also ask addresses of internal networks and of this machine, which may do harm; link-local ones never.")
 @click.option(
@@ -72,7 +70,7 @@ def specimens(out: str, seed: int, as_json: bool) -> None:
 @click.option("--max-per-species", type=click.IntRange(1), metavar="N", help="Keep N photos of a species at most, by chance, observations whole.")
 @click.option("--min-per-species", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Leave out species with fewer photos.")
 @click.option("--keep-gaps", "keeps_gaps", is_flag=True, help="Keep lineages with a missing rank. GBIF has no class for most fishes.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of --max-per-species.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of --max-per-species.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(
     source: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import print_json, show_answers
+from tfvision.command_line import NUMBER, print_json, refuse_both, show_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--within", multiple=True, help="A taxon that is known to hold the answer; repeatable.")
 @click.option("--box", help="left,top,width,height in pixels: where the animal is.")
-@click.option("--threshold", type=float, help="Least probability of an answer. [default: the run's calibration]")
-@click.option("--target-accuracy", type=float, help="Share of answers to be right. [default: the run's, 0.9]")
+@click.option("--threshold", type=NUMBER, help="Least probability of an answer. [default: the run's calibration]")
+@click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the run's, 0.9]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: image, taxon, rank, probability, lineage, error.")
 def identify(
@@ -47,6 +47,7 @@ def identify(
     from tfvision.apps.species.identification import load_identifier
     from tfvision.data.manifest import find_photos, parse_box
 
+    refuse_both(csv=as_csv, json=as_json)
     box = parse_box(box)
     found = find_photos(photos)
     answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy)

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import logging
 import os
 import sys
@@ -14,7 +15,8 @@ import click
 from tfvision import __version__
 from tfvision.cli.library_notes import keep_back_notes
 from tfvision.data.photo_files import account, noted_left_out
-from tfvision.errors import DataWarning, UserError
+from tfvision.errors import DataWarning, UserError, is_out_of_memory
+from tfvision.files import way_out
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
     "train": ("tfvision.cli.train", "train"),
@@ -47,6 +49,23 @@ class LazyGroup(click.Group):
             return None
         module, attribute = COMMANDS[name]
         return getattr(importlib.import_module(module), attribute)
+
+    def make_context(self, *arguments: typing.Any, **settings: typing.Any) -> click.Context:
+        with _readers_may_leave():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, context: click.Context) -> None:
+        with _readers_may_leave():
+            super().invoke(context)
+
+
+@contextlib.contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    """Whoever stops reading what is printed, such as `head`, has had enough, which is no failure; click would call it one."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise click.exceptions.Exit(0) from None
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,16 +122,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:  # the process is ours
         keep_back_notes()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # nor are notes on retraced functions
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
+    code = _exit_code(arguments)
+    if code := _flushed(code):
+        sys.exit(code)
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
-        tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments)
+        return tfvision.main(arguments, prog_name="tfvision", standalone_mode=False, obj=sys.argv[1:] if arguments is None else arguments) or 0
     except click.exceptions.Abort:
         click.echo("interrupted; the same command goes on, with --resume where it has one (a training: --run DIR --resume)", err=True)
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
+        return _told(str(error), error.exit_code)
+    except OSError as error:
+        return _told(f"{error.filename} cannot be read or written ({error.strerror}): {way_out(error)}" if error.filename else _unprinted(error))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return _told("memory is exhausted: give smaller photos or ask for smaller results, or take a machine with more")
+
+
+def _told(error: str, code: int = 1) -> int:
+    click.echo(f"error: {error}", err=True)
+    return code
+
+
+def _flushed(code: int) -> int:
+    """The exit code, after all that was printed is out: Python itself would end with a traceback where it cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")
+        return code if isinstance(error, BrokenPipeError) else code or _told(_unprinted(error))
+
+
+def _unprinted(error: OSError) -> str:
+    return f"what was to be printed cannot be written ({error.strerror or error}): {way_out(error)}"

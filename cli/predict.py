@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import print_json
+from tfvision.command_line import Number, print_json
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,7 +26,7 @@ _PICTURES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}  # how an encoded pictu
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--signature", default="serving_default", show_default=True, help="The signature to run.")
 @click.option("--version", help="A version's number or label. [default: the newest]")
-@click.option("--timeout-seconds", type=click.FloatRange(0.001), default=60, show_default=True, help="Longest wait for a photo.")
+@click.option("--timeout-seconds", type=Number(0.001), default=60, show_default=True, help="Longest wait for a photo.")
 @click.option("--out", default=".", show_default=True, help="Folder for the pictures that a model answers with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
 def predict(server: str, model: str, photos: tuple[str, ...], signature: str, version: str | None, timeout_seconds: float, out: str, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 import click
 
+from tfvision.command_line import Number
+
 
 @click.command()
 @click.argument("models", default="savedmodels")
@@ -9,9 +11,9 @@ import click
 @click.option("--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="Port of the REST API; 0: any.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="Port of the gRPC API; 0: any.")
 @click.option("--batching-config", help="How requests are joined to batches: a batching.config, as TensorFlow Serving takes.")
-@click.option("--poll-seconds", type=click.FloatRange(0.05), default=1.0, show_default=True, help="How often to look for new versions.")
-@click.option("--max-request-mib", type=click.FloatRange(0.001), default=64, show_default=True, help="Largest request.")
-@click.option("--timeout-seconds", type=click.FloatRange(0.001), default=30, show_default=True, help="Longest wait of a REST request.")
+@click.option("--poll-seconds", type=Number(0.05), default=1.0, show_default=True, help="How often to look for new versions.")
+@click.option("--max-request-mib", type=Number(0.001), default=64, show_default=True, help="Largest request.")
+@click.option("--timeout-seconds", type=Number(0.001), default=30, show_default=True, help="Longest wait of a REST request.")
 @click.option("--write-config", metavar="DIR", help="Write TensorFlow Serving's models.config, batching.config and monitoring.config there, and end.")
 def serve(
     models: str,

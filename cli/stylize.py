@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfvision.command_line import comma_separated, key_values, print_json
+from tfvision.command_line import NUMBER, comma_separated, key_values, numbers, print_json
 from tfvision.errors import RecipeError
 
 _FAST = "fast"
@@ -26,14 +26,14 @@ class _PresetOption(click.Option):
 _PRESET_OPTIONS = [
     click.option("--network", cls=_PresetOption, help="auto (VGG19 where it can be had), vgg19, vgg19_slim or a file of weights."),
     click.option("--size", cls=_PresetOption, type=int, help="Longer side of the picture, in pixels."),
-    click.option("--style-weight", cls=_PresetOption, type=float, help="Beta of the paper's eq. 7."),
-    click.option("--content-weight", cls=_PresetOption, type=float, help="Alpha of eq. 7."),
-    click.option("--tv-weight", "total_variation_weight", cls=_PresetOption, type=float, help="How much neighbouring pixels are smoothed."),
-    click.option("--painting-scale", cls=_PresetOption, type=float, help="Size of a painting as a share of --size: smaller, finer strokes."),
+    click.option("--style-weight", cls=_PresetOption, type=NUMBER, help="Beta of the paper's eq. 7."),
+    click.option("--content-weight", cls=_PresetOption, type=NUMBER, help="Alpha of eq. 7."),
+    click.option("--tv-weight", "total_variation_weight", cls=_PresetOption, type=NUMBER, help="How much neighbouring pixels are smoothed."),
+    click.option("--painting-scale", cls=_PresetOption, type=NUMBER, help="Size of a painting as a share of --size: smaller, finer strokes."),
     click.option("--start", cls=_PresetOption, help="What the picture grows from: photo or noise."),
     click.option("--optimizer", cls=_PresetOption, help="lbfgs or adam."),
     click.option("--iterations", cls=_PresetOption, type=int, help="At the full size, at most."),
-    click.option("--tolerance", cls=_PresetOption, type=float, help="Stop where ten iterations lower the loss by less than this share."),
+    click.option("--tolerance", cls=_PresetOption, type=NUMBER, help="Stop where ten iterations lower the loss by less than this share."),
     click.option("--tile", cls=_PresetOption, type=int, help="Above so many pixels a side, compute in tiles; 0: never."),
     click.option("--seed", cls=_PresetOption, type=int, help="Of the noise."),
     click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change any value of the preset; repeatable."),
@@ -62,19 +62,12 @@ def _with_options(command, options):
     return command
 
 
-def _numbers(context, parameter, text):
-    try:
-        return tuple(float(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        raise click.BadParameter(f"expected numbers like 2,1, got {text!r}") from None
-
-
 @click.command()
 @click.argument("files", nargs=-1, metavar="PHOTO PAINTING...")
 @click.option("-o", "--out", help="The picture (.png, .jpg, .tif; .gif, .webp of an animation), or a folder. [default: PHOTO-PAINTING]")
 @click.option("--preset", default="default", show_default=True, help="default, paper or fast.")
 @_preset_options
-@click.option("--blend", callback=_numbers, metavar="N,N,...", help="How the paintings mix, a number each. [default: alike]")
+@click.option("--blend", callback=numbers, metavar="N,N,...", help="How the paintings mix, a number each. [default: alike]")
 @click.option(
     "--mask", "masks", multiple=True, metavar="FILE", help="White where a painting applies; one a painting, in order. Where none is white, the photo stays."
 )

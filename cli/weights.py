@@ -34,7 +34,7 @@ def list_weights(as_json: bool) -> None:
 @click.option("--network", default="vgg19", show_default=True, help="What FILE holds: a network of the catalogue or of keras.applications.")
 @click.option("--photos", help="For vgg19: a folder of photos (a hundred will do; labels are not needed), or a manifest.csv.")
 @click.option("--out", help="The file to write. [default: in $TFVISION_WEIGHTS, else in Keras's cache, where it is found again]")
-@click.option("--size", type=int, default=256, show_default=True, help="For vgg19: pixels a side to which photos are scaled.")
+@click.option("--size", type=click.IntRange(1), default=256, show_default=True, help="For vgg19: pixels a side to which photos are scaled.")
 @click.option("--count", type=click.IntRange(0), default=200, show_default=True, help="For vgg19: photos to use at most; 0 is all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_weights(file: str, network: str, photos: str | None, out: str | None, size: int, count: int, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfvision.errors import FileError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, remove_partial_files, write_json, write_text
+from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, remove_partial_files, write_arrays, write_json, write_text
 
 
 def files_below(folder):
@@ -54,6 +54,30 @@ def test_a_full_disk_leaves_the_old_file_and_names_path_and_remedy(tmp_path, mon
         write_text(tmp_path / "1.txt", "new")
     assert (tmp_path / "1.txt").read_text() == "old"
     assert files_below(tmp_path) == ["1.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG])
+def test_only_a_full_disk_asks_for_space(tmp_path, monkeypatch, number):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(StorageError, match="could not be written") as caught:
+        write_text(tmp_path / "1.txt", "new")
+    assert os.strerror(number) in str(caught.value) and "space" not in str(caught.value) and "hoose a" in str(caught.value)
+
+
+def test_arrays_are_written_as_numpy_reads_them_and_a_full_disk_leaves_no_traceback(tmp_path):
+    write_arrays(tmp_path / "1.npz", {"a/b": np.arange(3), "facts": np.array("x")})
+    with np.load(tmp_path / "1.npz", allow_pickle=False) as stored:
+        assert stored["a/b"].tolist() == [0, 1, 2] and str(stored["facts"]) == "x"
+    script = (
+        "import resource, sys, numpy as np\nfrom tfvision.errors import StorageError\nfrom tfvision.files import write_arrays\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
+        "try: write_arrays(sys.argv[1], {'a': np.zeros(99999)})\nexcept StorageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "2.npz"], capture_output=True, text=True)
+    assert done.stderr == "" and "2.npz could not be written (File too large)" in done.stdout and files_below(tmp_path) == ["1.npz"]
 
 
 def test_a_file_too_large_for_the_disk_leaves_the_old_file(tmp_path):

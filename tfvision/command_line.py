@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,25 @@ import click
 if typing.TYPE_CHECKING:
     from tfvision.data.manifest import Manifest
 
+
+class Number(click.ParamType):
+    """A number of the command line: neither NaN nor infinite, and at least `minimum`, or above it where it `is_open`."""
+
+    name = "number"
+
+    def __init__(self, minimum: float | None = None, is_open: bool = False) -> None:
+        self._minimum, self._is_open = minimum, is_open
+
+    def convert(self, value: typing.Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        number = finite(value)
+        if number is None:
+            self.fail(f"{value!r} is no finite number", parameter, context)
+        if self._minimum is not None and (number < self._minimum or (self._is_open and number == self._minimum)):
+            self.fail(f"{value} must be {'above' if self._is_open else 'at least'} {self._minimum}", parameter, context)
+        return number
+
+
+NUMBER = Number()
 WEIGHTS = {"help": "imagenet, none, auto or a file of weights: the same as --set weights=..."}
 
 
@@ -76,8 +96,20 @@ def evaluation_options(command: Callable) -> Callable:
 
 
 def print_json(value: object) -> None:
-    """One JSON object on one line of stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    """One JSON object on one line of stdout; what its encoding lacks is escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, default=str)
+    click.echo(text)
+
+
+def refuse_both(**given: bool) -> None:
+    """Raises UsageError where more than one of these options is given, such as csv=True, json=True."""
+    names = [f"--{name}" for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} exclude each other: give one of them")
 
 
 def show_answers(answers: Iterable[Mapping[str, typing.Any]], photos: "Manifest", label: str, show: Callable[[typing.Any], object], key: str = "image") -> None:
@@ -135,6 +167,23 @@ def key_values(context: click.Context, parameter: click.Parameter, pairs: tuple[
             raise click.BadParameter(f"expected key=value, got {pair!r}")
         settings[key.strip()] = value.strip()
     return settings
+
+
+def numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """A click callback: "2,1" -> (2.0, 1.0), or ()."""
+    found = tuple(number for part in (text or "").split(",") if (number := finite(part)) is not None)
+    if text and len(found) < text.count(",") + 1:
+        raise click.BadParameter(f"expected numbers like 2,1, got {text!r}")
+    return found
+
+
+def finite(text: str | float) -> float | None:
+    """A number from its text; None where it is none, NaN or infinite."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def comma_separated(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:

@@ -1,9 +1,12 @@
 """The family of user errors: each is one clear line that names the cause and the way out, exit code 1."""
 
 import contextlib
+import sys
 import typing
 import warnings
 from collections.abc import Iterator
+
+_OUT_OF_MEMORY = ("MemoryError", "out of memory", "OUT_OF_MEMORY", "ailed to allocate", "ALLOC_FAILED")  # in other errors of TensorFlow
 
 
 class UserError(Exception):
@@ -63,3 +66,13 @@ def noted_warnings() -> Iterator[list[str]]:
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = note
         yield told
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python's or TensorFlow's memory was exhausted; TensorFlow calls a full disk alike."""
+    if isinstance(error, MemoryError):
+        return True
+    tensorflow = sys.modules.get("tensorflow")  # it raised the error, if it was imported
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError) or "No space left" in str(error):
+        return False
+    return isinstance(error, tensorflow.errors.ResourceExhaustedError) or any(word in str(error) for word in _OUT_OF_MEMORY)

@@ -6,16 +6,22 @@ process killed at any moment leaves the old file or the new one, never a torn on
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfvision.errors import DataError, FileError, StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TEMPORARY_PREFIX = ".partial-"
 
@@ -42,7 +48,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}); what was there before is untouched. "
-            "Free some space or choose another folder, then run the same command again, with --resume where it has one"
+            f"{way_out(error).capitalize()}, then run the same command again, with --resume where it has one"
         ) from error
     finally:
         if temporary and os.path.exists(temporary):
@@ -68,7 +74,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         os.rename(temporary, path)
         _sync(path.parent)
     except OSError as error:
-        raise StorageError(f"{path} could not be written ({error.strerror or error}): free some space or choose another folder") from error
+        raise StorageError(f"{path} could not be written ({error.strerror or error}): {way_out(error)}") from error
     finally:
         if temporary and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -83,6 +89,21 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: object) -> None:
     """Writes `value` to `path` as JSON, atomically; dataclasses become objects."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def write_arrays(path: Path | str, arrays: "Mapping[str, np.ndarray]", is_compressed: bool = False) -> None:
+    """Writes arrays to `path` as `np.savez` does, atomically; that one leaves a traceback behind where the disk is full."""
+    import numpy as np
+
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED if is_compressed else zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+def checksum_of(value: object) -> str:
+    """The SHA-256 of a value as JSON, hex, the same before it was written and after it was read."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
 def read_json(path: Path | str) -> Any:
@@ -112,7 +133,7 @@ def sole_process(folder: Path | str) -> Iterator[None]:
         Path(folder).mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise StorageError(f"{folder} could not be made ({error.strerror}): choose another folder") from error
+        raise StorageError(f"{folder} could not be made ({error.strerror}): {way_out(error)}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,6 +142,17 @@ def sole_process(folder: Path | str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def way_out(error: OSError) -> str:
+    """What to do where something could not be written, by what the system says."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "allow it to be written to, or choose another folder"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space or choose another folder"
+    if error.errno == errno.ENAMETOOLONG:
+        return "choose a shorter name"
+    return "choose another folder"
 
 
 def remove_partial_files(folder: Path | str) -> None:

@@ -1,10 +1,13 @@
 import json
+import os
+import shlex
 import subprocess
 import sys
 
+import click
 import pytest
 
-from tfvision.cli.main import COMMANDS
+from tfvision.cli.main import COMMANDS, tfvision
 
 
 def test_help_imports_nothing_heavy():
@@ -88,3 +91,80 @@ def test_mistakes_end_in_one_clear_line(run_command, tmp_path, monkeypatch, argu
     assert got == code
     assert message in err and "Traceback" not in err
     assert out == ""
+
+
+_CHATTY = (  # a command that prints what it is told
+    "import sys, time, click; from tfvision.cli.main import main, tfvision; from tfvision.command_line import print_json; time.sleep(0.1)\n"
+    "tfvision.add_command(click.Command('say', callback=lambda: click.echo(sys.stdin.read())))\n"
+    "tfvision.get_command = lambda context, name: tfvision.commands.get(name)\nmain()"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "to", "code", "told"),
+    [
+        ("say", "> /dev/full", 1, "what was to be printed cannot be written (No space left on device)"),
+        ("--help", "> /dev/full", 1, "what was to be printed cannot be written (No space left on device)"),
+        ("say", "| true", 0, ""),
+        ("--help", "| true", 0, ""),
+        ("say", ">&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line_and_a_closed_pipe_none(command, to, code, told):
+    line = f"set -o pipefail; {shlex.join([sys.executable, '-c', _CHATTY, command])} {to}"
+    done = subprocess.run(["bash", "-c", line], input="x" * 99999, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (code, bool(told)) and told in done.stderr
+
+
+def test_names_that_the_terminals_encoding_lacks_are_escaped(tmp_path):
+    script = _CHATTY.replace("click.echo(sys.stdin.read())", "(print('Bl\\xe4uling \\udcff'), print_json({'a': '\\xe4'}))")
+    done = subprocess.run([sys.executable, "-c", script, "say"], capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == 'Bl\\xe4uling \\udcff\n{"a": "\\u00e4"}\n'
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "error: memory is exhausted: give smaller photos"),
+        (PermissionError(13, "Permission denied", "x/y"), "error: x/y cannot be read or written (Permission denied): allow it"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_system_refuses_is_one_line(run_command, monkeypatch, error, told):
+    def fail():
+        raise error
+
+    monkeypatch.setitem(COMMANDS, "weights", (__name__, "failing"))
+    monkeypatch.setattr(sys.modules[__name__], "failing", click.Command("weights", callback=fail), raising=False)
+    code, out, err = run_command("weights")
+    assert (code, out) == (1, "") and err.startswith(told)
+
+
+def test_two_forms_of_answers_are_refused(run_command):
+    code, _, err = run_command("identify", "run", "photo.jpg", "--csv", "--json")
+    assert code == 2 and "--csv and --json exclude each other" in err
+
+
+def _parameters(command, context):
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        yield from _parameters(command.get_command(context, name), context)
+    yield from ((command.name, parameter) for parameter in command.params)
+
+
+def test_every_number_of_the_command_line_is_finite():
+    from tfvision.cli.evaluate import APPLICATIONS, names_with
+
+    commands = [tfvision, *(APPLICATIONS[name].part("commands").evaluate for name in names_with("evaluation"))]
+    found = [(name, parameter) for command in commands for name, parameter in _parameters(command, click.Context(command))]
+    assert len(found) > 100
+    assert [(name, parameter.name) for name, parameter in found if isinstance(parameter.type, (click.types.FloatParamType, click.FloatRange))] == []
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(run_command, text):
+    code, _, err = run_command("identify", "run", "photo.jpg", f"--threshold={text}")
+    assert code == 2 and "is no finite number" in err
+    code, _, err = run_command("stylize", "a.png", "b.png", f"--blend={text},1")
+    assert code == 2 and "expected numbers like 2,1" in err
+    code, _, err = run_command("stylize", "a.png", "b.png", "--set", f"style_weight={text}")
+    assert code == 1 and "is not of the right kind" in err

@@ -188,3 +188,27 @@ def test_bad_input_is_refused():
         evaluated(simulated(4)).result(method="fast")
     with pytest.raises(RecipeError, match="--confidence needs --method exact"):
         evaluated(simulated(4)).result(method="climb", confidence=0.9)
+
+
+def test_each_species_has_its_recall_precision_and_depth():
+    taxonomy = Taxonomy.from_lineages(("genus", "species"), [("a", "a1"), ("a", "a2"), ("b", "b1")])
+    evaluation = Evaluation(taxonomy, np.ones(3, int))
+    logits = np.log(np.float32([[0.9, 0.05, 0.05], [0.5, 0.4, 0.1], [0.05, 0.9, 0.05], [0.1, 0.45, 0.45]]))  # named a1, a1, a2, a2
+    evaluation.update(logits, [0, 1, 1, 1], list("wxyz"), [True, True, False, False])
+    rows = {row["species"]: row for row in evaluation.result(standing={"threshold": 0.6, "target": 0.9, "confidence": None})["by_species"]}
+    assert rows["a1"] == {"species": "a1", "lineage": ["a", "a1"], "images": 1, "recall": 1.0, "precision": 0.5, "depth": 2.0}
+    assert rows["a2"]["images"] == 3 and rows["a2"]["recall"] == pytest.approx(2 / 3) and rows["a2"]["precision"] == 1
+    assert rows["a2"]["depth"] == pytest.approx((1 + 2 + 0) / 3) and "b1" not in rows
+    header, *answers = evaluation.answers(0.6)
+    assert [dict(zip(header, row, strict=True))["taxon"] for row in answers] == ["a1", "a", "a2", "life"]
+
+
+def test_the_standing_threshold_is_measured_on_all_and_set_against_the_refit():
+    """40 photos, all named wrongly with 0.8: at a threshold of 0.5 none is right; refitted, all abstain and are right."""
+    taxonomy = Taxonomy.from_lineages(("species",), [("x",), ("y",)])
+    evaluation = Evaluation(taxonomy, np.ones(2, int))
+    evaluation.update(np.tile(np.log(np.float32([[0.8, 0.2]])), (40, 1)), np.ones(40, int), list(map(str, range(40))), np.arange(40) < 20)
+    standing = evaluation.result(standing={"threshold": 0.5, "target": 0.9, "confidence": 0.95})["as_it_stands"]
+    assert (standing["accuracy"], standing["depth"], standing["abstained"], standing["is_apart"]) == (0, 1, 0, True)
+    assert not evaluation.result(standing={"threshold": 0.9, "target": 0.9, "confidence": 0.95})["as_it_stands"]["is_apart"]
+    assert "as_it_stands" not in evaluation.result()

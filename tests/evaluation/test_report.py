@@ -114,3 +114,13 @@ def test_small_and_perfect_results_can_be_reported(tmp_path):
     evaluation.update(np.zeros((1, 1), np.float32), [0], ["a.jpg"], [True])
     page = write_report(tmp_path, evaluation.result(), "One photo", {}).read_text("utf-8")
     assert "No photo was given a wrong species" in page and "too few photos to hold some out" in page
+
+
+def test_the_table_of_species_is_a_csv_too_and_misidentified_photos_have_their_names_below(tmp_path):
+    result = result_of()
+    page = write_report(tmp_path, result, "A run", {}, jpeg, answers=[("image", "species"), ("1.jpg", "s1")]).read_text("utf-8")
+    header, *rows = (tmp_path / "species.csv").read_text().splitlines()
+    assert header == "kingdom,species,images,recall,precision,depth" and len(rows) == len(result["by_species"])
+    assert (tmp_path / "answers.csv").read_text() == "image,species\n1.jpg,s1\n"
+    name = result["confusions"][0]["images"][0]
+    assert f">{name}</small>" in page and "title=" not in page.split("<body>")[1]

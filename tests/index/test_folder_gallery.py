@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import resource
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from tfvision.errors import GalleryError, StorageError
+from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.folder_gallery import FolderGallery
+from tfvision.index.making import gallery_extractor
 
 
 def contents(gallery):
@@ -185,3 +188,36 @@ def test_a_full_disk_leaves_the_old_gallery(insects):
         assert (insects / "data-0001" / "vectors.f32").stat().st_size == 4 * 3 * 4
         gallery.add(ids, np.ones((2000, 3)), ids)
         assert len(gallery) == 2004
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["with a checksum", "of version 0.2"])
+def test_any_byte_of_the_manifest_that_changed_is_noticed(insects, is_old):
+    """Where it has no checksum of itself, a change of what nothing else tells of cannot be seen, but never ends in a traceback."""
+    path, expected = insects / "gallery.json", FolderGallery.open(insects).info()
+    state = json.loads(path.read_text())
+    if is_old:
+        path.write_text(json.dumps({name: value for name, value in state.items() if name != "checksum"}, indent=2))
+    text, refused = path.read_bytes(), 0
+    for place in range(len(text)):
+        path.write_bytes(text[:place] + bytes([text[place] ^ (1, 4, 64)[place % 3]]) + text[place + 1 :])
+        try:
+            gallery = FolderGallery.open(insects)
+            assert is_old or gallery.info() == expected
+            contents(gallery)
+        except GalleryError as error:
+            assert "gallery.json is" in str(error) or is_old
+            refused += 1
+    assert refused > 0.8 * len(text)
+    path.write_bytes(text)
+    with FolderGallery.open(insects, writable=True) as gallery:
+        gallery.set_facts(identity="y")
+    assert "checksum" in json.loads(path.read_text()) and FolderGallery.open(insects).facts["identity"] == "y"
+
+
+@pytest.mark.parametrize("model", ["runs/species", "species", "/nowhere/savedmodels/species"])
+def test_a_model_that_was_moved_is_asked_for_by_its_former_place(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    facts = {"recipe": dataclasses.asdict(FeatureRecipe(model=model)), "identity": "x"}
+    with FolderGallery.create(tmp_path / "g", 3, facts) as gallery, pytest.raises(GalleryError) as caught:
+        gallery_extractor(gallery)
+    assert f"was made by the model in {(tmp_path / model)}, where nothing is now: if it was moved, go on with --model NEWPLACE" in str(caught.value)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from tfvision.errors import GalleryError
 from tfvision.index import kept_indexes
 from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.vector_search import search
@@ -29,6 +30,30 @@ def test_what_was_added_or_removed_since_counts(crowd, unit_vectors, method):
     assert [hit.id for hit in best] == [f"q{number}" for number in range(20)]
     crowd.remove([f"q{number}" for number in range(20)])
     assert not any(hit.id.startswith("q") for found in search(crowd, queries, 3, method=method) for hit in found)
+
+
+def test_a_changed_byte_of_an_index_or_its_facts_is_named_and_the_index_built_again(crowd, capsys):
+    crowd.open_index("ivfpq")
+    crowd.check()
+    path, index = crowd.data_folder / "ivfpq.json", crowd.data_folder / "ivfpq-3000.faiss"
+    for changed in (path, index):
+        data = changed.read_bytes()
+        places = [data.index(b"recall") + len('recall": 0.'), 3, len(data) // 2] if changed == path else [len(data) // 2]
+        for place in places:
+            changed.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(GalleryError, match=rf"ivfpq.*{changed.suffix} is damaged.*remove it; the next search that needs it builds it again"):
+                crowd.check()
+            if changed == path:
+                assert crowd.info()["indexes"] == []
+        changed.write_bytes(data)
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**facts, "crc32": int(facts["crc32"][:8], 16)}))  # as tfvision 0.2 wrote it
+    crowd.check()
+    path.write_text(json.dumps({**facts, "effort": 999}))
+    capsys.readouterr()
+    assert FolderGallery.open(crowd.location).open_index("ivfpq").facts["effort"] == facts["effort"]
+    assert "ivfpq.json is damaged" in capsys.readouterr().err
+    crowd.check()
 
 
 @pytest.mark.parametrize("damage", ["facts", "index", "cut"])

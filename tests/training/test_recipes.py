@@ -5,7 +5,7 @@ import pytest
 
 from tfvision.errors import RecipeError
 from tfvision.trained.species_run import SpeciesRecipe
-from tfvision.training.recipes import from_json, with_settings
+from tfvision.training.recipes import Recipe, changes_of, from_json, with_settings
 
 
 def test_settings_are_parsed_by_the_kind_of_their_field():
@@ -54,3 +54,33 @@ def test_a_recipe_survives_json():
 def test_a_recipe_of_a_newer_version_is_refused():
     with pytest.raises(RecipeError, match="unknown settings colour_of_the_moon"):
         from_json({"colour_of_the_moon": 1}, SpeciesRecipe)
+
+
+def test_what_set_changed_is_told_beside_the_name():
+    recipes = {"small": lambda: Recipe(name="small")}
+    assert changes_of(recipes["small"](), recipes) == "small"
+    changed = with_settings(recipes["small"](), {"batch_size": "8", "stages": "[[2, 0.5]]", "schedule": "cosine"})
+    assert changes_of(changed, recipes) == "small, with batch_size=8, stages=[[2, 0.5]], schedule=cosine"
+    assert changes_of(Recipe(), recipes) == "one of its own"
+
+
+_OTHER_KINDS = (
+    *("dropout=NaN", "stages=[[1, Infinity]]", "stages=[[1]]", "stages=[1, 2]", 'stages=[["a", 1]]', "area=[0, NaN]"),
+    *("batch_size=true", "views=[1]", "epsilon=true", "seed=-1"),
+)
+
+
+@pytest.mark.parametrize("setting", _OTHER_KINDS)
+def test_a_setting_of_another_kind_is_refused_wherever_it_stands(setting):
+    key, _, text = setting.partition("=")
+    with pytest.raises(RecipeError, match=key):
+        with_settings(SpeciesRecipe(), {key: text})
+    stored = json.loads(json.dumps(dataclasses.asdict(SpeciesRecipe())))
+    with pytest.raises(RecipeError, match=key):
+        from_json({**stored, key: json.loads(text)}, SpeciesRecipe)
+
+
+@pytest.mark.parametrize("stored", [[], "small", None])
+def test_a_stored_recipe_that_is_none(stored):
+    with pytest.raises(RecipeError, match="the stored recipe was changed"):
+        from_json(stored, SpeciesRecipe)

@@ -14,8 +14,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfvision.errors import DataError, RecipeError, RunError, StorageError
+from tfvision.files import sole_process
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import TrainingDiverged
 
@@ -197,6 +199,47 @@ def test_a_finished_run_is_not_trained_again(train, two_colours, tmp_path, capsy
     metrics = train(str(two_colours), run=tmp_path / "run")
     assert train(run=tmp_path / "run", resume=True) == metrics
     assert "finished already" in capsys.readouterr().err
+
+
+def test_one_process_trains_a_run_at_a_time(train, two_colours, tmp_path):
+    with pytest.raises(_Stopped):
+        train(str(two_colours), run=tmp_path / "run", callbacks=[_StopAt(0, 0)])
+    before = _files(tmp_path / "run")
+    with sole_process(tmp_path / "run"):
+        for how in ({"resume": True}, {"source": str(two_colours)}):
+            with pytest.raises(DataError, match="another process works on .*run: wait for it"):
+                train(run=tmp_path / "run", **how)
+    assert _files(tmp_path / "run") == before
+    with sole_process(tmp_path / "new"), pytest.raises(DataError, match="another process works on"):
+        train(str(two_colours), run=tmp_path / "new")
+    assert not any((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("is_of_python", [True, False])
+def test_exhausted_memory_is_one_line_with_what_to_lower_and_frees_the_folder(train, two_colours, tmp_path, is_of_python):
+    error = MemoryError() if is_of_python else tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    class Exhausted(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise error
+
+    with pytest.raises(RecipeError, match=r"memory is exhausted: train with a smaller --set batch_size=N \(it was \d+\)"):
+        train(str(two_colours), run=tmp_path / "run", callbacks=[Exhausted()])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_the_other_stack_is_resumed_by_the_python_that_began_it(train, two_colours, tmp_path):
+    with pytest.raises(_Stopped):
+        train(str(two_colours), run=tmp_path / "run", callbacks=[_StopAt(0, 0)])
+    facts = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    facts["versions"] |= {"python": "3.9.9", "tensorflow": "1.15.0", "keras": "1.0.0"}
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match=r"was begun with Python 3.9.9 \(TensorFlow 1.15.0, Keras 1.0.0\), this is Python .*: go on with that Python"):
+        train(run=tmp_path / "run", resume=True)
+
+
+def _files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_a_run_folder_in_use_is_not_overwritten(train, two_colours, tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfvision.errors import DataError, StorageError
+from tfvision.files import way_out
 
 
 class AppendedCsv:
@@ -97,4 +98,4 @@ def _drop_half_line(path: Path) -> None:
 
 def unwritable(path: Path | str, error: OSError) -> StorageError:
     """The StorageError of a file that belongs to work which goes on when its command is given again."""
-    return StorageError(f"{path} could not be written ({error.strerror or error}): free some space, then run the same command again; it goes on")
+    return StorageError(f"{path} could not be written ({error.strerror or error}): {way_out(error)}, then run the same command again; it goes on")

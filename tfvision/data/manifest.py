@@ -405,10 +405,3 @@ def _check_files(path: Path, records: Sequence[Record]) -> None:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{path} names {missing[0]}{more}, which does not exist: correct the lines or remove them")
-
-
-def read_trained_photos(path: Path | str, split: str | None = "train") -> set[tuple[str, int]]:
-    """Of a run's photos.csv, what tells the photos of a split (None = all): {(file name, bytes)}, as Record.identity."""
-    table = CsvTable.read(path)
-    photos = zip(*(table.texts(name) for name in ("image", "bytes", "split")), strict=True)
-    return {(os.path.basename(image), int(size)) for image, size, own in photos if split in (None, own)}

@@ -19,7 +19,7 @@ from tfvision.data.csv_table import csv_text
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, write_json, write_text
+from tfvision.files import TEMPORARY_PREFIX, way_out, write_json, write_text
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 IMAGES_PER_SPECIES = (5, 100)  # the rarest and the most common species
@@ -222,9 +222,7 @@ def _save_jpeg(image, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path, quality=95, subsampling=0)  # 4:4:4, so that no texture loses its colour
     except OSError as error:
-        raise StorageError(
-            f"{path} could not be written ({error.strerror or error}). Free some space or choose another folder, then run the same command again"
-        ) from error
+        raise StorageError(f"{path} could not be written ({error.strerror or error}): {way_out(error)}, then run the same command again") from error
 
 
 def _manifest(photos):

@@ -57,8 +57,13 @@ class Taxonomy:
         """Reads what `save` wrote. Raises FileError."""
         stored = read_json(path)
         try:
-            return cls(tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"]))
-        except (KeyError, TypeError):
+            ranks, lineages = tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"])
+            if not lineages or any(len(lineage) != len(ranks) or not any(lineage) for lineage in lineages):
+                raise ValueError
+            if not all(isinstance(name, str) for names in (ranks, *lineages) for name in names):
+                raise TypeError
+            return cls(ranks, lineages)
+        except (KeyError, TypeError, ValueError):
             raise FileError(f"{path} holds no ranks and lineages: restore the file, or make it again") from None
 
     def save(self, path: Path | str) -> None:

@@ -4,7 +4,7 @@ Memory grows with images x depth + classes, never with images x classes: each im
 class, the rank of its true class, and its greedy path; everything in the result follows from these.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tfvision.evaluation import hierarchy, specificity
 from tfvision.evaluation.calibration import Reliability, softmax
 
 CHUNK_VALUES = 1 << 19  # logits worked on at a time: 2 MB, and 4 MB of running sums
+_MEASURED = ("accuracy", "depth", "interval", "depth_interval", "lower_bound", "abstained")
 METHODS: dict[str, Callable[..., specificity.Specificity]] = {"exact": specificity.fit_threshold, "climb": specificity.climb_threshold}
 
 
@@ -62,7 +63,9 @@ class Evaluation:
         self._keep(label=labels, is_fitting=is_fitting)
         self._images.extend(images)
 
-    def result(self, target_accuracy: float = 0.9, confidence: float | None = None, method: str = "exact") -> dict[str, Any]:
+    def result(
+        self, target_accuracy: float = 0.9, confidence: float | None = None, method: str = "exact", standing: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """All figures over the images so far, as plain JSON types.
 
         "accuracy", "top5", "macro_accuracy" (mean over the classes that have images) and everything else but
@@ -73,9 +76,12 @@ class Evaluation:
         answers need not agree with each other.
 
         "specificity" is fitted on one half and reported on the other. If one of the halves is empty (very few
-        photos) both are all the images and "is_held_out" is false.
+        photos) both are all the images and "is_held_out" is false. "as_it_stands" is what the standing threshold gives on all
+        images, which it was not fitted on; "is_apart" tells whether its accuracy or its depth and those of the refitted one lie
+        beyond each other's intervals. "by_species" is at the standing threshold, or where there is none, at the fitted one.
 
         Args:
+          standing: {"threshold", "target", "confidence"} that a model has already.
           target_accuracy, confidence: see `specificity.fit_threshold`.
           method: "exact" or "climb", the paper's hill climbing (which knows no confidence).
         Raises:
@@ -88,11 +94,14 @@ class Evaluation:
             raise RecipeError("--confidence needs --method exact: hill climbing has no bound")
         if not self._images:
             raise DataError("no photo could be evaluated: check that the source holds photos of the model's classes")
-        table = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        table = self._table()
         label, predicted = table["label"], table["predicted"]
         is_right = label == predicted
         reliability = Reliability()
         reliability.update(table["confidence"], is_right)
+        careful = self._specificity(table, target_accuracy, confidence, method)
+        if standing is not None:
+            careful = {"as_it_stands": self._as_it_stands(table, standing, careful["specificity"]), **careful}
         return {
             "images": len(label),
             "classes": len(self.taxonomy),
@@ -102,13 +111,28 @@ class Evaluation:
             "macro_accuracy": _macro_accuracy(label, is_right),
             "accuracy_by_rank": {rank: float((groups.of_class[label] == groups.of_class[predicted]).mean()) for rank, groups in self._groups.items()},
             "accuracy_by_rank_summed": {rank: float((groups.of_class[label] == table[f"group at {rank}"]).mean()) for rank, groups in self._groups.items()},
-            **self._specificity(table, target_accuracy, confidence, method),
+            **careful,
             "by_class_size": _accuracy_by_class_size(self.class_sizes, label, is_right),
             "calibration_error": reliability.error(),
             "reliability": reliability.table(),
             "temperature": self.temperature,
+            "by_species": self._by_species(table, careful.get("as_it_stands", careful["specificity"])["threshold"]),
             "confusions": _confusions(self.taxonomy.class_names, self._images, label, predicted),
         }
+
+    def answers(self, threshold: float) -> Iterator[tuple[object, ...]]:
+        """A header, then what is answered to each image: rows of a CSV."""
+        yield "image", "species", "likeliest", "likeliest_probability", "taxon", "rank", "probability", "depth", "is_right"
+        table = self._table()
+        names, ranks = self.taxonomy.names, self.taxonomy.node_ranks
+        depths, is_right = self._careful(table, threshold)
+        for row, (image, depth) in enumerate(zip(self._images, depths, strict=True)):
+            node, reached = table["nodes"][row, depth], table["reached"][row, depth]
+            likeliest = self.taxonomy.class_names[table["predicted"][row]], f"{table['confidence'][row]:.4f}"
+            yield image, self.taxonomy.class_names[table["label"][row]], *likeliest, names[node], ranks[node], f"{reached:.4f}", depth, int(is_right[row])
+
+    def _table(self) -> dict[str, np.ndarray]:
+        return {name: np.concatenate(parts) for name, parts in self._columns.items()}
 
     def _check(self, logits: np.ndarray, labels: np.ndarray, images: Sequence[str], is_fitting: np.ndarray) -> None:
         shape = (len(labels), len(self.taxonomy))
@@ -163,7 +187,7 @@ class Evaluation:
                 "confidence": confidence,
                 "method": method,
                 "threshold": fitted.threshold,
-                **{key: measured[key] for key in ("accuracy", "depth", "interval", "lower_bound", "abstained")},
+                **{key: measured[key] for key in _MEASURED},
                 "deepest": int(self.taxonomy.depths.max()),
                 "answers_by_rank": self._answers_by_rank(hierarchy.answer(nodes[reporting], reached[reporting], fitted.threshold), table["label"][reporting]),
                 "fitted_accuracy": fitted.accuracy,
@@ -173,6 +197,42 @@ class Evaluation:
             },
             "depth_curve": specificity.depth_curve(fitted_half, reported_half, confidence=confidence),
         }
+
+    def _as_it_stands(self, table: dict[str, np.ndarray], standing: Mapping[str, Any], refitted: Mapping[str, Any]) -> dict[str, Any]:
+        nodes, reached, threshold = table["nodes"], table["reached"], standing["threshold"]
+        measured = specificity.measure(reached, hierarchy.judge(nodes, table["label"], self.taxonomy), threshold)
+        return {
+            **standing,
+            "temperature": self.temperature,
+            **{key: measured[key] for key in _MEASURED},
+            "deepest": int(self.taxonomy.depths.max()),
+            "answers_by_rank": self._answers_by_rank(hierarchy.answer(nodes, reached, threshold), table["label"]),
+            "is_apart": any(specificity.are_apart(measured[key], refitted[key]) for key in ("interval", "depth_interval")),
+        }
+
+    def _careful(self, table: dict[str, np.ndarray], threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        """How deep the answer to each image is, int, and whether it is right, bool."""
+        depths = specificity.answer_depths(table["reached"], threshold)
+        is_correct = hierarchy.judge(table["nodes"], table["label"], self.taxonomy)
+        return depths, is_correct[np.arange(len(depths)), depths]
+
+    def _by_species(self, table: dict[str, np.ndarray], threshold: float) -> list[dict[str, Any]]:
+        """Of each species that was there or was named: {"species", "lineage", "images", "recall", "precision", "depth"}."""
+        label, predicted, classes = table["label"], table["predicted"], len(self.taxonomy)
+        depths, _ = self._careful(table, threshold)
+        images, named = (np.bincount(numbers, minlength=classes) for numbers in (label, predicted))
+        right, depth_sums = np.bincount(label[label == predicted], minlength=classes), np.bincount(label, depths, minlength=classes)
+        return [
+            {
+                "species": self.taxonomy.class_names[number],
+                "lineage": list(self.taxonomy.lineages[number]),
+                "images": int(images[number]),
+                "recall": float(right[number] / images[number]) if images[number] else None,
+                "precision": float(right[number] / named[number]) if named[number] else None,
+                "depth": float(depth_sums[number] / images[number]) if images[number] else None,
+            }
+            for number in np.flatnonzero(images + named)
+        ]
 
     def _answers_by_rank(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, Any]]:
         ranks = ("root", *self.taxonomy.ranks)

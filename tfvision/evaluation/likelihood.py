@@ -11,6 +11,7 @@ Source: Bruemmer and du Preez, "Application-independent evaluation of speaker de
 """
 
 import dataclasses
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from tfvision.errors import DataError, RunError
 from tfvision.evaluation.verification import BINS, Scores
 from tfvision.files import read_json, write_json
+from tfvision.training.recipes import is_of, tuples
 
 FILE_NAME = "match_calibration.json"
 KNOTS = 256
@@ -76,8 +78,14 @@ def load_calibration(folder: Path) -> MatchCalibration | None:
         return None
     stored = read_json(folder / FILE_NAME)
     try:
-        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-        return MatchCalibration(**fields)
+        fields: dict[str, Any] = {key: tuples(value) for key, value in stored.items()}
+        found = MatchCalibration(**fields)
+        kinds = typing.get_type_hints(MatchCalibration)
+        if wrong := [name for name, value in fields.items() if not is_of(value, kinds[name])]:
+            raise TypeError(f"its {wrong[0]} cannot be")
+        if not found.scores or len(found.scores) != len(found.log10_ratios):
+            raise TypeError("its knots cannot be")
+        return found
     except (TypeError, AttributeError) as error:
         raise RunError(f"{folder / FILE_NAME} is no calibration ({error}): evaluate the run again, or remove the file") from error
 

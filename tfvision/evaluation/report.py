@@ -1,27 +1,36 @@
-"""Writes an evaluation as two files: report.json, the result itself, and report.html, a page for people.
+"""Writes an evaluation: report.json, the result itself, report.html, a page for people, species.csv and answers.csv.
 
 The page is one file without scripts or outside resources; pictures are inside it. Names of species, photos and
 runs come from users' folders and are escaped wherever they are written; the page also forbids itself scripts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from tfvision.data.csv_table import csv_text
 from tfvision.evaluation import plots
-from tfvision.evaluation.page import bar, compose, figure, inline, paragraph, section, table
+from tfvision.evaluation.page import bar, captioned_photo, compose, figure, paragraph, section, table
 from tfvision.files import write_json, write_text
 
 THUMBNAIL_PX = 220
 Thumbnail = Callable[[str, int], bytes | None]  # path, size in pixels -> JPEG
 LISTED = 20  # entries of a list among the facts before "and N more"
+LISTED_SPECIES = 1000
+SPECIES_FILE, ANSWERS_FILE = "species.csv", "answers.csv"
 
 
 def write_report(
-    folder: Path | str, result: dict[str, Any], title: str, facts: dict[str, Any], thumbnail: Thumbnail | None = None, training_accuracy: float | None = None
+    folder: Path | str,
+    result: dict[str, Any],
+    title: str,
+    facts: dict[str, Any],
+    thumbnail: Thumbnail | None = None,
+    training_accuracy: float | None = None,
+    answers: Iterable[Sequence[object]] = (),
 ) -> Path:
-    """Writes `report.json` and `report.html` into `folder`, each atomically.
+    """Writes `report.json`, `species.csv`, `answers.csv` (where there are any) and `report.html` into `folder`, each atomically.
 
     Args:
       result: what `Evaluation.result` returned.
@@ -31,6 +40,7 @@ def write_report(
       thumbnail: a function (path, size_px) -> JPEG bytes, or None for a photo that cannot be read; without it
         confused pairs are shown by file name.
       training_accuracy: accuracy on the training photos, for the paper's table 1; a dash if None.
+      answers: of `Evaluation.answers`.
     Returns:
       the Path of report.html.
     Raises:
@@ -38,10 +48,15 @@ def write_report(
     """
     folder = Path(folder)
     write_json(folder / "report.json", result)
+    write_text(folder / SPECIES_FILE, csv_text(_species_rows(result)))
+    if rows := list(answers):
+        write_text(folder / ANSWERS_FILE, csv_text(rows))
     sections = [
         _headline(result),
+        _as_it_stands(result),
         _specificity(result),
         _ranks(result),
+        _species(result),
         _class_sizes(result),
         _reliability(result),
         _confusions(result, thumbnail or (lambda path, size_px: None)),
@@ -53,17 +68,34 @@ def write_report(
 
 
 def headline(result: dict[str, Any]) -> str:
-    """The result in one plain sentence."""
-    named = result["specificity"]
+    """The result in one plain sentence: of the model as it stands, where it has a threshold already."""
+    named = _named(result)
     return (
-        f"Names the right species for {_round_percent(result['accuracy'])} of {result['images']:,} photos; asked to "
-        f"be right {_odds(named['target'])}, it answers at depth {named['depth']:.1f} of {named['deepest']}"
-        f"{_near(result)} and is right for {_round_percent(named['accuracy'])}."
+        f"Names the right species for {_round_percent(result['accuracy'])} of {result['images']:,} photos; "
+        f"{'as it stands, ' * ('as_it_stands' in result)}asked to be right {_odds(named['target'])}, it answers at depth "
+        f"{named['depth']:.1f} of {named['deepest']}{_near(result, named)} and is right for {_round_percent(named['accuracy'])}."
     )
 
 
+def unlikeness(result: dict[str, Any]) -> str:
+    """Where a standing threshold does not hold on these photos, that they are not like those of the training; else ""."""
+    if not result.get("as_it_stands", {}).get("is_apart"):
+        return ""
+    standing, refitted = result["as_it_stands"], result["specificity"]
+    few = "" if standing["confidence"] else ", or its threshold was fitted on too few"
+    return (
+        f"These photos are not like those it was trained on{few}: as it stands, and as `identify` will, it is right for "
+        f"{_percent(standing['accuracy'])} at depth {standing['depth']:.1f}, refitted on half of them for {_percent(refitted['accuracy'])} at depth "
+        f"{refitted['depth']:.1f}. Train with photos like these, or identify with a threshold that was fitted on such."
+    )
+
+
+def _named(result: dict[str, Any]) -> dict[str, Any]:
+    return result.get("as_it_stands", result["specificity"])
+
+
 def _headline(result: dict[str, Any]) -> str:
-    named = result["specificity"]
+    named = _named(result)
     cards = [
         ("Species", _percent(result["accuracy"]), f"of photos, 95 % interval {_range(result['accuracy_interval'])}"),
         ("Among the first five", _percent(result["top5"]), "of photos have the right species in the list of five"),
@@ -79,11 +111,23 @@ def _headline(result: dict[str, Any]) -> str:
         ),
     ]
     tiles = "".join(f'<div class="tile"><span>{name}</span><strong>{value}</strong><small>{note}</small></div>' for name, value, note in cards)
-    return f'<p class="headline">{escape(headline(result))}</p>\n<div class="tiles">{tiles}</div>'
+    warning = paragraph(unlikeness(result)) if unlikeness(result) else ""
+    return f'<p class="headline">{escape(headline(result))}</p>\n{warning}<div class="tiles">{tiles}</div>'
 
 
-def _specificity(result: dict[str, Any]) -> str:
-    named = result["specificity"]
+def _as_it_stands(result: dict[str, Any]) -> str:
+    if "as_it_stands" not in result:
+        return ""
+    standing = result["as_it_stands"]
+    text = (
+        f"What `identify` does with photos like these: at the run's own threshold, {standing['threshold']:.3f}, and temperature, "
+        f"{standing['temperature']:.2f}, it is right for {_percent(standing['accuracy'])} of photos (95 % interval {_range(standing['interval'])}) at depth "
+        f"{standing['depth']:.2f} of {standing['deepest']} ({_depths(standing)}) and gives no answer for {_percent(standing['abstained'])}."
+    )
+    return section("As it stands", paragraph(text) + _answers_table(standing))
+
+
+def _answers_table(named: dict[str, Any]) -> str:
     rows = [
         (
             "no answer (root)" if rank == "root" else escape(rank),
@@ -93,6 +137,11 @@ def _specificity(result: dict[str, Any]) -> str:
         )
         for rank, row in reversed(named["answers_by_rank"].items())
     ]
+    return table(("answers with a", "share of photos", "photos", "of these right"), rows, numbers=(2, 3))
+
+
+def _specificity(result: dict[str, Any]) -> str:
+    named = result["specificity"]
     margin = (
         f"The threshold was chosen so that the target is reached with {_round_percent(named['confidence'])} confidence. "
         if named["confidence"]
@@ -107,7 +156,7 @@ def _specificity(result: dict[str, Any]) -> str:
     text = (
         "A careful answer is better than a wrong one: where the model is unsure of the species, it names the genus "
         f"or the family. At threshold {named['threshold']:.3f} it is right for {_percent(named['accuracy'])} of "
-        f"photos (95 % interval {_range(named['interval'])}; with 95 % confidence at least "
+        f"photos at depth {named['depth']:.2f} (95 % intervals {_range(named['interval'])} and {_depths(named)}; with 95 % confidence at least "
         f"{_percent(named['lower_bound'])}) and gives no answer for {_percent(named['abstained'])}. {halves}"
     )
     caption = (
@@ -115,10 +164,8 @@ def _specificity(result: dict[str, Any]) -> str:
         "this report. Where both lines lie together, the thresholds hold on photos they were not fitted on."
     )
     return section(
-        "Answers only as deep as it is sure",
-        paragraph(text)
-        + figure(plots.draw_depth_curve(result), caption, "depth against target accuracy")
-        + table(("answers with a", "share of photos", "photos", "of these right"), rows, numbers=(2, 3)),
+        "Refitted on these photos" if "as_it_stands" in result else "Answers only as deep as it is sure",
+        paragraph(text) + figure(plots.draw_depth_curve(result), caption, "depth against target accuracy") + _answers_table(named),
     )
 
 
@@ -135,6 +182,28 @@ def _ranks(result: dict[str, Any]) -> str:
         figure(plots.draw_ranks(result), caption, "accuracy by rank")
         + table(("rank", "of the species named", "of the most probable taxon"), rows, numbers=(1, 2)),
     )
+
+
+def _species(result: dict[str, Any]) -> str:
+    worst = sorted(result["by_species"], key=lambda row: (row["recall"] is None, row["recall"], -row["images"]))
+    rows = [
+        (escape(row["species"]), f"{row['images']:,}", _percent(row["recall"]), _percent(row["precision"]), _number(row["depth"]))
+        for row in worst[:LISTED_SPECIES]
+    ]
+    note = (
+        "Recall: of its photos, those named so. Precision: of the photos named so, those that are. Depth: how deep the careful answers to its photos "
+        f"go, on average. The lowest recall comes first; {SPECIES_FILE} holds all, {ANSWERS_FILE} the answer to each photo."
+    )
+    more = paragraph(f"And {len(worst) - LISTED_SPECIES:,} more species.", "note") if len(worst) > LISTED_SPECIES else ""
+    header = ("species", "photos", "recall", "precision", "mean depth")
+    return section("Each species", paragraph(note) + table(header, rows, numbers=(1, 2, 3, 4)) + more)
+
+
+def _species_rows(result: dict[str, Any]) -> list[Sequence[object]]:
+    """Those of species.csv."""
+    figures = ("images", "recall", "precision", "depth")
+    rows = ((*row["lineage"], *("" if row[key] is None else row[key] for key in figures)) for row in result["by_species"])
+    return [(*result["accuracy_by_rank"], *figures), *rows]
 
 
 def _class_sizes(result: dict[str, Any]) -> str:
@@ -189,12 +258,8 @@ def _confusion(pair: dict[str, Any], thumbnail: Thumbnail) -> str:
     )
 
 
-def _photo(path: str, thumbnail: Thumbnail) -> str:
-    jpeg = thumbnail(path, THUMBNAIL_PX)
-    name = escape(str(path))
-    if jpeg is None:
-        return f'<div class="nophoto" title="{name}">{escape(Path(str(path)).name)}</div>'
-    return f'<img src="{inline(jpeg, "image/jpeg")}" alt="{name}" title="{name}">'
+def _photo(name: str, thumbnail: Thumbnail) -> str:
+    return captioned_photo(thumbnail(name, THUMBNAIL_PX), escape(name), description=name)
 
 
 def _table_1(result: dict[str, Any], title: str, training_accuracy: float | None) -> str:
@@ -230,9 +295,9 @@ def _fact(value: object) -> str:
     return "<br>".join(entries) or "none"
 
 
-def _near(result: dict[str, Any]) -> str:
+def _near(result: dict[str, Any], named: dict[str, Any]) -> str:
     """The rank nearest to the mean depth, where the tree has one level a rank."""
-    ranks, named = list(result["accuracy_by_rank"]), result["specificity"]
+    ranks = list(result["accuracy_by_rank"])
     depth = round(named["depth"])
     if named["deepest"] != len(ranks) or depth == 0:
         return ""
@@ -251,6 +316,15 @@ def _percent(share: float | None) -> str:
 def _round_percent(share: float) -> str:
     """Whole percents for a sentence, but never "100 %" of what is not all, nor "0 %" of what is some."""
     return _percent(share) if round(100 * share) in (0, 100) else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _number(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.2f}"
+
+
+def _depths(named: dict[str, Any]) -> str:
+    """The interval of the mean depth."""
+    return "\N{EN DASH}".join(f"{depth:.2f}" for depth in named["depth_interval"])
 
 
 def _range(interval: Sequence[float]) -> str:

@@ -104,7 +104,7 @@ def measure(path_probabilities: np.ndarray, is_correct: np.ndarray, threshold: f
     """What a threshold gives on a set of images.
 
     Returns:
-      dict of "accuracy", "depth" (mean), "interval" (two-sided 95 % Clopper-Pearson), "lower_bound"
+      dict of "accuracy", "depth" (mean), "interval" (two-sided 95 % Clopper-Pearson) and "depth_interval" of these, "lower_bound"
       (one-sided), "abstained" (share answered with the root) and "answers_by_depth", a list of
       {"depth", "images", "share", "accuracy"} from the root down.
     Raises:
@@ -120,6 +120,7 @@ def measure(path_probabilities: np.ndarray, is_correct: np.ndarray, threshold: f
         "accuracy": right / images,
         "depth": float(depths.mean()),
         "interval": list(clopper_pearson(right, images)),
+        "depth_interval": list(mean_interval(depths, np.shape(path_probabilities)[1] - 1)),
         "lower_bound": clopper_pearson(right, images, side="lower")[0],
         "abstained": float((depths == 0).mean()),
         "answers_by_depth": [share_of(depths == depth, is_right, depth=depth) for depth in range(np.shape(path_probabilities)[1])],
@@ -181,6 +182,23 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95, side:
     if side != "lower" and successes < trials:
         upper = float(beta.isf(tail, successes + 1, trials - successes))
     return lower, upper
+
+
+def mean_interval(values: np.ndarray, largest: float) -> tuple[float, float]:
+    """A 95 % interval of the mean of values from 0 to `largest`.
+
+    It is Student's, with one more observation at each end, so that equal values do not pretend to be certain.
+    """
+    from scipy.stats import t
+
+    values = np.append(np.asarray(values, np.float64), [0, largest])
+    margin = float(t.ppf(0.975, len(values) - 1)) * values.std(ddof=1) / math.sqrt(len(values))
+    return max(0.0, float(values.mean() - margin)), min(float(largest), float(values.mean() + margin))
+
+
+def are_apart(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two intervals have nothing in common."""
+    return one[1] < other[0] or other[1] < one[0]
 
 
 def first_wrong(path_probabilities: np.ndarray, is_correct: np.ndarray) -> np.ndarray:

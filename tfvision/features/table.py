@@ -15,7 +15,7 @@ from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import FileError, StorageError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor
-from tfvision.files import read_json, write_json
+from tfvision.files import read_json, way_out, write_json
 
 _PHOTOS_BETWEEN_SAVES = 512
 
@@ -96,7 +96,7 @@ class _Cache:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise StorageError(f"{self._path} could not be written ({error.strerror}): free some space and run the same command again") from error
+            raise StorageError(f"{self._path} could not be written ({error.strerror}): {way_out(error)}, then run the same command again") from error
         write_json(self._facts_path, {"identity": self._identity, "done": stop, "broken": dict(broken)})
 
 

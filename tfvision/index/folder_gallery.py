@@ -189,6 +189,7 @@ class FolderGallery:
     def check(self) -> None:
         """Reads every file and compares its checksum. Raises GalleryError that names the damaged one."""
         self._storage.check()
+        self._indexes.check()
 
     def info(self) -> dict[str, Any]:
         """As Gallery.info, and "megabytes"."""

@@ -1,13 +1,15 @@
 """The approximate indexes of a folder's vectors, kept in files beside these; whether they or an exact search are asked."""
 
+import re
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfvision.errors import FileError, StorageError
-from tfvision.files import atomic_path, read_json, write_json
+from tfvision.errors import FileError, GalleryError, StorageError
+from tfvision.files import atomic_path, checksum_of, read_json, write_json
 from tfvision.index import flat
 from tfvision.index.approximate import METHODS, ApproximateIndex, build_index
 
@@ -15,6 +17,7 @@ _HNSW_FROM, _IVFPQ_FROM = 50_000, 200_000  # rows; below, the exact search takes
 _LARGEST_EXACT_K = 100  # above, the exact search answers: the recall was measured for few hits
 _LEAST_SHARE_FILTERED = 0.05  # of the rows; where a filter leaves less, comparing all of them is quicker
 _LARGEST_TAIL = 0.2  # of the rows: as many may be added before an index is built anew
+_OF_THE_FILE = ("file", "crc32")  # among the facts on disk
 
 
 class KeptIndexes:
@@ -65,10 +68,16 @@ class KeptIndexes:
         self._opened[method] = index
         return index
 
+    def check(self) -> None:
+        """Compares the checksums of each index on disk. Raises GalleryError."""
+        for method in METHODS:
+            if fault := _fault_of(self._folder, method):
+                raise GalleryError(f"{fault}: remove it; the next search that needs it builds it again")
+
     def facts(self) -> list[dict[str, Any]]:
         """The facts of each index on disk: [{"method", "rows", "recall", ...}]."""
         found = [_read_facts(self._folder, method) for method in METHODS]
-        return [{key: value for key, value in facts.items() if key not in ("file", "crc32")} for facts in found if facts]
+        return [{key: value for key, value in facts.items() if key not in _OF_THE_FILE} for facts in found if facts]
 
 
 def chosen_method(rows: int) -> str:
@@ -85,7 +94,8 @@ def _write_index(folder: Path, index: ApproximateIndex) -> None:
     try:
         with atomic_path(folder / name) as temporary:
             index.write(temporary)
-        write_json(folder / f"{method}.json", {**index.facts, "file": name, "crc32": _checksum(folder / name)})
+        facts = {**index.facts, "file": name}
+        write_json(folder / f"{method}.json", {**facts, "crc32": f"{_checksum(folder / name):08x}-{_own_checksum(facts)}"})
     except StorageError:
         return  # a full disk, or a reader's: the index serves from memory, and the next search builds it again
     for old in folder.glob(f"{method}-*.faiss"):
@@ -94,19 +104,44 @@ def _write_index(folder: Path, index: ApproximateIndex) -> None:
 
 
 def _read_index(folder: Path, method: str) -> ApproximateIndex | None:
-    facts = _read_facts(folder, method)
-    if facts is None or _checksum(folder / facts.pop("file")) != facts.pop("crc32"):
+    if fault := _fault_of(folder, method):
+        print(f"{fault}: it is built again", file=sys.stderr)
         return None
-    return ApproximateIndex.read(folder / f"{method}-{facts['rows']}.faiss", facts)
+    facts = _read_facts(folder, method)
+    return ApproximateIndex.read(folder / facts["file"], {name: facts[name] for name in facts if name not in _OF_THE_FILE}) if facts else None
+
+
+def _fault_of(folder: Path, method: str) -> str:
+    """What is damaged of an index on disk; "" where it is whole, or there is none."""
+    if not (folder / f"{method}.json").is_file():
+        return ""
+    facts = _read_facts(folder, method)
+    if facts is None:
+        return f"{folder / method}.json is damaged, or the index that it tells of is missing"
+    crc32 = facts["crc32"] if isinstance(facts["crc32"], int) else int(facts["crc32"].partition("-")[0], 16)
+    return "" if _checksum(folder / facts["file"]) == crc32 else f"{folder / facts['file']} is damaged"
 
 
 def _read_facts(folder: Path, method: str) -> dict[str, Any] | None:
-    """The facts written beside an index; None where it is missing. Damage is no error: an index can be built again."""
+    """The facts written beside an index; None where it is missing or they are not as they were written."""
     try:
         facts = read_json(folder / f"{method}.json")
-        return facts if (folder / facts["file"]).is_file() else None
+        of_itself = {name: facts[name] for name in facts if name != "crc32"}
+        is_whole = (
+            facts["method"] == method
+            and facts["file"] == f"{method}-{facts['rows']}.faiss"
+            and all(type(facts[name]) is int and facts[name] > 0 for name in ("rows", "candidates", "effort", "recall_at"))
+            and all(type(facts[name]) in (int, float) and facts[name] >= 0 for name in ("recall", "seconds"))
+            # As a number, of tfvision 0.2, it is the file's alone.
+            and (isinstance(facts["crc32"], int) or re.fullmatch(rf"[0-9a-f]{{8}}-{_own_checksum(of_itself)}", facts["crc32"]))
+        )
+        return facts if is_whole and (folder / facts["file"]).is_file() else None
     except (FileError, KeyError, TypeError):
         return None
+
+
+def _own_checksum(facts: dict[str, Any]) -> str:
+    return checksum_of(facts)[:8]
 
 
 def _checksum(path: Path) -> int:

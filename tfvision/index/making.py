@@ -177,6 +177,7 @@ def gallery_extractor(gallery: Gallery, model: str | None = None, trusted: Colle
     if model:
         recipe = dataclasses.replace(recipe, model=model)
     elif recipe.model not in trusted:
+        _check_place(recipe.model, str(gallery.location))
         refuse_program(recipe.model, str(gallery.location), "--model", GalleryError)
     extractor = _open_extractor(recipe)
     if extractor.identity != gallery.facts["identity"]:
@@ -185,6 +186,15 @@ def gallery_extractor(gallery: Gallery, model: str | None = None, trusted: Colle
             "give the one that made it with --model, or build the gallery again"
         )
     return extractor
+
+
+def _check_place(model: str, location: str) -> None:
+    """Raises GalleryError where the run or export that made a gallery is no longer where it was."""
+    from tfvision.features.networks import HUB_PREFIX
+    from tfvision.models.catalogue import NETWORKS
+
+    if model not in NETWORKS and not model.startswith(HUB_PREFIX) and not Path(model).exists():
+        raise GalleryError(f"{location} was made by the model in {Path(model).absolute()}, where nothing is now: if it was moved, go on with --model NEWPLACE")
 
 
 def refresh_index(gallery: Gallery, progress: Progress | None = None) -> None:

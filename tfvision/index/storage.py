@@ -18,11 +18,14 @@ from typing import Any, Self
 import numpy as np
 
 from tfvision.errors import FileError, GalleryError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, read_json, write_json
+from tfvision.files import TEMPORARY_PREFIX, checksum_of, read_json, way_out, write_json
 
 MANIFEST = "gallery.json"
 LOCK = "lock"
 FORMAT = "tfvision gallery 1"
+_CHECKSUM = "checksum"
+_PARTS = {"format": str, "data": str, "files": dict, "dimension": int, "columns": list, "facts": dict}  # of the manifest, besides its checksum
+_REMEDY = "restore it from a copy, or build the gallery again"
 _CHECKED_BYTES = 256 * 2**20  # as much is checked in a fraction of a second whenever a gallery is opened
 _BLOCK = 16 * 2**20
 
@@ -63,7 +66,7 @@ class Storage:
             raise GalleryError(f"{folder} is a gallery already: add to it with `tfvision index add`, or choose another folder")
         if folder.is_dir() and any(not path.name.startswith(TEMPORARY_PREFIX) for path in folder.iterdir()):
             raise GalleryError(f"{folder} holds other files: choose a folder that is empty or does not exist")
-        write_json(folder / MANIFEST, {"format": FORMAT, "data": _data_name(1), "files": {}, **state})
+        _write_manifest(folder, {"format": FORMAT, "data": _data_name(1), "files": {}, **state})
         return cls(folder, writable=True)
 
     @property
@@ -107,7 +110,7 @@ class Storage:
         """Reads every file and compares its checksum. Raises GalleryError that names the damaged one."""
         for name, extent in self.state["files"].items():
             if _checksum(self.maps.get(name, np.zeros(0, np.uint8))) != extent["crc32"]:
-                raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; restore it from a copy, or build the gallery again")
+                raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; {_REMEDY}")
 
     def close(self) -> None:
         """Gives the lock back."""
@@ -123,7 +126,7 @@ class Storage:
                 break
             except FileNotFoundError as error:  # a writer may just have replaced the files: the manifest tells
                 if attempt == 2:
-                    raise GalleryError(f"{error.filename} is missing: restore it from a copy, or build the gallery again") from None
+                    raise GalleryError(f"{error.filename} is missing: {_REMEDY}") from None
         if sum(extent["bytes"] for extent in self.state["files"].values()) <= _CHECKED_BYTES:
             self.check()
 
@@ -132,7 +135,7 @@ class Storage:
             raise GalleryError(f"{self.folder} is open for reading only: open it with writable=True")
 
     def _commit(self, state: State) -> None:
-        write_json(self.folder / MANIFEST, state)
+        _write_manifest(self.folder, state)
         self.state = state
         self._map()
 
@@ -167,24 +170,47 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
+def _write_manifest(folder: Path, state: State) -> None:
+    write_json(folder / MANIFEST, {**state, _CHECKSUM: checksum_of(state)})
+
+
 def _read_manifest(folder: Path) -> State:
     try:
         state = read_json(folder / MANIFEST)
     except FileError as error:
-        raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): restore it from a copy, or build the gallery again") from None
+        raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): {_REMEDY}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise GalleryError(f"{folder / MANIFEST} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")
-    names = state.get("files")
-    if not _DATA_NAME.fullmatch(str(state.get("data"))) or not isinstance(names, dict) or not all(map(_FILE_NAME.fullmatch, names)):
-        raise GalleryError(f"{folder / MANIFEST} is damaged (it names files outside its folder): restore it from a copy, or build the gallery again")
+    checksum = state.pop(_CHECKSUM, None)  # galleries of tfvision 0.2 have none
+    if fault := _fault_of(state) or (checksum is not None and checksum != checksum_of(state) and "it is not as it was written"):
+        raise GalleryError(f"{folder / MANIFEST} is damaged ({fault}): {_REMEDY}")
     return state
+
+
+def _fault_of(state: State) -> str:
+    """What is wrong with the parts of a manifest, or ""."""
+    if strange := state.keys() ^ _PARTS.keys():
+        return f"{', '.join(sorted(strange))} is missing or unknown"
+    for name, kind in _PARTS.items():
+        if not isinstance(state[name], kind):
+            return f"{name} is of another kind"
+    if not _DATA_NAME.fullmatch(state["data"]) or state["dimension"] < 1 or not all(isinstance(name, str) for name in state["columns"]):
+        return "data, dimension or columns cannot be"
+    for name, extent in state["files"].items():
+        is_extent = isinstance(extent, dict) and extent.keys() == {"bytes", "crc32"} and all(type(number) is int and number >= 0 for number in extent.values())
+        if not is_extent or not _FILE_NAME.fullmatch(name):
+            return f"files: {name} is no file with its bytes and crc32"
+    rows = state["files"].get("vectors.f32", {"bytes": 0})["bytes"] / 4 / state["dimension"]
+    codes = {name: extent["bytes"] / 4 for name, extent in state["files"].items() if name.startswith("column-") and name.endswith(".i32")}
+    is_whole = rows.is_integer() and all(count == rows and name.replace(".i32", ".jsonl") in state["files"] for name, count in codes.items())
+    return "" if is_whole and len(codes) == len(state["columns"]) else "its files have different numbers of rows"
 
 
 def _check_lengths(folder: Path, files: dict[str, Extent]) -> None:
     for name, extent in files.items():
         length = os.path.getsize(folder / name)
         if length < extent["bytes"]:
-            raise GalleryError(f"{folder / name} is cut short: {length} bytes of {extent['bytes']}; restore it from a copy, or build the gallery again")
+            raise GalleryError(f"{folder / name} is cut short: {length} bytes of {extent['bytes']}; {_REMEDY}")
 
 
 def _append_all(folder: Path, files: dict[str, Extent], pieces: Pieces) -> dict[str, Extent]:
@@ -211,7 +237,7 @@ def _append(path: Path, extent: Extent, data: memoryview) -> Extent:
                 raise
     except OSError as error:
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. Free some space, then run the same command again"
+            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. {way_out(error).capitalize()}, then run the same command again"
         ) from error
     return {"bytes": extent["bytes"] + data.nbytes, "crc32": zlib.crc32(data, extent["crc32"])}
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfvision.errors import WeightsError
-from tfvision.files import atomic_path
+from tfvision.files import write_arrays
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from tfvision.models.tensor_file import open_tensors
 from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, Convolutions, block_of
@@ -75,8 +75,7 @@ def save_convolutions(
             raise WeightsError(f"{layer} has weights that {dtype} cannot hold: store float32")
     arrays.update({_MEAN_PREFIX + layer: np.asarray(mean, np.float32) for layer, mean in (means or {}).items()})
     facts = {**facts, "is_normalised": means is not None}
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
+    write_arrays(path, {**arrays, _FACTS: np.array(json.dumps(facts))}, is_compressed=True)
 
 
 def _read_npz(path: Path) -> tuple[Convolutions, dict[str, Any]]:

@@ -98,15 +98,12 @@ class DetectorRun(Run[DetectorRecipe]):
     APPLICATION: typing.ClassVar[str] = "tattoo-detector"
     COMMAND: typing.ClassVar[str] = "tfvision train tattoo-detector"
     RECIPE: typing.ClassVar[type] = DetectorRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "others": str | None, "probe_lists": tuple[str, ...]}
 
     @functools.cached_property
     def calibration(self) -> dict[str, typing.Any]:
         """{"slope", "offset"}: a score's probability is 1 / (1 + exp(-(slope * score + offset)))."""
-        return read_run_file(self.calibration_path)
-
-    @property
-    def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.photos_path]
+        return read_run_file(self.calibration_path, {"slope": float, "offset": float})
 
     @property
     def calibration_path(self) -> Path:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import typing
-from pathlib import Path
 
 from tfvision.errors import RecipeError
 from tfvision.losses.distances import DISTANCES
@@ -112,7 +111,4 @@ class MatcherRun(Run[MatcherRecipe]):
     APPLICATION: typing.ClassVar[str] = "tattoo-matcher"
     COMMAND: typing.ClassVar[str] = "tfvision train tattoo-matcher"
     RECIPE: typing.ClassVar[type] = MatcherRecipe
-
-    @property
-    def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.photos_path]
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str}

@@ -5,10 +5,10 @@ import functools
 import typing
 from pathlib import Path
 
-from tfvision.errors import RecipeError
+from tfvision.errors import RecipeError, RunError
 from tfvision.losses.cosface import MARGIN, SCALE
 from tfvision.models.catalogue import get_network
-from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.recipes import Recipe, Stages, is_of, tuples
 from tfvision.training.run import Run, read_run_file
 
 ADDITIONS = ("addition", "normalised_addition")
@@ -103,15 +103,19 @@ class RetrieverRun(Run[RetrieverRecipe]):
     APPLICATION: typing.ClassVar[str] = "retriever"
     COMMAND: typing.ClassVar[str] = "tfvision train retriever"
     RECIPE: typing.ClassVar[type] = RetrieverRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "ranks": tuple[str, ...] | None}
 
     @functools.cached_property
     def classes(self) -> tuple[str, ...]:
         """Names of what it was trained to tell apart, sorted."""
-        return tuple(read_run_file(self.labels_path))
+        names = tuples(read_run_file(self.labels_path))
+        if not is_of(names, tuple[str, ...]):
+            raise RunError(f"{self.labels_path} was changed: it is no list of names; train again, or restore the file")
+        return names
 
     @property
     def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.labels_path, self.photos_path]
+        return [*super().first_files, self.labels_path]
 
     @property
     def labels_path(self) -> Path:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
-from tfvision.errors import RecipeError
-from tfvision.training.recipes import Recipe, Stages
+from tfvision.errors import RecipeError, RunError
+from tfvision.training.recipes import Recipe, Stages, is_of
 from tfvision.training.run import Run, read_run_file
 
 
@@ -76,6 +76,19 @@ class SpeciesRecipe(Recipe):
         return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
 
 
+_THRESHOLDS = {"threshold": float, "depth_curve": tuple[dict, ...]}  # of calibration.json
+_MEASURED = {"temperature": float, "target": float, "confidence": float | None, "class_sizes": tuple[int, ...]}  # besides, in a run
+
+
+def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing.Any]:
+    """calibration.json of a run of so many classes, or of an export. Raises RunError."""
+    stored = read_run_file(path, _THRESHOLDS if classes is None else _THRESHOLDS | _MEASURED)
+    is_curve = all(is_of(point.get(name), float) for point in stored["depth_curve"] for name in ("target", "threshold"))
+    if not is_curve or (classes is not None and (stored["temperature"] <= 0 or len(stored["class_sizes"]) != classes)):
+        raise RunError(f"{path} was changed: its temperature, class_sizes or depth_curve cannot be; train again, or restore the file")
+    return stored
+
+
 @dataclasses.dataclass(frozen=True)
 class SpeciesRun(Run[SpeciesRecipe]):
     """The files of a species run."""
@@ -83,6 +96,7 @@ class SpeciesRun(Run[SpeciesRecipe]):
     APPLICATION: typing.ClassVar[str] = "species"
     COMMAND: typing.ClassVar[str] = "tfvision train species"
     RECIPE: typing.ClassVar[type] = SpeciesRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str | None, "ranks": tuple[str, ...] | None}
 
     @functools.cached_property
     def taxonomy(self) -> Taxonomy:
@@ -92,11 +106,11 @@ class SpeciesRun(Run[SpeciesRecipe]):
     @functools.cached_property
     def calibration(self) -> dict[str, typing.Any]:
         """Temperature, target and thresholds; see evaluation.py."""
-        return read_run_file(self.calibration_path)
+        return read_calibration(self.calibration_path, len(self.taxonomy))
 
     @property
     def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.taxonomy_path, self.photos_path]
+        return [*super().first_files, self.taxonomy_path]
 
     @property
     def taxonomy_path(self) -> Path:

@@ -75,10 +75,11 @@ class StylizerRun(Run[StylizerRecipe]):
     APPLICATION: typing.ClassVar[str] = "stylizer"
     COMMAND: typing.ClassVar[str] = "tfvision train stylizer"
     RECIPE: typing.ClassVar[type] = StylizerRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "painting": str}
 
     @property
     def first_files(self) -> list[Path]:
-        return [self.recipe_path, self.painting_path, self.photos_path]
+        return [*super().first_files, self.painting_path]
 
     @property
     def painting_path(self) -> Path:

@@ -71,6 +71,7 @@ class Vgg19SlimRun(Run[Vgg19SlimRecipe]):
     APPLICATION: typing.ClassVar[str] = "vgg19-slim"
     COMMAND: typing.ClassVar[str] = "tfvision train vgg19-slim"
     RECIPE: typing.ClassVar[type] = Vgg19SlimRecipe
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"photos": str, "teachers": tuple[str, ...]}
 
     @property
     def weights_path(self) -> Path:

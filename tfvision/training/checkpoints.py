@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.errors import RunError
-from tfvision.files import atomic_path
+from tfvision.files import write_arrays
 
 _FACTS = "facts"
 
@@ -28,8 +28,7 @@ def save_checkpoint(path: str | Path, variables: Sequence[tf.Variable], facts: M
     arrays = {f"{number:05d}": tf.convert_to_tensor(variable).numpy() for number, variable in enumerate(variables)}
     if not is_written:
         return
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays, **{_FACTS: np.array(json.dumps(facts))})
+    write_arrays(path, {**arrays, _FACTS: np.array(json.dumps(facts))})
 
 
 def read_facts(path: str | Path) -> dict[str, typing.Any] | None:

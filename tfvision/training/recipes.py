@@ -3,6 +3,8 @@
 import dataclasses
 import difflib
 import json
+import math
+import types
 import typing
 from collections.abc import Callable, Mapping
 
@@ -73,6 +75,8 @@ class Recipe(Augmentation):
             raise RecipeError(f"stages must be [[epochs, learning rate], ...] with nothing negative, got {self.stages}")
         if self.batch_size < 1:
             raise RecipeError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.seed < 0:
+            raise RecipeError(f"seed must be 0 or more, got {self.seed}")
         for key in ("backbone_rate", "bias_rate"):
             if getattr(self, key) != 1 and self.optimizer != "sgd":
                 raise RecipeError(f"{key} needs optimizer=sgd: Adam divides such a factor out again")
@@ -90,6 +94,15 @@ def get_recipe(recipes: Mapping[str, Callable[[], Recipe]], name: str) -> Recipe
     if name not in recipes:
         raise RecipeError(f"recipe must be one of {', '.join(recipes)}, got {name!r}")
     return recipes[name]()
+
+
+def changes_of(recipe: Recipe, recipes: Mapping[str, Callable[[], Recipe]]) -> str:
+    """The recipe's name and what `--set` changed of it: "small, with batch_size=8, seed=3"."""
+    if recipe.name not in recipes:
+        return recipe.name or "one of its own"
+    named = dataclasses.asdict(recipes[recipe.name]())
+    changed = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in dataclasses.asdict(recipe).items() if value != named[key]]
+    return recipe.name + (f", with {', '.join(changed)}" if changed else "")
 
 
 def with_settings(recipe: CheckedT, settings: Mapping[str, typing.Any]) -> CheckedT:
@@ -113,10 +126,16 @@ def with_settings(recipe: CheckedT, settings: Mapping[str, typing.Any]) -> Check
 
 def from_json(stored: Mapping[str, typing.Any], kind: type[CheckedT]) -> CheckedT:
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
+    if not isinstance(stored, Mapping):
+        raise RecipeError(f"the stored recipe was changed: it cannot be {json.dumps(stored):.80}")
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise RecipeError(f"the run's recipe has unknown settings {', '.join(sorted(unknown))}: made by a newer tfvision?")
-    recipe = kind(**{key: _tuples(value) for key, value in stored.items()})
+    values, kinds = {key: tuples(value) for key, value in stored.items()}, typing.get_type_hints(kind)
+    for key, value in values.items():
+        if not is_of(value, kinds[key]):
+            raise RecipeError(f"the stored recipe was changed: its {key} cannot be {json.dumps(value)}")
+    recipe = kind(**values)
     recipe.check()
     return recipe
 
@@ -125,19 +144,31 @@ def _parse(recipe: Checked, key: str, text: str, kind: typing.Any) -> typing.Any
     if kind is str:
         return text
     try:
-        value = _tuples(json.loads(text.lower() if kind is bool else text))
+        value = tuples(json.loads(text.lower() if kind is bool else text))
     except ValueError:
         value = None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     if kind == tuple[str, ...] and value is None:
         value = tuple(part.strip() for part in text.split(",") if part.strip())
-    expected = typing.get_origin(kind) or kind
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+    if not is_of(value, kind):
         example = json.dumps(getattr(recipe, key))
         raise RecipeError(f"{key}={text} is not of the right kind: expected something like {key}={example}")
-    return value
+    return float(text) if kind is float else value
 
 
-def _tuples(value: typing.Any) -> typing.Any:
-    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+def is_of(value: typing.Any, kind: typing.Any) -> bool:
+    """Whether a value, its lists as tuples, is of a kind, as a hint of a type says it; numbers are finite."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return any(is_of(value, one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        return all(is_of(part, parts[0]) for part in value) if parts[-1] is ... else len(value) == len(parts) and all(map(is_of, value, parts))
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def tuples(value: typing.Any) -> typing.Any:
+    """Of JSON: its lists, and lists in these, as tuples."""
+    return tuple(tuples(part) for part in value) if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from tfvision import __version__
 from tfvision.applications import names_with
 from tfvision.errors import FileError, RecipeError, RunError, UserError
 from tfvision.files import read_json, remove_partial_files, write_json
-from tfvision.training.recipes import Recipe, RecipeT, from_json
+from tfvision.training.recipes import Recipe, RecipeT, from_json, is_of, tuples
 
 if typing.TYPE_CHECKING:
     import keras
@@ -35,6 +35,7 @@ class Run(typing.Generic[RecipeT]):
     APPLICATION: typing.ClassVar[str] = ""
     COMMAND: typing.ClassVar[str] = ""  # that trains it
     RECIPE: typing.ClassVar[type] = Recipe
+    FACTS: typing.ClassVar[Mapping[str, typing.Any]] = {}  # {name: kind} of what recipe.json holds of the source, as `read_run_file` takes them
 
     folder: Path
     chief_folder: Path | None = None
@@ -100,6 +101,8 @@ class Run(typing.Generic[RecipeT]):
         """Nothing was trained: frees the folder for another try."""
         for path in self.first_files:
             path.unlink(missing_ok=True)
+        for folder in (self.folder / "checkpoints", self.logs_path):
+            shutil.rmtree(folder, ignore_errors=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
@@ -116,7 +119,8 @@ class Run(typing.Generic[RecipeT]):
     @functools.cached_property
     def facts(self) -> dict[str, typing.Any]:
         """What recipe.json holds: application, source, recipe, versions."""
-        return read_run_file(self.recipe_path)
+        stored = read_run_file(self.recipe_path, {"application": str, "recipe": dict, "versions": dict | None})
+        return {**dict.fromkeys(self.FACTS), **stored}
 
     @property
     def recipe(self) -> RecipeT:
@@ -125,7 +129,7 @@ class Run(typing.Generic[RecipeT]):
     @property
     def first_files(self) -> list[Path]:
         """What is written before anything is trained."""
-        return [self.recipe_path]
+        return [self.recipe_path, self.photos_path]
 
     @property
     def recipe_path(self) -> Path:
@@ -164,28 +168,47 @@ class Run(typing.Generic[RecipeT]):
     def report_path(self) -> Path:
         return self.folder / "report.html"
 
+    def check_stack(self) -> None:
+        """Raises RunError where the run was begun with another Keras, whose optimisers keep other variables in other orders."""
+        made, here = self.facts.get("versions") or {}, versions()
+        if made.get("keras", here["keras"]).split(".")[0] != here["keras"].split(".")[0]:
+            one, other = (f"Python {of.get('python')} (TensorFlow {of.get('tensorflow')}, Keras {of.get('keras')})" for of in (made, here))
+            raise RunError(f"{self.folder} was begun with {one}, this is {other}: go on with that Python, or train anew with another --run")
+
     def _check_application(self) -> None:
-        application = self.facts.get("application")
+        application = self.facts["application"]
         if application != self.APPLICATION:
             raise RunError(f"{self.folder} is a run of {application!r}, not of {self.APPLICATION}")
+        read_run_file(self.recipe_path, self.FACTS)
 
 
 def application_of(folder: str | Path, part: str) -> str:
     """The application that a run folder belongs to. Raises RunError where it is none that has the part (applications.py)."""
-    application, known = read_run_file(Path(folder) / "recipe.json").get("application"), names_with(part)
+    application, known = read_run_file(Path(folder) / "recipe.json", {"application": str})["application"], names_with(part)
     if application not in known:
         raise RunError(f"{folder} is a run of {application!r}; known here are {', '.join(known)}")
     return application
 
 
-def read_run_file(path: Path) -> typing.Any:
-    """A JSON file of a run. Raises RunError."""
+def read_run_file(path: Path, kinds: Mapping[str, typing.Any] | None = None) -> typing.Any:
+    """A JSON file of a run.
+
+    Args:
+      kinds: {name: kind} of what it must hold, as hints of types; None = it is no object, or may hold anything.
+
+    Raises:
+      RunError: it is missing, damaged, or does not hold that.
+    """
     try:
-        return read_json(path)
+        stored = read_json(path)
     except FileError as error:
         if error.__cause__ is None:  # there is none
             raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?") from None
         raise RunError(f"{path} cannot be read as JSON ({error.__cause__}); train again, or restore the file") from error
+    for name, kind in (kinds or {}).items():
+        if not isinstance(stored, dict) or not is_of(tuples(stored.get(name)), kind):
+            raise RunError(f"{path} was changed: its {name!r} is missing or of another kind; train again, or restore the file")
+    return stored
 
 
 def load_run_weights(model: "keras.Model", path: str | Path) -> None:

@@ -6,27 +6,30 @@ weights where the loss diverges, and writes weights, metrics and report.
 """
 
 import abc
+import contextlib
 import dataclasses
 import sys
 import time
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.files import atomic_path, write_text
+from tfvision.errors import DataError, RecipeError, RunError, is_out_of_memory
+from tfvision.files import atomic_path, sole_process, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
 from tfvision.training.recipes import Recipe, Stages, get_recipe, with_settings
-from tfvision.training.run import Run, settle_recipe
+from tfvision.training.run import Run, new_run_folder, settle_recipe
 from tfvision.training.schedules import steps_in
 
 Source = Mapping[str, typing.Any]
+_BEGINNING = {"phase": 0, "step": 0}  # facts of a checkpoint
+_MEMORY_SETTINGS = ("batch_size", "image_size", "crop_size", "painting_size")  # of a recipe, that decide how much memory it takes
 
 
 def _nothing(*_: object) -> tuple[()]:
@@ -152,23 +155,23 @@ def run_training(
     """
     started = time.monotonic()
     strategy = strategy or choose_strategy()
-    opened = _open_run(application, source, recipe, settings, run, resume, worker_number(strategy))
-    if metrics := opened.finished_metrics():
+    with _opened_run(application, source, recipe, settings, run, resume, worker_number(strategy)) as opened:
+        if metrics := opened.finished_metrics():
+            return metrics
+        with opened.first_steps(resume):
+            training = application(opened, settle_recipe(opened.recipe, strategy), strategy, {} if resume else source)
+            _keep_photos(opened, training.prepare(), resume)
+            keras.utils.set_random_seed(training.recipe.seed % 2**31)
+            with strategy.scope():
+                training.build()
+        _train_phases(training, callbacks)
+        measured = training.judge()
+        with atomic_path(opened.weights_path) as temporary:
+            training.save(temporary)
+        metrics = {"run": str(opened.folder), **measured, "seconds": round(time.monotonic() - started, 1), "broken": dict(training.broken)}
+        training.report(metrics)
+        opened.finish(metrics)
         return metrics
-    with opened.first_steps(resume):
-        training = application(opened, settle_recipe(opened.recipe, strategy), strategy, {} if resume else source)
-        _keep_photos(opened, training.prepare(), resume)
-        keras.utils.set_random_seed(training.recipe.seed % 2**31)
-        with strategy.scope():
-            training.build()
-    _train_phases(training, callbacks)
-    measured = training.judge()
-    with atomic_path(opened.weights_path) as temporary:
-        training.save(temporary)
-    metrics = {"run": str(opened.folder), **measured, "seconds": round(time.monotonic() - started, 1), "broken": dict(training.broken)}
-    training.report(metrics)
-    opened.finish(metrics)
-    return metrics
 
 
 def located(path: str | Path, remedy: str) -> str:
@@ -178,7 +181,8 @@ def located(path: str | Path, remedy: str) -> str:
     return str(Path(path).resolve())
 
 
-def _open_run(
+@contextlib.contextmanager
+def _opened_run(
     application: type[Training],
     source: Source,
     recipe: str | Recipe | None,
@@ -186,10 +190,17 @@ def _open_run(
     folder: str | Path | None,
     resume: bool,
     worker: int,
-) -> Run:
+) -> Iterator[Run]:
+    """Starts a run, or goes on with one; no other process that trains works in its folder meanwhile."""
     if not resume:
         chosen = with_settings(_choose_recipe(application, recipe, source), settings or {})
-        return application.RUN.start(folder, worker, chosen, application.facts_of(source, chosen))
+        facts = application.facts_of(source, chosen)
+        folder = folder or new_run_folder(application.RUN.APPLICATION)
+        with sole_process(folder) if worker == 0 else contextlib.nullcontext():
+            run = application.RUN.start(folder, worker, chosen, facts)
+            with _memory_suffices(run):
+                yield run
+        return
     given = {name: source.get(key) for key, name in application.ASKED.items()}
     if len(application.RECIPES) > 1:
         given["--recipe"] = recipe
@@ -198,9 +209,26 @@ def _open_run(
         *names, last = given
         raise RecipeError(f"--resume goes on with what the run was begun with: leave {', '.join(names)} and {last} out")
     run = application.RUN.resume(folder, worker)
-    if run.finished_metrics():
-        print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
-    return run
+    with sole_process(run.folder) if worker == 0 else contextlib.nullcontext(), _memory_suffices(run):
+        if run.finished_metrics():
+            print(f"{run.chief_folder or run.folder} is finished already", file=sys.stderr)
+        elif run.checkpoint_path.exists():
+            run.check_stack()
+        yield run
+
+
+@contextlib.contextmanager
+def _memory_suffices(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        if (read_facts(run.checkpoint_path) or _BEGINNING) == _BEGINNING:
+            run.give_up()
+        recipe = dataclasses.asdict(run.recipe)
+        sizes = [f"--set {key}=N (it was {recipe[key] or 'that of the network'})" for key in _MEMORY_SETTINGS if key in recipe]
+        raise RecipeError(f"memory is exhausted: train with a smaller {' or '.join(sizes)}") from error
 
 
 def _choose_recipe(application: type[Training], recipe: str | Recipe | None, source: Source) -> Recipe:
@@ -220,7 +248,7 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
     run, batch_size, phases = training.run, training.recipe.batch_size, training.phases()
     lengths = [steps_in(phase.stages, phase.photos, batch_size)[-1] for phase in phases]
     print(f"{training.headline()}, {sum(lengths)} steps; watch: tensorboard --logdir {run.logs_path}", file=sys.stderr)
-    stopped = read_facts(run.checkpoint_path) or {"phase": 0, "step": 0}
+    stopped = read_facts(run.checkpoint_path) or _BEGINNING
     for number, phase in enumerate(phases):
         first_step = sum(lengths[:number])
         with training.strategy.scope():

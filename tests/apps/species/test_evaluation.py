@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfvision.apps.species.evaluation import evaluate_species
 from tfvision.apps.species.identification import SpeciesIdentifier
@@ -72,3 +73,39 @@ def test_no_photo_left_is_one_clear_line(colour_run, colour_photos, tmp_path):
     with pytest.raises(DataError, match="no photo is left to evaluate on .* the run was trained on them"):
         evaluate_species(str(colour_run), str(manifest), out=str(tmp_path))
     manifest.unlink()
+
+
+def test_what_the_run_will_do_comes_before_what_a_refit_would(colour_run, colour_photos, tmp_path, capsys):
+    """All photos are grey: nothing can be told, and the run's own threshold must not be judged by one that was fitted on them."""
+    from tfvision.cli.main import main
+
+    rows = list(csv.DictReader((colour_photos / "manifest.csv").open()))
+    lines = ["image,order,genus,species"]
+    for row in rows:
+        name = f"grey_{row['image']}"
+        Image.open(colour_photos / row["image"]).convert("L").convert("RGB").save(tmp_path / name)
+        lines.append(f"{name},{row['order']},{row['genus']},{row['species']}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    main(["evaluate", str(colour_run), str(tmp_path), "--out", str(tmp_path / "report")])
+    out = capsys.readouterr().out
+    answers = list(SpeciesIdentifier.load(colour_run).identify([tmp_path / f"grey_{row['image']}" for row in rows]))
+    right = [answer["rank"] == "root" or row[answer["rank"]] == answer["taxon"] for answer, row in zip(answers, rows, strict=True)]
+    result = json.loads((tmp_path / "report" / "report.json").read_text())
+    standing, refitted = result["as_it_stands"], result["specificity"]
+    assert standing["accuracy"] == pytest.approx(np.mean(right)) and standing["accuracy"] < refitted["accuracy"]
+    assert standing["depth"] == pytest.approx(np.mean([len(answer["lineage"]) for answer in answers]))
+    assert standing["threshold"] == SpeciesRun(colour_run).calibration["threshold"] and standing["is_apart"]
+    assert out.index("as it stands: threshold") < out.index("refitted: threshold") < out.index("These photos are not like those it was trained on")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.index("As it stands") < page.index("Refitted on these photos") and "not like those it was trained on" in page
+    assert str(tmp_path) not in page.replace(f"<td>{tmp_path}</td>", "") and "grey_" in page  # names, where they can be read
+    told = list(csv.DictReader((tmp_path / "report" / "answers.csv").open()))
+    assert [(row["image"], row["taxon"], row["rank"]) for row in told] == [
+        (f"grey_{row['image']}", answer["taxon"], answer["rank"]) for row, answer in zip(rows, answers, strict=True)
+    ]
+    assert [row["is_right"] == "1" for row in told] == right
+
+
+def test_photos_like_those_of_the_training_are_not_said_to_be_others(result):
+    assert not result["as_it_stands"]["is_apart"] and result["unlikeness"] == ""
+    assert result["headline"].index("as it stands") < result["headline"].index("is right for")

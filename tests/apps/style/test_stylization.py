@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -139,5 +140,21 @@ def test_memory_is_foreseen_before_anything_is_computed(photo, painting, tiny_pr
     assert memory.memory_needed(tiny_preset, 16, size * 3 // 4, size) <= 4_000_000_000
 
 
+def test_the_memory_that_it_takes_is_told_once_before_it_starts(photo, painting, tiny_preset, capsys, monkeypatch):
+    preset = dataclasses.replace(tiny_preset, size=72, iterations=0)
+    monkeypatch.setattr(stylization, "Scales", lambda *_: pytest.fail("it has started") if "GB of memory" not in capsys.readouterr().err else sys.exit(7))
+    with pytest.raises(SystemExit):
+        stylize(photo, [painting], preset)
+
+
 def test_3000_pixels_are_foreseen_to_fit_into_8_gb_with_vgg19():
     assert memory.memory_needed(get_preset("default"), 64, 2250, 3000) < 8e9
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_loss_that_is_not_finite_makes_no_picture(photo, painting, tiny_preset, optimizer):
+    preset = dataclasses.replace(tiny_preset, style_weight=1e300, optimizer=optimizer, iterations=2, scales=())
+    with pytest.raises(RecipeError, match="(loss|gradient) became -?(inf|nan), so no picture is written: take smaller weights"):
+        stylize(photo, [painting], preset)
+    with pytest.raises(RecipeError, match="give one weight above 0"):
+        stylize(photo, [painting], tiny_preset, weights=[float("inf")])

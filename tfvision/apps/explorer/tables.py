@@ -12,7 +12,7 @@ from tfvision.apps.explorer.collection import Layer
 from tfvision.apps.explorer.jobs import Tell
 from tfvision.apps.explorer.projection import principal_plane
 from tfvision.errors import DataError, UserError
-from tfvision.files import atomic_path
+from tfvision.files import atomic_path, write_arrays
 
 NEIGHBOURS = 16
 _CHUNK_ROWS = 512
@@ -32,8 +32,7 @@ class Tables:
         """(neighbours int64 [pictures, 16], scores float32 [pictures, 16]) of all pictures: positions, -1 where there is none."""
         path = self._path(layer, "neighbours", "npz")
         if not path.exists():
-            with atomic_path(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, **dict(zip(("places", "scores"), all_neighbours(layer, NEIGHBOURS, tell), strict=True)))
+            write_arrays(path, dict(zip(("places", "scores"), all_neighbours(layer, NEIGHBOURS, tell), strict=True)))
         with np.load(path) as arrays:
             return arrays["places"], arrays["scores"]
 
@@ -65,10 +64,9 @@ class Tables:
         positions, scores = self.neighbours(layer, lambda share, stage: tell(0.4 * share, stage))
         compact = np.full(len(layer.row_of) + 1, -1, np.int64)
         compact[there] = np.arange(len(there))
-        with atomic_path(self._path(layer, "umap-input", "npz")) as temporary, open(temporary, "wb") as file:
-            vectors = principal_vectors(layer.compact_vectors()[0])
-            np.savez(file, neighbours=compact[positions[there]], scores=scores[there], vectors=vectors)
-        return _run_umap(self._path(layer, "umap-input", "npz"), tell), there
+        path, vectors = self._path(layer, "umap-input", "npz"), principal_vectors(layer.compact_vectors()[0])
+        write_arrays(path, {"neighbours": compact[positions[there]], "scores": scores[there], "vectors": vectors})
+        return _run_umap(path, tell), there
 
     def _path(self, layer, kind, suffix):
         safe = "".join(letter if letter.isalnum() else "-" for letter in layer.name)

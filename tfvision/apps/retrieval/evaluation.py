@@ -11,13 +11,13 @@ import numpy as np
 from tfvision.apps.retrieval.indices import Taps, index_vectors, read_taps, tap_extractor
 from tfvision.apps.retrieval.report import write_report
 from tfvision.apps.retrieval.source import Trial, read_trial
-from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
 from tfvision.files import write_json
 from tfvision.trained.retriever_network import load_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
+from tfvision.training.trained_photos import trained_on
 
 
 def evaluate_retriever(
@@ -71,16 +71,16 @@ def asked_trial(run: RetrieverRun, source: Path | str, protocol: str, queries: s
     Raises:
       DataError: no query is left.
     """
-    trial, trained = read_trial(source, protocol, ranks or run.facts["ranks"], queries), read_trained_photos(run.photos_path)
-    is_trained = [trial.queries.records[question.query].identity in trained for question in trial.questions]
+    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries)
+    is_trained = trained_on(run.folder, [trial.queries.records[question.query] for question in trial.questions])
     if run.recipe.protocol_split == "paper":
-        return trial, sum(is_trained), 0
+        return trial, int(is_trained.sum()), 0
     kept = [question for question, was in zip(trial.questions, is_trained, strict=True) if not was]
     if not kept:
         raise DataError(
             f"{run.folder} was trained on every query of {source}: evaluate on other photos, or train a run that is stamped for it, with --protocol-split paper"
         )
-    return dataclasses.replace(trial, questions=kept), 0, sum(is_trained)
+    return dataclasses.replace(trial, questions=kept), 0, int(is_trained.sum())
 
 
 def judge_indices(trial: Trial, gallery: Taps, queries: Taps, tuned: Mapping[str, keras.Model], recipe: RetrieverRecipe) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.command_line import WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
+from tfvision.command_line import NUMBER, WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
 
 
 @click.command("species")
@@ -37,12 +37,12 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
 @click.command("evaluate")
 @evaluation_options
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")
-@click.option("--target-accuracy", type=float, default=0.9, show_default=True, help="Share of answers that must be right.")
+@click.option("--target-accuracy", type=NUMBER, default=0.9, show_default=True, help="Share of answers that must be right.")
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
 @click.option("--method", default="exact", show_default=True, help="How the threshold is found: exact or climb (the paper's).")
 @click.option(
     "--confidence",
-    type=float,
+    type=NUMBER,
     help="Reach the target with this one-sided confidence; 0: by the fitting half alone, as the paper. [default: 0.95 where photos suffice]",
 )
 def evaluate(
@@ -58,7 +58,8 @@ def evaluate(
 ) -> None:
     """Measure RUN, of species, on the labelled photos of SOURCE, and write a report.
 
-    Photos that the run was trained on are left out. Where SOURCE has a split column, its `test` rows are judged, else its
+    First stands what the run does as it is (`as it stands`), then what a threshold fitted on half of the photos would give
+    (`refitted`). Photos that the run was trained on are left out. Where SOURCE has a split column, its `test` rows are judged, else its
     `validation` rows.
 
     \b
@@ -70,9 +71,15 @@ def evaluate(
     if as_json:
         return print_json(result)
     click.echo(result["headline"])
-    named = result["specificity"]
-    low, high = named["interval"]
-    click.echo(f"threshold {named['threshold']:.4f}, right for {low:.1%} to {high:.1%} (95 % interval), depth {named['depth']:.2f}")
+    for title in ("as_it_stands", "specificity"):
+        named = result[title]
+        (low, high), (shallow, deep) = named["interval"], named["depth_interval"]
+        click.echo(
+            f"{'as it stands' if title == 'as_it_stands' else 'refitted'}: threshold {named['threshold']:.4f}, right for {named['accuracy']:.1%} "
+            f"({low:.1%} to {high:.1%}, 95 % interval), depth {named['depth']:.2f} ({shallow:.2f} to {deep:.2f}), no answer for {named['abstained']:.1%}"
+        )
+    if result["unlikeness"]:
+        click.echo(result["unlikeness"])
     for rank, accuracy in result["accuracy_by_rank"].items():
         click.echo(f"  {rank:<12} {accuracy:.3f}")
     for reason, count in result["left_out"].items():

@@ -1,26 +1,30 @@
 """Evaluating a species model: calibration after training, and reports on any labelled photos."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfvision.apps.species.recipes import RECIPES
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.data.manifest import Manifest, read_source, read_trained_photos
+from tfvision.data.manifest import Manifest, read_source
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.splits import halve
-from tfvision.errors import DataError
+from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.hierarchy import classes_within
-from tfvision.evaluation.report import headline, write_report
-from tfvision.evaluation.specificity import is_reachable
+from tfvision.evaluation.report import Thumbnail, headline, unlikeness, write_report
+from tfvision.evaluation.specificity import is_reachable, threshold_for
 from tfvision.files import write_json
 from tfvision.progress import progress_bar
 from tfvision.trained.species_network import load_species_network, make_predictor, predict
 from tfvision.trained.species_run import SpeciesRun
+from tfvision.training.recipes import changes_of
+from tfvision.training.trained_photos import trained_on
 
 CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their logits
 TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated
@@ -38,10 +42,10 @@ def evaluate_species(
     method: str = "exact",
     confidence: float | None = None,
 ) -> dict[str, Any]:
-    """Evaluates a run on labelled photos and writes report.html and report.json.
+    """Evaluates a run on labelled photos and writes report.html, report.json, species.csv and answers.csv.
 
-    Photos that the run was trained on are left out, and counted. The threshold is fitted on one half of
-    the photos and reported on the other; groups are never parted.
+    Photos that the run was trained on are left out, and counted. First stands what the run does as it is, at its own threshold;
+    then the threshold is fitted anew on one half of the photos and reported on the other; groups are never parted.
 
     Args:
       run: folder of a finished run.
@@ -55,9 +59,9 @@ def evaluate_species(
         alone, as in the paper; None = 0.95 where there are photos enough for it, else 0.
 
     Returns:
-      dict with "images", "accuracy", "top5", "accuracy_by_rank", "specificity", "by_class_size",
-      "calibration_error" and more (evaluation.classification.Evaluation.result), and "report",
-      "left_out", "broken".
+      dict with "images", "accuracy", "top5", "accuracy_by_rank", "as_it_stands", "specificity", "by_species", "by_class_size",
+      "calibration_error" and more (evaluation.classification.Evaluation.result), and "report", "left_out", "broken", "headline"
+      and "unlikeness" (a sentence where these photos are not like those of the training, else "").
 
     Raises:
       DataError, RunError.
@@ -67,7 +71,7 @@ def evaluate_species(
     manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
     broken = BrokenPhotos()
-    result = _evaluate(
+    evaluation, result = _evaluate(
         run,
         predictor,
         manifest,
@@ -78,18 +82,21 @@ def evaluate_species(
         within=nodes,
         method=method,
         confidence=confidence,
+        standing=_standing(run.calibration, target_accuracy),
     )
     facts = {
-        "Run": run.folder,
-        "Photos": source,
-        "Recipe": run.recipe.name,
+        "Run": _shown(run.folder),
+        "Photos": _shown(source),
+        "Recipe": changes_of(run.recipe, RECIPES),
         "Prior taxa": list(within),
         "Left out": [f"{count} photos: {reason}" for reason, count in left_out.items()],
-        "Broken photos": list(broken.values()),
+        "Broken photos": _told(broken, manifest),
     }
     folder = Path(out) if out else run.folder / "evaluation"
-    report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, thumbnail_jpeg)
-    return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), "headline": headline(result)}
+    answers = evaluation.answers(result["as_it_stands"]["threshold"])
+    report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, _thumbnails(manifest), answers=answers)
+    told = {"headline": headline(result), "unlikeness": unlikeness(result)}
+    return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), **told}
 
 
 def calibrate_and_report(
@@ -103,7 +110,7 @@ def calibrate_and_report(
     predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction)
     class_sizes = np.bincount(labels[splits == "train"], minlength=len(run.taxonomy))
     is_validation = splits == "validation"
-    result = _evaluate(run, predictor, manifest.select(is_validation), labels[is_validation], broken, class_sizes=class_sizes)
+    evaluation, result = _evaluate(run, predictor, manifest.select(is_validation), labels[is_validation], broken, class_sizes=class_sizes)
     specificity = result["specificity"]
     write_json(
         run.calibration_path,
@@ -118,17 +125,18 @@ def calibrate_and_report(
     )
     training_accuracy, photos = _training_accuracy(run, predictor, manifest, labels, splits)
     facts = {
-        "Run": run.folder,
-        "Photos": run.facts["source"] or "the built-in specimens: drawings for teaching, not photos",
-        "Recipe": run.recipe.name,
+        "Run": _shown(run.folder),
+        "Photos": _shown(run.facts["source"]) if run.facts["source"] else "the built-in specimens: drawings for teaching, not photos",
+        "Recipe": changes_of(run.recipe, RECIPES),
         "Seed": run.recipe.seed,
         "Training photos": int((splits == "train").sum()),
         "Validation photos": int(is_validation.sum()),
         "Training accuracy": f"on {photos} training photos, without augmentation",
         **left_out,
-        "Broken photos": list(broken.values()),
+        "Broken photos": _told(broken, manifest),
     }
-    write_report(run.folder, result, run.folder.name, facts, thumbnail_jpeg, training_accuracy)
+    answers = evaluation.answers(specificity["threshold"])
+    write_report(run.folder, result, run.folder.name, facts, _thumbnails(manifest), training_accuracy, answers)
     return {**result, "training_accuracy": training_accuracy}
 
 
@@ -144,21 +152,49 @@ def _evaluate(
     within: Sequence[int] = (),
     method: str = "exact",
     confidence: float | None = None,
-) -> dict[str, Any]:
+    standing: Mapping[str, Any] | None = None,
+) -> tuple[Evaluation, dict[str, Any]]:
     if class_sizes is None:
         class_sizes = run.calibration["class_sizes"]
     is_fitting = halve([record.group for record in manifest.records], run.recipe.seed)
     if temperature is None:
         temperature = _fitted_temperature(run, predictor, manifest, labels, is_fitting, broken)
     evaluation = Evaluation(run.taxonomy, class_sizes, temperature, within)
-    paths = np.array([record.path for record in manifest.records], object)
+    names = np.array([record.name for record in manifest.records], object)
     with progress_bar("evaluating", len(manifest)) as bar:
         for numbers, logits in predict(predictor, manifest, run.recipe, broken):
-            evaluation.update(logits, labels[numbers], list(paths[numbers]), is_fitting[numbers])
+            evaluation.update(logits, labels[numbers], list(names[numbers]), is_fitting[numbers])
             bar.advance(len(numbers))
     if confidence is None and method == "exact" and is_reachable(max(1, is_fitting.sum()), target_accuracy, DEFAULT_CONFIDENCE):
         confidence = DEFAULT_CONFIDENCE
-    return evaluation.result(target_accuracy, confidence or None, method)
+    return evaluation, evaluation.result(target_accuracy, confidence or None, method, standing)
+
+
+def _standing(calibration: Mapping[str, Any], target_accuracy: float) -> dict[str, Any]:
+    """What `identify` goes by, when asked for this accuracy; where the run was not calibrated for it, at its own."""
+    own = {key: calibration[key] for key in ("threshold", "target", "confidence")}
+    if target_accuracy != own["target"]:
+        with contextlib.suppress(RecipeError):
+            return {**own, "threshold": threshold_for(calibration["depth_curve"], target_accuracy), "target": target_accuracy}
+    return own
+
+
+def _thumbnails(manifest: Manifest) -> Thumbnail:
+    """Those of photos by their names in the manifest."""
+    paths = {record.name: record.path for record in manifest.records}
+    return lambda name, size_px: thumbnail_jpeg(paths[name], size_px)
+
+
+def _told(broken: BrokenPhotos, manifest: Manifest) -> list[str]:
+    """Why photos are broken, each called as in the manifest."""
+    names = {record.path: record.name for record in manifest.records}
+    return [reason.replace(path, names.get(path, path)) for path, reason in broken.items()]
+
+
+def _shown(path: Path | str) -> str:
+    """A path below the current folder as from there, another as it is."""
+    path, here = Path(path), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _fitted_temperature(run: SpeciesRun, predictor: keras.Model, manifest: Manifest, labels: np.ndarray, is_fitting: np.ndarray, broken: BrokenPhotos) -> float:
@@ -198,9 +234,7 @@ def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -
             left_out[reason] = int((is_out & is_kept).sum())
             is_kept &= ~is_out
 
-    trained = read_trained_photos(run.photos_path)
-    is_trained = np.array([record.identity in trained for record in manifest.records])
-    leave_out(is_trained, "the run was trained on them")
+    leave_out(trained_on(run.folder, manifest.records), "the run was trained on them")
     labels = manifest.labels(run.taxonomy)
     leave_out(labels < 0, "their species is not among the run's classes")
     leave_out(~classes_within(run.taxonomy, within)[labels], "they lie outside the prior taxa")

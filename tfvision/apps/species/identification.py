@@ -19,9 +19,8 @@ from tfvision.evaluation.specificity import threshold_for
 from tfvision.export.exportable import GraphFunction
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
-from tfvision.files import read_json
 from tfvision.trained.species_network import load_species_network, make_predictor, predict
-from tfvision.trained.species_run import SpeciesRun
+from tfvision.trained.species_run import SpeciesRun, read_calibration
 
 ALTERNATIVES = 5
 
@@ -157,7 +156,7 @@ class ExportIdentifier:
         """Loads a version's folder, or the newest version of a model's. Raises RunError."""
         folder = newest_version(folder)
         self.taxonomy = Taxonomy.load(folder / "assets" / "taxonomy.json")
-        self._calibration = read_json(folder / "assets" / "calibration.json")
+        self._calibration = read_calibration(folder / "assets" / "calibration.json")
         self._model = LoadedModel(folder)
 
     def identify(

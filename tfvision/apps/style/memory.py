@@ -1,6 +1,8 @@
 """Whether a picture fits into this machine's memory, foreseen before anything is computed."""
 
+import functools
 import os
+import sys
 
 import numpy as np
 
@@ -46,10 +48,16 @@ def available_memory() -> int | None:
         return None
 
 
+@functools.cache
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 def check_memory(preset: Preset, channels: int, height: int, width: int) -> None:
-    """Raises DataError, before anything is computed, where a picture would not fit; arguments as `memory_needed`."""
+    """Says on stderr, once for each size, what memory a picture takes; raises DataError where it would not fit. Arguments as `memory_needed`."""
     available = available_memory()
     needed = memory_needed(preset, channels, height, width)
+    _tell(f"a picture of {width} x {height} pixels takes about {needed / 1e9:.1f} GB of memory")
     if available is None or needed <= available:
         return
     scales = (tenths / 10 for tenths in range(9, 0, -1))

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfvision.apps.style.memory import lbfgs_pairs
 from tfvision.apps.style.objective import Evaluation
 from tfvision.apps.style.presets import Preset
+from tfvision.errors import RecipeError
 
 LEG_ITERATIONS = 50
 _JUDGED_ITERATIONS = 10
@@ -41,13 +42,22 @@ class Descent:
     is_finished: bool = False
 
     def record(self, evaluation: Evaluation, image: np.ndarray, tolerance: float) -> None:
-        """Counts an iteration that ended at `image`, and judges whether it is worth going on."""
+        """Counts an iteration that ended at `image`, and judges whether it is worth going on. Raises RecipeError where a loss is not finite."""
+        check_losses(evaluation)
         self.image, self.last = image, evaluation
         self.iteration += 1
         self.losses.append(evaluation.total)
         if tolerance and len(self.losses) > _JUDGED_ITERATIONS:
             before = self.losses[-1 - _JUDGED_ITERATIONS]
             self.is_finished = before - evaluation.total < tolerance * abs(before)
+
+
+def check_losses(evaluation: Evaluation) -> None:
+    """Raises RecipeError where a loss or its gradient is not finite: what descends from there is no picture."""
+    parts = {"content loss": evaluation.content, "style loss": evaluation.style, "total loss": evaluation.total, "gradient": evaluation.gradient.sum()}
+    for name, value in parts.items():
+        if not math.isfinite(value):
+            raise RecipeError(f"the {name} became {value}, so no picture is written: take smaller weights, or another --optimizer")
 
 
 class Lbfgs:

@@ -98,6 +98,7 @@ _NOT_NEGATIVE = (
     "tolerance",
     "iterations",
     "tile",
+    "seed",
 )
 _CHOICES = {
     "pooling": ("avg", "max"),

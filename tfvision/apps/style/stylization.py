@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfvision.apps.style.memory import check_memory
 from tfvision.apps.style.objective import Objective
-from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent
+from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent, check_losses
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.scales import Scales
 from tfvision.data.resizing import fitted_size
@@ -96,7 +96,7 @@ def stylize(
 
     Raises:
       DataError: a picture too small or too narrow, or too large for this machine's memory.
-      RecipeError, WeightsError: a preset or weights that cannot be.
+      RecipeError, WeightsError: a preset or weights that cannot be, or a loss that is not finite.
       RunError: the state belongs to another call.
     """
     started = time.monotonic()
@@ -109,6 +109,7 @@ def stylize(
     descents = _Descents(scales, objective, preset, on_iteration, state_path and Path(state_path))
     picture = as_picture(descents.run())
     final = descents.evaluate(picture)
+    check_losses(final)
     return Stylization(
         picture,
         sum(descents.iterations),
@@ -271,7 +272,7 @@ def _check_picture(what, picture, preset):
 
 def _shares(weights, paintings):
     weights = np.ones(len(paintings)) if weights is None else np.asarray(weights, float)
-    if len(weights) != len(paintings) or (weights < 0).any() or (len(weights) and not weights.sum() > 0):
+    if len(weights) != len(paintings) or (weights < 0).any() or (len(weights) and not 0 < weights.sum() < np.inf):
         raise RecipeError(f"give one weight above 0 for each of the {len(paintings)} paintings, got {weights.tolist()}")
     return weights / weights.sum() if len(weights) else weights
 

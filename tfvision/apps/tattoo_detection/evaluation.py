@@ -9,13 +9,13 @@ import numpy as np
 from tfvision.apps.tattoo_detection.detection import TattooDetector
 from tfvision.apps.tattoo_detection.report import headline, write_evaluation_report
 from tfvision.apps.tattoo_detection.source import DetectionPhotos, read_detection_source
-from tfvision.data.manifest import read_trained_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.detection import judge_detection
 from tfvision.files import write_json
 from tfvision.progress import progress_bar
 from tfvision.trained.detector_run import DetectorRun
+from tfvision.training.trained_photos import trained_on
 
 
 def evaluate_detector(run: Path | str, source: Path | str, others: Path | str | None = None, out: Path | str | None = None) -> dict[str, Any]:
@@ -37,8 +37,7 @@ def evaluate_detector(run: Path | str, source: Path | str, others: Path | str | 
     """
     run = DetectorRun.open(run)
     photos = read_detection_source(source, others)
-    trained = read_trained_photos(run.photos_path, split=None)
-    is_new = np.array([record.identity not in trained for record in photos.manifest.records])
+    is_new = ~trained_on(run.folder, photos.manifest.records, split=None)
     if not is_new.any():
         raise DataError(f"{run.folder} was trained on every photo of {source}: evaluate on others; how well it does on unseen lists stands in its report")
     photos = photos.select(is_new)

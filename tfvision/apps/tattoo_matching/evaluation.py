@@ -11,7 +11,7 @@ import numpy as np
 from tfvision.apps.tattoo_matching.protocols import MatchingTrial, make_trial
 from tfvision.apps.tattoo_matching.report import write_report
 from tfvision.apps.tattoo_matching.source import read_matching_source
-from tfvision.data.manifest import Manifest, read_trained_photos
+from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
 from tfvision.evaluation.identification import (
@@ -36,6 +36,7 @@ from tfvision.features.table import feature_table
 from tfvision.files import read_json, write_json
 from tfvision.progress import progress_bar
 from tfvision.training.run import RUNS_FOLDER
+from tfvision.training.trained_photos import trained_on
 
 DISTANCES = ("cosine", "euclidean")
 
@@ -223,16 +224,18 @@ def untrained(trial: MatchingTrial, run: Path | None) -> tuple[MatchingTrial, in
     """The MatchingTrial without probes of subjects that a run was trained on, and how many these are.
 
     Args:
-      run: folder with photos.csv, or None.
+      run: its folder, or None.
 
     Raises:
+      RunError: as `trained_on`.
       DataError: no probe with a mate is left.
     """
-    trained = read_trained_photos(run / "photos.csv") if run and (run / "photos.csv").is_file() else set()
-    if not trained:
+    if run is None:
         return trial, 0
-    records = [*trial.probes.records, *trial.gallery.records]
-    subjects = {record.lineage for record in records if record.identity in trained}
+    records = list(dict.fromkeys([*trial.probes.records, *trial.gallery.records]))
+    subjects = {record.lineage for record, was in zip(records, trained_on(run, records), strict=True) if was}
+    if not subjects:
+        return trial, 0
     is_trained = [trial.probes.records[question.query].lineage in subjects for question in trial.questions]
     kept = tuple(question for question, was in zip(trial.questions, is_trained, strict=True) if not was)
     if not any(len(np.setdiff1d(question.relevant, question.ignored)) for question in kept):

@@ -1,6 +1,7 @@
 """Rows that need not fit in memory: a database on disk that lives as long as the block."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 import tempfile
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfvision.errors import StorageError
-from tfvision.files import TEMPORARY_PREFIX
+from tfvision.files import TEMPORARY_PREFIX, way_out
 
 MOST_KEYS = 900  # fewer than the parameters that any sqlite takes
 _SEPARATOR = "\x1f"  # ASCII's own "unit separator"
@@ -33,8 +34,9 @@ def scratch_database(folder: Path | str) -> Iterator[sqlite3.Connection]:
                 f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE; PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA locking_mode=EXCLUSIVE"
             )
             yield database
-    except (OSError, sqlite3.OperationalError) as error:
-        raise StorageError(f"{folder} could not be written ({error}): free some space or choose another folder") from error
+    except (OSError, sqlite3.OperationalError) as error:  # of SQLite: a full disk
+        remedy = way_out(error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error)))
+        raise StorageError(f"{folder} could not be written ({error}): {remedy}") from error
     finally:
         if path and os.path.exists(path):
             os.unlink(path)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tfvision.data.shards.slices import SHARD_NAME
 from tfvision.errors import DataError
-from tfvision.files import write_json
+from tfvision.files import checksum_of, write_json
 
 FORMAT, VERSION = "tfvision prepared data", 1
 INDEX, MANIFEST, LABELS, UNFINISHED = "index.json", "manifest.csv", "labels.json", "preparing.json"
@@ -66,7 +66,7 @@ class PreparedIndex:
             if path.stat().st_size > _LARGEST_INDEX_BYTES:
                 raise ValueError("it is too large")
             stored = json.loads(path.read_bytes())
-            if stored.pop("checksum") != _checksum(stored):
+            if stored.pop("checksum") != checksum_of(stored):
                 raise ValueError("it is not as it was written")
             if (stored["format"], stored["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"its format is {stored['format']!r}, version {stored['version']!r}")
@@ -81,7 +81,7 @@ class PreparedIndex:
         """Writes index.json, atomically."""
         shards = [dataclasses.asdict(shard) for shard in self.shards.values()]
         stored = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self), "shards": shards}
-        write_json(Path(folder) / INDEX, {**stored, "checksum": _checksum(stored)})
+        write_json(Path(folder) / INDEX, {**stored, "checksum": checksum_of(stored)})
 
     def check_file(self, folder: Path | str, name: str) -> None:
         """Compares manifest.csv or labels.json with its checksum. Raises DataError."""
@@ -153,7 +153,3 @@ def sha256_of(path: Path | str) -> str:
     """The SHA-256 of a file, as hex digits. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum(stored):
-    return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""Which photos a run was trained on: known by file name and size, and by their bytes where these agree."""
+
+import collections
+import contextlib
+import hashlib
+import os
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.csv_table import CsvTable
+from tfvision.data.decoding import read_encoded
+from tfvision.data.manifest import Record, read_photos
+from tfvision.data.shards.prepared_index import PreparedIndex, is_prepared
+from tfvision.data.shards.slices import photo_bytes, slice_of
+from tfvision.errors import DataError, FileError, RunError
+from tfvision.files import read_json
+
+PHOTOS_FILE = "photos.csv"
+_SOURCES = ("source", "others")  # of the facts in recipe.json
+_SPECIMENS = "specimens"  # in the run's folder, where it has no source
+
+
+class _Content(typing.NamedTuple):
+    """What is in a photo's file. Photos of one form are the same where their digests are."""
+
+    form: str  # "" = as it was found, else how it was encoded anew
+    digest: bytes
+
+
+def trained_on(run: Path | str, records: Sequence[Record], split: str | None = "train") -> np.ndarray:
+    """Whether a run was trained on each photo, bool [photos].
+
+    File name and size tell which may be the same, wherever their folder lies; then the bytes decide. Where the photos of the
+    training are no longer where they were, or were encoded anew, name and size decide alone, and stderr says for how many.
+
+    Args:
+      run: its folder.
+      records: photos.
+      split: of the run's photos; None = all.
+
+    Raises:
+      RunError: the run has no list of its photos, or it is damaged.
+    """
+    run = Path(run)
+    names = _names_by_identity(run / PHOTOS_FILE, split)
+    training = _TrainingPhotos(run)
+    known: dict[str, set[_Content | None]] = {}
+    is_trained, doubtful = np.zeros(len(records), bool), 0
+    for row, record in enumerate(records):
+        if not (alike := names.get(record.identity)):
+            continue
+        own = _content(record)
+        for name in alike:
+            if name not in known:
+                known[name] = training.contents(name, record.identity[1])
+        found = set().union(*(known[name] for name in alike))
+        is_comparable = own is not None and all(one is not None and one.form == own.form for one in found)
+        is_trained[row] = own in found or not is_comparable
+        doubtful += own not in found and not is_comparable
+    if doubtful:
+        print(
+            f"{doubtful} of {len(records)} photos have the name and size of photos that {run} was trained on, and are taken for these: the bytes could not be "
+            f"compared, as the photos of the training are no longer in {' or '.join(map(str, training.roots))}, or were encoded anew",
+            file=sys.stderr,
+        )
+    return is_trained
+
+
+def _names_by_identity(path: Path, split: str | None) -> dict[tuple[str, int], list[str]]:
+    """{Record.identity: names in photos.csv}."""
+    remedy = "restore it, or train again"
+    if not path.is_file():
+        raise RunError(f"{path} does not exist, so nobody knows what {path.parent} was trained on: {remedy}")
+    table = CsvTable.read(path)
+    if missing := [name for name in ("image", "bytes", "split") if name not in table.header]:
+        raise RunError(f"{path} was changed: it has no column {missing[0]!r}; {remedy}")
+    found = collections.defaultdict(list)
+    for line, *cells in zip(table.lines, *(table.texts(name) for name in ("image", "bytes", "split")), strict=True):
+        image, size, own = cells
+        if split not in (None, own):
+            continue
+        if not size.strip().isdecimal():
+            raise RunError(f"{path}, line {line}, was changed: {size!r} is no number of bytes; {remedy}")
+        found[os.path.basename(image), int(size)].append(image)
+    return found
+
+
+class _TrainingPhotos:
+    """The photos of a training, where they still lie in its sources."""
+
+    def __init__(self, run: Path) -> None:
+        facts: dict[str, typing.Any] = {}
+        with contextlib.suppress(FileError):  # a folder with no more than a list of photos
+            facts = read_json(run / "recipe.json")
+        sources = [facts.get(name) for name in _SOURCES]
+        self.roots = [Path(source) for source in sources if source] or [run / _SPECIMENS]
+        self._prepared: dict[Path, dict[str, Record]] = {}
+
+    def contents(self, name: str, size: int) -> set[_Content | None]:
+        """Those of the photos called so; None for what is not there, or has another size by now."""
+        found = {_content(record) for root in self.roots if (record := self._record(root, name)) and record.identity[1] == size}
+        return found or {None}
+
+    def _record(self, root: Path, name: str) -> Record | None:
+        folder = root.parent if root.is_file() else root
+        if is_prepared(folder):
+            return self._prepared_records(folder).get(name)
+        path = folder / name
+        return Record(str(path), name, ("",), name) if path.is_file() else None
+
+    def _prepared_records(self, folder: Path) -> dict[str, Record]:
+        if folder not in self._prepared:
+            self._prepared[folder] = {}
+            with contextlib.suppress(DataError):  # damaged by now
+                self._prepared[folder] = {record.name: record for record in read_photos(folder).records}
+        return self._prepared[folder]
+
+
+def _content(record: Record) -> _Content | None:
+    """None where the photo cannot be read."""
+    try:
+        return _Content(_form(record), hashlib.sha256(read_encoded(record.path)).digest())
+    except DataError:
+        return None
+
+
+def _form(record: Record) -> str:
+    location = slice_of(record.path)
+    if location is None or record.source_bytes == photo_bytes(record.path):
+        return ""
+    settings = PreparedIndex.open(Path(location.shard).parent).settings
+    return " ".join(f"{name} {settings.get(name)}" for name in ("size_px", "quality"))
