@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, parse_box, read_photos, read_source, write_csv_text
+from tfvision.data.boxes import parse_box
+from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, read_photos, read_source, write_csv_text
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
@@ -54,7 +55,6 @@ KNOWN_COLUMNS = (  # found in any case, with spaces or without
     *("id", "label", "group", "split", "box", "role", "subject", "transform", "medium", "fold", "probe_list", "latitude", "longitude"),
 )
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
-_NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Record:
     lineage: tuple[str, ...]
     group: str
     split: str = ""
-    box: tuple[float, float, float, float] = _NO_BOX
+    box: Box = NO_BOX
     source_bytes: int | None = None
 
     @property
@@ -195,6 +195,8 @@ class ListedPhotos:
             columns = {name: texts for name, texts in columns.items() if name not in PREPARED_COLUMNS}  # the records have them
         else:
             _check_files(path, records)
+            boxes = boxes_in_photos(path, table.lines, [record.path for record in records], [record.box for record in records])
+            records = tuple(record if record.box == box else dataclasses.replace(record, box=box) for record, box in zip(records, boxes, strict=True))
         return Manifest(ranks, records, columns=columns)
 
 
@@ -387,20 +389,6 @@ def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths
 
 def _prepared_record(record: Record, row: PreparedRow) -> Record:
     return dataclasses.replace(record, path=row.slice.path(record.name), source_bytes=row.source_bytes)
-
-
-def parse_box(text: str | None, where: str = "--box") -> tuple[float, float, float, float]:
-    """Parses "left,top,width,height" in pixels, brackets allowed; empty = zeros. Raises DataError."""
-    text = (text or "").strip()
-    if not text:
-        return _NO_BOX
-    try:
-        left, top, width, height = map(float, text.strip("[]").split(","))
-    except ValueError:
-        raise DataError(f"{where}: a box is left,top,width,height in pixels, got {text!r}") from None
-    if not (width > 0 and height > 0 and np.isfinite([left, top, width, height]).all()):
-        raise DataError(f"{where}: a box has a positive width and height, got {text!r}")
-    return left, top, width, height
 
 
 def _check_files(path: Path, records: Sequence[Record]) -> None:
