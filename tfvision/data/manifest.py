@@ -11,6 +11,8 @@ import numpy as np
 from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.lineage_matching import MatchedLineages, match_lineages, shared_levels
+from tfvision.data.names import tidy_name
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
 from tfvision.data.shards.slices import photo_bytes, photo_file
 from tfvision.data.shards.verification import PreparedRow, locate_photos
@@ -131,25 +133,21 @@ class Manifest:
         return Taxonomy.from_lineages(self.ranks, (record.lineage for record in self.records))
 
     def labels(self, taxonomy: Taxonomy) -> np.ndarray:
-        """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class.
+        """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class (`matched`)."""
+        return self.matched(taxonomy).labels
 
-        Lineages are matched by the ranks that both know, so that a source may have more ranks; where
-        these do not tell two classes apart, neither is given.
+    def matched(self, taxonomy: Taxonomy) -> MatchedLineages:
+        """The class of each photo, and what is to be said of their names (lineage_matching.match_lineages).
+
+        Lineages are matched by the ranks that both know, so that a source may have more ranks. Raises DataError where the
+        finest of the taxonomy is none of the photos'.
         """
-        levels = [self.ranks.index(rank) if rank in self.ranks else None for rank in taxonomy.ranks]
-        if levels[-1] is None:
-            raise DataError(
-                f"the photos are labelled by {', '.join(self.ranks)}, the model by {', '.join(taxonomy.ranks)}: "
-                f"name the columns with --ranks {','.join(taxonomy.ranks)}"
-            )
-        known: dict[tuple[str, ...], int] = {}
-        for label, lineage in enumerate(taxonomy.lineages):
-            shared = tuple(name if level is not None else "" for name, level in zip(lineage, levels, strict=True))
-            known[shared] = -1 if shared in known else label
-        return np.array(
-            [known.get(tuple("" if level is None else record.lineage[level] for level in levels), -1) for record in self.records],
-            np.int32,
-        )
+        levels = shared_levels(self.ranks, taxonomy)
+        if levels is None:
+            wanted = ",".join(taxonomy.ranks if self.columns else taxonomy.ranks[-len(self.ranks) :])
+            named = f"name the {'columns' if self.columns else 'levels of folders'} with --ranks {wanted}"
+            raise DataError(f"the photos are labelled by {', '.join(self.ranks)}, the model by {', '.join(taxonomy.ranks)}: {named}")
+        return match_lineages([record.lineage for record in self.records], levels, taxonomy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -366,7 +364,7 @@ def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many photos have one lineage, which is kept once
     records = []
     for line, name, group, split, box, *names in zip(table.lines, *columns, strict=True):
-        name, lineage = name.strip(), tuple(text.strip() for text in names)
+        name, lineage = name.strip(), tuple(map(tidy_name, names))
         if has_paths and "\\" in name and not os.path.exists(os.path.join(table.path.parent, name)):
             name = name.replace("\\", "/")  # as Windows writes paths
         if not name:

@@ -57,14 +57,14 @@ def evaluate_species(
     Returns:
       dict with "images", "accuracy", "top5", "accuracy_by_rank", "specificity", "by_class_size",
       "calibration_error" and more (evaluation.classification.Evaluation.result), and "report",
-      "left_out", "broken".
+      "left_out", "names" (sentences on names that are spelled differently, or are none of the run's), "broken".
 
     Raises:
       DataError, RunError.
     """
     run = SpeciesRun.open(run)
     nodes = [node for name in within for node in run.taxonomy.find(name)]
-    manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
+    manifest, left_out, names = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
     broken = BrokenPhotos()
     result = _evaluate(
@@ -85,11 +85,12 @@ def evaluate_species(
         "Recipe": run.recipe.name,
         "Prior taxa": list(within),
         "Left out": [f"{count} photos: {reason}" for reason, count in left_out.items()],
+        "Names": names,
         "Broken photos": list(broken.values()),
     }
     folder = Path(out) if out else run.folder / "evaluation"
     report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, thumbnail_jpeg)
-    return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), "headline": headline(result)}
+    return {**result, "report": str(report), "left_out": left_out, "names": names, "broken": dict(broken), "headline": headline(result)}
 
 
 def calibrate_and_report(
@@ -181,8 +182,8 @@ def _training_accuracy(run: SpeciesRun, predictor: keras.Model, manifest: Manife
     return float(right.mean()), len(right)
 
 
-def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int]]:
-    """The photos to evaluate on, and how many were left out for which reason."""
+def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int], list[str]]:
+    """The photos to evaluate on, how many were left out for which reason, and what is to be said of their names."""
     splits = np.array([record.split for record in manifest.records], object)
     for wanted in ("test", "validation"):
         if wanted in splits:
@@ -201,10 +202,10 @@ def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -
     trained = read_trained_photos(run.photos_path)
     is_trained = np.array([record.identity in trained for record in manifest.records])
     leave_out(is_trained, "the run was trained on them")
-    labels = manifest.labels(run.taxonomy)
+    labels, names = manifest.labels(run.taxonomy), manifest.select(is_kept).matched(run.taxonomy).told()
     leave_out(labels < 0, "their species is not among the run's classes")
     leave_out(~classes_within(run.taxonomy, within)[labels], "they lie outside the prior taxa")
     if not is_kept.any():
         reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
-        raise DataError(f"no photo is left to evaluate on ({reasons or 'none given'})")
-    return manifest.select(is_kept), left_out
+        raise DataError(f"no photo is left to evaluate on ({'; '.join(filter(None, [reasons, *names])) or 'none given'})")
+    return manifest.select(is_kept), left_out, names
