@@ -11,6 +11,8 @@ import numpy as np
 from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
+from tfvision.data.folder_labels import labels_of_folders, split_word
+from tfvision.data.label_columns import choose_label_columns
 from tfvision.data.lineage_matching import MatchedLineages, match_lineages, shared_levels
 from tfvision.data.names import tidy_name
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
@@ -56,7 +58,6 @@ KNOWN_COLUMNS = (  # found in any case, with spaces or without
     *(*IMAGE_COLUMNS, *RANKS, *PREPARED_COLUMNS),
     *("id", "label", "group", "split", "box", "role", "subject", "transform", "medium", "fold", "probe_list", "latitude", "longitude"),
 )
-_SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,6 +175,11 @@ class ListedPhotos:
         return self.table.header
 
     @property
+    def unreserved_columns(self) -> tuple[str, ...]:
+        """The names of those that may be labels."""
+        return _unreserved(self.columns)
+
+    @property
     def image_column(self) -> str | None:
         """The column that names the files, if any."""
         return next((name for name in IMAGE_COLUMNS if name in self.columns), None)
@@ -183,7 +189,7 @@ class ListedPhotos:
         path, table, index = self.table.path, self.table, self.index
         if self.image_column is None:
             raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(self.columns) or 'none'}")
-        ranks = _rank_columns(path, self.columns, (ranks and column_names(ranks, self.columns)) or (index.ranks if index else None))
+        ranks = _rank_columns(table, (ranks and column_names(ranks, self.columns)) or (index.ranks if index else None))
         if not len(table):
             raise DataError(f"{path} lists no photos")
         records = _records(table, self.image_column, ranks, has_paths=index is None)
@@ -295,16 +301,16 @@ def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manif
     if not photos:
         found = "no photos" + (f" in class folders (but {len(ignored)} other files)" if ignored else "")
         raise DataError(f"{folder} holds {found}: expected {folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}")
-    depth = max(len(levels) for _, levels in photos)
-    ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {level}" for level in range(1, depth + 1))))
-    if len(ranks) != depth:
-        raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
+    labels = labels_of_folders(folder, [levels for _, levels in photos], ranks)
     records = []
-    for path, levels in photos:
+    for (path, _), lineage, split in zip(photos, labels.lineages, labels.splits, strict=True):
         _check_name(path)
         name = os.path.relpath(path, folder)
-        records.append(Record(path, name, (*levels, *("",) * (depth - len(levels))), group=name))
-    return Manifest(ranks, tuple(records), tuple(ignored))
+        if lineage:
+            records.append(Record(path, name, lineage, group=name, split=split))
+        else:
+            ignored.append(name)
+    return Manifest(labels.ranks, tuple(records), tuple(ignored))
 
 
 def read_csv(path: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
@@ -321,14 +327,15 @@ def write_csv_text(manifest: Manifest) -> str:
 def drop_small_classes(manifest: Manifest, min_images: int) -> tuple[Manifest, dict[str, int]]:
     """Leaves out classes with fewer than `min_images` photos, and photos that name no leaf.
 
+    A class that is left out is no longer finer than its parent, so that photos of the parent itself stay.
+
     Returns:
       The manifest of what remains, and a dict from each dropped lineage (as text) to its number of photos.
     """
-    lineages = {record.lineage for record in manifest.records}
-    named = {tuple(name for name in lineage if name) for lineage in lineages}
-    parents = {path[:end] for path in named for end in range(1, len(path))}
     counts = collections.Counter(record.lineage for record in manifest.records)
-    dropped = {lineage: count for lineage, count in counts.items() if count < min_images or tuple(name for name in lineage if name) in parents}
+    named = {lineage: tuple(filter(None, lineage)) for lineage, count in counts.items() if count >= min_images}
+    parents = {path[:end] for path in named.values() for end in range(1, len(path))}
+    dropped = {lineage: count for lineage, count in counts.items() if named.get(lineage) is None or named[lineage] in parents}
     kept = manifest.select([record.lineage not in dropped for record in manifest.records])
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
 
@@ -344,7 +351,8 @@ def _check_name(path: str) -> None:
         raise DataError(f"{path!r} is not a name in UTF-8, so no report could show it: rename it") from None
 
 
-def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | None) -> tuple[str, ...]:
+def _rank_columns(table: CsvTable, ranks: Sequence[str] | None) -> tuple[str, ...]:
+    path, columns = table.path, table.header
     if ranks:
         missing = [rank for rank in ranks if rank not in columns]
         if missing:
@@ -353,10 +361,14 @@ def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | Non
     found = tuple(rank for rank in RANKS if rank in columns)
     if "species" in found or len(found) >= 2:
         return found
-    found = tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id"))
+    found = _unreserved(columns)
     if not found:
         raise DataError(f"{path} has no label column; its columns are {', '.join(columns)}: name them with --ranks")
-    return found
+    return choose_label_columns(table, found)
+
+
+def _unreserved(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id"))
 
 
 def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths: bool) -> tuple[Record, ...]:
@@ -371,14 +383,13 @@ def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths
             raise DataError(f"{table.path}, line {line}: no file is named")
         if not any(lineage):
             raise DataError(f"{table.path}, line {line}: {name} has no label in {', '.join(ranks)}")
-        split = split.strip().lower()
         records.append(
             Record(
                 path=os.path.join(table.path.parent, name),
                 name=name,
                 lineage=shared.setdefault(lineage, lineage),
                 group=group.strip() or name,
-                split=_SPLIT_ALIASES.get(split, split),
+                split=split_word(split),
                 box=parse_box(box, f"{table.path}, line {line}"),
             )
         )
