@@ -14,6 +14,7 @@ Lineage = tuple[str, ...]
 _UNNAMED_RANK = re.compile(r"level \d+")  # of folders whose levels were not named
 _SPELLINGS: tuple[Callable[[str], str], ...] = (str, plain_name, plain_taxon)
 _NAMED = 3
+_LEAST_ALIKE = 0.5  # of two names, so that one is told as the nearest of the other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,8 @@ class MatchedLineages:
         name, classes = deepest(lineage), self.taxonomy.class_names
         known = KnownNames(classes)
         elsewhere = [" / ".join(filter(None, self.taxonomy.lineages[number])) for number, own in enumerate(classes) if own in known.same(name)]
-        near = f", which the run has as {elsewhere[0]!r}" if elsewhere else known.hint(name, 1).rstrip("?").replace("; did you mean ", ", the nearest is ")
+        nearest = known.nearest(name, 1, _LEAST_ALIKE)
+        near = f", which the run has as {elsewhere[0]!r}" if elsewhere else f", the nearest is {nearest[0]!r}" if nearest else ""
         return f"{' / '.join(filter(None, lineage))!r} ({self.unknown[lineage]} photo{'s' * (self.unknown[lineage] != 1)}{near})"
 
 

@@ -61,9 +61,9 @@ class KnownNames:
         same = self.same(name)
         return same[0] if len(same) == 1 else None
 
-    def nearest(self, name: str, count: int = 3) -> list[str]:
-        """Those that look most alike, best first; [] where none does."""
-        return [self._same[0][close][0] for close in difflib.get_close_matches(plain_taxon(name), self._same[0], count)]
+    def nearest(self, name: str, count: int = 3, least: float = 0.6) -> list[str]:
+        """Those that look most alike, best first; [] where none is alike by `least`, of 1."""
+        return [self._same[0][close][0] for close in difflib.get_close_matches(plain_taxon(name), self._same[0], count, least)]
 
     def hint(self, name: str, count: int = 3) -> str:
         """The end of a message: "; did you mean 'this' or 'that'?", or ""."""

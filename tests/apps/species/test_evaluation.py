@@ -62,7 +62,7 @@ def test_species_that_the_model_does_not_know_are_left_out_and_counted(colour_ru
     result = evaluate_species(str(colour_run), str(manifest), out=str(tmp_path))
     manifest.unlink()
     assert result["left_out"]["their species is not among the run's classes"] == 2
-    assert result["names"] == ["of no class of the run: 'Blues / Viola / Viola secunda' (2 photos, the nearest is 'Rosa rubra')"]
+    assert result["names"] == ["of no class of the run: 'Blues / Viola / Viola secunda' (2 photos, the nearest is 'Viola prima')"]
 
 
 def test_names_in_another_spelling_are_the_runs_own_and_are_said(colour_run, colour_photos, result, tmp_path):

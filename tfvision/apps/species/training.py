@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfvision.apps.species.evaluation import calibrate_and_report
 from tfvision.apps.species.knowledge_transfer import RankClasses, classes_at_rank, parents_between, transfer_heads
 from tfvision.apps.species.recipes import RECIPES
+from tfvision.data.checks.label_names import odd_names
 from tfvision.data.manifest import Manifest, drop_small_classes, read_source, write_csv_text
 from tfvision.data.names import KnownNames
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
@@ -94,6 +95,8 @@ class SpeciesTraining(Training):
         manifest, self.dropped = drop_small_classes(manifest, self.recipe.min_images)
         for sentence in _told_dropped(self.dropped, found, self.recipe.min_images):
             print(sentence, file=sys.stderr)
+        for sentence in odd_names(manifest).told():
+            print(f"note: {sentence}; tfvision data check lists them", file=sys.stderr)
         splits = split_validation(manifest, self.recipe.validation_fraction, self.recipe.seed)
         unused = collections.Counter(record.split or "none" for record, split in zip(manifest.records, splits, strict=True) if not split)
         for split, count in unused.items():
