@@ -64,6 +64,14 @@ def test_nested_class_folders_may_be_unbalanced(tmp_path):
     assert manifest.taxonomy().depths[manifest.taxonomy().leaf_nodes].tolist() == [3, 1]
 
 
+def test_levels_that_hold_no_class_any_more_leave_the_ranks(tmp_path):
+    touch(*(tmp_path / f"{name}/{number}.jpg" for name in ("lion", "fox") for number in range(5)), tmp_path / "odds/ends/1.jpg")
+    manifest = read_source(tmp_path)
+    assert manifest.ranks == ("level 1", "level 2")
+    kept, dropped = drop_small_classes(manifest, 5)
+    assert (kept.ranks, kept.taxonomy().class_names, dropped) == (("species",), ("fox", "lion"), {"odds / ends": 1})
+
+
 def test_ranks_must_be_as_many_as_the_levels_of_folders(tmp_path):
     touch(tmp_path / "cats/lion/1.jpg")
     with pytest.raises(DataError, match="has 2 levels of folders, --ranks names 1: species"):

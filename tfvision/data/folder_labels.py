@@ -46,6 +46,11 @@ def split_word(text: str) -> str:
     return _SPLIT_WORDS.get(word, word)
 
 
+def level_names(depth: int) -> tuple[str, ...]:
+    """The ranks of levels of folders that the user has not named."""
+    return ("species",) if depth == 1 else tuple(f"level {number}" for number in range(1, depth + 1))
+
+
 def labels_of_folders(folder: Path, photos: Sequence[Levels], ranks: Sequence[str] | None = None) -> FolderLabels:
     """Reads the folders of photos; on stderr it tells what is read otherwise than as class folders.
 
@@ -70,7 +75,7 @@ def labels_of_folders(folder: Path, photos: Sequence[Levels], ranks: Sequence[st
         _tell(folder, f"folders are read as splits: {', '.join(f'{pair} ({count} photos)' for pair, count in sorted(counts.items()))}")
     lineages = lineages if is_as_named else _without_strays(folder, lineages)
     depth = max(map(len, lineages))
-    ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {number}" for number in range(1, depth + 1))))
+    ranks = tuple(ranks or level_names(depth))
     if len(ranks) != depth:
         raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
     return FolderLabels(ranks, [levels and (*levels, *("",) * (depth - len(levels))) for levels in lineages], splits)

@@ -26,21 +26,26 @@ _MOST_ODD = 0.25  # of a rank's names, that stand under two parents: mistakes
 _ENOUGH_PHOTOS = 20  # to judge by shares
 
 
+def possible_labels(candidates: Sequence[str]) -> tuple[str, ...]:
+    """Columns but for those that are known to be no labels (observer, is_val); one alone is taken whatever it is called."""
+    named = tuple(name for name in candidates if _plain(name) not in _NO_LABELS)
+    return named or tuple(candidates if len(candidates) == 1 else ())
+
+
 def choose_label_columns(table: CsvTable, candidates: Sequence[str]) -> tuple[str, ...]:
     """Of the columns that are not reserved, those that are labels, in their order, coarsest first.
 
-    Names that are known to be none (observer, is_val) are not taken. Each of the others must be a rank below the one before, with one
-    parent for a name; where they are not, those that are called like labels are taken alone.
+    Each of the `possible_labels` must be a rank below the one before, with one parent for a name; where they are not, those that are
+    called like labels are taken alone.
 
     Raises:
       DataError: it cannot be told which are labels; the message asks for --ranks.
     """
-    named = [name for name in candidates if _plain(name) not in _NO_LABELS]
-    named = named or list(candidates[:1] if len(candidates) == 1 else ())
+    named = possible_labels(candidates)
     called_so = [name for name in named if _plain(name) in _LABELS]
     doubt = _doubt(table, named)
     if named and not doubt:
-        return tuple(named)
+        return named
     if called_so and not _doubt(table, called_so):
         return tuple(called_so)
     reason = doubt or f"none of its columns is known to be a label: {', '.join(candidates)}"

@@ -11,8 +11,8 @@ import numpy as np
 from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
 from tfvision.data.decoding import PHOTO_SUFFIXES
-from tfvision.data.folder_labels import labels_of_folders, split_word
-from tfvision.data.label_columns import choose_label_columns
+from tfvision.data.folder_labels import labels_of_folders, level_names, split_word
+from tfvision.data.label_columns import choose_label_columns, possible_labels
 from tfvision.data.lineage_matching import MatchedLineages, match_lineages, shared_levels
 from tfvision.data.names import tidy_name
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
@@ -175,9 +175,9 @@ class ListedPhotos:
         return self.table.header
 
     @property
-    def unreserved_columns(self) -> tuple[str, ...]:
-        """The names of those that may be labels."""
-        return _unreserved(self.columns)
+    def possible_labels(self) -> tuple[str, ...]:
+        """The names of those that may be labels, ranks of one another or not."""
+        return possible_labels(_unreserved(self.columns))
 
     @property
     def image_column(self) -> str | None:
@@ -336,8 +336,17 @@ def drop_small_classes(manifest: Manifest, min_images: int) -> tuple[Manifest, d
     named = {lineage: tuple(filter(None, lineage)) for lineage, count in counts.items() if count >= min_images}
     parents = {path[:end] for path in named.values() for end in range(1, len(path))}
     dropped = {lineage: count for lineage, count in counts.items() if named.get(lineage) is None or named[lineage] in parents}
-    kept = manifest.select([record.lineage not in dropped for record in manifest.records])
+    kept = _without_empty_levels(manifest.select([record.lineage not in dropped for record in manifest.records]))
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
+
+
+def _without_empty_levels(manifest: Manifest) -> Manifest:
+    """The levels of folders down to the deepest that still holds photos, where they have no names of their own."""
+    depth = max((level + 1 for record in manifest.records for level, name in enumerate(record.lineage) if name), default=0)
+    if not depth or depth == len(manifest.ranks) or manifest.ranks != level_names(len(manifest.ranks)):
+        return manifest
+    records = tuple(dataclasses.replace(record, lineage=record.lineage[:depth]) for record in manifest.records)
+    return dataclasses.replace(manifest, ranks=level_names(depth), records=records)
 
 
 def _refuse_folder(error: OSError) -> None:

@@ -224,8 +224,8 @@ def test_names_under_two_parents_and_in_two_spellings_are_told(tmp_path, prepare
         lines.append(f"{number}.png,{lineage}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     _, told = prepared(tmp_path)
-    assert "note: 1 names stand under two parents, such as species 'Parus major' under 'Paridae' (6 photos) and 'Turdidae' (6 photos); tfvision" in told
-    assert "note: 1 names are spelled in two ways, so that each is two classes, such as species 'Parus major' (12 photos) and 'PARUS_MAJOR' (6" in told
+    assert "note: names under two parents: 1, such as species 'Parus major' under 'Paridae' (6 photos) and 'Turdidae' (6 photos); tfvision" in told
+    assert "note: names in two spellings, each two classes: 1, such as species 'Parus major' (12 photos) and 'PARUS_MAJOR' (6" in told
 
 
 def test_an_unknown_start_rank_lists_the_ranks(colour_photos, tiny_settings, tmp_path):

@@ -15,7 +15,7 @@ def test_a_name_under_two_parents_is_found_at_the_rank_where_they_part():
         ("Paridae", "Parus", "Parus major"), ("Paridae", "Parus", "Parus major"), ("Muscicapidae", "Parus", "Parus major"), ("Paridae", "Aegithalos", "x")
     )
     assert found.two_parents == (("genus", "Parus", {"Paridae": 2, "Muscicapidae": 1}),) and found.spellings == ()
-    assert found.told() == ["1 names stand under two parents, such as genus 'Parus' under 'Paridae' (2 photos) and 'Muscicapidae' (1 photos)"]
+    assert found.told() == ["names under two parents: 1, such as genus 'Parus' under 'Paridae' (2 photos) and 'Muscicapidae' (1 photo)"]
 
 
 def test_a_parent_that_others_leave_out_is_no_contradiction():

@@ -129,7 +129,7 @@ def read_matching_source(source: Path | str, protocol: str | None = None) -> Mat
 
 def _from_csv(path: Path) -> MatchingPhotos:
     listed = ListedPhotos.open(path)
-    manifest = listed.manifest(("subject",) if "subject" in listed.columns else listed.unreserved_columns)  # a subject may be several labels
+    manifest = listed.manifest(("subject",) if "subject" in listed.columns else listed.possible_labels)  # a subject may be several labels
     told = lambda name: manifest.texts(name) if name in manifest.columns else ()
     return MatchingPhotos(
         manifest,

@@ -33,10 +33,10 @@ class LabelNames(typing.NamedTuple):
         sentences = []
         if self.two_parents:
             one = self.two_parents[0]
-            sentences.append(f"{len(self.two_parents)} names stand under two parents, such as {one.rank} {one.name!r} under {_counted(one.parents)}")
+            sentences.append(f"names under two parents: {len(self.two_parents)}, such as {one.rank} {one.name!r} under {_counted(one.parents)}")
         if self.spellings:
             one = self.spellings[0]
-            sentences.append(f"{len(self.spellings)} names are spelled in two ways, so that each is two classes, such as {one.rank} {_counted(one.names)}")
+            sentences.append(f"names in two spellings, each two classes: {len(self.spellings)}, such as {one.rank} {_counted(one.names)}")
         return sentences
 
 
@@ -65,4 +65,4 @@ def odd_names(manifest: Manifest) -> LabelNames:
 
 
 def _counted(names: dict[str, int]) -> str:
-    return " and ".join(f"{name!r} ({count} photos)" for name, count in names.items())
+    return " and ".join(f"{name!r} ({count} photo{'s' * (count != 1)})" for name, count in names.items())
