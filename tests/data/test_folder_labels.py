@@ -59,6 +59,8 @@ def test_splits_without_classes_and_folders_beside_splits_are_refused():
         labels("train", "val")
     with pytest.raises(DataError, match="photos has the splits train, val, and beside them more: move these into a split or away"):
         labels("train/lion", "val/lion", "more/lion")
+    with pytest.raises(DataError, match="photos has splits within lion and not within all classes"):
+        labels("lion/train", "lion/val", "fox")
 
 
 @pytest.mark.parametrize("stray", ["New folder", "new folder (2)", "Neuer Ordner", "2021", "Kopie", "lion - copy", "cropped", "_", "holiday in Kenya", "a/b"])

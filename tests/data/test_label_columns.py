@@ -53,5 +53,5 @@ def test_where_it_cannot_be_told_the_user_is_asked(tmp_path, second, reason):
 
 def test_the_only_column_is_the_label_whatever_it_is_called(tmp_path):
     assert chosen(tmp_path, sex=["f", "m"] * 12) == ("sex",)
-    with pytest.raises(DataError, match="none of its columns is known to be a label: sex, observer"):
+    with pytest.raises(DataError, match="has no label column; its columns are sex, observer: name them with --ranks"):
         chosen(tmp_path, sex=["f", "m"] * 12, observer=["x"] * 24)

@@ -107,7 +107,7 @@ def _fault(box: Box, pixels: Box, size: tuple[int, int], reading: str) -> str:
     told, photo = f"the box {','.join(f'{value:g}' for value in box)}", f"its photo of {size[0]} x {size[1]} pixels"
     if max(pixels[2:]) <= 1 or min(pixels[2:]) < 1:
         are_mixed = "; fractions of the photo are understood where all boxes are such" if are_fractions([box]) and pixels == box else ""
-        return f"{told} is less than a pixel of {photo}{are_mixed}"
+        return f"{told} is {'less than a' if min(pixels[2:]) < 1 else 'a single'} pixel of {photo}{are_mixed}"
     if reading:
         return f"{told} reaches out of {photo}; is it {reading}? A box is left,top,width,height"
     shown = _shown(pixels, size)

@@ -102,13 +102,21 @@ def _split_level(folder: Path, photos: Sequence[Levels]) -> int | None:
 
 
 def _refuse_others_beside_splits(folder: Path, photos: Sequence[Levels]) -> None:
-    """Raises DataError where train and a held-out split have the same classes, and other folders lie beside."""
+    """Raises DataError where train and a held-out split have the same classes, or lie in one class, and other folders lie beside."""
     classes = collections.defaultdict(set)
     for top, *rest in photos:
         classes[top].update(rest[:1])
     of_split = {top: names for top, names in classes.items() if _split_of(top)}
     trained = set().union(*(names for top, names in of_split.items() if _split_of(top) == "train"))
     held_out = set().union(*(names for top, names in of_split.items() if _split_of(top) != "train"))
+    within = collections.defaultdict(set)
+    for levels in photos:
+        within[levels[:-1]].add(_split_of(levels[-1]))
+    if parted := sorted(path for path, words in within.items() if path and len(words - {""}) > 1 and "train" in words):
+        raise DataError(
+            f"{folder} has splits within {'/'.join(parted[0])} and not within all classes: put the photos of each class into splits, "
+            "or name all levels of folders with --ranks"
+        )
     others = sorted(set(classes) - set(of_split))
     if others and trained & held_out:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""

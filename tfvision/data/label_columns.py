@@ -48,8 +48,9 @@ def choose_label_columns(table: CsvTable, candidates: Sequence[str]) -> tuple[st
         return named
     if called_so and not _doubt(table, called_so):
         return tuple(called_so)
-    reason = doubt or f"none of its columns is known to be a label: {', '.join(candidates)}"
-    raise DataError(f"{table.path}: {reason}; name the columns that are labels, coarsest first, such as --ranks {(called_so or named or candidates)[0]}")
+    if not named:
+        raise DataError(f"{table.path} has no label column; its columns are {', '.join(table.header)}: name them with --ranks")
+    raise DataError(f"{table.path}: {doubt}; name the columns that are labels, coarsest first, such as --ranks {(called_so or named)[0]}")
 
 
 def _doubt(table: CsvTable, names: Sequence[str]) -> str:
