@@ -76,6 +76,16 @@ def test_names_in_another_spelling_are_the_runs_own_and_are_said(colour_run, col
     assert told.startswith("names in another spelling, read as the run's: ") and "'Viola_prima' as 'Viola prima'" in told
 
 
+def test_a_flat_folder_is_matched_to_a_run_of_several_ranks(colour_run, colour_photos, result, tmp_path):
+    assert SpeciesRun(colour_run).facts["ranks"] == ["order", "genus", "species"]  # as asked for, which a flat folder does not have
+    for path in colour_photos.glob("*.png"):
+        folder = tmp_path / "flat" / path.name.rpartition("_")[0].upper()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path.name).write_bytes(path.read_bytes())
+    flat = evaluate_species(str(colour_run), str(tmp_path / "flat"), out=str(tmp_path / "report"))
+    assert (flat["images"], flat["accuracy"]) == (result["images"], result["accuracy"])
+
+
 def test_no_photo_left_is_one_clear_line(colour_run, colour_photos, tmp_path):
     rows = [row for row in csv.DictReader(SpeciesRun(colour_run).photos_path.open()) if row["split"] == "train"]
     manifest = colour_photos / "trained.csv"

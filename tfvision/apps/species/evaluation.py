@@ -64,7 +64,7 @@ def evaluate_species(
     """
     run = SpeciesRun.open(run)
     nodes = [node for name in within for node in run.taxonomy.find(name)]
-    manifest, left_out, names = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
+    manifest, left_out, names = _unseen_photos(run, _read_labelled(run, source, ranks), nodes)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
     broken = BrokenPhotos()
     result = _evaluate(
@@ -180,6 +180,16 @@ def _training_accuracy(run: SpeciesRun, predictor: keras.Model, manifest: Manife
     right = [logits.argmax(1) == part_labels[numbers] for numbers, logits in predict(predictor, part, run.recipe)]
     right = np.concatenate(right)
     return float(right.mean()), len(right)
+
+
+def _read_labelled(run: SpeciesRun, source: Path | str, ranks: Sequence[str] | None) -> Manifest:
+    """The photos by the ranks asked for, else by those that the run was asked for, else, where the source lacks these, by its own."""
+    if not ranks:
+        try:
+            return read_source(source, run.facts["ranks"])
+        except DataError:
+            pass
+    return read_source(source, ranks)
 
 
 def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int], list[str]]:
