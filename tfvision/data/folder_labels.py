@@ -67,17 +67,22 @@ def labels_of_folders(folder: Path, photos: Sequence[Levels], ranks: Sequence[st
     """
     lineages, splits = [tuple(map(tidy_name, levels)) for levels in photos], [""] * len(photos)
     is_as_named = ranks is not None and len(ranks) == max(map(len, lineages))  # the user knows the levels
+    told: list[str] = []
     level = None if is_as_named else _split_level(folder, lineages)
     if level is not None:
         splits = [_split_of(levels[level]) for levels in lineages]
         counts = collections.Counter(f"{levels[level]} = {split}" for levels, split in zip(lineages, splits, strict=True))
         lineages = [levels[:level] + levels[level:][1:] for levels in lineages]
-        _tell(folder, f"folders are read as splits: {', '.join(f'{pair} ({count} photos)' for pair, count in sorted(counts.items()))}")
-    lineages = lineages if is_as_named else _without_strays(folder, lineages)
+        told.append(f"folders are read as splits: {', '.join(f'{pair} ({count} photos)' for pair, count in sorted(counts.items()))}")
+    if not is_as_named:
+        lineages, strays = _without_strays(lineages)
+        told += strays
     depth = max(map(len, lineages))
     ranks = tuple(ranks or level_names(depth))
     if len(ranks) != depth:
         raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
+    for sentence in told:
+        print(f"{folder}: {sentence}", file=sys.stderr)
     return FolderLabels(ranks, [levels and (*levels, *("",) * (depth - len(levels))) for levels in lineages], splits)
 
 
@@ -126,8 +131,8 @@ def _refuse_others_beside_splits(folder: Path, photos: Sequence[Levels]) -> None
         )
 
 
-def _without_strays(folder: Path, photos: list[Levels]) -> list[Levels]:
-    """Photos of folders that are no classes as those of the class folder around them."""
+def _without_strays(photos: list[Levels]) -> tuple[list[Levels], list[str]]:
+    """Photos of folders that are no classes as those of the class folder around them, and a sentence that says so, if any."""
     holding = set(filter(None, photos))
     depths = collections.Counter(map(len, holding))
     usual = min(depths, key=lambda depth: (-depths[depth], depth))  # the level of most folders with photos
@@ -141,13 +146,7 @@ def _without_strays(folder: Path, photos: list[Levels]) -> list[Levels]:
             own = own[:usual]
         class_of[levels] = own
     strays = sorted(levels for levels, own in class_of.items() if own != levels)
-    if strays:
-        counts = collections.Counter(photos)
-        told = [f"{'/'.join(levels)} ({counts[levels]} photos) as {'/'.join(class_of[levels])}" for levels in strays[:_NAMED]]
-        more = f" and {len(strays) - _NAMED} more" if len(strays) > _NAMED else ""
-        _tell(folder, f"folders within a class are read as the class: {', '.join(told)}{more}")
-    return [class_of.get(levels, levels) for levels in photos]
-
-
-def _tell(folder: Path, sentence: str) -> None:
-    print(f"{folder}: {sentence}", file=sys.stderr)
+    counts = collections.Counter(photos)
+    named = [f"{'/'.join(levels)} ({counts[levels]} photos) as {'/'.join(class_of[levels])}" for levels in strays[:_NAMED]]
+    more = f" and {len(strays) - _NAMED} more" if len(strays) > _NAMED else ""
+    return [class_of.get(levels, levels) for levels in photos], [f"folders within a class are read as the class: {', '.join(named)}{more}"] if strays else []
