@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--within", multiple=True, help="A taxon that is known to hold the answer; repeatable.")
-@click.option("--box", help="left,top,width,height in pixels: where the animal is.")
+@click.option("--box", help="left,top,width,height in pixels, or as fractions of the photo: where the animal is.")
 @click.option("--threshold", type=NUMBER, help="Least probability of an answer. [default: the run's calibration]")
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the run's, 0.9]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
@@ -45,10 +45,13 @@ def identify(
     tfvision identify savedmodels/species photo.jpg
     """
     from tfvision.apps.species.identification import load_identifier
-    from tfvision.data.manifest import find_photos, parse_box
+    from tfvision.data.boxes import are_fractions, parse_box
+    from tfvision.data.manifest import find_photos
 
     refuse_both(csv=as_csv, json=as_json)
     box = parse_box(box)
+    if are_fractions([box]):
+        click.echo("--box is read as fractions of each photo's width and height", err=True)
     found = find_photos(photos)
     answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy)
     show_answers(answers, found, "identifying", print_json if as_json else _csv_printer() if as_csv else _show)

@@ -60,12 +60,15 @@ def search(
 def _note(gallery, where, k):
     if not gallery.facts.get("is_complete", True):
         click.echo(f"note: {gallery.location} is unfinished: go on with `tfvision index build ... --resume`", err=True)
+    from tfvision.index.filters import near_misses
     from tfvision.index.gallery import rows_where
 
     available = int(rows_where(gallery, where).sum()) if where else len(gallery)
     if 0 < available < k or (where and not available):
         what = "pictures that fulfil the conditions" if where else "pictures"
         click.echo(f"note: {gallery.location} has {available} {what}, fewer than the {k} asked for", err=True)
+    for sentence in near_misses(gallery.columns, where):
+        click.echo(f"note: {sentence}", err=True)
 
 
 def _show(answer):

@@ -69,6 +69,16 @@ def test_every_format_gives_the_pixels_that_training_sees(name, box):
     np.testing.assert_array_equal(in_graph(PHOTOS[name], box), by_pillow_and_eagerly(PHOTOS[name], box))
 
 
+def test_a_box_in_fractions_is_that_in_pixels():
+    np.testing.assert_array_equal(in_graph(PHOTOS["PNG"], (0.25, 0.5, 0.5, 0.25)), in_graph(PHOTOS["PNG"], (130.0, 150.0, 260.0, 75.0)))
+
+
+@pytest.mark.parametrize("box", [(5000.0, 5000.0, 300.0, 300.0), (0.1, 0.1, 0.001, 0.5), (500.0, 10.0, 100.0, 50.0), (-90.0, 0.0, 100.0, 50.0)])
+def test_a_box_that_does_not_lie_in_the_image_fails(box):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the box does not lie in the image"):
+        in_graph(PHOTOS["PNG"], box)
+
+
 @pytest.mark.parametrize("byte_order", ["<", ">"], ids=["little-endian", "big-endian"])
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("orientation", range(1, 9))

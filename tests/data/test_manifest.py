@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, find_photos, parse_box, read_photos, read_source, write_csv_text
+from tfvision.data.boxes import parse_box
+from tfvision.data.manifest import Manifest, Record, csv_of, drop_small_classes, find_photos, read_photos, read_source, write_csv_text
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError
 
@@ -61,6 +62,14 @@ def test_nested_class_folders_may_be_unbalanced(tmp_path):
     manifest = read_source(tmp_path)
     assert [record.lineage for record in manifest.records] == [("animals", "cats", "lion"), ("fungi", "", "")]
     assert manifest.taxonomy().depths[manifest.taxonomy().leaf_nodes].tolist() == [3, 1]
+
+
+def test_levels_that_hold_no_class_any_more_leave_the_ranks(tmp_path):
+    touch(*(tmp_path / f"{name}/{number}.jpg" for name in ("lion", "fox") for number in range(5)), tmp_path / "odds/ends/1.jpg")
+    manifest = read_source(tmp_path)
+    assert manifest.ranks == ("level 1", "level 2")
+    kept, dropped = drop_small_classes(manifest, 5)
+    assert (kept.ranks, kept.taxonomy().class_names, dropped) == (("species",), ("fox", "lion"), {"odds / ends": 1})
 
 
 def test_ranks_must_be_as_many_as_the_levels_of_folders(tmp_path):
@@ -382,7 +391,7 @@ def test_a_name_that_two_classes_share_is_not_guessed():
 
 def test_labels_without_the_models_finest_rank_are_an_error():
     taxonomy = Taxonomy.from_lineages(("genus", "species"), [("P", "lion"), ("V", "fox")])
-    with pytest.raises(DataError, match="labelled by genus, the model by genus, species: .* --ranks genus,species"):
+    with pytest.raises(DataError, match="labelled by genus, the model by genus, species: .* --ranks species"):
         manifest_of(("genus",), [("P",)]).labels(taxonomy)
 
 

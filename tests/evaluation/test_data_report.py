@@ -47,9 +47,9 @@ def check(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     rows = []
 
-    def add(name, image, species=HOSTILE, split="train", group=""):
+    def add(name, image, species=HOSTILE, split="train", group="", family="f"):
         image.save(folder / name) if isinstance(image, Image.Image) else (folder / name).write_bytes(image)
-        rows.append([name, species, group, split])
+        rows.append([name, family, species, group, split])
 
     for number in range(LISTED_GROUPS + 2):
         add(f"a{number}.png", scene(number))
@@ -63,11 +63,11 @@ def check(tmp_path_factory):
     add("near1.png", scene(51), species="near & dear")
     add("near2.png", scene(51, (90, 75)), split="test")
     add("walk1.png", scene(52), group="<b>walk")
-    add("walk2.png", scene(53), group="<b>walk", split="test")
+    add("walk2.png", scene(53), species="NEAR & DEAR", group="<b>walk", split="test")
     add("tiny.png", scene(54, (20, 20)))
-    add("blank.png", Image.new("RGB", (80, 80)))
+    add("blank.png", Image.new("RGB", (80, 80)), family="<g>")
     with open(folder / "manifest.csv", "w", newline="") as file:
-        csv.writer(file).writerows([["image", "species", "group", "split"], *rows])
+        csv.writer(file).writerows([["image", "family", "species", "group", "split"], *rows])
     return check_source(folder, folder / "out")
 
 
@@ -97,6 +97,8 @@ def test_each_finding_has_its_part_with_photos(elements, check):
         "Exact duplicates: 1 surplus photo",
         "Groups across splits: 1 group",
         "Duplicates across splits: 2 sets",
+        "Names under two parents: 1 name",
+        "Names in two spellings: 1 name",
     ):
         assert told in elements.text
     assert "And 2 more: all are in report.json." in elements.text
@@ -107,8 +109,9 @@ def test_each_finding_has_its_part_with_photos(elements, check):
 
 def test_the_headline_is_a_sentence(check):
     assert headline(check.result()) == (
-        "30 photos of 3 classes: 2 cannot be read, 20 stand under two labels, 1 is a copy of another, 1 group lies across splits, "
-        "2 sets of duplicates lie across splits and 1 set of near duplicates waits for your eye."
+        "30 photos of 5 classes: 2 cannot be read, 20 stand under two labels, 1 is a copy of another, 1 group lies across splits, "
+        "2 sets of duplicates lie across splits, 1 set of near duplicates waits for your eye, 1 name stands under two parents "
+        "and 1 name has two spellings."
     )
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tfvision.errors import DataError
+from tfvision.index.filters import near_misses
 from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.gallery import rows_where
 
@@ -22,6 +23,8 @@ from tfvision.index.gallery import rows_where
         (["year>=2014", "year<2015", "species!=Apis"], "b"),
         ("species<B", "c"),  # a bound that is no number: by text
         ("species=Nobody", ""),
+        ("species=vanessa_atalanta (Linnaeus, 1758)", "a"),  # a name in another spelling
+        ("Species!=APIS", "abd"),
     ],
 )
 def test_conditions_choose_rows(insects, where, expected):
@@ -36,6 +39,12 @@ def test_truths_and_dates_are_compared(tmp_path):
         assert rows_where(gallery, "date>=2015-01-01").tolist() == [True, False]
         gallery.remove(["a"])
         assert rows_where(gallery, "wild=true").tolist() == [False]
+
+
+def test_a_name_that_nothing_bears_is_told_with_those_that_look_like_it(insects):
+    columns = FolderGallery.open(insects).columns
+    assert near_misses(columns, "species=Vanesa atalanta") == ["no picture has species=Vanesa atalanta; did you mean 'Vanessa atalanta'?"]
+    assert near_misses(columns, ["species=VANESSA ATALANTA", "species!=Vanesa atalanta", "year>=1", "species=qqq"]) == []
 
 
 @pytest.mark.parametrize(

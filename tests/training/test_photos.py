@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvision.data.manifest import Manifest, Record
+from tfvision.data.manifest import Manifest, Record, read_source
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
-from tfvision.training.photos import UnlabelledPhotos, images_of, unreadable_classes
+from tfvision.training.photos import UnlabelledPhotos, images_of, labels_line, unreadable_classes
 from tfvision.training.recipes import Recipe
 
 
@@ -26,6 +26,13 @@ def test_photos_are_parted_and_nothing_is_lost(colour_photos):
     photos = UnlabelledPhotos(colour_photos, _Recipe())
     names = [{record.name for record in part.records} for part in (photos.training, photos.validation)]
     assert (len(names[0]), len(names[1])) == (36, 12) and not names[0] & names[1]
+
+
+def test_labels_are_told_with_examples_and_what_is_no_label(tmp_path):
+    (tmp_path / "1.png").touch()
+    rows = [f"1.png,{family},{family}{number},me,g" for family in "ab" for number in range(2)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["image,family,species,observer,group", *rows]))
+    assert labels_line(read_source(tmp_path)) == "labels: family (2: a, b) > species (4: a0, a1, b0, ...); columns that are none: observer"
 
 
 def test_training_batches_are_the_same_again_and_go_on_anywhere(colour_photos):

@@ -20,6 +20,7 @@ from tfvision.errors import DataError, RecipeError, RunError, StorageError
 from tfvision.files import sole_process
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.loop import TrainingDiverged
+from tfvision.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("colour_names")
 
@@ -193,6 +194,15 @@ def test_resuming_with_other_photos_is_refused_and_the_list_of_the_first_stays(t
     with pytest.raises(RunError, match="the photos in .*photos are not those that .*run started with: train anew with another --run"):
         train(run=tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "photos.csv").read_text() == listed
+
+
+def test_photos_whose_accents_another_system_gives_in_another_form_are_the_same(tmp_path):
+    from tfvision.training.session import _keep_photos
+
+    run = Run(tmp_path)
+    run.photos_path.write_text("image\nIsoe\u0308tes.png\n", encoding="utf-8")
+    _keep_photos(run, "image\nIso\u00ebtes.png\n", is_resumed=True)
+    assert run.photos_path.read_text(encoding="utf-8") == "image\nIso\u00ebtes.png\n"
 
 
 def test_a_finished_run_is_not_trained_again(train, two_colours, tmp_path, capsys):

@@ -113,9 +113,21 @@ def check_photo(encoded: bytes, name: Path | str = "the image") -> Photo:
     return Photo(encoded, height, width, orientation)
 
 
+def photo_size(path: Path | str) -> tuple[int, int]:
+    """Width and height of an upright photo, of whose file only the header is read. Raises DataError."""
+    with opened_header(read_encoded(path) if slice_of(path) else Path(path), path) as image:
+        # Pillow looks for the EXIF of a PNG behind its pixels too, and reads them for it.
+        is_turned = (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5
+        width, height = image.size
+    return (height, width) if is_turned else (width, height)
+
+
 @contextlib.contextmanager
-def opened_header(encoded: bytes, name: Path | str = "the image", max_pixels: int = MAX_PIXELS) -> Iterator["PIL.Image.Image"]:
+def opened_header(encoded: bytes | Path, name: Path | str = "the image", max_pixels: int = MAX_PIXELS) -> Iterator["PIL.Image.Image"]:
     """The Pillow image of which no pixel is read yet; whatever Pillow raises in the block becomes a DataError.
+
+    Args:
+      encoded: a photo's bytes, or the file of which Pillow reads what it needs.
 
     Raises:
       DataError: as `read_photo`.
@@ -127,7 +139,7 @@ def opened_header(encoded: bytes, name: Path | str = "the image", max_pixels: in
     PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow raises from twice its limit on
     quiet_pillow()
     try:
-        with PIL.Image.open(io.BytesIO(encoded), formats=formats()) as image:
+        with PIL.Image.open(encoded if isinstance(encoded, Path) else io.BytesIO(encoded), formats=formats()) as image:
             if image.width * image.height > max_pixels:
                 raise PIL.Image.DecompressionBombError
             yield image

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfvision.data.boxes import FRACTION_ROUNDING, LEAST_SHOWN
 from tfvision.data.decoding import JPEG_RATIOS, MAX_PIXELS
 from tfvision.data.views import as_pixels, central_region, cut_views, decoding_ratio, view_regions, whole_region
 
@@ -23,7 +24,8 @@ def views_of_encoded(encoded: tf.Tensor, box: tf.Tensor, views: Sequence[str], i
 
     Args:
       encoded: string scalar.
-      box: float32 [4], left, top, width, height of the upright image; no box where its width is 0.
+      box: float32 [4], left, top, width, height in pixels of the upright image, or fractions of its sides; no box where its
+        width is 0. One that does not lie in the image fails.
       views: names from VIEWS.
       image_size: pixels a side.
       is_uncropped: as of ViewSettings.
@@ -32,6 +34,7 @@ def views_of_encoded(encoded: tf.Tensor, box: tf.Tensor, views: Sequence[str], i
       uint8 [views, image_size, image_size, 3].
     """
     photo = _open(encoded)
+    box = _box_in(photo.size, box)
     regions = view_regions(whole_region(photo.size, box) if is_uncropped else central_region(photo.size), box, views)
     image = _decode_upright(photo, decoding_ratio(regions, image_size))
     return as_pixels(cut_views(image, photo.size, regions, image_size))
@@ -96,6 +99,20 @@ def _open(encoded, max_pixels=MAX_PIXELS):
         encoded = tf.identity(encoded)  # nothing is decoded before
     orientation = orientation_in(head, is_jpeg)
     return _Encoded(encoded, head, is_jpeg, tf.where(orientation >= 5, tf.reverse(stored_size, [0]), stored_size), orientation)
+
+
+def _box_in(size, box):
+    """The box in pixels of an image of this size, by the rules of `boxes.box_in_photo` but for other readings of its numbers."""
+    sides = tf.cast(tf.reverse(size, [0]), tf.float32)  # width and height
+    is_fraction = tf.reduce_all((box >= -FRACTION_ROUNDING) & (box <= 1 + FRACTION_ROUNDING))
+    pixels = tf.where(is_fraction, box * tf.tile(sides, [2]), box)
+    low, lengths = pixels[:2], pixels[2:]
+    shown = tf.reduce_prod(tf.maximum(tf.minimum(low + lengths, sides) - tf.maximum(low, 0.0), 0.0) / tf.maximum(lengths, 1.0))
+    is_inside = (box[2] <= 0) | ((tf.reduce_min(lengths) >= 1) & (shown >= LEAST_SHOWN))
+    with tf.control_dependencies(
+        [tf.debugging.Assert(is_inside, ["the box does not lie in the image; left, top, width, height:", box, "height, width:", size])]
+    ):
+        return tf.identity(pixels)
 
 
 def _decode_upright(photo, ratio):

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
+from tfvision.data.folder_labels import labels_of_folders, level_names, split_word
+from tfvision.data.label_columns import choose_label_columns, possible_labels
+from tfvision.data.lineage_matching import MatchedLineages, match_lineages, shared_levels
+from tfvision.data.names import tidy_name
 from tfvision.data.photo_files import NOT_UTF8, OUTSIDE, LeftOut, is_utf8, note_left_out, printable, walk_photos
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
 from tfvision.data.shards.slices import photo_bytes, photo_file, slice_of
@@ -53,8 +58,6 @@ KNOWN_COLUMNS = (  # found in any case, with spaces or without
     *(*IMAGE_COLUMNS, *RANKS, *PREPARED_COLUMNS),
     *("id", "label", "group", "split", "box", "role", "subject", "transform", "medium", "fold", "probe_list", "latitude", "longitude"),
 )
-_SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
-_NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Record:
     lineage: tuple[str, ...]
     group: str
     split: str = ""
-    box: tuple[float, float, float, float] = _NO_BOX
+    box: Box = NO_BOX
     source_bytes: int | None = None
 
     @property
@@ -147,25 +150,21 @@ class Manifest:
         return Taxonomy.from_lineages(self.ranks, (record.lineage for record in self.records))
 
     def labels(self, taxonomy: Taxonomy) -> np.ndarray:
-        """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class.
+        """The class of each photo, int32 [photos]; -1 where the taxonomy has no such class (`matched`)."""
+        return self.matched(taxonomy).labels
 
-        Lineages are matched by the ranks that both know, so that a source may have more ranks; where
-        these do not tell two classes apart, neither is given.
+    def matched(self, taxonomy: Taxonomy) -> MatchedLineages:
+        """The class of each photo, and what is to be said of their names (lineage_matching.match_lineages).
+
+        Lineages are matched by the ranks that both know, so that a source may have more ranks. Raises DataError where the
+        finest of the taxonomy is none of the photos'.
         """
-        levels = [self.ranks.index(rank) if rank in self.ranks else None for rank in taxonomy.ranks]
-        if levels[-1] is None:
-            raise DataError(
-                f"the photos are labelled by {', '.join(self.ranks)}, the model by {', '.join(taxonomy.ranks)}: "
-                f"name the columns with --ranks {','.join(taxonomy.ranks)}"
-            )
-        known: dict[tuple[str, ...], int] = {}
-        for label, lineage in enumerate(taxonomy.lineages):
-            shared = tuple(name if level is not None else "" for name, level in zip(lineage, levels, strict=True))
-            known[shared] = -1 if shared in known else label
-        return np.array(
-            [known.get(tuple("" if level is None else record.lineage[level] for level in levels), -1) for record in self.records],
-            np.int32,
-        )
+        levels = shared_levels(self.ranks, taxonomy)
+        if levels is None:
+            wanted = ",".join(taxonomy.ranks if self.columns else taxonomy.ranks[-len(self.ranks) :])
+            named = f"name the {'columns' if self.columns else 'levels of folders'} with --ranks {wanted}"
+            raise DataError(f"the photos are labelled by {', '.join(self.ranks)}, the model by {', '.join(taxonomy.ranks)}: {named}")
+        return match_lineages([record.lineage for record in self.records], levels, taxonomy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +191,11 @@ class ListedPhotos:
         return self.table.header
 
     @property
+    def possible_labels(self) -> tuple[str, ...]:
+        """The names of those that may be labels, ranks of one another or not."""
+        return possible_labels(_unreserved(self.columns))
+
+    @property
     def image_column(self) -> str | None:
         """The column that names the files, if any."""
         return next((name for name in IMAGE_COLUMNS if name in self.columns), None)
@@ -205,7 +209,7 @@ class ListedPhotos:
         path, table, index = self.table.path, self.table, self.index
         if self.image_column is None:
             raise DataError(f"{path} has no column `image` or `file`; its columns are {', '.join(self.columns) or 'none'}")
-        ranks = _rank_columns(path, self.columns, (ranks and column_names(ranks, self.columns)) or (index.ranks if index else None))
+        ranks = _rank_columns(table, (ranks and column_names(ranks, self.columns)) or (index.ranks if index else None))
         if not len(table):
             raise DataError(f"{path} lists no photos")
         records = _records(table, self.image_column, ranks, has_paths=index is None)
@@ -215,6 +219,8 @@ class ListedPhotos:
             columns = {name: texts for name, texts in columns.items() if name not in PREPARED_COLUMNS}  # the records have them
         else:
             _check_files(path, records)
+            boxes = boxes_in_photos(path, table.lines, [record.path for record in records], [record.box for record in records])
+            records = tuple(record if record.box == box else dataclasses.replace(record, box=box) for record, box in zip(records, boxes, strict=True))
         return Manifest(ranks, records, columns=columns)
 
 
@@ -305,14 +311,14 @@ def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manif
     photos = [(name, Path(name).parent.parts) for name in names if os.sep in name]
     if not photos:
         raise DataError(f"{folder} holds no photos in class folders (but {len(loose + left_out)} other files): expected {expected}")
-    depth = max(len(levels) for _, levels in photos)
-    ranks = tuple(ranks or (("species",) if depth == 1 else (f"level {level}" for level in range(1, depth + 1))))
-    if len(ranks) != depth:
-        raise DataError(f"{folder} has {depth} levels of folders, --ranks names {len(ranks)}: {', '.join(ranks)}")
+    labels = labels_of_folders(folder, [levels for _, levels in photos], ranks)
     records = []
-    for name, levels in photos:
-        records.append(Record(os.path.join(folder, name), name, (*levels, *("",) * (depth - len(levels))), group=name))
-    return Manifest(ranks, tuple(records), note_left_out(folder, loose) + left_out)
+    for (name, _), lineage, split in zip(photos, labels.lineages, labels.splits, strict=True):
+        if lineage:
+            records.append(Record(os.path.join(folder, name), name, lineage, group=name, split=split))
+        else:
+            loose += (LeftOut(name, OUTSIDE, is_photo=True),)
+    return Manifest(labels.ranks, tuple(records), note_left_out(folder, loose) + left_out)
 
 
 def read_csv(path: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
@@ -329,19 +335,30 @@ def write_csv_text(manifest: Manifest) -> str:
 def drop_small_classes(manifest: Manifest, min_images: int) -> tuple[Manifest, dict[str, int]]:
     """Leaves out classes with fewer than `min_images` photos, and photos that name no leaf.
 
+    A class that is left out is no longer finer than its parent, so that photos of the parent itself stay.
+
     Returns:
       The manifest of what remains, and a dict from each dropped lineage (as text) to its number of photos.
     """
-    lineages = {record.lineage for record in manifest.records}
-    named = {tuple(name for name in lineage if name) for lineage in lineages}
-    parents = {path[:end] for path in named for end in range(1, len(path))}
     counts = collections.Counter(record.lineage for record in manifest.records)
-    dropped = {lineage: count for lineage, count in counts.items() if count < min_images or tuple(name for name in lineage if name) in parents}
-    kept = manifest.select([record.lineage not in dropped for record in manifest.records])
+    named = {lineage: tuple(filter(None, lineage)) for lineage, count in counts.items() if count >= min_images}
+    parents = {path[:end] for path in named.values() for end in range(1, len(path))}
+    dropped = {lineage: count for lineage, count in counts.items() if named.get(lineage) is None or named[lineage] in parents}
+    kept = _without_empty_levels(manifest.select([record.lineage not in dropped for record in manifest.records]))
     return kept, {" / ".join(name for name in lineage if name): count for lineage, count in sorted(dropped.items())}
 
 
-def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | None) -> tuple[str, ...]:
+def _without_empty_levels(manifest: Manifest) -> Manifest:
+    """The levels of folders down to the deepest that still holds photos, where they have no names of their own."""
+    depth = max((level + 1 for record in manifest.records for level, name in enumerate(record.lineage) if name), default=0)
+    if not depth or depth == len(manifest.ranks) or manifest.ranks != level_names(len(manifest.ranks)):
+        return manifest
+    records = tuple(dataclasses.replace(record, lineage=record.lineage[:depth]) for record in manifest.records)
+    return dataclasses.replace(manifest, ranks=level_names(depth), records=records)
+
+
+def _rank_columns(table: CsvTable, ranks: Sequence[str] | None) -> tuple[str, ...]:
+    path, columns = table.path, table.header
     if ranks:
         missing = [rank for rank in ranks if rank not in columns]
         if missing:
@@ -350,10 +367,14 @@ def _rank_columns(path: Path, columns: Sequence[str], ranks: Sequence[str] | Non
     found = tuple(rank for rank in RANKS if rank in columns)
     if "species" in found or len(found) >= 2:
         return found
-    found = tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id"))
+    found = _unreserved(columns)
     if not found:
         raise DataError(f"{path} has no label column; its columns are {', '.join(columns)}: name them with --ranks")
-    return found
+    return choose_label_columns(table, found)
+
+
+def _unreserved(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id"))
 
 
 def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths: bool) -> tuple[Record, ...]:
@@ -361,21 +382,20 @@ def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many photos have one lineage, which is kept once
     records = []
     for line, name, group, split, box, *names in zip(table.lines, *columns, strict=True):
-        name, lineage = name.strip(), tuple(text.strip() for text in names)
+        name, lineage = name.strip(), tuple(map(tidy_name, names))
         if has_paths and "\\" in name and not os.path.exists(os.path.join(table.path.parent, name)):
             name = name.replace("\\", "/")  # as Windows writes paths
         if not name:
             raise DataError(f"{table.path}, line {line}: no file is named")
         if not any(lineage):
             raise DataError(f"{table.path}, line {line}: {name} has no label in {', '.join(ranks)}")
-        split = split.strip().lower()
         records.append(
             Record(
                 path=os.path.join(table.path.parent, name),
                 name=name,
                 lineage=shared.setdefault(lineage, lineage),
                 group=group.strip() or name,
-                split=_SPLIT_ALIASES.get(split, split),
+                split=split_word(split),
                 box=parse_box(box, f"{table.path}, line {line}"),
             )
         )
@@ -384,20 +404,6 @@ def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths
 
 def _prepared_record(record: Record, row: PreparedRow) -> Record:
     return dataclasses.replace(record, path=row.slice.path(record.name), source_bytes=row.source_bytes)
-
-
-def parse_box(text: str | None, where: str = "--box") -> tuple[float, float, float, float]:
-    """Parses "left,top,width,height" in pixels, brackets allowed; empty = zeros. Raises DataError."""
-    text = (text or "").strip()
-    if not text:
-        return _NO_BOX
-    try:
-        left, top, width, height = map(float, text.strip("[]").split(","))
-    except ValueError:
-        raise DataError(f"{where}: a box is left,top,width,height in pixels, got {text!r}") from None
-    if not (width > 0 and height > 0 and np.isfinite([left, top, width, height]).all()):
-        raise DataError(f"{where}: a box has a positive width and height, got {text!r}")
-    return left, top, width, height
 
 
 def _check_files(path: Path, records: Sequence[Record]) -> None:

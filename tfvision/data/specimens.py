@@ -5,7 +5,6 @@ order, outline the family, colour and markings the genus, and only a texture of 
 colour and one brightness, the species. What is learnt here is of no use in the field.
 """
 
-import difflib
 import functools
 import json
 import zlib
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfvision.data.csv_table import csv_text
+from tfvision.data.names import KnownNames
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
@@ -113,8 +113,7 @@ def texture_of(species: str) -> str:
       DataError: there is no such species; near misses are named.
     """
     if species not in LINEAGES:
-        near = difflib.get_close_matches(species, LINEAGES, n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"one is {next(iter(LINEAGES))!r}"
+        hint = KnownNames(LINEAGES).hint(species).removeprefix("; ") or f"one is {next(iter(LINEAGES))!r}"
         raise DataError(f"{species!r} is none of the {len(LINEAGES)} drawn species: {hint}")
     order, family, genus = LINEAGES[species][3:6]
     return _SPECIES[order][family][genus][species.split()[1]]

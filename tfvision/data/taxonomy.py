@@ -5,13 +5,13 @@ and covers a contiguous range of leaves. A leaf's class index is its number amon
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.names import KnownNames
 from tfvision.errors import DataError, FileError
 from tfvision.files import read_json, write_json
 
@@ -157,19 +157,16 @@ class Taxonomy:
         return np.array(nodes, np.int32)
 
     def find(self, name: str) -> list[int]:
-        """All nodes called `name`, ignoring case.
+        """All nodes called `name`, however it is spelled (tfvision.data.names).
 
         Raises:
           DataError: there is none; near misses are named.
         """
-        wanted = name.strip().lower()
-        nodes = [node for node, known in enumerate(self.names) if node and known.lower() == wanted]
-        if not nodes:
-            spellings = {known.lower(): known for known in self.names[1:]}
-            near = [spellings[close] for close in difflib.get_close_matches(wanted, spellings, n=3)]
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            raise DataError(f"{name!r} is no taxon of this model{hint}")
-        return nodes
+        known = KnownNames(self.names[1:])
+        same = known.same(name)
+        if not same:
+            raise DataError(f"{name!r} is no taxon of this model{known.hint(name)}")
+        return [node for node, own in enumerate(self.names) if node and own in same]
 
     def _path(self, leaf):
         return tuple((rank, name) for rank, name in zip(self.ranks, self.lineages[leaf], strict=True) if name)

@@ -55,6 +55,13 @@ _KINDS = {
         "Different files that look the same: scaled, encoded anew, cropped a little, or shot in one burst.",
         "kept: yours to judge",
     ),
+    "two_parents": ("Names under two parents", "name", "One name of a rank under two of a coarser one: two classes for a training.", "kept: yours to correct"),
+    "spellings": (
+        "Names in two spellings",
+        "name",
+        "The same but for case, blanks, underscores, accents or an author: two classes for a training.",
+        "kept: yours to correct",
+    ),
     "blank": ("Blank", "photo", "Nearly one colour: a lens cap, a placeholder, an empty scan.", "kept: yours to judge"),
     "tiny": ("Tiny", "photo", "The shorter side is below {min_size_px} pixels.", "kept: yours to judge"),
 }
@@ -85,6 +92,7 @@ def write_data_report(folder: Path | str, check: Check, fix: dict[str, Any] | No
         *(_lines(kind, result) for kind in ("unreadable", "truncated")),
         *(_groups(kind, result, paths) for kind in groups),
         *(_photos(kind, result, paths) for kind in ("blank", "tiny")),
+        *(_names(kind, result) for kind in ("two_parents", "spellings")),
         _class_sizes(result["class_sizes"]),
         _splits(result["splits"]),
         _sizes_and_formats(result),
@@ -112,6 +120,9 @@ def headline(result: dict[str, Any]) -> str:
         if found["near_duplicates"]
         else []
     )
+    for kind, one, many in (("two_parents", "stands under two parents", "stand under two parents"), ("spellings", "has two spellings", "have two spellings")):
+        if found[kind]:
+            told.append(f"{_count(found[kind], 'name')} {one if found[kind] == 1 else many}")
     told += [f"the list of photos gives {_count(len(result['warnings']), 'warning')}"] if result["warnings"] else []
     told += ["prepared shards are damaged"] if result["prepared"] and not result["prepared"]["is_sound"] else []
     classes = result["class_sizes"]["classes"]
@@ -175,6 +186,16 @@ def _lines(kind: str, result: dict[str, Any]) -> str:
     found = result[kind]
     rows = [(escape(row["reason"]),) for row in found[:LISTED_LINES]]
     return _finding(kind, result, table((), rows) + _more(len(found), LISTED_LINES)) if found else ""
+
+
+def _names(kind: str, result: dict[str, Any]) -> str:
+    found, key = result[kind], "parents" if kind == "two_parents" else "names"
+    rows = [
+        (escape(one["rank"]), escape(one.get("name", "")), ", ".join(f"{escape(name)}&nbsp;({count:,})" for name, count in one[key].items()))
+        for one in found[:LISTED_LINES]
+    ]
+    header = ("rank", "name", "stands under, with photos") if kind == "two_parents" else ("rank", "", "spellings, with photos")
+    return _finding(kind, result, table(header, rows) + _more(len(found), LISTED_LINES)) if found else ""
 
 
 def _groups(kind: str, result: dict[str, Any], paths: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.data.decoding import JPEG_RATIOS, decode_photo, read_photo
-from tfvision.data.manifest import Manifest, read_photos, write_csv_text
+from tfvision.data.manifest import RESERVED_COLUMNS, Manifest, read_photos, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
@@ -19,6 +19,15 @@ from tfvision.training.loop import Batch, Batches
 from tfvision.training.recipes import Recipe
 
 WHOLE_VIEW = "whole"
+_NAMED = 3
+
+
+def labels_line(manifest: Manifest) -> str:
+    """What photos are labelled by, in one line: each rank with the number of its names and some of them, and columns that are no labels."""
+    names = [sorted({record.lineage[level] for record in manifest.records} - {""}) for level in range(len(manifest.ranks))]
+    ranks = [f"{rank} ({len(found)}: {', '.join(found[:_NAMED])}{', ...' * (len(found) > _NAMED)})" for rank, found in zip(manifest.ranks, names, strict=True)]
+    others = [name for name in manifest.columns if name and name not in RESERVED_COLUMNS and name not in manifest.ranks]
+    return f"labels: {' > '.join(ranks)}" + (f"; columns that are none: {', '.join(others)}" if others else "")
 
 
 class PhotoOrder(typing.Protocol):

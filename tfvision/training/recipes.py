@@ -1,7 +1,6 @@
 """A recipe: every number of a training, in one frozen dataclass, saved with the run."""
 
 import dataclasses
-import difflib
 import json
 import math
 import types
@@ -9,6 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 
 from tfvision.data.augmentation import Augmentation
+from tfvision.data.names import KnownNames
 from tfvision.errors import RecipeError
 
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
@@ -115,7 +115,7 @@ def with_settings(recipe: CheckedT, settings: Mapping[str, typing.Any]) -> Check
     values = {}
     for key, text in settings.items():
         if key not in kinds:
-            near = difflib.get_close_matches(key, kinds, n=1)
+            near = KnownNames(kinds).nearest(key, 1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise RecipeError(f"{key!r} is no setting of a recipe; {hint}known are {', '.join(kinds)}")
         values[key] = _parse(recipe, key, text if isinstance(text, str) else json.dumps(text), kinds[key])

@@ -17,6 +17,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfvision.data.names import tidy_name
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError, RecipeError, RunError, is_out_of_memory
 from tfvision.files import atomic_path, sole_process, write_text
@@ -238,7 +239,8 @@ def _choose_recipe(application: type[Training], recipe: str | Recipe | None, sou
 
 
 def _keep_photos(run: Run, listed: str, is_resumed: bool) -> None:
-    if is_resumed and run.photos_path.exists() and run.photos_path.read_text(encoding="utf-8") != listed:
+    # Another system may give names with their accents in another form.
+    if is_resumed and run.photos_path.exists() and tidy_name(run.photos_path.read_text(encoding="utf-8")) != tidy_name(listed):
         source = run.facts.get("source") or run.facts.get("photos") or run.folder
         raise RunError(f"the photos in {source} are not those that {run.folder} started with: train anew with another --run")
     write_text(run.photos_path, listed)

@@ -133,3 +133,15 @@ def test_a_table_of_windows_is_read(tmp_path):
     (tmp_path / "manifest.csv").write_bytes("Image;Group;Role\r\na\\1.png;Köln;Query\r\na\\2.png;Köln;\r\n;;\r\n".encode("utf-16"))
     source = read_retrieval_source(tmp_path)
     assert source.groups == ("Köln", "Köln") and source.is_query.tolist() == [True, False]
+
+
+def test_folders_of_splits_hold_their_photos_out_and_stray_folders_are_no_labels(tmp_path):
+    _photos(tmp_path, [f"{name}/{number}.png" for name in ("Train/a", "Train/a/New folder", "Train/b", "Val/a") for number in range(2)])
+    source = read_retrieval_source(tmp_path)
+    assert source.labels == ("a",) * 4 + ("b",) * 2 + ("a",) * 2
+    assert choose_training(source, RECIPE).tolist() == [True] * 6 + [False] * 2
+
+
+def test_folders_of_any_depth_are_labels(tmp_path):
+    _photos(tmp_path, ["animals/cats/lion/1.png", "fungi/2.png"])
+    assert read_retrieval_source(tmp_path).labels == ("lion", "fungi")

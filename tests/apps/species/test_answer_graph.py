@@ -118,6 +118,13 @@ def test_the_likeliest_classes_come_in_order():
     assert (np.diff(got["top_probabilities"]) < 0).all()
 
 
+def test_prior_taxa_are_found_in_any_spelling():
+    taxonomy = Taxonomy.from_lineages(("family", "species"), [("Isoetaceae", "Isoëtes echinospora"), ("Nymphalidae", "Polygonia c-album")])
+    graph = AnswerGraph(taxonomy, 1.0, 2)
+    spellings = ["Isoe\u0308tes echinospora", "ISOËTES_ECHINOSPORA", " isoëtes  echinospora ", "polygonia_C-Album"]
+    assert graph.classes_within(tf.constant(spellings)).numpy().tolist() == [[True, False]] * 3 + [[False, True]]
+
+
 def test_an_unknown_prior_taxon_is_named():
     with pytest.raises(tf.errors.InvalidArgumentError, match="no taxon of this model: zebra"):
         answer(logits(2), np.float32([0.5]), ["Zebra", "A"])

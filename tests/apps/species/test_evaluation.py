@@ -63,6 +63,28 @@ def test_species_that_the_model_does_not_know_are_left_out_and_counted(colour_ru
     result = evaluate_species(str(colour_run), str(manifest), out=str(tmp_path))
     manifest.unlink()
     assert result["left_out"]["their species is not among the run's classes"] == 2
+    assert result["names"] == ["of no class of the run: 'Blues / Viola / Viola secunda' (2 photos, the nearest is 'Viola prima')"]
+
+
+def test_names_in_another_spelling_are_the_runs_own_and_are_said(colour_run, colour_photos, result, tmp_path):
+    manifest = colour_photos / "spelled.csv"
+    text = (colour_photos / "manifest.csv").read_text()
+    manifest.write_text(text.replace("Viola prima", "Viola_prima").replace("Rosa rubra", '"ROSA RUBRA (Linnaeus, 1758)"'))
+    spelled = evaluate_species(str(colour_run), str(manifest), out=str(tmp_path))
+    manifest.unlink()
+    assert (spelled["images"], spelled["accuracy"]) == (result["images"], result["accuracy"])
+    (told,) = spelled["names"]
+    assert told.startswith("names in another spelling, read as the run's: ") and "'Viola_prima' as 'Viola prima'" in told
+
+
+def test_a_flat_folder_is_matched_to_a_run_of_several_ranks(colour_run, colour_photos, result, tmp_path):
+    assert SpeciesRun(colour_run).facts["ranks"] == ["order", "genus", "species"]  # as asked for, which a flat folder does not have
+    for path in colour_photos.glob("*.png"):
+        folder = tmp_path / "flat" / path.name.rpartition("_")[0].upper()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path.name).write_bytes(path.read_bytes())
+    flat = evaluate_species(str(colour_run), str(tmp_path / "flat"), out=str(tmp_path / "report"))
+    assert (flat["images"], flat["accuracy"]) == (result["images"], result["accuracy"])
 
 
 def test_no_photo_left_is_one_clear_line(colour_run, colour_photos, tmp_path):

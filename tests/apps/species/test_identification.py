@@ -73,6 +73,16 @@ def test_the_users_box_changes_the_crop_view_only_where_the_box_differs(identifi
     assert boxed["top"] != plain["top"]
     centre = (80 * 0.28125, 80 * 0.28125, 35, 35)  # what the crop view shows without a box
     assert next(identifier.identify([photo], box=centre, threshold=0))["top"] == plain["top"]
+    assert next(identifier.identify([photo], box=(0, 0, 0.3, 0.3), threshold=0)) == boxed  # fractions of 80 px
+
+
+def test_a_box_that_does_not_lie_in_a_photo_is_an_error_of_that_photo_alone(identifier, tmp_path):
+    photos = [str(tmp_path / name) for name in ("small.png", "large.png")]
+    for photo, side in zip(photos, (40, 80), strict=True):
+        Image.new("RGB", (side, side), (200, 40, 40)).save(photo)
+    small, large = identifier.identify(photos, box=(45, 45, 30, 30))
+    assert small == {"image": photos[0], "error": f"{photos[0]}: the box 45,45,30,30 lies outside its photo of 40 x 40 pixels"}
+    assert large["taxon"]
 
 
 def test_thresholds_and_targets_are_checked(identifier, red):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -5,13 +6,14 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tfvision.apps.species.recipes import RECIPES
 from tfvision.apps.species.training import SpeciesTraining, train_species
 from tfvision.errors import DataError, RecipeError, WeightsError
 from tfvision.trained.species_network import load_species_network
-from tfvision.trained.species_run import SpeciesRun
+from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.checkpoints import read_facts
 
 RANKS = ("order", "genus", "species")
@@ -189,6 +191,55 @@ def test_a_class_in_one_group_is_trained_and_named_as_unmeasured(tmp_path, tiny_
     metrics = train_species(str(tmp_path), "small", {**tiny_settings, "stages": "[[1, 0.05]]"}, str(tmp_path / "run"))
     assert metrics["classes"] == 3
     assert "no validation photos, so no accuracy, for c" in capsys.readouterr().err
+
+
+@pytest.fixture
+def prepared(tmp_path, capsys):
+    """A function (source, settings...) -> (a training that has read its photos and built nothing, what it told)."""
+
+    def prepare(source, ranks=None, **settings):
+        recipe = dataclasses.replace(SpeciesRecipe(name="", weights="none"), **settings)
+        run = SpeciesRun.start(tmp_path / "run", 0, recipe, {"source": str(source), "ranks": ranks})
+        training = SpeciesTraining(run, recipe, tf.distribute.get_strategy(), {})
+        training.prepare()
+        return training, capsys.readouterr().err
+
+    return prepare
+
+
+def test_ranks_with_examples_and_the_photos_of_each_step_are_told_before_training(tmp_path, prepared):
+    lines = ["image,genus,species,observer,split"]
+    photos = (("Vanessa", "", 17), ("Vanessa", "Vanessa atalanta", 3), ("Adalia", "Adalia alba", 12), ("Bidens", "", 6), ("Bidens", "Bidens ferox", 6))
+    for genus, species, count in photos:
+        lines += [f"{species or genus}{number}.png,{genus},{species},me,{'test' if number == 5 else 'train'}" for number in range(count)]
+        for number in range(count):
+            (tmp_path / f"{species or genus}{number}.png").touch()
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    training, told = prepared(tmp_path)
+    assert training.taxonomy.class_names == ("Adalia alba", "Bidens ferox", "Vanessa")  # the genus stays, as its one species went
+    assert told.splitlines() == [
+        "labels: genus (3: Adalia, Bidens, Vanessa) > species (3: Adalia alba, Bidens ferox, Vanessa atalanta); columns that are none: observer",
+        "left out: 3 of 44 photos (7%), of classes with fewer than 5 (--set min_images=N): Vanessa / Vanessa atalanta (3)",
+        "left out: 6 of 44 photos (14%), that name no class of their own, as finer ones stand below: Bidens (6)",
+        "not used: 3 photos of the split test",
+        "photos: 44 found, 35 of classes that are kept, 26 train, 6 validate",
+    ]
+
+
+def test_a_start_rank_is_found_in_any_spelling(colour_photos, prepared):
+    training, _ = prepared(colour_photos, RANKS, start_rank="Genus ", coarse_stages=((1, 0.1),))
+    assert list(training.recipe.stages_by_rank(training.taxonomy.ranks)) == ["genus", "species"]
+
+
+def test_names_under_two_parents_and_in_two_spellings_are_told(tmp_path, prepared):
+    lines = ["image,family,species"]
+    for number, lineage in enumerate(("Paridae,Parus major", "Turdidae,Parus major", "Paridae,PARUS_MAJOR") * 6):
+        (tmp_path / f"{number}.png").touch()
+        lines.append(f"{number}.png,{lineage}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    _, told = prepared(tmp_path)
+    assert "note: names under two parents: 1, such as species 'Parus major' under 'Paridae' (6 photos) and 'Turdidae' (6 photos); tfvision" in told
+    assert "note: names in two spellings, each two classes: 1, such as species 'Parus major' (12 photos) and 'PARUS_MAJOR' (6" in told
 
 
 def test_an_unknown_start_rank_lists_the_ranks(colour_photos, tiny_settings, tmp_path):

@@ -127,3 +127,13 @@ def test_tables_and_lists_of_windows_are_read(tmp_path):
     with pytest.warns(DataWarning, match="two.txt, line 1 is not in UTF-8"):
         photos = read_detection_source(tmp_path, probe_lists=lists)
     assert _labels(photos) == ["tattoo", "other"] and photos.folds == ("1", "2")
+
+
+def test_without_a_column_label_that_which_speaks_of_tattoos_is_the_label(tmp_path):
+    photos = read_detection_source(_manifest(tmp_path, "image,kind,weather,observer", "a.png,Tattoo,sun,me", "b.png,face,rain,you", "c.png,wall,sun,me"))
+    assert _labels(photos) == ["tattoo", "other", "other"]
+
+
+def test_folders_of_splits_are_no_kinds(tmp_path):
+    photos = read_detection_source(_photos(tmp_path, ["train/tattoo/1.png", "train/face/2.png", "val/tattoo/3.png"]))
+    assert _labels(photos) == ["other", "tattoo", "tattoo"]

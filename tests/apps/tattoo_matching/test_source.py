@@ -209,3 +209,23 @@ def test_tables_and_lists_of_windows_are_read(tmp_path):
     _tattc(folder, "", {}, ["ä.png", "b.png"])
     (folder / "ground_truth.txt").write_bytes("ä.png b.png\r\n".encode("utf-16"))
     assert read_matching_source(folder).roles == ("probe", "gallery")
+
+
+def test_columns_that_are_known_to_be_no_labels_part_no_subject(tmp_path):
+    rows = [("a.png", "7", "arm", "me", "0"), ("b.png", "7", "arm", "you", "1")]
+    assert read_matching_source(_manifest(tmp_path, ("image", "person", "where", "observer", "is_val"), *rows)).subjects == ("7/arm", "7/arm")
+
+
+def test_folders_of_splits_part_no_subject(tmp_path):
+    for name in ("train/7/a.png", "train/8/b.png", "val/7/c.png"):
+        _photo(tmp_path / name)
+    photos = read_matching_source(tmp_path)
+    assert photos.subjects == ("7", "8", "7") and [record.split for record in photos.manifest.records] == ["train", "train", "validation"]
+
+
+def test_corners_outside_the_photo_are_refused_and_fractions_understood(tmp_path):
+    header = ("image", "subject", "b_x1y1x2y2")
+    fractions = _manifest(tmp_path / "fractions", header, ("a.png", "7", "[[0.25, 0.5, 0.75, 1]]"), ("b.png", "7", ""))
+    assert read_matching_source(fractions).regions == ((2.0, 4.0, 4.0, 4.0), (0.0, 0.0, 0.0, 0.0))
+    with pytest.raises(DataError, match="manifest.csv: 1 of 1 boxes cannot be used; line 3: the box 50,50,10,10 lies outside its photo of 8 x 8 pixels"):
+        read_matching_source(_manifest(tmp_path / "outside", header, ("a.png", "7", ""), ("b.png", "7", "[[50, 50, 60, 60]]")))

@@ -86,7 +86,7 @@ def test_every_trouble_is_found_and_nothing_else(check):
     assert [names(check, group) for group in found.straddling_duplicates] == [{"good3.png", "near.png"}, {"good5.png", "copy_of_test.png"}]
     assert counts(check) == {
         "unreadable": 1, "truncated": 1, "contradictions": 2, "duplicates": 3, "straddling_groups": 1, "straddling_duplicates": 2,
-        "near_duplicates": 2, "blank": 1, "tiny": 1,
+        "near_duplicates": 2, "two_parents": 0, "spellings": 0, "blank": 1, "tiny": 1,
     }  # fmt: skip
 
 

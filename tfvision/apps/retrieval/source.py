@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.lineage_matching import deepest
 from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_photos, read_source
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
@@ -123,7 +124,8 @@ def choose_training(source: Source, recipe: RetrieverRecipe) -> np.ndarray:
 
 
 def _labelled(manifest, groups=None, is_query=None):
-    labels = tuple(record.lineage[-1] for record in manifest.records)
+    # A folder's name is a label at whatever level the photos lie; an empty cell is none.
+    labels = tuple(record.lineage[-1] if manifest.columns else deepest(record.lineage) for record in manifest.records)
     return Source(manifest, labels, groups or labels, is_query)
 
 

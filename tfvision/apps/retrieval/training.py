@@ -30,7 +30,7 @@ from tfvision.trained.retriever_network import LOGITS, build_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
 from tfvision.training.classification import accuracy
 from tfvision.training.loop import Batch, LossFunction, Measures, Task
-from tfvision.training.photos import WHOLE_VIEW, photo_batches, unreadable_classes
+from tfvision.training.photos import WHOLE_VIEW, labels_line, photo_batches, unreadable_classes
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, located, run_training
 
@@ -81,6 +81,7 @@ class RetrieverTraining(Training):
     def prepare(self) -> str:
         source = self.run.facts["source"]
         read = read_retrieval_source(source, self.run.facts["ranks"])
+        print(labels_line(read.manifest), file=sys.stderr)
         is_training = choose_training(read, self.recipe)
         self.manifest = read.manifest.with_splits(np.where(is_training, "train", "held-out"))
         self.names = read.labels

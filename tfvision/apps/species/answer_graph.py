@@ -3,12 +3,16 @@
 Node sums over the whole softmax, the greedy descent and the cut at a threshold (section 3.3), with prior taxa.
 """
 
+import re
+import unicodedata
+
 import numpy as np
 import tensorflow as tf
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.evaluation.hierarchy import EQUAL_SHARE
 
+_BLANKS = r"[\s_-]+"
 SEPARATOR = ";"  # between prior taxa in one string
 
 
@@ -30,15 +34,16 @@ class AnswerGraph:
         """Which classes lie below the named taxa: bool [batch, classes]; all where no taxon is named.
 
         Args:
-          within: string [batch], names of taxa, ignoring case, SEPARATOR between them; "" = none. An unknown
-            taxon fails the request.
+          within: string [batch], names of taxa in any spelling of data.names but for authors, SEPARATOR between them; "" = none.
+            An unknown taxon fails the request.
         """
         terms = tf.strings.split(within, SEPARATOR)
-        cleaned = tf.strings.lower(tf.strings.strip(terms.values), encoding="utf-8")
+        cleaned = tf.strings.regex_replace(tf.strings.lower(terms.values, encoding="utf-8"), _BLANKS, " ")
+        cleaned = tf.strings.strip(cleaned)
         is_named = cleaned != ""
         terms, rows = tf.boolean_mask(cleaned, is_named), tf.boolean_mask(terms.value_rowids(), is_named)
-        known = tf.constant([name.lower() for name in self._taxonomy.names[1:]])
-        is_match = terms[:, None] == known[None]  # [terms, nodes without the root]
+        spelled = [[_spelled(name, form) for name in self._taxonomy.names[1:]] for form in ("NFC", "NFD")]
+        is_match = tf.reduce_any(terms[:, None, None] == tf.constant(spelled), axis=1)  # [terms, nodes without the root]
         is_found = tf.reduce_any(is_match, axis=1)
         unknown = tf.strings.reduce_join(tf.boolean_mask(terms, ~is_found), separator=", ")
         message = tf.strings.join(["within names no taxon of this model: ", unknown])
@@ -133,6 +138,11 @@ OUTPUTS = {
     "top_names": "the likeliest species",
     "top_probabilities": "their probabilities",
 }
+
+
+def _spelled(name, form):
+    """A name as `classes_within` sees it; no operation of TensorFlow makes one form of accents of the other."""
+    return re.sub(_BLANKS, " ", unicodedata.normalize(form, name).lower()).strip()
 
 
 def _pairs(rows, columns):

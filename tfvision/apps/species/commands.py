@@ -84,6 +84,8 @@ def evaluate(
         click.echo(f"  {rank:<12} {accuracy:.3f}")
     for reason, count in result["left_out"].items():
         click.echo(f"left out  {count} photos: {reason}")
+    for sentence in result["names"]:
+        click.echo(f"names     {sentence}")
     for reason in result["broken"].values():
         click.echo(f"broken    {reason}")
     click.echo(f"report    {result['report']}")

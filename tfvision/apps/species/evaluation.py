@@ -60,15 +60,16 @@ def evaluate_species(
 
     Returns:
       dict with "images", "accuracy", "top5", "accuracy_by_rank", "as_it_stands", "specificity", "by_species", "by_class_size",
-      "calibration_error" and more (evaluation.classification.Evaluation.result), and "report", "left_out", "broken", "headline"
-      and "unlikeness" (a sentence where these photos are not like those of the training, else "").
+      "calibration_error" and more (evaluation.classification.Evaluation.result), and "report", "left_out", "names" (sentences on
+      names that are spelled differently, or are none of the run's), "broken", "headline" and "unlikeness" (a sentence where these
+      photos are not like those of the training, else "").
 
     Raises:
       DataError, RunError.
     """
     run = SpeciesRun.open(run)
     nodes = [node for name in within for node in run.taxonomy.find(name)]
-    manifest, left_out = _unseen_photos(run, read_source(source, ranks or run.facts["ranks"]), nodes)
+    manifest, left_out, names = _unseen_photos(run, _read_labelled(run, source, ranks), nodes)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
     broken = BrokenPhotos()
     evaluation, result = _evaluate(
@@ -90,13 +91,14 @@ def evaluate_species(
         "Recipe": changes_of(run.recipe, RECIPES),
         "Prior taxa": list(within),
         "Left out": [f"{count} photos: {reason}" for reason, count in left_out.items()],
+        "Names": names,
         "Broken photos": _told(broken, manifest),
     }
     folder = Path(out) if out else run.folder / "evaluation"
     answers = evaluation.answers(result["as_it_stands"]["threshold"])
     report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, _thumbnails(manifest), answers=answers)
     told = {"headline": headline(result), "unlikeness": unlikeness(result)}
-    return {**result, "report": str(report), "left_out": left_out, "broken": dict(broken), **told}
+    return {**result, "report": str(report), "left_out": left_out, "names": names, "broken": dict(broken), **told}
 
 
 def calibrate_and_report(
@@ -217,8 +219,18 @@ def _training_accuracy(run: SpeciesRun, predictor: keras.Model, manifest: Manife
     return float(right.mean()), len(right)
 
 
-def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int]]:
-    """The photos to evaluate on, and how many were left out for which reason."""
+def _read_labelled(run: SpeciesRun, source: Path | str, ranks: Sequence[str] | None) -> Manifest:
+    """The photos by the ranks asked for, else by those that the run was asked for, else, where the source lacks these, by its own."""
+    if not ranks:
+        try:
+            return read_source(source, run.facts["ranks"])
+        except DataError:
+            pass
+    return read_source(source, ranks)
+
+
+def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int], list[str]]:
+    """The photos to evaluate on, how many were left out for which reason, and what is to be said of their names."""
     splits = np.array([record.split for record in manifest.records], object)
     for wanted in ("test", "validation"):
         if wanted in splits:
@@ -235,10 +247,10 @@ def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -
             is_kept &= ~is_out
 
     leave_out(trained_on(run.folder, manifest.records), "the run was trained on them")
-    labels = manifest.labels(run.taxonomy)
+    labels, names = manifest.labels(run.taxonomy), manifest.select(is_kept).matched(run.taxonomy).told()
     leave_out(labels < 0, "their species is not among the run's classes")
     leave_out(~classes_within(run.taxonomy, within)[labels], "they lie outside the prior taxa")
     if not is_kept.any():
         reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
-        raise DataError(f"no photo is left to evaluate on ({reasons or 'none given'})")
-    return manifest.select(is_kept), left_out
+        raise DataError(f"no photo is left to evaluate on ({'; '.join(filter(None, [reasons, *names])) or 'none given'})")
+    return manifest.select(is_kept), left_out, names

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.species.answer_graph import SEPARATOR
+from tfvision.data.boxes import NO_BOX, box_in_photo
 from tfvision.data.decoding import servable_bytes
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos
@@ -59,8 +60,8 @@ class SpeciesIdentifier:
         Args:
           photos: paths of image files.
           within: names of taxa that are known to hold the answer; probabilities are conditioned on them.
-          box: left, top, width, height in pixels of the upright photo: where the animal is; it replaces
-            the magnified centre.
+          box: left, top, width, height in pixels of the upright photo, or as fractions of its width and height: where the
+            animal is; it replaces the magnified centre. A photo in which it does not lie gets an error.
           threshold: least probability of the answer; None = the one calibrated for the target accuracy.
           target_accuracy: share of answers to be right; None = the run's calibration.
 
@@ -75,11 +76,12 @@ class SpeciesIdentifier:
         """
         nodes = [node for name in within for node in self.taxonomy.find(name)]
         threshold = _threshold(self.run.calibration, threshold, target_accuracy)
-        photos = [str(photo) for photo in photos]
-        records = tuple(Record(photo, photo, ("",), photo, box=tuple(box or (0, 0, 0, 0))) for photo in photos)
-        broken, done = BrokenPhotos(), 0
+        photos, broken, done = [str(photo) for photo in photos], BrokenPhotos(), 0
+        boxes = [_box_in(photo, box, broken) for photo in photos]
+        records = tuple(Record(photo, photo, ("",), photo, box=box or NO_BOX) for photo, box in zip(photos, boxes, strict=True))
         for numbers, logits in predict(self._predictor, Manifest(("species",), records), self.run.recipe, broken):
             answers = dict(zip(numbers.tolist(), self._answers(logits, nodes, threshold), strict=True))
+            answers = {number: answer for number, answer in answers.items() if boxes[number]}
             for number in range(done, numbers[-1] + 1) if len(numbers) else ():
                 yield {"image": photos[number], **(answers.get(number) or {"error": broken.get(photos[number])})}
                 done = number + 1
@@ -139,6 +141,15 @@ def careful_answers(logits: np.ndarray, taxonomy: Taxonomy, temperature: float, 
         yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist())
 
 
+def _box_in(photo, box, broken):
+    """The box in pixels of a photo; None where it does not lie in it, which `broken` then says."""
+    try:
+        return box_in_photo(tuple(box), photo) if box else NO_BOX
+    except DataError as error:
+        broken.add(photo, error)
+        return None
+
+
 def _threshold(calibration, threshold, target_accuracy):
     if threshold is None:
         if target_accuracy is None:
@@ -177,7 +188,8 @@ class ExportIdentifier:
         most = int(hierarchy.classes_within(self.taxonomy, nodes).sum())
         for photo in map(str, photos):
             try:
-                yield {"image": photo, **self._answer(servable_bytes(photo), within, box, threshold, most)}
+                placed = box_in_photo(tuple(box), photo) if box else None
+                yield {"image": photo, **self._answer(servable_bytes(photo), within, placed, threshold, most)}
             except (DataError, tf.errors.InvalidArgumentError) as error:
                 yield {"image": photo, "error": str(error) if isinstance(error, DataError) else f"{photo} cannot be decoded"}
 

@@ -1,6 +1,7 @@
 """Training a species model: from photos to a run folder with a calibrated answer and a report."""
 
 import collections
+import dataclasses
 import functools
 import sys
 import typing
@@ -14,7 +15,9 @@ import tensorflow as tf
 from tfvision.apps.species.evaluation import calibrate_and_report
 from tfvision.apps.species.knowledge_transfer import RankClasses, classes_at_rank, parents_between, transfer_heads
 from tfvision.apps.species.recipes import RECIPES
+from tfvision.data.checks.label_names import odd_names
 from tfvision.data.manifest import Manifest, drop_small_classes, read_source, write_csv_text
+from tfvision.data.names import KnownNames
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
 from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
@@ -28,7 +31,7 @@ from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.callbacks import TensorBoardLog, Validation
 from tfvision.training.classification import classification_loss
 from tfvision.training.loop import Task
-from tfvision.training.photos import photo_batches, unreadable_classes
+from tfvision.training.photos import labels_line, photo_batches, unreadable_classes
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, located, run_training
 
@@ -85,18 +88,24 @@ class SpeciesTraining(Training):
     def prepare(self) -> str:
         source = self.run.facts["source"] or _draw_specimens(self.run.folder / "specimens", self.recipe.seed)
         manifest = read_source(source, self.run.facts["ranks"])
+        print(labels_line(manifest), file=sys.stderr)
+        found = len(manifest)
         manifest, self.dropped = drop_small_classes(manifest, self.recipe.min_images)
-        if self.dropped:
-            names = _listed([f"{name} ({count})" for name, count in self.dropped.items()])
-            print(f"left out, fewer than {self.recipe.min_images} photos or no name at the finest rank: {names}", file=sys.stderr)
+        for sentence in _told_dropped(self.dropped, found, self.recipe.min_images):
+            print(sentence, file=sys.stderr)
+        for sentence in odd_names(manifest).told():
+            print(f"note: {sentence}; tfvision data check lists them", file=sys.stderr)
         splits = split_validation(manifest, self.recipe.validation_fraction, self.recipe.seed)
-        if (splits == "").any():
-            print(f"not used: {(splits == '').sum()} photos whose split is neither train nor validation", file=sys.stderr)
+        unused = collections.Counter(record.split or "none" for record, split in zip(manifest.records, splits, strict=True) if not split)
+        for split, count in unused.items():
+            print(f"not used: {count} photos of the split {split}", file=sys.stderr)
         manifest, splits = self._readable(manifest.select(splits != "").with_splits(splits[splits != ""]), splits[splits != ""])
         self.splits, self.manifest = splits, manifest
         self.taxonomy = self.manifest.taxonomy()
         self.labels = self.manifest.labels(self.taxonomy)
         self._check_classes(source)
+        parts = collections.Counter(self.splits)
+        print(f"photos: {found} found, {len(manifest)} of classes that are kept, {parts['train']} train, {parts['validation']} validate", file=sys.stderr)
         return write_csv_text(self.manifest)
 
     def build(self) -> None:
@@ -210,8 +219,30 @@ class SpeciesTraining(Training):
             raise DataError(f"{untrained[0]} has photos for validation and none for training: correct the split column")
         if unseen := _names(taxonomy, trained - validated):
             print(f"no validation photos, so no accuracy, for {_listed(unseen)}: a class needs two groups for that", file=sys.stderr)
-        if recipe.start_rank and recipe.start_rank not in taxonomy.ranks[:-1]:
-            raise RecipeError(f"start_rank must be one of {', '.join(taxonomy.ranks[:-1])}, got {recipe.start_rank!r}")
+        if recipe.start_rank:
+            known = KnownNames(taxonomy.ranks[:-1])
+            rank = known.find(recipe.start_rank)
+            if rank is None:
+                asked = f"got {recipe.start_rank!r}{known.hint(recipe.start_rank)}"
+                raise RecipeError(f"start_rank must be one of {', '.join(taxonomy.ranks[:-1]) or 'several ranks, of which there is one'}, {asked}")
+            self.recipe = dataclasses.replace(recipe, start_rank=rank)
+
+
+def _told_dropped(dropped: dict[str, int], found: int, min_images: int) -> list[str]:
+    """What was left out for which reason, with the photos that it costs; the largest first."""
+    ordered = sorted(dropped, key=lambda name: (-dropped[name], name))
+    small = [name for name in ordered if dropped[name] < min_images]
+    coarse = [name for name in ordered if dropped[name] >= min_images]
+    told = []
+    kinds = (
+        (small, f"of classes with fewer than {min_images} (--set min_images=N)"),
+        (coarse, "that name no class of their own, as finer ones stand below"),
+    )
+    for names, why in kinds:
+        if names:
+            photos = sum(dropped[name] for name in names)
+            told.append(f"left out: {photos} of {found} photos ({photos / found:.0%}), {why}: {_listed([f'{name} ({dropped[name]})' for name in names])}")
+    return told
 
 
 def _draw_specimens(folder: Path, seed: int) -> str:

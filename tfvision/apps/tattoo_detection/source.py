@@ -9,6 +9,7 @@ import numpy as np
 
 from tfvision.data.csv_table import read_text
 from tfvision.data.manifest import RESERVED_COLUMNS, ListedPhotos, Manifest, Record, csv_of, read_folder, read_photos
+from tfvision.data.names import plain_name
 from tfvision.data.splits import seeded_hash
 from tfvision.data.tattc import is_tattc, read_tattc_detection
 from tfvision.errors import DataError
@@ -128,13 +129,21 @@ def _labelled(source: Path | str) -> DetectionPhotos:
             raise DataError(
                 f"{path} does not say which photos are tattoos: add a column `label` (tattoo, or anything else), or give the others with --non-tattoos DIR"
             )
-        manifest = listed.manifest(("label",) if "label" in listed.columns else None)
+        manifest = listed.manifest(_label_columns(listed))
         return _from_csv(manifest, [record.lineage[-1] for record in manifest.records])
     if not Path(source).is_dir():
         raise DataError(f"{source} is neither a folder nor a manifest CSV" + ("" if Path(source).exists() else ": it does not exist"))
     manifest = read_folder(source)
     records = tuple(_record(record, record.lineage[0], record.name) for record in manifest.records)
     return DetectionPhotos(Manifest(("label",), records, manifest.left_out))
+
+
+def _label_columns(listed: ListedPhotos) -> tuple[str, ...] | None:
+    """`label`, else the finest column that says tattoo of a photo, else the finest; None where there is none."""
+    if "label" in listed.columns:
+        return ("label",)
+    columns = listed.possible_labels
+    return ([name for name in columns if not {"tattoo", "tattoos"}.isdisjoint(map(plain_name, listed.table.texts(name)))] or columns)[-1:] or None
 
 
 def _all_of(source: Path | str, label: str) -> DetectionPhotos:
@@ -164,7 +173,7 @@ def _record(record: Record, label: str, group: str) -> Record:
 
 
 def _is_tattoo(label: str) -> bool:
-    return label.strip().lower() in _TATTOO_LABELS
+    return plain_name(label) in _TATTOO_LABELS
 
 
 def _read_lists(manifest: Manifest, paths: Sequence[Path | str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Source: tattoo-recognition, section 2.1: train on four lists, test on the fifth;
 
 import dataclasses
 import functools
+import sys
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ from tfvision.trained.detector_network import Detector, build_detector
 from tfvision.trained.detector_run import DetectorRecipe, DetectorRun
 from tfvision.training.classification import accuracy
 from tfvision.training.loop import Batch, LossFunction, Measures, Task
-from tfvision.training.photos import WHOLE_VIEW, photo_batches
+from tfvision.training.photos import WHOLE_VIEW, labels_line, photo_batches
 from tfvision.training.recipes import Stages
 from tfvision.training.schedules import stages_in_epochs
 from tfvision.training.session import Phase, Source, Training, located, run_training
@@ -92,6 +93,7 @@ class DetectorTraining(Training):
     def prepare(self) -> str:
         facts = self.run.facts
         photos = read_detection_source(facts["source"], facts["others"], facts["probe_lists"])
+        print(labels_line(photos.manifest), file=sys.stderr)
         self.lists, self.list_of = photos.dealt(self.recipe.folds, self.recipe.seed)
         self.photos = dataclasses.replace(photos, manifest=photos.manifest.with_splits(f"list {self.lists[number]}" for number in self.list_of))
         return write_csv_text(self.photos.manifest)

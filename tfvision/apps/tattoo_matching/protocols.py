@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tfvision.apps.tattoo_matching.source import GALLERY, PROBE, MatchingPhotos
+from tfvision.data.boxes import NO_BOX, Box
 from tfvision.data.manifest import Manifest
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import Question
@@ -23,9 +24,6 @@ from tfvision.evaluation.retrieval import Question
 PROTOCOLS = ("identification", "roi", "mixed-media", "similarity")
 GALLERIES = ("whole", "folds")
 PHOTO_MEDIA = ("photo", "tattoo", "")  # what a gallery consists of where media are named and roles are not
-
-Box = tuple[float, float, float, float]  # left, top, width, height in pixels
-_NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +105,7 @@ def _parts(photos: MatchingPhotos, protocol: str) -> tuple[np.ndarray, np.ndarra
     """bool [photos] twice: who asks, and what is searched."""
     is_probe, is_gallery = photos.is_role(PROBE), photos.is_role(GALLERY)
     if protocol == "roi":
-        has_box = np.array([_region(photos, row) != _NO_BOX for row in range(len(photos))])
+        has_box = np.array([_region(photos, row) != NO_BOX for row in range(len(photos))])
         if not (is_probe & has_box).any():
             raise DataError("--protocol roi: no probe has a region of interest: name it in a column `box`, left,top,width,height in pixels")
         is_probe = is_probe & has_box
@@ -178,7 +176,7 @@ def _manifest(photos: MatchingPhotos, rows: np.ndarray, box: Callable[[MatchingP
 
 def _region(photos: MatchingPhotos, row: int) -> Box:
     own = photos.manifest.records[row].box
-    return own if own != _NO_BOX or not photos.regions else photos.regions[row]
+    return own if own != NO_BOX or not photos.regions else photos.regions[row]
 
 
 def _probe_box(photos: MatchingPhotos, row: int) -> Box:
@@ -186,7 +184,7 @@ def _probe_box(photos: MatchingPhotos, row: int) -> Box:
 
 
 def _gallery_box(photos: MatchingPhotos, row: int) -> Box:
-    return _NO_BOX
+    return NO_BOX
 
 
 def _advice(photos: MatchingPhotos, protocol: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.csv_table import CsvTable
+from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos
 from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_source
 from tfvision.data.splits import seeded_hash
 from tfvision.data.tattc import TattcFiles, is_tattc, read_tattc
@@ -17,7 +17,6 @@ from tfvision.errors import DataError
 GALLERY, PROBE = "gallery", "probe"
 _ROLES = {"gallery": GALLERY, "reference": GALLERY, "probe": PROBE, "query": PROBE, "": GALLERY}
 _CORNERS_SUFFIX = "x1y1x2y2"  # of a column with a JSON list of boxes by their corners
-_NO_BOX = (0.0, 0.0, 0.0, 0.0)
 _HOW = ": --folds {0} of an evaluation, --set folds={0} of a training"
 
 
@@ -130,7 +129,7 @@ def read_matching_source(source: Path | str, protocol: str | None = None) -> Mat
 
 def _from_csv(path: Path) -> MatchingPhotos:
     listed = ListedPhotos.open(path)
-    manifest = listed.manifest(("subject",) if "subject" in listed.columns else None)
+    manifest = listed.manifest(("subject",) if "subject" in listed.columns else listed.possible_labels)  # a subject may be several labels
     told = lambda name: manifest.texts(name) if name in manifest.columns else ()
     return MatchingPhotos(
         manifest,
@@ -139,7 +138,7 @@ def _from_csv(path: Path) -> MatchingPhotos:
         media=tuple(text.lower() for text in told("medium")),
         transforms=told("transform"),
         groups=told("group"),
-        regions=_regions(listed.table),
+        regions=_regions(listed, manifest),
         given_folds=_folds(path, told("fold")),
     )
 
@@ -175,22 +174,26 @@ def _folds(path: Path, texts: Sequence[str]) -> tuple[int, ...]:
         raise DataError(f"{path}: a fold is a number, got {next(text for text in texts if not text.lstrip('-').isdecimal())!r}") from None
 
 
-def _regions(table: CsvTable) -> tuple[tuple[float, float, float, float], ...]:
+def _regions(listed: ListedPhotos, manifest: Manifest) -> tuple[Box, ...]:
     """What surrounds all boxes that a column lists by their corners."""
+    table = listed.table
     name = next((name for name in table.header if name.endswith(_CORNERS_SUFFIX)), None)
-    return tuple(_surrounding(table.path, line, text) for line, text in zip(table.lines, table.texts(name), strict=True)) if name else ()
+    if not name:
+        return ()
+    boxes = [_surrounding(table.path, line, text) for line, text in zip(table.lines, table.texts(name), strict=True)]
+    return tuple(boxes if listed.index else boxes_in_photos(table.path, table.lines, [record.path for record in manifest.records], boxes))
 
 
-def _surrounding(path: Path, line: int, text: str) -> tuple[float, float, float, float]:
+def _surrounding(path: Path, line: int, text: str) -> Box:
     if not text.strip():
-        return _NO_BOX
+        return NO_BOX
     try:
         corners = np.array(json.loads(text), float).reshape(-1, 4)
         left, top = np.maximum(corners[:, :2].min(axis=0), 0)
         right, bottom = corners[:, 2:].max(axis=0)
     except ValueError:  # of json as well
         raise DataError(f"{path}, line {line}: boxes by corners are [[left, top, right, bottom], ...], got {text!r}") from None
-    return (float(left), float(top), float(right - left), float(bottom - top)) if right > left and bottom > top else _NO_BOX
+    return (float(left), float(top), float(right - left), float(bottom - top)) if right > left and bottom > top else NO_BOX
 
 
 def _joined(lineage: Iterable[str]) -> str:

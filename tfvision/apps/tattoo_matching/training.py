@@ -25,7 +25,7 @@ from tfvision.losses.triplet import mined_triplet_loss, triplet_loss
 from tfvision.trained.matcher_network import TRAINED, build_embedder
 from tfvision.trained.matcher_run import CONTRASTIVE, TRIPLET, MatcherRecipe, MatcherRun
 from tfvision.training.loop import Batch, LossFunction, Measures, Task, sum_and_weight
-from tfvision.training.photos import WHOLE_VIEW, photo_batches
+from tfvision.training.photos import WHOLE_VIEW, labels_line, photo_batches
 from tfvision.training.schedules import stages_in_epochs
 from tfvision.training.session import Phase, Source, Training, located, run_training
 
@@ -75,6 +75,7 @@ class MatcherTraining(Training):
 
     def prepare(self) -> str:
         photos = read_matching_source(self.run.facts["source"])
+        print(labels_line(photos.manifest), file=sys.stderr)
         self.is_training = choose_training(photos, self.run.recipe)
         manifest = photos.manifest.with_splits(np.where(self.is_training, _TRAIN, _HELD_OUT))
         self.photos = dataclasses.replace(photos, manifest=manifest).select(self.is_training)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfvision.data.checks import set_statistics
 from tfvision.data.checks.findings import Findings, find_troubles
+from tfvision.data.checks.label_names import LabelNames, odd_names
 from tfvision.data.checks.near_duplicates import NEAR_DISTANCE
 from tfvision.data.checks.photo_facts import CACHE_NAME, PhotoFacts, read_facts
 from tfvision.data.manifest import Manifest, read_source
@@ -42,6 +43,7 @@ class Check:
 
     Attributes:
       facts: a PhotoFacts for each record of the manifest.
+      names: what is odd about the names of the labels.
       verification: of prepared data, what verify_prepared found; else None.
       warnings: what the source's table has that could not be taken as it stands.
     """
@@ -50,6 +52,7 @@ class Check:
     manifest: Manifest
     facts: list[PhotoFacts]
     findings: Findings
+    names: LabelNames
     settings: CheckSettings
     verification: Verification | None = None
     warnings: tuple[str, ...] = ()
@@ -89,7 +92,7 @@ def check_source(
     verification = _verified(Path(source), functools.partial(tell, "comparing checksums")) if Path(source).is_dir() and is_prepared(source) else None
     facts = read_facts(manifest.records, Path(out) / CACHE_NAME, functools.partial(tell, "checking photos"))
     findings = find_troubles(manifest.records, facts, settings, functools.partial(tell, "looking for near duplicates"))
-    return Check(str(source), manifest, facts, findings, settings, verification, tuple(told))
+    return Check(str(source), manifest, facts, findings, odd_names(manifest), settings, verification, tuple(told))
 
 
 def _verified(folder, progress):
@@ -122,6 +125,7 @@ def _result(check):
         result[kind] = [[described(row) for row in group] for group in getattr(found, kind)]
     return {
         **result,
+        **{kind: [one._asdict() for one in found] for kind, found in check.names._asdict().items()},
         "class_sizes": set_statistics.class_sizes(records),
         "splits": set_statistics.splits(records),
         "resolutions": set_statistics.resolutions(facts),
@@ -134,7 +138,7 @@ def _result(check):
 
 
 def counts(check: Check) -> dict[str, int]:
-    """How many of each kind: photos, of duplicates those beyond the first of each group; of the last three, groups."""
+    """How many of each kind: photos, of duplicates those beyond the first of each group; groups, and names."""
     found = check.findings
     return {
         "unreadable": len(found.unreadable),
@@ -144,6 +148,8 @@ def counts(check: Check) -> dict[str, int]:
         "straddling_groups": len(found.straddling_groups),
         "straddling_duplicates": len(found.straddling_duplicates),
         "near_duplicates": len(found.near_duplicates),
+        "two_parents": len(check.names.two_parents),
+        "spellings": len(check.names.spellings),
         "blank": len(found.blank),
         "tiny": len(found.tiny),
     }

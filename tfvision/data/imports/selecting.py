@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import difflib
 import hashlib
 import itertools
 import sqlite3
@@ -15,6 +14,7 @@ from tfvision.data.imports.photo_records import Source
 from tfvision.data.imports.photo_rows import photo_address, plain_coordinates, plain_date
 from tfvision.data.imports.tables import one_line
 from tfvision.data.manifest import RANKS
+from tfvision.data.names import KnownNames, plain_name, plain_taxon
 from tfvision.errors import DataError
 
 COLUMNS = ("image", *RANKS, "group", "license", "rights_holder", "creator", "url", "latitude", "longitude", "country", "date", "source_id")
@@ -78,8 +78,8 @@ class Selection:
         self.read, self.dropped = 0, collections.Counter()
         self.lineages = Lineages(source, filters.keeps_gaps)
         self._database, self._source, self._filters, self._size = database, source, filters, size
-        self._within = [name.strip().casefold() for name in filters.within]
-        self._countries = {name.strip().casefold() for name in filters.countries}
+        self._within = [plain_taxon(name) for name in filters.within]
+        self._countries = {plain_name(name) for name in filters.countries}
         self._is_within = {}
         # No index while rows come; the rest of COLUMNS than image, lineage and group is kept as it will be written.
         rest = "license, rights_holder, creator, url, latitude, longitude, country, date, source_id, box"
@@ -186,7 +186,7 @@ class Selection:
             return f"licence {licence if licence in KNOWN_LICENCES else 'of another kind' if licence else 'not given'}"
         if filters.is_research_grade and photo.grade.lower() not in ("research", "research grade", "research_grade"):
             return "not research grade"
-        if self._countries and photo.country.strip().casefold() not in self._countries:
+        if self._countries and plain_name(photo.country) not in self._countries:
             return "another country" if photo.country else "no country"
         if filters.date_from or filters.date_to:
             if not date:
@@ -197,17 +197,15 @@ class Selection:
 
     def _stands_within(self, lineage):
         if lineage not in self._is_within:
-            self._is_within[lineage] = any(name.casefold() in self._within for name in self.lineages.known[lineage])
+            self._is_within[lineage] = any(plain_taxon(name) in self._within for name in self.lineages.known[lineage])
         return self._is_within[lineage]
 
     def _check_within(self):
         names = {name for lineage in self.lineages.known for name in lineage if name}
-        folded = {name.casefold(): name for name in names}
-        for given, wanted in zip(self._filters.within, self._within, strict=True):
-            if wanted not in folded:
-                near = [folded[close] for close in difflib.get_close_matches(wanted, folded, n=3)]
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-                raise DataError(f"--within: no photo of {self._source.archive.path} with a clean taxonomy is of {given!r}{hint}")
+        known = KnownNames(names)
+        for given in self._filters.within:
+            if not known.same(given):
+                raise DataError(f"--within: no photo of {self._source.archive.path} with a clean taxonomy is of {given!r}{known.hint(given)}")
 
     def _write(self, rows):
         if rows:

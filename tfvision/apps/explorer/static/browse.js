@@ -63,8 +63,8 @@ export class View {
   }
 
   filter(params) {
-    const app = this.app, tests = [], text = params.get("text")?.toLowerCase();
-    if (text && app.names) tests.push(row => app.names[row].toLowerCase().includes(text));
+    const app = this.app, tests = [], text = plain(params.get("text") || "");
+    if (text && app.names) tests.push(row => plain(app.names[row]).includes(text));
     const wanted = {};
     for (const one of params.getAll("f")) {
       const [name, value] = [one.slice(0, one.indexOf(":")), one.slice(one.indexOf(":") + 1)];
@@ -150,6 +150,8 @@ function byColumn(column, sign) {
   const of = row => (column.codes[row] < 0 ? Infinity : sign * rank[column.codes[row]]);  // without a value: last
   return (a, b) => (of(a) === of(b) ? a - b : of(a) - of(b));
 }
+
+const plain = name => name.normalize("NFC").toLowerCase().replaceAll("_", " ");  // names are compared but for their spelling, as in data/names.py
 
 const known = score => (Number.isNaN(score) ? -2 : score);
 

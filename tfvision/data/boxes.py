@@ -1,0 +1,149 @@
+"""Boxes: where in its photo a thing is, as users give it, and in pixels of the upright photo once both were held side by side.
+
+Pixels are what a box is given in. Where all boxes of a table (or the one of a command) lie within 0 and 1, they are fractions of
+their photo's width and height, as MegaDetector and Camtrap DP write them: in pixels such a box would show nothing.
+"""
+
+import concurrent.futures
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfvision.data.decoding import photo_size
+from tfvision.errors import DataError
+
+Box = tuple[float, float, float, float]
+NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
+LEAST_SHOWN = 0.5  # of a box, within the photo: one that is drawn wide reaches over the edge, and is cut there
+_ROUNDING_SHARE, _ROUNDING_PX = 0.02, 2  # of a side, by which a box that lies within the photo may reach over its edge
+FRACTION_ROUNDING = 0.001
+_READINGS: dict[str, Callable[[Box], Box]] = {  # what else four numbers are in other programs -> left, top, width, height
+    "left,top,right,bottom": lambda box: (box[0], box[1], box[2] - box[0], box[3] - box[1]),
+    "centre x,centre y,width,height": lambda box: (box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]),
+}
+_NAMED_FAULTS = 5
+
+
+def parse_box(text: str | None, where: str = "--box") -> Box:
+    """Parses "left,top,width,height", brackets allowed; empty = zeros. Raises DataError."""
+    text = (text or "").strip()
+    if not text:
+        return NO_BOX
+    try:
+        left, top, width, height = map(float, text.strip("[]()").split(","))
+    except ValueError:
+        raise DataError(f"{where}: a box is left,top,width,height in pixels, got {text!r}") from None
+    if not (width > 0 and height > 0 and np.isfinite([left, top, width, height]).all()):
+        raise DataError(f"{where}: a box has a positive width and height, got {text!r}")
+    return left, top, width, height
+
+
+def are_fractions(boxes: Sequence[Box]) -> bool:
+    """Whether there are boxes, and all lie within 0 and 1."""
+    given = np.array([box for box in boxes if box[2]]).reshape(-1, 4)
+    return len(given) > 0 and bool((given >= -FRACTION_ROUNDING).all() and (given <= 1 + FRACTION_ROUNDING).all())
+
+
+def box_in_photo(box: Box, path: Path | str) -> Box:
+    """The one box of a command, in pixels of the photo at `path`.
+
+    Raises:
+      DataError: the photo cannot be read, or the box does not lie in it; the message names the photo.
+    """
+    if not box[2]:
+        return NO_BOX
+    size = photo_size(path)
+    (fitted,), (fault,) = _fitted([box], [size])
+    if fault:
+        raise DataError(f"{path}: {fault}")
+    return fitted
+
+
+def boxes_in_photos(table: Path, lines: Sequence[int], paths: Sequence[str], boxes: Sequence[Box]) -> list[Box]:
+    """The boxes of a table in pixels of their photos, of which only the headers are read; what is a fraction is told on stderr.
+
+    Args:
+      table: for messages.
+      lines: the number of each row's line, for messages.
+      paths: of each row's photo; where it cannot be read, its box stays as it is: whoever reads the photo says so.
+      boxes: of each row; NO_BOX = none.
+
+    Raises:
+      DataError: boxes that do not lie in their photos, by line.
+    """
+    rows = [row for row, box in enumerate(boxes) if box[2]]
+    if not rows:
+        return list(boxes)
+    names = list(dict.fromkeys(paths[row] for row in rows))
+    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as threads:
+        sizes = dict(zip(names, threads.map(_size_or_none, names), strict=True))
+    rows = [row for row in rows if sizes[paths[row]]]
+    given = [boxes[row] for row in rows]
+    fitted, faults = _fitted(given, [sizes[paths[row]] for row in rows])
+    wrong = [f"line {lines[row]}: {fault}" for row, fault in zip(rows, faults, strict=True) if fault]
+    if wrong:
+        more = f"; and {len(wrong) - _NAMED_FAULTS} more" if len(wrong) > _NAMED_FAULTS else ""
+        raise DataError(f"{table}: {len(wrong)} of {len(given)} boxes cannot be used; {'; '.join(wrong[:_NAMED_FAULTS])}{more}. Correct or empty them")
+    if are_fractions(given):
+        print(f"{table}: its {len(given)} boxes are read as fractions of their photos' widths and heights", file=sys.stderr)
+    placed = dict(zip(rows, fitted, strict=True))
+    return [placed.get(row, box) for row, box in enumerate(boxes)]
+
+
+def _fitted(boxes: Sequence[Box], sizes: Sequence[tuple[int, int]]) -> tuple[list[Box], list[str]]:
+    """Boxes in pixels, and for each what is wrong with it, or ""."""
+    scales = list(sizes) if are_fractions(boxes) else [(1, 1)] * len(boxes)
+    placed = [_times(box, scale) for box, scale in zip(boxes, scales, strict=True)]
+    is_within = [_is_within(box, size) for box, size in zip(placed, sizes, strict=True)]
+    reading = "" if all(is_within) else _other_reading(boxes, scales, sizes)
+    readings = ["" if within else reading for within in is_within]
+    return placed, list(map(_fault, boxes, placed, sizes, readings))
+
+
+def _fault(box: Box, pixels: Box, size: tuple[int, int], reading: str) -> str:
+    told, photo = f"the box {','.join(f'{value:g}' for value in box)}", f"its photo of {size[0]} x {size[1]} pixels"
+    if max(pixels[2:]) <= 1 or min(pixels[2:]) < 1:
+        are_mixed = "; fractions of the photo are understood where all boxes are such" if are_fractions([box]) and pixels == box else ""
+        return f"{told} is {'less than a' if min(pixels[2:]) < 1 else 'a single'} pixel of {photo}{are_mixed}"
+    if reading:
+        return f"{told} reaches out of {photo}; is it {reading}? A box is left,top,width,height"
+    shown = _shown(pixels, size)
+    if shown < LEAST_SHOWN:
+        return f"{told} lies {'for the most part ' if shown else ''}outside {photo}"
+    return ""
+
+
+def _other_reading(boxes: Sequence[Box], scales: Sequence[tuple[int, int]], sizes: Sequence[tuple[int, int]]) -> str:
+    """What the numbers are if by that reading, and not as left,top,width,height, all boxes lie in their photos; else ""."""
+    for name, read in _READINGS.items():
+        others = [_times(read(box), scale) for box, scale in zip(boxes, scales, strict=True)]
+        if all(min(box[2:]) > 0 and _is_within(box, size) for box, size in zip(others, sizes, strict=True)):
+            return name
+    return ""
+
+
+def _is_within(box: Box, size: tuple[int, int]) -> bool:
+    edges = (max(_ROUNDING_PX, _ROUNDING_SHARE * side) for side in size)
+    return all(low >= -edge and low + length <= side + edge for low, length, side, edge in zip(box[:2], box[2:], size, edges, strict=True))
+
+
+def _shown(box: Box, size: tuple[int, int]) -> float:
+    """The share of a box that lies in its photo."""
+    share = 1.0
+    for low, length, side in zip(box[:2], box[2:], size, strict=True):
+        share *= max(0.0, min(low + length, side) - max(low, 0.0)) / length
+    return share
+
+
+def _times(box: Box, scale: tuple[int, int]) -> Box:
+    return tuple(value * factor for value, factor in zip(box, (*scale, *scale), strict=True))
+
+
+def _size_or_none(path: str) -> tuple[int, int] | None:
+    try:
+        return photo_size(path)
+    except DataError:
+        return None
