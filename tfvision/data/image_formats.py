@@ -50,8 +50,11 @@ def is_raw_name(name: str) -> bool:
     return Path(name).suffix.lower() in _RAW_SUFFIXES
 
 
-def needs_heif(encoded: bytes) -> bool:
-    """Whether these bytes begin as a HEIC or an AVIF does, and what reads it is not installed."""
+def needs_heif(encoded: bytes | Path) -> bool:
+    """Whether these bytes, or a file, begin as a HEIC or an AVIF does, and what reads it is not installed."""
+    if isinstance(encoded, Path):
+        with open(encoded, "rb") as file:
+            encoded = file.read(_START_BYTES)
     brand = _HEIF_START.match(encoded)
     return brand is not None and ("AVIF" if brand[1].startswith(b"avi") else "HEIF") not in formats()
 
@@ -70,8 +73,7 @@ def why_no_photo(path: str) -> str | None:
         with open(path, "rb") as file:
             if _is_image(file):
                 return None
-            file.seek(0)
-            return NEEDS_HEIF if suffix in _EXTRA_FORMATS or needs_heif(file.read(_START_BYTES)) else NO_PHOTO
+            return NEEDS_HEIF if suffix in _EXTRA_FORMATS or needs_heif(Path(path)) else NO_PHOTO
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 

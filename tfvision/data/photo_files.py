@@ -58,7 +58,7 @@ class PhotoFiles(typing.NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
-def walk_photos(folder: Path | str, is_deep: bool = True, expected: str = "") -> PhotoFiles:
+def walk_photos(folder: Path | str, is_deep: bool = True, expected: str = "", may_be_empty: bool = False) -> PhotoFiles:
     """Finds the photos in a folder and names all else with its reason.
 
     Links are followed. Each folder is read once, under its own name rather than a link's. What has a photo's name is not opened: that it
@@ -68,6 +68,7 @@ def walk_photos(folder: Path | str, is_deep: bool = True, expected: str = "") ->
       folder: its path.
       is_deep: whether its folders are looked into.
       expected: what should lie there, for the error.
+      may_be_empty: whether a folder without photos is none too few.
 
     Raises:
       DataError: it cannot be read, or holds no photos.
@@ -84,7 +85,7 @@ def walk_photos(folder: Path | str, is_deep: bool = True, expected: str = "") ->
         for name, reason in entries
         if reason and (reason != _WITHOUT_PHOTOS or (name not in holding and os.path.dirname(name) in holding))
     )
-    if not names:
+    if not names and not may_be_empty:
         told = f" (left out {'; '.join(account(left_out))})" if left_out else ""
         raise DataError(f"{folder} holds no photos{told}" + (f": expected {expected}" if expected else ""))
     return PhotoFiles(names, note_left_out(folder, left_out))

@@ -29,7 +29,7 @@ class LocalPhotos:
         if not self._folder.is_dir():
             raise DataError(f"{folder} is no folder of photos" + ("" if self._folder.exists() else ": it does not exist"))
         self._by_path, self._by_name, self._by_stem = {}, collections.defaultdict(list), collections.defaultdict(list)
-        for name in walk_photos(self._folder).names:
+        for name in walk_photos(self._folder, may_be_empty=True).names:
             self._by_path[_plain(name)] = name
             self._by_name[_plain(PurePosixPath(name).name)].append(name)
             self._by_stem[_plain(PurePosixPath(name).stem)].append(name)
