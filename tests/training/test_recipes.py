@@ -52,7 +52,7 @@ def test_a_recipe_survives_json():
 
 
 def test_a_recipe_of_a_newer_version_is_refused():
-    with pytest.raises(RecipeError, match="unknown settings colour_of_the_moon"):
+    with pytest.raises(RecipeError, match="unknown settings 'colour_of_the_moon'"):
         from_json({"colour_of_the_moon": 1}, SpeciesRecipe)
 
 

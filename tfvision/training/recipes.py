@@ -130,7 +130,7 @@ def from_json(stored: Mapping[str, typing.Any], kind: type[CheckedT]) -> Checked
         raise RecipeError(f"the stored recipe was changed: it cannot be {json.dumps(stored):.80}")
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
-        raise RecipeError(f"the run's recipe has unknown settings {', '.join(sorted(unknown))}: made by a newer tfvision?")
+        raise RecipeError(f"the run's recipe has unknown settings {', '.join(map(repr, sorted(unknown))):.200}: made by a newer tfvision?")
     values, kinds = {key: tuples(value) for key, value in stored.items()}, typing.get_type_hints(kind)
     for key, value in values.items():
         if not is_of(value, kinds[key]):

@@ -124,7 +124,10 @@ class Run(typing.Generic[RecipeT]):
 
     @property
     def recipe(self) -> RecipeT:
-        return from_json(self.facts["recipe"], self.RECIPE) if self.facts else self.RECIPE()
+        try:
+            return from_json(self.facts["recipe"], self.RECIPE) if self.facts else self.RECIPE()
+        except RecipeError as error:
+            raise RunError(f"{self.recipe_path}: {error}") from error
 
     @property
     def first_files(self) -> list[Path]:
