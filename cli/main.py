@@ -98,7 +98,7 @@ def _told_warnings() -> Iterator[None]:
                 return show_others(message, category, *place, **more)
             if str(message) not in told:
                 told.add(str(message))
-                click.echo(f"warning: {message}", err=True)
+                click.echo(printable(f"warning: {message}"), err=True)
 
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = show
@@ -113,7 +113,7 @@ def _told_left_out() -> Iterator[None]:
             yield
         finally:
             for line in account(noted.values()):
-                click.echo(f"left out  {line}", err=True)
+                click.echo(printable(f"left out  {line}"), err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
