@@ -14,6 +14,7 @@ import click
 
 from tfvision import __version__
 from tfvision.cli.library_notes import keep_back_notes
+from tfvision.command_line import printable
 from tfvision.data.photo_files import account, noted_left_out
 from tfvision.errors import DataWarning, UserError, is_out_of_memory
 from tfvision.files import way_out
@@ -97,7 +98,7 @@ def _told_warnings() -> Iterator[None]:
                 return show_others(message, category, *place, **more)
             if str(message) not in told:
                 told.add(str(message))
-                click.echo(f"warning: {message}", err=True)
+                click.echo(printable(f"warning: {message}"), err=True)
 
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = show
@@ -112,7 +113,7 @@ def _told_left_out() -> Iterator[None]:
             yield
         finally:
             for line in account(noted.values()):
-                click.echo(f"left out  {line}", err=True)
+                click.echo(printable(f"left out  {line}"), err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -152,7 +153,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 
 def _told(error: str, code: int = 1) -> int:
-    click.echo(f"error: {error}", err=True)
+    click.echo(printable(f"error: {error}"), err=True)
     return code
 
 

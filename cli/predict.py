@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import Number, print_json
+from tfvision.command_line import Number, print_json, printable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfvision.serving.client import Client
 
 PHOTOS_AT_ONCE = 8  # so that the server can join them to batches
+_OWN_NAMES = ("image", "error")  # of an answer, whatever a model calls its outputs
 _PICTURES = {b"\xff\xd8\xff": ".jpg", b"\x89PN": ".png"}  # how an encoded picture begins -> suffix
 
 
@@ -33,6 +34,7 @@ def predict(server: str, model: str, photos: tuple[str, ...], signature: str, ve
     """Send PHOTOS (files) to a served MODEL and print its answers.
 
     The photos go as they are, as the input `image_bytes`. Pictures among the answers are saved as PHOTO-MODEL.jpg or .png.
+    The exit code is 1 where a photo failed.
 
     \b
     tfvision predict species photo.jpg
@@ -48,7 +50,7 @@ def predict(server: str, model: str, photos: tuple[str, ...], signature: str, ve
             answer = _with_pictures_saved(answer, model, Path(out))
             failed += "error" in answer
             print_json(answer) if as_json else _show(answer)
-    if failed == len(photos):
+    if failed:
         sys.exit(1)
 
 
@@ -65,17 +67,20 @@ def _answer(client: Client, model: str, photo: str, signature: str, version: int
         return {"image": photo, "error": str(error)}
     except RequestError as error:
         return {"image": photo, "error": f"{photo}: {error}"}
-    return {"image": photo, **{name: _plain(array[0] if array.ndim else array) for name, array in outputs.items()}}
+    if any(array.shape[:1] == (0,) for array in outputs.values()):
+        return {"image": photo, "error": f"{photo}: the model answered with no row for it"}
+    rows = {name if name not in _OWN_NAMES else f"{name}_output": array[0] if array.ndim else array for name, array in outputs.items()}
+    return {"image": photo, **{name: _plain(row) for name, row in rows.items()}}
 
 
 def _with_pictures_saved(answer: dict[str, Any], model: str, folder: Path) -> dict[str, Any]:
     """The answer with its pictures replaced by their paths."""
     names = [name for name, value in answer.items() if isinstance(value, bytes)]
     for name in names:
-        from tfvision.files import atomic_path
+        from tfvision.files import atomic_path, plain_name
 
-        other = f"-{name}" if len(names) > 1 else ""
-        path = folder / f"{Path(answer['image']).stem}-{model}{other}{_PICTURES[answer[name][:3]]}"
+        other = f"-{plain_name(name)}" if len(names) > 1 else ""
+        path = folder / f"{Path(answer['image']).stem}-{plain_name(model)}{other}{_PICTURES[answer[name][:3]]}"
         with atomic_path(path) as temporary:
             temporary.write_bytes(answer[name])
         answer = {**answer, name: str(path)}
@@ -96,9 +101,9 @@ def _plain(value: Any) -> Any:
 
 def _show(answer: dict[str, Any]) -> None:
     if "error" in answer:
-        return click.echo(f"error: {answer['error']}", err=True)
+        return click.echo(printable(f"error: {answer['error']}"), err=True)
     outputs = [f"{name} {_short(value)}" for name, value in answer.items() if name != "image"]
-    click.echo(f"{answer['image']}: {', '.join(outputs)}")
+    click.echo(printable(" ".join(f"{answer['image']}: {', '.join(outputs)}".splitlines())))
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -95,6 +96,9 @@ def evaluation_options(command: Callable) -> Callable:
     return command
 
 
+_CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")  # what terminals obey; also what turns text round
+
+
 def print_json(value: object) -> None:
     """One JSON object on one line of stdout; what its encoding lacks is escaped."""
     text = json.dumps(value, ensure_ascii=False, default=str)
@@ -102,7 +106,12 @@ def print_json(value: object) -> None:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(value, default=str)
-    click.echo(text)
+    click.echo(printable(text))
+
+
+def printable(text: str) -> str:
+    """Text that may come from elsewhere, a server or a file's name, with what a terminal would obey as `\\u001b`, and so on."""
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def refuse_both(**given: bool) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -78,6 +79,11 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def plain_name(name: str) -> str:
+    """A name from data -> a file's name, or a part of one: letters, digits, spaces, `-`, `_` and `.`, but no dot at its ends, and short."""
+    return re.sub(r"[^\w\-. ]+", "-", name).strip(" .-")[:60] or "unnamed"
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.request
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -102,7 +103,7 @@ def test_predict_prints_a_line_of_json_a_photo_and_errors_by_name(run_command, u
     names = ["red.png", "notes.txt", "nowhere.png", "blue.png"]
     code, out, _ = run_command("predict", "--server", urls[kind], "photos", *names, "--json")
     answers = [json.loads(line) for line in out.splitlines()]
-    assert code == 0
+    assert code == 1
     assert answers[0] == {"image": "red.png", "mean": [255.0, 0.0, 0.0], "name": "red"}
     assert answers[1]["image"] == "notes.txt" and answers[1]["error"].startswith("notes.txt: image_bytes, row 0 is no image")
     assert answers[2] == {"image": "nowhere.png", "error": "nowhere.png cannot be read (No such file or directory)"}
@@ -111,8 +112,56 @@ def test_predict_prints_a_line_of_json_a_photo_and_errors_by_name(run_command, u
 
 def test_predict_prints_for_people(run_command, urls, photos):
     code, out, err = run_command("predict", "--server", urls["REST"], "photos", "red.png", "notes.txt")
-    assert (code, out) == (0, "red.png: mean [255, 0, 0], name red\n")
+    assert (code, out) == (1, "red.png: mean [255, 0, 0], name red\n")
     assert err.startswith("error: notes.txt: ")
+
+
+@pytest.fixture
+def strange_server(monkeypatch):
+    """A function that makes `predict` get these outputs: {name: array}."""
+    from tfvision.serving.client import Client
+
+    return lambda outputs: monkeypatch.setattr(Client, "predict", lambda *arguments: outputs)
+
+
+def test_names_of_outputs_lead_nowhere(run_command, photos, strange_server, tmp_path):
+    canary = tmp_path / "pwned.png"
+    names = ("../../pwned", "x/../../../pwned", str(canary.with_suffix("")), "image", "error", "..")
+    strange_server({name: np.array([(photos / "red.png").read_bytes()], object) for name in names})
+    code, out, err = run_command("predict", "../../m", "red.png", "--out", "a/b/c", "--json")
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert answer.pop("image") == "red.png"
+    folder = (photos / "a/b/c").resolve()
+    assert all((photos / path).resolve().parent == folder for path in answer.values())
+    assert len(set(answer.values())) == len(list(folder.iterdir())) == len(names)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_a_server_says_cannot_command_the_terminal(run_command, photos, strange_server, options):
+    strange_server({"na\x1b[2Jme": np.array(["a\x1b]0;title\x07\x9b31m\r\nred.png: all is well"], object)})
+    code, out, _ = run_command("predict", "m", "red.png", *options)
+    assert code == 0
+    assert not set(out) & set("\x1b\x07\x9b\r")
+    assert len(out.splitlines()) == 1
+    if options:
+        assert json.loads(out)["na\x1b[2Jme"] == "a\x1b]0;title\x07\x9b31m\r\nred.png: all is well"
+
+
+def test_errors_of_a_server_cannot_command_the_terminal(run_command, photos, monkeypatch):
+    from tfvision.serving.client import Client, RequestError
+
+    def refuse(*arguments):
+        raise RequestError("\x1b[2Jno")
+
+    monkeypatch.setattr(Client, "predict", refuse)
+    assert run_command("predict", "m", "red.png")[::2] == (1, "error: red.png: \\u001b[2Jno\n")
+
+
+def test_answer_without_a_row_is_an_error(run_command, photos, strange_server):
+    strange_server({"mean": np.zeros((0, 3))})
+    assert run_command("predict", "m", "red.png") == (1, "", "error: red.png: the model answered with no row for it\n")
 
 
 def test_predict_of_broken_photos_only_exits_with_one(run_command, urls, photos):

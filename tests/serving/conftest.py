@@ -105,34 +105,31 @@ def _save_photos(path):
 
 
 def _save_examples(path):
+    """As TensorFlow 1 wrote it: there two signatures can share their input, as MultiInference asks."""
     import tensorflow as tf
 
-    def parse(serialized):
-        return tf.io.parse_example(serialized, {"x": tf.io.FixedLenFeature([], tf.float32)})["x"]
-
-    def classify(inputs):
-        x = parse(inputs)
-        names = tf.tile(tf.constant([["small", "large"]]), [tf.size(x), 1])
-        return {"classes": names, "scores": tf.stack([1 - tf.sigmoid(x), tf.sigmoid(x)], -1)}
-
-    spec = [tf.TensorSpec([None], tf.string, "inputs")]
-    module = tf.Module()
-    module.classify = tf.function(classify, input_signature=spec)
-    module.regress = tf.function(lambda inputs: {"outputs": 3 * parse(inputs)}, input_signature=spec)
-    tf.saved_model.save(module, str(path), signatures={"serving_default": module.classify, "regress": module.regress})
-    _set_method_names(path, {"serving_default": "tensorflow/serving/classify", "regress": "tensorflow/serving/regress"})
+    v1 = tf.compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        inputs, other = (v1.placeholder(tf.string, [None], name) for name in ("inputs", "other"))
+        x, y = (tf.io.parse_example(serialized, {"x": tf.io.FixedLenFeature([], tf.float32)})["x"] for serialized in (inputs, other))
+        classified = {"classes": tf.tile([["small", "large"]], [tf.size(x), 1]), "scores": tf.stack([1 - tf.sigmoid(x), tf.sigmoid(x)], -1)}
+        signatures = {
+            "serving_default": _examples_signature(inputs, classified, "classify"),
+            "regress": _examples_signature(inputs, {"outputs": 3 * x}, "regress"),
+            "regress_other": _examples_signature(other, {"outputs": 5 * y}, "regress"),
+        }
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()
     _write_warm_up(path, [_classify_log([0.5]), _regress_log([0.5, 1.0])])
 
 
-def _set_method_names(path, method_names):
-    # tf.saved_model.save writes "predict" for every signature; TensorFlow Serving tells the three APIs apart by this name.
-    from tensorflow.core.protobuf import saved_model_pb2
+def _examples_signature(inputs, outputs, method):
+    import tensorflow as tf
 
-    file = path / "saved_model.pb"
-    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for name, method_name in method_names.items():
-        saved_model.meta_graphs[0].signature_def[name].method_name = method_name
-    file.write_bytes(saved_model.SerializeToString())
+    info = tf.compat.v1.saved_model.build_tensor_info
+    outputs = {name: info(tensor) for name, tensor in outputs.items()}
+    return tf.compat.v1.saved_model.build_signature_def({"inputs": info(inputs)}, outputs, f"tensorflow/serving/{method}")
 
 
 def _predict_log(inputs, signature_name=""):

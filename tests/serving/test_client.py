@@ -109,18 +109,21 @@ def test_urls_of_another_kind_are_refused(url):
 
 @pytest.fixture
 def scripted():
-    """A function: list of (status, body) -> URL of an HTTP server that answers so, the last one again and again; and its count."""
+    """A function: list of (status, body) -> URL of an HTTP server that answers so, the last one again and again; and its count.
+
+    For a dict, {path: (status, body)}, it answers by path and may be changed meanwhile."""
     servers = []
 
     def start(answers):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                status, body = answers[min(len(asked), len(answers) - 1)]
+                default = {"error": f"{self.path} is not found"}
+                status, body = answers.get(self.path, (404, json.dumps(default))) if isinstance(answers, dict) else answers[min(len(asked), len(answers) - 1)]
                 asked.append(self.path)
                 self.send_response(status)
                 self.end_headers()
-                self.wfile.write(body.encode())
+                self.wfile.write(body if isinstance(body, bytes) else body.encode())
 
             do_POST = do_GET
 
@@ -165,6 +168,120 @@ def test_refusal_is_not_tried_again(scripted):
 def test_server_of_another_protocol_is_named(scripted, answer):
     url, _ = scripted([answer])
     with pytest.raises(UserError, match="does not speak TensorFlow Serving's protocol: it answered"):
+        Client(url).status("m")
+
+
+def _status(*versions):
+    return 200, json.dumps({"model_version_status": [{"version": str(version), "state": "AVAILABLE", "status": {}} for version in versions]})
+
+
+def _metadata(version, **outputs):
+    signature = {"inputs": {"x": {"dtype": "DT_FLOAT"}}, "outputs": {name: {"dtype": dtype} for name, dtype in outputs.items()}}
+    definitions = {"signature_def": {"signature_def": {"serving_default": signature}}}
+    return 200, json.dumps({"model_spec": {"version": str(version)}, "metadata": definitions})
+
+
+def _version(number, answer, **outputs):
+    path = f"/v1/models/m/versions/{number}"
+    return {"/v1/models/m": _status(number), f"{path}/metadata": _metadata(number, **outputs), f"{path}:predict": (200, json.dumps({"outputs": answer}))}
+
+
+def test_answers_after_a_hot_swap_bear_the_new_versions_names(scripted):
+    routes = _version(1, [1, 2], count="DT_INT32")
+    url, asked = scripted(routes)
+    client = Client(url)
+    for _ in range(2):
+        assert client.predict("m", {"x": 0})["count"].tolist() == [1, 2]
+    assert asked.count("/v1/models/m/versions/1/metadata") == 1
+    routes |= _version(2, [0.5], share="DT_FLOAT")
+    outputs = client.predict("m", {"x": 0})
+    assert (list(outputs), outputs["share"].tolist(), outputs["share"].dtype) == (["share"], [0.5], np.float32)
+
+
+def test_version_that_goes_between_two_questions_is_asked_for_anew(scripted):
+    routes = _version(1, [1], y="DT_FLOAT")
+    url, asked = scripted(routes)
+    client = Client(url)
+    client.predict("m", {"x": 0})
+    routes |= _version(2, [2], y="DT_FLOAT")
+    routes["/v1/models/m"] = _status(1)  # as it was a moment ago
+    del routes["/v1/models/m/versions/1:predict"]
+    with pytest.raises(RequestError, match="is not found"):
+        client.predict("m", {"x": 0})
+    assert asked.count("/v1/models/m/versions/1:predict") == 3  # once again, and no more
+    routes["/v1/models/m"] = _status(2)
+    assert client.predict("m", {"x": 0})["y"].tolist() == [2]
+
+
+def test_signature_that_no_longer_fits_its_version_is_dropped(scripted):
+    routes = _version(1, {"a": 1, "b": 2}, a="DT_INT32", b="DT_INT32")
+    url, _ = scripted(routes)
+    client = Client(url)
+    assert client.predict("m", {"x": 0})["b"] == 2
+    routes |= _version(1, {"a": 1, "c": 2}, a="DT_INT32", c="DT_INT32")  # exported anew under its old number
+    assert client.predict("m", {"x": 0})["c"] == 2
+
+
+def test_label_is_asked_for_what_it_means_now(scripted):
+    routes = _version(1, [1], y="DT_FLOAT") | _version(2, [2], z="DT_FLOAT")
+    url, _ = scripted(routes)
+    client = Client(url)
+    for number, name in ((1, "y"), (2, "z")):
+        routes["/v1/models/m/labels/best/metadata"] = _metadata(number, **{name: "DT_FLOAT"})
+        assert client.predict("m", {"x": 0}, version="best")[name].tolist() == [number]
+
+
+ODD_ANSWERS = [  # path below /v1/models/m, what is answered there
+    ("", "{}"),
+    ("", '{"model_version_status": 3}'),
+    ("", '{"model_version_status": [3]}'),
+    ("", '{"model_version_status": [{}]}'),
+    ("", '{"model_version_status": [{"version": "one", "state": "AVAILABLE"}]}'),
+    ("", '{"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": "well"}]}'),
+    ("", b"\xff\xfe"),
+    ("", "[" * 100_000),
+    ("", '{"model_version_status": null}'),
+    ("/versions/1/metadata", "{}"),
+    ("/versions/1/metadata", '{"model_spec": {}, "metadata": {"signature_def": {"signature_def": {}}}}'),
+    ("/versions/1/metadata", '{"model_spec": {"version": "1"}, "metadata": []}'),
+    ("/versions/1/metadata", '{"model_spec": {"version": "1"}, "metadata": {"signature_def": {"signature_def": {"serving_default": 3}}}}'),
+    ("/versions/1/metadata", '{"model_spec": {"version": "1"}, "metadata": {"signature_def": {"signature_def": {"serving_default": {"outputs": {"y": 1}}}}}}'),
+    ("/versions/1/metadata", _metadata(1, y=7)[1]),
+    ("/versions/1/metadata", _metadata(1, y="DT_NOTHING")[1]),
+    ("/versions/1:predict", "{}"),
+    ("/versions/1:predict", '{"outputs": {"y": 1}}'),
+    ("/versions/1:predict", '{"outputs": ["a"]}'),
+    ("/versions/1:predict", '{"outputs": [[1], [2, 3]]}'),
+    ("/versions/1:predict", '{"outputs": [null]}'),
+    ("/versions/1:predict", '{"outputs": [1e999, {}]}'),
+    ("/versions/1:predict", '{"predictions": [1]}'),
+    ("/versions/1:predict", "[" * 100_000),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), ODD_ANSWERS, ids=lambda value: str(value)[:60])
+def test_odd_answer_is_the_servers_fault_in_one_line(scripted, path, body):
+    url, _ = scripted(_version(1, [1], y="DT_FLOAT") | {f"/v1/models/m{path}": (200, body)})
+    with pytest.raises(UserError, match="does not speak TensorFlow Serving's protocol") as caught:
+        Client(url).predict("m", {"x": 0})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("output", [{"dtype": "DT_RESOURCE"}, {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": -1}]}}, {"dtype": "DT_INVALID"}])
+def test_odd_tensor_is_the_servers_fault(output):
+    from google.protobuf import json_format
+    from tensorflow_serving.apis import predict_pb2
+
+    client = Client("grpc://127.0.0.1:1")
+    answer = json_format.ParseDict({"outputs": {"y": output}}, predict_pb2.PredictResponse())
+    client._transport._ask = lambda *arguments: answer
+    with pytest.raises(UserError, match="does not speak TensorFlow Serving's protocol"):
+        client._transport.predict("m", "serving_default", 1, {}, {"inputs": {}, "outputs": {}}, 1)
+
+
+def test_error_that_is_no_text_is_the_servers_fault(scripted):
+    url, _ = scripted([(500, '{"error": {"code": 3}}')])
+    with pytest.raises(UserError, match="does not speak TensorFlow Serving's protocol: it answered 500"):
         Client(url).status("m")
 
 

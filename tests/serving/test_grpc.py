@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
     get_model_status_pb2,
     inference_pb2,
     model_management_pb2,
+    model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -168,7 +169,7 @@ ERRORS = [  # method, request, code, words
         StatusCode.INVALID_ARGUMENT,
         "GetModelMetadataRequest must specify at least one metadata_field",
     ),
-    ("MultiInference", lambda: inference_pb2.MultiInferenceRequest(), StatusCode.UNIMPLEMENTED, "call Classify and Regress"),
+    ("MultiInference", lambda: inference_pb2.MultiInferenceRequest(), StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified."),
 ]
 
 
@@ -180,14 +181,53 @@ def test_errors_have_tensorflow_servings_codes_and_words(predictions, method, ma
     assert message in caught.value.details()
 
 
-def test_model_service_says_what_it_does_not_do(channel):
+def test_status_of_an_unknown_model_is_not_found(channel):
     models = model_service_pb2_grpc.ModelServiceStub(channel)
-    with pytest.raises(grpc.RpcError) as caught:
-        models.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest(), timeout=60)
-    assert caught.value.code() == StatusCode.UNIMPLEMENTED
     with pytest.raises(grpc.RpcError) as caught:
         models.GetModelStatus(_request(get_model_status_pb2.GetModelStatusRequest, "nothing"), timeout=60)
     assert (caught.value.code(), caught.value.details()) == (StatusCode.NOT_FOUND, "Could not find any versions of model nothing")
+
+
+def test_models_are_reloaded_within_what_is_served(double_base, add_version, saved_models):
+    add_version(double_base, 2, factor=10.0)
+
+    def reload(*configs):
+        request = model_management_pb2.ReloadConfigRequest()
+        request.config.model_config_list.SetInParent()
+        for name, path, policy in configs:
+            config = request.config.model_config_list.config.add(name=name, base_path=str(path), model_platform="tensorflow")
+            config.model_version_policy.specific.versions.extend(policy)
+            config.version_labels.update({"oldest": policy[0]})
+        return models.HandleReloadConfigRequest(request, timeout=60)
+
+    with running_server(double_base.parent, rest_port=0, grpc_port=0) as server, grpc.insecure_channel(server.grpc_address) as channel:
+        models = model_service_pb2_grpc.ModelServiceStub(channel)
+        predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+        def answer(**spec):
+            request = _predict_request(x=np.float32([[1, 2]]))
+            request.model_spec.MergeFrom(model_pb2.ModelSpec(**spec))
+            return list(predictions.Predict(request, timeout=60).outputs["y"].float_val)
+
+        assert answer() == [10, 20]
+        assert reload(("double", double_base, [1])).status.error_code == 0
+        assert answer() == answer(version_label="oldest") == [2, 4]  # 1 instead of 2
+        reload(("double", double_base, [1, 2]), ("other", double_base, [2]))
+        assert answer(name="other") == answer() == [10, 20]
+        assert answer(version_label="oldest") == [2, 4]
+        for config, code in (
+            (("double", saved_models / "double", [1]), StatusCode.PERMISSION_DENIED),
+            (("double", double_base / ".." / ".." / "double", [1]), StatusCode.PERMISSION_DENIED),
+            (("a/b", double_base, [1]), StatusCode.INVALID_ARGUMENT),
+            (("empty", double_base / "nothing", [1]), StatusCode.UNKNOWN),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                reload(config)
+            assert caught.value.code() == code
+        reload()  # no model at all
+        with pytest.raises(grpc.RpcError) as caught:
+            answer()
+        assert caught.value.code() == StatusCode.NOT_FOUND
 
 
 def test_calls_that_wait_to_be_accepted_are_not_cancelled(server, channel):

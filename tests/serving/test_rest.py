@@ -145,15 +145,19 @@ def test_errors_have_tensorflow_servings_status_and_words(server, method, path, 
     assert _ask(server, method, path, body) == (status, {"error": message})
 
 
-def test_query_and_percent_encoding_are_understood(server):
-    assert _ask(server, "GET", "/v1/models/doub%6ce?pretty=1")[0] == 200
+def test_query_is_a_part_of_the_path_and_percent_encoding_is_understood(server):
+    assert _ask(server, "GET", "/v1/models/doub%6ce")[0] == 200
+    assert _ask(server, "GET", "/v1/models/double?pretty=1") == (404, {"error": "Could not find any versions of model double?pretty=1"})
+    path = "/v1/models/double:predict?pretty=1"
+    assert _ask(server, "POST", path, "{}") == (400, {"error": f"Malformed request: POST {path}"})
 
 
 def test_gzipped_bodies_are_unpacked_within_the_limit(server):
     path, headers = "/v1/models/double:predict", {"Content-Encoding": "gzip"}
     assert _ask(server, "POST", path, gzip.compress(b'{"instances": [[1, 2]]}'), headers)[1] == {"predictions": [[2.0, 4.0]]}
     assert _ask(server, "POST", path, gzip.compress(b" " * 300_000), headers)[0] == 413
-    assert _ask(server, "POST", path, b"no gzip", headers)[0] == 400
+    for body in (b"no gzip", gzip.compress(b'{"inputs": [[1, 2]]}')[:-9], gzip.compress(b'{"inputs": [[1, 2]]}') + b"more"):
+        assert _ask(server, "POST", path, body, headers)[0] == 400
 
 
 def test_body_over_the_limit_is_refused_while_it_streams(server):

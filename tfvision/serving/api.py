@@ -1,16 +1,25 @@
-"""TensorFlow Serving's calls, whatever carries them: Predict, Classify, Regress, metadata and status of the models."""
+"""TensorFlow Serving's calls, whatever carries them: Predict, Classify, Regress, MultiInference, metadata and status of the models."""
 
 import asyncio
 import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import grpc
 import numpy as np
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
-from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, input_pb2, model_pb2, regression_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    input_pb2,
+    model_pb2,
+    regression_pb2,
+)
 
 from tfvision.data.decoding import MAX_PIXELS
 from tfvision.serving.errors import ServingError
@@ -89,26 +98,24 @@ class Api:
         self, spec: model_pb2.ModelSpec, examples: input_pb2.Input, deadline: float | None = None
     ) -> tuple[int, classification_pb2.ClassificationResult]:
         """(version, ClassificationResult) for an Input of Examples."""
-        signature = self._examples_signature(spec, "classification")
-        names = [name for name in ("classes", "scores") if name in signature.outputs]
-        if len(signature.outputs) > 2:
-            raise _invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
-        if not names:
-            raise _failed('Expected classification signature outputs to contain at least one of "classes" or "scores".')
-        rows = serialized_examples(examples)
-        version, outputs = await self.predict(spec, {_EXAMPLES: rows}, names, deadline)
-        return version, _classification(outputs, len(rows))
+        return await self._run_examples(CLASSIFY, spec, examples, deadline)
 
     async def regress(self, spec: model_pb2.ModelSpec, examples: input_pb2.Input, deadline: float | None = None) -> tuple[int, regression_pb2.RegressionResult]:
         """(version, RegressionResult) for an Input of Examples."""
-        signature = self._examples_signature(spec, "regression")
-        if len(signature.outputs) != 1:
-            raise _invalid("Expected one output Tensor.")
-        if "outputs" not in signature.outputs:
-            raise _failed("No regression outputs found in SignatureDef")
-        rows = serialized_examples(examples)
-        version, outputs = await self.predict(spec, {_EXAMPLES: rows}, ("outputs",), deadline)
-        return version, _regression(outputs["outputs"], len(rows))
+        return await self._run_examples(REGRESS, spec, examples, deadline)
+
+    async def multi_inference(self, request: inference_pb2.MultiInferenceRequest, deadline: float | None = None) -> inference_pb2.MultiInferenceResponse:
+        """Classify and Regress of one model on the same Examples (multi_inference.cc); all tasks run on one version."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        version, signatures = self.store.signatures(spec.name, *_version(spec))
+        calls = _checked_tasks(request.tasks, signatures)
+        rows = serialized_examples(request.input)
+        specs = [model_pb2.ModelSpec(name=spec.name, signature_name=task.model_spec.signature_name, version={"value": version}) for task in request.tasks]
+        runs = [self.predict(spec, {_EXAMPLES: rows}, outputs, deadline) for spec, (_, outputs) in zip(specs, calls, strict=True)]
+        response = inference_pb2.MultiInferenceResponse()
+        for spec, (method, _), (_, values) in zip(specs, calls, await asyncio.gather(*runs), strict=True):
+            response.results.add(model_spec=spec, **{method.result: method.make_result(values, len(rows))})
+        return response
 
     def signature(self, spec: model_pb2.ModelSpec, signature_name: str) -> SignatureDef:
         """A SignatureDef, with the REST API's words where there is none."""
@@ -136,29 +143,86 @@ class Api:
         return response
 
     def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
-        """GetModelStatusResponse."""
+        """GetModelStatusResponse; as in get_model_status_impl.cc a label is passed over."""
         response = get_model_status_pb2.GetModelStatusResponse()
-        for status in self.store.status(spec.name, *_version(spec)):
+        for status in self.store.status(spec.name, _version(spec)[0]):
             state = get_model_status_pb2.ModelVersionStatus.State.Value(status.state)
             entry = response.model_version_status.add(version=status.version, state=state)
             entry.status.error_code, entry.status.error_message = status.error_code, status.error_message
         return response
 
-    def _examples_signature(self, spec: model_pb2.ModelSpec, kind: str) -> SignatureDef:
+    async def _run_examples(self, method, spec, examples, deadline):
         _, signatures = self.store.signatures(spec.name, *_version(spec))
         name = spec.signature_name or DEFAULT_SIGNATURE
         if name not in signatures:
             raise _invalid(f"No signature was found with the name: {name}")
-        if len(signatures[name].inputs) != 1:
-            raise _invalid("Expected one input Tensor.")
-        if _EXAMPLES not in signatures[name].inputs:
-            raise _failed(f"No {kind} inputs found in SignatureDef")
-        return signatures[name]
+        outputs = method.outputs_of(signatures[name])
+        rows = serialized_examples(examples)
+        version, values = await self.predict(spec, {_EXAMPLES: rows}, outputs, deadline)
+        return version, method.make_result(values, len(rows))
+
+
+class _ExamplesMethod(NamedTuple):
+    """What a signature on Examples is for."""
+
+    outputs_of: Callable[[SignatureDef], Sequence[str]]  # names of the outputs that are asked for; raises ServingError
+    make_result: Callable  # ({name: array}, rows) -> the result's message
+    result: str  # its field in an InferenceResult
+
+
+def _checked_tasks(tasks, signatures):
+    """[(_ExamplesMethod, names of outputs)] of the tasks of a MultiInferenceRequest."""
+    calls, seen, inputs = [], set(), set()
+    for task in tasks:
+        name = task.model_spec.signature_name or DEFAULT_SIGNATURE
+        if not task.model_spec.name:
+            raise _invalid("Found ModelSpec with an empty model name.")
+        if task.model_spec.name != tasks[0].model_spec.name:
+            raise _invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+        if name in seen:
+            raise _invalid(f"Duplicate evaluation of signature: {name}")
+        if name not in signatures:
+            raise _invalid(f"Requested signature not found in model graph: {name}")
+        if task.method_name not in _EXAMPLES_METHODS:
+            raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+        method = _EXAMPLES_METHODS[task.method_name]
+        calls.append((method, method.outputs_of(signatures[name])))
+        seen.add(name)
+        inputs.add(signatures[name].inputs[_EXAMPLES].name)
+        if len(inputs) > 1:
+            raise _invalid("Input tensor must be the same for all Signatures.")
+    return calls
 
 
 def _version(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
     """(version, label) of a ModelSpec, None where it names none."""
     return spec.version.value if spec.HasField("version") else None, spec.version_label or None
+
+
+def _check_examples_input(signature: SignatureDef, kind: str) -> None:
+    if len(signature.inputs) != 1:
+        raise _invalid("Expected one input Tensor.")
+    if _EXAMPLES not in signature.inputs:
+        raise _failed(f"No {kind} inputs found in SignatureDef")
+
+
+def _classification_outputs(signature: SignatureDef) -> list[str]:
+    _check_examples_input(signature, "classification")
+    names = [name for name in ("classes", "scores") if name in signature.outputs]
+    if len(signature.outputs) > 2:
+        raise _invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    if not names:
+        raise _failed('Expected classification signature outputs to contain at least one of "classes" or "scores".')
+    return names
+
+
+def _regression_outputs(signature: SignatureDef) -> list[str]:
+    _check_examples_input(signature, "regression")
+    if len(signature.outputs) != 1:
+        raise _invalid("Expected one output Tensor.")
+    if "outputs" not in signature.outputs:
+        raise _failed("No regression outputs found in SignatureDef")
+    return ["outputs"]
 
 
 def _classification(outputs: dict[str, np.ndarray], rows: int) -> classification_pb2.ClassificationResult:
@@ -185,7 +249,8 @@ def _classification(outputs: dict[str, np.ndarray], rows: int) -> classification
     return result
 
 
-def _regression(values: np.ndarray, rows: int) -> regression_pb2.RegressionResult:
+def _regression(outputs: dict[str, np.ndarray], rows: int) -> regression_pb2.RegressionResult:
+    values = outputs["outputs"]
     if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
         message = f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(values)}"
         raise _invalid(message)
@@ -196,6 +261,11 @@ def _regression(values: np.ndarray, rows: int) -> regression_pb2.RegressionResul
     result = regression_pb2.RegressionResult()
     result.regressions.extend(regression_pb2.Regression(value=value) for value in values.ravel().tolist())
     return result
+
+
+CLASSIFY = _ExamplesMethod(_classification_outputs, _classification, "classification_result")
+REGRESS = _ExamplesMethod(_regression_outputs, _regression, "regression_result")
+_EXAMPLES_METHODS = {"tensorflow/serving/classify": CLASSIFY, "tensorflow/serving/regress": REGRESS}
 
 
 def _text(label: bytes | str) -> str:

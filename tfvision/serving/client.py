@@ -9,6 +9,7 @@ Over REST nothing imports TensorFlow; over gRPC its message classes do.
 from __future__ import annotations
 
 import base64
+import contextlib
 import random
 import time
 import urllib.parse
@@ -19,6 +20,7 @@ import numpy as np
 from tfvision.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 RETRIES = 5
@@ -32,6 +34,14 @@ class RequestError(UserError):
 
 class _Overloaded(Exception):
     """Worth another try a little later."""
+
+
+class _Replaced(RequestError):
+    """The version is gone, or is another than its signature was asked of: worth asking anew."""
+
+
+class _Strange(UserError):
+    """An answer that no server of the protocol gives."""
 
 
 class Client:
@@ -71,15 +81,19 @@ class Client:
           UserError: nothing answers at the URL.
         """
         deadline = time.monotonic() + timeout_seconds
-        types = self._signature(model, signature, version, deadline)
-        outputs = _retry(lambda left: self._transport.predict(model, signature, version, inputs, types, left), deadline, self.url)
-        return {name: _readable(name, array) for name, array in outputs.items()}
+        try:
+            return self._predict(model, inputs, signature, version, deadline)
+        except _Replaced:
+            return self._predict(model, inputs, signature, version, deadline)
 
     def status(self, model: str, version: int | str | None = None, timeout_seconds: float = 10) -> list[dict[str, Any]]:
         """A list of {"version", "state", "error"}, as the server orders them; state is AVAILABLE where it serves."""
         answer = _retry(lambda left: self._transport.status(model, version, left), time.monotonic() + timeout_seconds, self.url)
-        versions = answer["model_version_status"]
-        return [{"version": int(item.get("version", 0)), "state": item["state"], "error": item.get("status", {}).get("error_message", "")} for item in versions]
+        with _understood(self.url):
+            return [
+                {"version": int(item.get("version", 0)), "state": str(item["state"]), "error": str(item.get("status", {}).get("error_message", ""))}
+                for item in answer["model_version_status"]
+            ]
 
     def metadata(self, model: str, version: int | str | None = None, timeout_seconds: float = 10) -> dict[str, Any]:
         """{"version": int, "signatures": {name: {"inputs": {name: {"dtype", "shape"}}, "outputs": ...}}}.
@@ -87,14 +101,15 @@ class Client:
         A dtype is numpy's name or "string"; an unknown size is None, a shape of unknown rank too.
         """
         answer = _retry(lambda left: self._transport.metadata(model, version, left), time.monotonic() + timeout_seconds, self.url)
-        definitions = answer["metadata"]["signature_def"]["signature_def"]
-        return {
-            "version": int(answer["model_spec"]["version"]),
-            "signatures": {
-                name: {side: {key: _tensor(info) for key, info in definition.get(side, {}).items()} for side in ("inputs", "outputs")}
-                for name, definition in definitions.items()
-            },
-        }
+        with _understood(self.url):
+            definitions = answer["metadata"]["signature_def"]["signature_def"]
+            return {
+                "version": int(answer["model_spec"]["version"]),
+                "signatures": {
+                    name: {side: {key: _tensor(info) for key, info in definition.get(side, {}).items()} for side in ("inputs", "outputs")}
+                    for name, definition in definitions.items()
+                },
+            }
 
     def close(self) -> None:
         self._transport.close()
@@ -105,11 +120,37 @@ class Client:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _signature(self, model, signature, version, deadline):
-        """The signature's types, asked for once."""
-        key = (model, signature, version)
+    def _predict(self, model, inputs, signature, version, deadline):
+        """Asks the version whose signature it knows: REST's answers do not say which version gave them."""
+        number = self._number(model, version, deadline)
+        types = self._signature(model, signature, number, deadline)
+        try:
+            outputs = _retry(lambda left: self._transport.predict(model, signature, number, inputs, types, left), deadline, self.url)
+            with _understood(self.url):
+                if outputs.keys() != types["outputs"].keys():
+                    raise _Replaced(f"{model} answered with {', '.join(sorted(outputs))}; its signature promises {', '.join(sorted(types['outputs']))}")
+                return {name: _readable(name, array) for name, array in outputs.items()}
+        except (RequestError, _Strange):
+            self._signatures.pop((model, signature, number), None)
+            raise
+
+    def _number(self, model, version, deadline):
+        """The number of the version that a label, or None for the newest, means now; None where none serves."""
+        if isinstance(version, int):
+            return version
+        if version is not None:
+            return self.metadata(model, version, deadline - time.monotonic())["version"]
+        try:
+            statuses = self.status(model, timeout_seconds=deadline - time.monotonic())
+        except RequestError:  # which the prediction then says in its own words
+            return None
+        return max((status["version"] for status in statuses if status["state"] == "AVAILABLE"), default=None)
+
+    def _signature(self, model, signature, number, deadline):
+        """The signature's types, asked for once a version."""
+        key = (model, signature, number)
         if key not in self._signatures:
-            signatures = self.metadata(model, version, deadline - time.monotonic())["signatures"]
+            signatures = self.metadata(model, number, deadline - time.monotonic())["signatures"]
             if signature not in signatures:
                 raise RequestError(f"{model} has no signature {signature!r}, only {', '.join(sorted(signatures))}")
             self._signatures[key] = signatures[signature]
@@ -125,10 +166,11 @@ class _Rest:
 
     def predict(self, model, signature, version, inputs, types, timeout_seconds):
         body = {"signature_name": signature, "inputs": {name: _to_json(value) for name, value in inputs.items()}}
-        outputs = self._ask("POST", f"{_path(model, version)}:predict", timeout_seconds, body)["outputs"]
+        answer = self._ask("POST", f"{_path(model, version)}:predict", timeout_seconds, body)
         names = list(types["outputs"])
-        outputs = {names[0]: outputs} if len(names) == 1 else outputs  # a single output comes bare
-        return {name: _from_json(value, types["outputs"][name]["dtype"]) for name, value in outputs.items()}
+        with _understood(self._url):
+            outputs = {names[0]: answer["outputs"]} if len(names) == 1 else dict(answer["outputs"])  # a single output comes bare
+            return {name: _from_json(value, types["outputs"].get(name)) for name, value in outputs.items()}
 
     def status(self, model, version, timeout_seconds):
         return self._ask("GET", _path(model, version), timeout_seconds)
@@ -153,14 +195,18 @@ class _Rest:
             raise _too_slow(self._url) from None
         except httpx.TransportError as error:  # the connection broke: the server is stopping, or full
             raise _Overloaded(f"the connection broke: {error}") from None
+        except (httpx.HTTPError, UnicodeError) as error:
+            raise _strange(self._url, f"its answer to {path} cannot be read ({error})") from None
         try:
             answer = json.loads(response.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
-        if not isinstance(answer, dict) or (response.status_code != 200 and "error" not in answer):
-            raise UserError(f"{self._url} does not speak TensorFlow Serving's protocol: it answered {response.status_code} to {path}")
+        if not isinstance(answer, dict) or (response.status_code != 200 and not isinstance(answer.get("error"), str)):
+            raise _strange(self._url, f"it answered {response.status_code} to {path}")
         if response.status_code in (429, 503):
             raise _Overloaded(answer["error"])
+        if response.status_code == 404:
+            raise _Replaced(_one_line(answer["error"]))
         if response.status_code != 200:
             raise RequestError(_one_line(answer["error"]))
         return answer
@@ -186,7 +232,8 @@ class _Grpc:
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(_as_array(name, value, types["inputs"].get(name))))
         answer = self._ask(self._predictions.Predict, request, timeout_seconds)
-        return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
+        with _understood(self._url):
+            return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
 
     def status(self, model, version, timeout_seconds):
         from tensorflow_serving.apis import get_model_status_pb2
@@ -216,7 +263,20 @@ class _Grpc:
             raise _unreachable(self._url)
         if code == grpc.StatusCode.UNAVAILABLE or (code == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" not in text):
             raise _Overloaded(text)
-        raise RequestError(text)
+        raise _Replaced(text) if code == grpc.StatusCode.NOT_FOUND else RequestError(text)
+
+
+@contextlib.contextmanager
+def _understood(url: str) -> Iterator[None]:
+    """A block that takes an answer apart; one of another form than the protocol's is the server's fault, and told so."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise _strange(url, f"its answer has not the form of one ({type(error).__name__}: {_one_line(str(error))})") from None
+
+
+def _strange(url, what):
+    return _Strange(f"{url} does not speak TensorFlow Serving's protocol: {what}")
 
 
 def _retry(ask, deadline, url):
@@ -303,16 +363,26 @@ def _needs_help(value):
     return any(_needs_help(item) if isinstance(item, (list, tuple)) else isinstance(item, foreign) for item in value)
 
 
-def _from_json(value, dtype):
-    if dtype != "string":
-        return np.asarray(value, dtype)
-    return np.asarray(_strings(value), object)
+def _from_json(value, info):
+    """A value -> array of the output's type; one that the signature does not have is refused by its name."""
+    if info is None:
+        return np.empty(0, object)
+    if info["dtype"] == "string":
+        return np.asarray(_strings(value), object)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufb" and array.size:
+        raise TypeError(f"{info['dtype']} expected")
+    return array.astype(info["dtype"])
 
 
 def _strings(value):
     if isinstance(value, list):
         return [_strings(item) for item in value]
-    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"])
+    if not isinstance(value, str):
+        raise TypeError("text expected")
+    return value
 
 
 def _readable(name, array):

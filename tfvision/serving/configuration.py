@@ -163,8 +163,23 @@ def read_models_config(path: Path | str) -> ModelServerConfig:
     from tensorflow_serving.config import model_server_config_pb2
 
     config = _parse(path, model_server_config_pb2.ModelServerConfig())
-    _check_models(config, path)
+    check_models_config(config, path)
     return config
+
+
+def check_models_config(config: ModelServerConfig, path: Path | str) -> None:
+    """TensorFlow Serving's rules: ServerCore's ValidateModelConfigList, GetPlatform and UpdateModelVersionLabelMap.
+
+    Raises:
+      ConfigurationError: a model that it would refuse, or none; `path` is what its message begins with.
+    """
+    if config.WhichOneof("config") != "model_config_list" or not config.model_config_list.config:
+        raise ConfigurationError(f"{path} lists no model: it needs `model_config_list {{ config {{ ... }} }}`")
+    names: set[str] = set()
+    for model in config.model_config_list.config:
+        if problem := _model_problem(model, names):
+            raise ConfigurationError(f"{path}, model {model.name!r}: {problem}")
+        names.add(model.name)
 
 
 def read_batching_config(path: Path | str) -> dict[str, Any]:
@@ -205,7 +220,7 @@ def _models_config(models, base_path, newest, labels):
     for name, versions in models.items():
         model = config.model_config_list.config.add(name=name, base_path=f"{base_path.rstrip('/')}/{name}", model_platform="tensorflow")
         _set_policy(model, versions, newest, labels.get(name, {}))
-    _check_models(config, "models.config")
+    check_models_config(config, "models.config")
     return config
 
 
@@ -239,17 +254,6 @@ def _batching_text(values):
             text = f'"{item}"' if isinstance(item, str) else str(item).lower()
             lines.append(f"{name} {{ value: {text} }}" if BATCHING_FIELDS[name][0].isupper() else f"{name}: {text}")
     return "\n".join(lines) + "\n"
-
-
-def _check_models(config, path):
-    """TensorFlow Serving's rules: ServerCore's ValidateModelConfigList, GetPlatform and UpdateModelVersionLabelMap."""
-    if config.WhichOneof("config") != "model_config_list" or not config.model_config_list.config:
-        raise ConfigurationError(f"{path} lists no model: it needs `model_config_list {{ config {{ ... }} }}`")
-    names: set[str] = set()
-    for model in config.model_config_list.config:
-        if problem := _model_problem(model, names):
-            raise ConfigurationError(f"{path}, model {model.name!r}: {problem}")
-        names.add(model.name)
 
 
 def _model_problem(model, names):

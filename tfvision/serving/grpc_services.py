@@ -1,17 +1,26 @@
-"""TensorFlow Serving's gRPC services, on the message classes of tensorflow-serving-api, and gRPC's health service."""
+"""TensorFlow Serving's gRPC services, on the message classes of tensorflow-serving-api, and gRPC's health service.
+
+The handlers are put together here and not by the generated code: a message that cannot be parsed must be INTERNAL, as gRPC's C++
+has it, and not end in a traceback.
+"""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
-    model_service_pb2_grpc,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
     predict_pb2,
-    prediction_service_pb2_grpc,
     regression_pb2,
 )
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tfvision.serving.api import DEFAULT_SIGNATURE, Api, RequestLimits
 from tfvision.serving.errors import ServingError
@@ -25,8 +34,12 @@ _HEALTH_SECONDS = 1.0
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
-def build_server(api: Api, limits: RequestLimits) -> grpc.aio.Server:
-    """A grpc.aio.Server without a port, not yet started; to be called in its event loop."""
+def build_server(api: Api, limits: RequestLimits, reload: Callable[[ModelServerConfig], None]) -> grpc.aio.Server:
+    """A grpc.aio.Server without a port, not yet started; to be called in its event loop.
+
+    Args:
+      reload: serves other models; raises ServingError.
+    """
     options = [
         ("grpc.max_receive_message_length", limits.max_request_bytes),
         ("grpc.max_send_message_length", -1),
@@ -35,40 +48,40 @@ def build_server(api: Api, limits: RequestLimits) -> grpc.aio.Server:
         ("grpc.so_reuseport", 0),  # or a second server would share the port, and its requests, unnoticed
     ]
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_PredictionService(api, limits), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(api), server)
+    server.add_generic_rpc_handlers((_PredictionService(api, limits).handlers(), _ModelService(api, reload).handlers()))
     health_pb2_grpc.add_HealthServicer_to_server(_Health(api.store), server)
     return server
 
 
-class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+class _PredictionService:
     def __init__(self, api, limits):
         self._api, self._limits = api, limits
 
-    async def Predict(self, request, context):
-        return await self._answer("Predict", self._predict, request, context)
+    def handlers(self):
+        methods = {
+            "Predict": (self._answer("Predict", self._predict), predict_pb2.PredictRequest),
+            "Classify": (self._answer("Classify", self._classify), classification_pb2.ClassificationRequest),
+            "Regress": (self._answer("Regress", self._regress), regression_pb2.RegressionRequest),
+            "MultiInference": (self._multi_inference, inference_pb2.MultiInferenceRequest),
+            "GetModelMetadata": (self._metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+        }
+        return _handlers("tensorflow.serving.PredictionService", methods)
 
-    async def Classify(self, request, context):
-        return await self._answer("Classify", self._classify, request, context)
-
-    async def Regress(self, request, context):
-        return await self._answer("Regress", self._regress, request, context)
-
-    async def GetModelMetadata(self, request, context):
-        return await _answer_at_once(lambda: self._api.metadata(_spec(request), request.metadata_field), context)
-
-    async def MultiInference(self, request, context):
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "MultiInference is not served here: call Classify and Regress")
-
-    async def _answer(self, name, call, request, context):
-        try:
+    def _answer(self, name, call):
+        async def answer(request, context):
             with self._api.measured(request.model_spec.name, name, "GRPC"):
                 spec = _spec(request)
                 self._api.check_room(spec, spec.signature_name or DEFAULT_SIGNATURE)
                 return await call(request, spec, _deadline(context))
-        except ServingError as error:  # not by `abort`, whose exception makes a refusal a fifth dearer
-            context.set_code(error.code)
-            context.set_details(error.message)
+
+        return answer
+
+    async def _multi_inference(self, request, context):
+        with self._api.measured(request.tasks[0].model_spec.name if request.tasks else "", "MultiInference", "GRPC"):
+            return await self._api.multi_inference(request, _deadline(context))
+
+    async def _metadata(self, request, context):
+        return self._api.metadata(_spec(request), request.metadata_field)
 
     async def _predict(self, request, spec, deadline):
         inputs = await _off_loop(request.ByteSize(), self._inputs, request)
@@ -91,15 +104,23 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return _named(regression_pb2.RegressionResponse(result=result), spec, version)
 
 
-class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, api):
-        self._api = api
+class _ModelService:
+    def __init__(self, api, reload):
+        self._api, self._reload = api, reload
 
-    async def GetModelStatus(self, request, context):
-        return await _answer_at_once(lambda: self._api.status(_spec(request)), context)
+    def handlers(self):
+        methods = {
+            "GetModelStatus": (self._status, get_model_status_pb2.GetModelStatusRequest),
+            "HandleReloadConfigRequest": (self._reload_config, model_management_pb2.ReloadConfigRequest),
+        }
+        return _handlers("tensorflow.serving.ModelService", methods)
 
-    async def HandleReloadConfigRequest(self, request, context):
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Models are not reconfigured here: start the server anew")
+    async def _status(self, request, context):
+        return self._api.status(_spec(request))
+
+    async def _reload_config(self, request, context):
+        await asyncio.to_thread(self._reload, request.config)
+        return model_management_pb2.ReloadConfigResponse(status={})
 
 
 class _Health(health_pb2_grpc.HealthServicer):
@@ -129,11 +150,38 @@ class _Health(health_pb2_grpc.HealthServicer):
         return statuses.SERVING if self._store.is_ready() else statuses.NOT_SERVING
 
 
-async def _answer_at_once(call, context):
-    try:
-        return call()
-    except ServingError as error:
-        await context.abort(error.code, error.message)
+def _handlers(service: str, methods: dict[str, tuple[Callable[..., Awaitable[Any]], Any]]) -> grpc.GenericRpcHandler:
+    """The handler of a service: name of a method -> coroutine function (request, context), and its request's class."""
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(_told(answer), _parser(request_class), lambda response: response.SerializeToString())
+        for name, (answer, request_class) in methods.items()
+    }
+    return grpc.method_handlers_generic_handler(service, handlers)
+
+
+def _parser(request_class):
+    def parse(data):
+        try:
+            return request_class.FromString(data)
+        except Exception:  # protobuf's DecodeError has a different home in each of its major versions
+            return ServingError(grpc.StatusCode.INTERNAL, f"The message is no {request_class.__name__}")
+
+    return parse
+
+
+def _told(answer):
+    """The coroutine function, with its ServingErrors told to the client."""
+
+    async def call(request, context):
+        try:
+            if isinstance(request, ServingError):
+                raise request
+            return await answer(request, context)
+        except ServingError as error:  # not by `abort`, whose exception makes a refusal a fifth dearer
+            context.set_code(error.code)
+            context.set_details(error.message)
+
+    return call
 
 
 async def _off_loop(size, function, *arguments):

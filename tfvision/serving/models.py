@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import threading
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+import grpc
+
 from tfvision.errors import UserError
 from tfvision.serving.batching import Batcher, BatchingSettings
 from tfvision.serving.errors import ServingError
-from tfvision.serving.versions import VersionStatus, WatchedModel, no_versions, not_found
+from tfvision.serving.versions import VersionStatus, WatchedModel, no_label, no_versions, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +71,9 @@ class ModelStore:
         names = [settings.name for settings in models]
         if len(set(names)) < len(names):
             raise UserError(f"two models have the same name: {', '.join(sorted(names))}")
-        self._models = {settings.name: WatchedModel(settings, metrics, poll_seconds) for settings in models}
-        self._batching, self._metrics = batching, metrics
+        self._batching, self._metrics, self._poll_seconds = batching, metrics, poll_seconds
+        self._models = {settings.name: self._watch(settings) for settings in models}
+        self._reconfiguring = threading.Lock()
         self._batcher: Any = None  # a Batcher, once it is started
 
     def start(self) -> None:
@@ -124,7 +128,7 @@ class ModelStore:
         Raises:
           ServingError: NOT_FOUND, UNAVAILABLE while the first version is loading, RESOURCE_EXHAUSTED, INVALID_ARGUMENT.
         """
-        loaded = self._find(name).lease(version, label)
+        loaded = self._find(name, version, label).lease(version, label)
         try:
             future = self._batcher.submit(loaded.servable, signature_name or DEFAULT_SIGNATURE, inputs, outputs, deadline)
         except BaseException:
@@ -140,7 +144,7 @@ class ModelStore:
           signature_name: None = of any signature.
         """
         try:
-            loaded = self._find(name).lease(version, label)
+            loaded = self._find(name, version, label).lease(version, label)
         except ServingError:
             return  # `submit` says so, once the request is understood
         try:
@@ -150,25 +154,58 @@ class ModelStore:
 
     def signatures(self, name: str, version: int | None = None, label: str | None = None) -> tuple[int, dict[str, SignatureDef]]:
         """(version, {name: SignatureDef}) of a version that serves; raises ServingError as `submit`."""
-        loaded = self._find(name).lease(version, label)
+        loaded = self._find(name, version, label).lease(version, label)
         try:
             return loaded.number, dict(loaded.servable.signatures)
         finally:
             loaded.release()
 
-    def status(self, name: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
+    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """List of VersionStatus, newest first; raises ServingError NOT_FOUND for what was never seen."""
         if name not in self._models:
             raise no_versions(name)
-        return self._models[name].status(version, label)
+        return self._models[name].status(version)
 
     def names(self) -> list[str]:
         """The names of all models, sorted."""
         return sorted(self._models)
 
-    def _find(self, name: str) -> WatchedModel:
+    def reconfigure(self, models: Sequence[ModelSettings]) -> None:
+        """Serves these models instead, as TensorFlow Serving does on ReloadConfig: what stays the same goes on, the rest is loaded
+        before anything is given up.
+
+        Raises:
+          ServingError: UNKNOWN where a new or changed model has no version that can be loaded; the others are served all the same.
+        """
+        with self._reconfiguring:
+            before, after, changed = self._models, {}, []
+            for settings in models:
+                model = before.get(settings.name)
+                if model is None or model.settings.base_path != settings.base_path:
+                    model = self._watch(settings)
+                    model.start()
+                elif model.settings != settings:
+                    model.reconfigure(settings)
+                after[settings.name] = model
+                if model is not before.get(settings.name) or not model.settled.is_set():
+                    changed.append(model)
+            for model in changed:
+                model.settled.wait()
+            self._models = after
+            for name, model in before.items():
+                if after.get(name) is not model:
+                    model.stop()
+        if failed := sorted(model.settings.name for model in changed if not model.serves()):
+            raise ServingError(grpc.StatusCode.UNKNOWN, f"{len(failed)} servable(s) did not become available: {{{', '.join(failed)}}}")
+
+    def _watch(self, settings: ModelSettings) -> WatchedModel:
+        return WatchedModel(settings, self._metrics, self._poll_seconds)
+
+    def _find(self, name: str, version: int | None, label: str | None) -> WatchedModel:
+        if not name:
+            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified.")
         if name not in self._models:
-            raise not_found(name, None)
+            raise no_label(label) if label else not_found(name, version)
         return self._models[name]
 
 

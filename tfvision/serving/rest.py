@@ -1,6 +1,7 @@
 """TensorFlow Serving's REST API as an ASGI application, with its metrics page and two health pages.
 
 POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
+OPTIONS /v1/..., as browsers ask before they send to another origin
 GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
 GET  /monitoring/prometheus/metrics, /healthz (the process lives), /readyz (every model serves)
 """
@@ -17,8 +18,8 @@ from google.protobuf import json_format
 from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
+from tfvision.serving import json_text, rest_json
 from tfvision.serving import metrics as metrics_page
-from tfvision.serving import rest_json
 from tfvision.serving.api import Api, RequestLimits
 from tfvision.serving.configuration import METRICS_PATH
 from tfvision.serving.errors import ServingError
@@ -58,7 +59,7 @@ class _RestApi:
         try:
             response = await self._answer(scope, receive)
         except ServingError as error:
-            response = _json(error.http_status, {"error": error.message})
+            response = _json_bytes(rest_json.format_error(error.message), error.http_status)
         await response(scope, receive, send)
 
     async def _answer(self, scope, receive):
@@ -68,6 +69,10 @@ class _RestApi:
             return self._pages[path]()
         if not path.lower().startswith("/v1/"):
             raise ServingError(grpc.StatusCode.NOT_FOUND, f"Not found: {path}; models are at /v1/models/NAME")
+        if method == "OPTIONS":
+            return _preflight(scope)
+        if scope["query_string"]:
+            path += f"?{scope['query_string'].decode('latin-1')}"  # a part of the name, for TensorFlow Serving
         match = (_POST_PATH if method == "POST" else _GET_PATH).fullmatch(path) if method in ("POST", "GET") else None
         if not match or (method == "POST" and match[4] != match[4].lower()):
             raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
@@ -154,6 +159,12 @@ def _client_gone():
     return ServingError(grpc.StatusCode.CANCELLED, "The client is gone")
 
 
+def _preflight(scope):
+    """http_server.cc: a browser's question before it sends; without an origin, 400. Neither answer has a body."""
+    origin = dict(scope["headers"]).get(b"origin", b"")
+    return Response(status_code=200 if re.search(rb"https?://", origin) else 400)
+
+
 async def _read_body(scope, receive, max_bytes, held):
     """The request's body. What is too large is read to the end, within reason, and thrown away: a client that still sends
     would see a broken connection and not the answer."""
@@ -178,12 +189,15 @@ async def _read_body(scope, receive, max_bytes, held):
 
 
 def _unzip(body, max_bytes, held):
+    unzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
-        plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, max_bytes + 1)
+        plain = unzip.decompress(body, max_bytes + 1)
     except zlib.error:
         raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, "The body is not gzip, as its Content-Encoding says") from None
     if len(plain) > max_bytes:
         raise _TooLarge(max_bytes)
+    if not unzip.eof or unzip.unused_data:
+        raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, "The body's gzip is cut short, or something follows it")
     held.add(len(plain))
     return plain
 
@@ -228,8 +242,8 @@ def _to_dict(message):
 
 
 def _json(status, document):
-    return Response(rest_json.dump(document), status, media_type="application/json")
+    return _json_bytes(json_text.dump(document).encode(), status)
 
 
-def _json_bytes(content):
-    return Response(content, media_type="application/json")
+def _json_bytes(content, status=200):
+    return Response(content, status, media_type="application/json")

@@ -4,7 +4,6 @@ The rules and the words of its errors are those of its util/json_tensor.cc. It l
 may be left out, of all rows alike, as in gRPC.
 """
 
-import json
 import math
 import typing
 from collections.abc import Callable
@@ -16,33 +15,9 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from tfvision.serving.errors import ServingError
-from tfvision.serving.json_tensors import (
-    Unfit,
-    decode_string,
-    invalid,
-    is_base64,
-    is_lossless,
-    json_type,
-    promised_shape,
-    quote,
-    short_decimals,
-    to_array,
-    to_json,
-    walk,
-)
-
-_PARSE_ERRORS = {  # what Python's parser says -> what RapidJSON says
-    "Expecting value": "Invalid value.",
-    "Extra data": "The document root must not be followed by other values.",
-    "Expecting property name": "Missing a name for object member.",
-    "Illegal trailing comma": "Missing a name for object member.",
-    "Expecting ':'": "Missing a colon after a name of object member.",
-    "Expecting ','": "Missing a comma or a closing bracket after an element.",
-    "Unterminated string": "Missing a closing quotation mark in string.",
-    "Invalid \\escape": "Invalid escape character in string.",
-    "Invalid \\uXXXX": "Incorrect hex digit after \\u escape in string.",
-    "Invalid control": "Invalid encoding in string.",
-}
+from tfvision.serving.json_document import DocumentError, read_document
+from tfvision.serving.json_tensors import Unfit, decode_string, explain, invalid, is_base64, to_array
+from tfvision.serving.json_text import decimal_text, dump, json_type, quote, tensor_texts
 
 
 class PredictJson(typing.NamedTuple):
@@ -72,12 +47,9 @@ def parse_predict_request(body: bytes, find_signature: Callable[[str], Signature
         raise invalid("Missing 'inputs' or 'instances' key")
     if "instances" in document and "inputs" in document:
         raise _malformed(document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ")
-    try:
-        if "inputs" in document:
-            return PredictJson(signature_name, _column_inputs(document["inputs"], types, defaults), is_row=False)
-        return PredictJson(signature_name, _row_inputs(document, types, defaults), is_row=True)
-    except RecursionError:
-        raise _too_deep() from None
+    if "inputs" in document:
+        return PredictJson(signature_name, _column_inputs(document["inputs"], types, defaults), is_row=False)
+    return PredictJson(signature_name, _row_inputs(document, types, defaults), is_row=True)
 
 
 def parse_examples_request(body: bytes) -> tuple[str, input_pb2.Input]:
@@ -108,54 +80,44 @@ def format_predictions(outputs: dict[str, np.ndarray], is_row: bool) -> bytes:
         raise invalid("Cannot convert empty tensor map to JSON")
     if is_row:
         _check_batch(outputs)
-    columns = {name: to_json(name, array) for name, array in outputs.items()}
-    only = next(iter(columns.values())) if len(columns) == 1 else None
-    if not is_row:
-        return dump({"outputs": columns if only is None else only})
-    if only is not None:
-        return dump({"predictions": only})
-    return dump({"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]})
+    by_row = is_row and len(outputs) > 1
+    texts = {name: tensor_texts(name, array, by_row) for name, array in outputs.items()}
+    if by_row:
+        answer = _list(_object(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True))
+    else:
+        columns = {name: text for name, (text,) in texts.items()}
+        answer = _object(columns) if len(columns) > 1 else next(iter(columns.values()))
+    return _object({"predictions" if is_row else "outputs": answer}).encode()
 
 
 def format_classifications(result: classification_pb2.ClassificationResult) -> bytes:
     """ClassificationResult -> JSON bytes: a list of [label, score] an Example."""
     if not result.classifications:
         raise invalid("Cannot convert empty ClassificationResults to JSON")
-    return dump({"results": [[[item.label, _decimal(item.score)] for item in row.classes] for row in result.classifications]})
+    rows = (_list(f"[{dump(item.label)},{decimal_text(item.score)}]" for item in row.classes) for row in result.classifications)
+    return _object({"results": _list(rows)}).encode()
 
 
 def format_regressions(result: regression_pb2.RegressionResult) -> bytes:
     """RegressionResult -> JSON bytes: a number an Example."""
     if not result.regressions:
         raise invalid("Cannot convert empty RegressionResults to JSON")
-    return dump({"results": [_decimal(item.value) for item in result.regressions]})
+    return _object({"results": _list(decimal_text(item.value) for item in result.regressions)}).encode()
 
 
 def format_error(message: str) -> bytes:
     """The body of every error."""
-    return dump({"error": message})
-
-
-def dump(document: typing.Any) -> bytes:
-    """A document -> JSON bytes; NaN, Infinity and -Infinity stand bare, as TensorFlow Serving prints them."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return dump({"error": message}).encode("utf-8", "replace")
 
 
 def _parse(body):
     """JSON bytes -> (dict, signature name)."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
-    text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")  # RapidJSON lets other bytes pass, too
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        reason = next((said for python, said in _PARSE_ERRORS.items() if error.msg.startswith(python)), error.msg + ".")
-        offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
-        raise invalid(f"JSON Parse error: {reason} at offset: {offset}") from None
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError:  # an integer of thousands of digits
-        raise invalid("JSON Parse error: Number too big to be stored in double.") from None
+        document = read_document(body)
+    except DocumentError as error:
+        raise invalid(f"JSON Parse error: {error}") from None
     if not isinstance(document, dict):
         raise _malformed(document, "Is not object")
     name = document.get("signature_name", "")
@@ -167,7 +129,7 @@ def _parse(body):
 def _row_inputs(document, types, defaults):
     instances = document["instances"]
     if not isinstance(instances, list):
-        raise _malformed(document, "Excepting 'instances' to be an list/array")  # spelt so there
+        raise _malformed(document, "Expecting 'instances' to be an list/array")
     if not instances:
         raise _malformed(document, "No values in 'instances' array")
     if not isinstance(instances[0], dict) and len(types) > 1:
@@ -178,7 +140,7 @@ def _row_inputs(document, types, defaults):
         return {name: to_array(values, types[name]) for name, values in _columns(instances, names).items()}
     except Unfit:
         _explain_rows(instances, types, names)
-        raise invalid("'instances' cannot be made into tensors: lists are nested too deeply") from None
+        raise _too_deep(names[0]) from None
 
 
 def _columns(instances, names):
@@ -218,8 +180,7 @@ def _explain_rows(instances, types, names):
 def _walk_instance(name, value, types, shapes):
     if name not in types:
         raise invalid(f"JSON object: does not have named input: {name}")
-    shape = promised_shape(value)
-    walk(value, types[name], shape)
+    shape = explain(name, value, types[name])
     expected = shapes.setdefault(name, shape)
     if math.prod(shape) != math.prod(expected):
         raise invalid(f"Expecting tensor size: {math.prod(expected)} but got: {math.prod(shape)}")
@@ -242,8 +203,8 @@ def _column_inputs(value, types, defaults):
         try:
             inputs[name] = to_array(value[name], dtype)
         except Unfit:
-            walk(value[name], dtype, promised_shape(value[name]))
-            raise invalid(f"Input {name} cannot be made into a tensor: lists are nested too deeply") from None
+            explain(name, value[name], dtype)
+            raise _too_deep(name) from None
     return inputs
 
 
@@ -262,12 +223,11 @@ def _feature(name, items):
     if kinds == ["bytes"]:
         return feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=map(decode_string, items)))
     if kinds == ["int64"]:
-        if max(items) >= 2**63 or min(items) < -(2**63):
-            raise invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+        if max(items) >= 2**63:
+            raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
         return feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=map(int, items)))
     if kinds == ["float"]:
-        _check_floats(items)
-        return feature_pb2.Feature(float_list=feature_pb2.FloatList(value=items))
+        return feature_pb2.Feature(float_list=feature_pb2.FloatList(value=to_array(items, types_pb2.DT_FLOAT).tolist()))
     return feature_pb2.Feature()
 
 
@@ -275,14 +235,6 @@ def _first_of_each_type(items):
     """Positions, so that a long list of numbers is not walked one by one."""
     types = list(map(type, items))
     return sorted(types.index(found) for found in set(types))
-
-
-def _check_floats(items):
-    try:
-        to_array(items, types_pb2.DT_FLOAT)
-    except Unfit:
-        item = next(item for item in items if not is_lossless(item, np.float32))
-        raise invalid(f"Cannot convert JSON value: {quote(item)} to float without loss of precision.") from None
 
 
 def _kind(name, item):
@@ -303,13 +255,18 @@ def _check_batch(outputs):
         size = len(array)
 
 
-def _decimal(value):
-    return short_decimals(np.float32(value)).item()
+def _object(members):
+    """{name: JSON text} -> JSON text."""
+    return f"{{{','.join(f'{dump(name)}:{text}' for name, text in members.items())}}}"
+
+
+def _list(texts):
+    return f"[{','.join(texts)}]"
 
 
 def _malformed(document, reason):
     return invalid(f"JSON Value: {quote(document)} {reason}")
 
 
-def _too_deep():
-    return invalid("JSON Parse error: lists are nested too deeply")
+def _too_deep(name):
+    return invalid(f"tensor parsing error: {name}: more dimensions than this server's numpy has")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
 REST_PORT, GRPC_PORT = 8501, 8500  # TensorFlow Serving's
 DRAIN_SECONDS = 30
 
@@ -51,7 +53,9 @@ def find_models(source: Path | str) -> list[ModelSettings]:
 
     source = Path(source)
     if source.is_file():
-        return _configured_models(source)
+        from tfvision.serving.configuration import read_models_config
+
+        return _configured_models(read_models_config(source))
     if not source.is_dir():
         raise ServerError(f"{source} does not exist: give a folder of exports, or make one with `tfvision export RUN`")
     if (source / "saved_model.pb").is_file():
@@ -132,6 +136,7 @@ class RunningServer:
         self.host, self.is_local = host, _is_loopback(host)
         self._thread: threading.Thread | None = None
         models = find_models(source)
+        self._roots = [Path(source)] if Path(source).is_dir() else [Path(model.base_path) for model in models]
         _listen(host, grpc_port, "gRPC").close()  # taken ports are told before TensorFlow is loaded
         self._socket = _listen(host, rest_port, "REST")
         try:
@@ -197,7 +202,7 @@ class RunningServer:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
-        rest, grpc_server = uvicorn.Server(config), build_server(self._api, self._limits)
+        rest, grpc_server = uvicorn.Server(config), build_server(self._api, self._limits, self._reload)
         try:
             port = grpc_server.add_insecure_port(_address(self.host, self._grpc_port))
             self.grpc_address = _address(self.host, port)
@@ -214,6 +219,28 @@ class RunningServer:
         await self._stopping.wait()
         rest.should_exit = True
         await asyncio.gather(serving, grpc_server.stop(DRAIN_SECONDS))
+
+    def _reload(self, config: ModelServerConfig) -> None:
+        """Serves the models of a ReloadConfigRequest; a SavedModel is a program, and so must lie in what the user chose to serve."""
+        import grpc
+
+        from tfvision.serving.configuration import ConfigurationError, check_models_config
+        from tfvision.serving.errors import ServingError
+
+        if config.WhichOneof("config") != "model_config_list":
+            message = "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
+            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
+        try:
+            if config.model_config_list.config:
+                check_models_config(config, "the request")
+        except ConfigurationError as error:
+            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+        models, roots = _configured_models(config), [root.resolve() for root in self._roots]
+        for model in models:
+            if not any(Path(model.base_path).resolve().is_relative_to(root) for root in roots):
+                message = f"{model.base_path} is not among what this server was started with: start it with a folder that holds it"
+                raise ServingError(grpc.StatusCode.PERMISSION_DENIED, message)
+        self.store.reconfigure(models)
 
     def _status(self, name):
         from tfvision.serving.errors import ServingError
@@ -232,11 +259,9 @@ class RunningServer:
         return f"loaded {name}, version {served}" + (f" (not loaded: {failed})" if failed else "")
 
 
-def _configured_models(path):
-    from tfvision.serving.configuration import read_models_config
-
+def _configured_models(configuration):
     models = []
-    for config in read_models_config(path).model_config_list.config:
+    for config in configuration.model_config_list.config:
         policy = config.model_version_policy
         kind = policy.WhichOneof("policy_choice") or "latest"
         newest = max(1, policy.latest.num_versions)

@@ -37,10 +37,14 @@ def to_array(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
         sizes = [dim.size for dim in tensor.tensor_shape.dim]
         if min(sizes, default=0) < 0 or tensor.tensor_shape.unknown_rank:
             raise ValueError("its shape must be known")
-        if math.prod(sizes) * max(1, dtype.size) > MAX_TENSOR_BYTES:
+        size = math.prod(sizes)
+        if size * max(1, dtype.size) > MAX_TENSOR_BYTES:
             raise ValueError(f"its shape {sizes} takes more than {MAX_TENSOR_BYTES} bytes")
+        field = _FIELDS.get("object" if dtype == tf.string else dtype.name)
+        if field and not tensor.tensor_content:
+            del getattr(tensor, field)[size:]  # TensorFlow passes over values beyond the shape; make_ndarray refuses them
         return tf.make_ndarray(tensor)
-    except (TypeError, ValueError, IndexError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         message = f"tensor parsing error: {name}: {str(error).splitlines()[0] if str(error) else 'malformed'}"
         raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, message) from None
 

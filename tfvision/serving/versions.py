@@ -71,18 +71,25 @@ class WatchedModel:
     """One model: its versions by number, and the thread that loads and unloads them."""
 
     def __init__(self, settings: ModelSettings, metrics: ServingMetrics | None, poll_seconds: float) -> None:
-        self._settings, self._metrics, self._poll_seconds = settings, metrics, poll_seconds
+        self.settings, self._metrics, self._poll_seconds = settings, metrics, poll_seconds
         self._versions: dict[int, _Version] = {}
         self._lock = threading.Lock()  # held to read or change _versions and states, never while loading
-        self._stopping = threading.Event()
+        self._stopping, self._asked = threading.Event(), threading.Event()  # asked to look at once
         self.settled = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"watch-{settings.name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def reconfigure(self, settings: ModelSettings) -> None:
+        """Other versions or labels of the same folder; `settled` once they have been looked for."""
+        self.settled.clear()
+        self.settings = settings
+        self._asked.set()
+
     def stop(self) -> None:
         self._stopping.set()
+        self._asked.set()
         if self._thread.is_alive():
             self._thread.join()
         self._unload([version for version in self._versions.values() if version.state == "AVAILABLE"])
@@ -104,44 +111,44 @@ class WatchedModel:
             available[number].acquire()
             return available[number]
 
-    def status(self, number: int | None, label: str | None) -> list[VersionStatus]:
-        if label:
-            number = self._labelled(label)
+    def status(self, number: int | None) -> list[VersionStatus]:
         with self._lock:
             statuses = [self._versions[key].status for key in sorted(self._versions, reverse=True)]
         if number is not None:
             statuses = [status for status in statuses if status.version == number]
             if not statuses:
-                message = f"Could not find version {number} of model {self._settings.name}"
+                message = f"Could not find version {number} of model {self.settings.name}"
                 raise ServingError(grpc.StatusCode.NOT_FOUND, message)
         if not statuses:
-            raise no_versions(self._settings.name)
+            raise no_versions(self.settings.name)
         return statuses
 
     def _available(self) -> dict[int, _Version]:
         return {number: version for number, version in self._versions.items() if version.state == "AVAILABLE"}
 
     def _labelled(self, label: str) -> int:
-        if label not in self._settings.labels:
-            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
-        return self._settings.labels[label]
+        if label not in self.settings.labels:
+            raise no_label(label)
+        return self.settings.labels[label]
 
     def _missing(self, number: int | None) -> ServingError:
         if not self.settled.is_set():
-            return ServingError(grpc.StatusCode.UNAVAILABLE, f"The model {self._settings.name} is still loading; try again")
-        return not_found(self._settings.name, number)
+            return ServingError(grpc.StatusCode.UNAVAILABLE, f"The model {self.settings.name} is still loading; try again")
+        return not_found(self.settings.name, number)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
+            self._asked.clear()
             try:
                 self._look()
             finally:
-                self.settled.set()
-            self._stopping.wait(self._poll_seconds)
+                if not self._asked.is_set():
+                    self.settled.set()
+            self._asked.wait(self._poll_seconds)
 
     def _look(self) -> None:
         """Brings what is loaded in line with what lies on disk: first loads, then unloads."""
-        found = version_folders(self._settings.base_path)
+        found = version_folders(self.settings.base_path)
         self._forget_repaired()
         while missing := [number for number in self._wanted(found) if number not in self._available()]:
             if self._stopping.is_set():
@@ -156,9 +163,9 @@ class WatchedModel:
     def _wanted(self, found: dict[int, Path]) -> list[int]:
         """The version numbers that shall serve, newest first; those that failed to load are passed over."""
         numbers = [number for number in sorted(found, reverse=True) if not self._failed(number)]
-        if self._settings.policy == "specific":
-            return [number for number in numbers if number in self._settings.versions]
-        return numbers if self._settings.policy == "all" else numbers[: self._settings.num_versions]
+        if self.settings.policy == "specific":
+            return [number for number in numbers if number in self.settings.versions]
+        return numbers if self.settings.policy == "all" else numbers[: self.settings.num_versions]
 
     def _failed(self, number: int) -> bool:
         return number in self._versions and self._versions[number].fingerprint is not None
@@ -173,7 +180,7 @@ class WatchedModel:
         fingerprint = _fingerprint(path)
         started = time.monotonic()
         try:
-            servable = Servable.load(path, self._settings.name, number)
+            servable = Servable.load(path, self.settings.name, number)
             try:
                 self._warm_up(servable, path)
             except BaseException:
@@ -221,6 +228,10 @@ class WatchedModel:
 def not_found(name: str, number: int | None) -> ServingError:
     request = f"Latest({name})" if number is None else f"Specific({name}, {number})"
     return ServingError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
+
+
+def no_label(label: str) -> ServingError:
+    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
 
 
 def no_versions(name: str) -> ServingError:
