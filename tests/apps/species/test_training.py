@@ -207,13 +207,13 @@ def prepared(tmp_path, capsys):
     return prepare
 
 
-def test_ranks_with_examples_and_the_photos_of_each_step_are_told_before_training(tmp_path, prepared):
+def test_ranks_with_examples_and_the_photos_of_each_step_are_told_before_training(tmp_path, prepared, striped_painting):
     lines = ["image,genus,species,observer,split"]
     photos = (("Vanessa", "", 17), ("Vanessa", "Vanessa atalanta", 3), ("Adalia", "Adalia alba", 12), ("Bidens", "", 6), ("Bidens", "Bidens ferox", 6))
     for genus, species, count in photos:
         lines += [f"{species or genus}{number}.png,{genus},{species},me,{'test' if number == 5 else 'train'}" for number in range(count)]
         for number in range(count):
-            (tmp_path / f"{species or genus}{number}.png").touch()
+            shutil.copy(striped_painting, tmp_path / f"{species or genus}{number}.png")
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     training, told = prepared(tmp_path)
     assert training.taxonomy.class_names == ("Adalia alba", "Bidens ferox", "Vanessa")  # the genus stays, as its one species went
@@ -231,10 +231,10 @@ def test_a_start_rank_is_found_in_any_spelling(colour_photos, prepared):
     assert list(training.recipe.stages_by_rank(training.taxonomy.ranks)) == ["genus", "species"]
 
 
-def test_names_under_two_parents_and_in_two_spellings_are_told(tmp_path, prepared):
+def test_names_under_two_parents_and_in_two_spellings_are_told(tmp_path, prepared, striped_painting):
     lines = ["image,family,species"]
     for number, lineage in enumerate(("Paridae,Parus major", "Turdidae,Parus major", "Paridae,PARUS_MAJOR") * 6):
-        (tmp_path / f"{number}.png").touch()
+        shutil.copy(striped_painting, tmp_path / f"{number}.png")
         lines.append(f"{number}.png,{lineage}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     _, told = prepared(tmp_path)
