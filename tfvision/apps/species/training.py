@@ -99,8 +99,8 @@ class SpeciesTraining(Training):
         unused = collections.Counter(record.split or "none" for record, split in zip(manifest.records, splits, strict=True) if not split)
         for split, count in unused.items():
             print(f"not used: {count} photos of the split {split}", file=sys.stderr)
-        manifest, splits = self._readable(manifest.select(splits != "").with_splits(splits[splits != ""]), splits[splits != ""])
-        self.splits, self.manifest = splits, manifest
+        used = manifest.select(splits != "").with_splits(splits[splits != ""])
+        self.manifest, self.splits = self._readable(used, splits[splits != ""])
         self.taxonomy = self.manifest.taxonomy()
         self.labels = self.manifest.labels(self.taxonomy)
         self._check_classes(source)
