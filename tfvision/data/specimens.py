@@ -6,7 +6,6 @@ colour and one brightness, the species. What is learnt here is of no use in the 
 """
 
 import functools
-import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from tfvision.data.names import KnownNames
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
 from tfvision.errors import DataError, RecipeError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, way_out, write_json, write_text
+from tfvision.files import TEMPORARY_PREFIX, parse_json, way_out, write_json, write_text
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 IMAGES_PER_SPECIES = (5, 100)  # the rarest and the most common species
@@ -197,7 +196,7 @@ def _check_folder(folder, settings):
     if folder.is_dir() and all(path.name.startswith(TEMPORARY_PREFIX) for path in folder.iterdir()):
         return
     try:
-        stored = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+        stored = parse_json((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         stored = None
     if not isinstance(stored, dict) or "tfvision_specimens" not in stored:

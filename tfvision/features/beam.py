@@ -23,6 +23,7 @@ from tfvision.errors import DataError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor, open_extractor
 from tfvision.features.recipe import FeatureRecipe
+from tfvision.files import parse_json
 
 PART = 1024  # photos
 
@@ -64,7 +65,7 @@ def extract_with_beam(
         run_on_each(pipeline, missing, _extract_part, extractor.recipe)
     for start, _, path in parts:
         stored = _read(path)
-        broken.update(json.loads(str(stored["broken"])))
+        broken.update(parse_json(str(stored["broken"])))
         yield stored["indices"] + start, stored["vectors"]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from tfvision.errors import DataError, GalleryError, RecipeError
 from tfvision.features.whitening import Whitening
+from tfvision.files import parse_json
 from tfvision.index import flat
 from tfvision.index.columns import Column, metadata_columns
 from tfvision.index.gallery import Metadata, Say, check_additions, check_dimension, path_from_here, real_path, rows_of_all
@@ -393,7 +394,7 @@ def _create_gallery(location: str, client: Any, dimension: int, facts: dict[str,
 def _read_state(location: str, client: Any, name: str) -> dict[str, Any]:
     try:
         (text,) = read_texts(location, client, name, [0])
-        state = json.loads(text)
+        state = parse_json(text)
     except (GalleryError, KeyError, ValueError):
         raise GalleryError(f"{location} is no gallery of tfvision: choose another collection") from None
     if state.get("format") != FORMAT:
@@ -418,7 +419,7 @@ def _packed(row: int, vector: np.ndarray, record: _Record) -> dict[str, Any]:
 
 
 def _unpacked(row: Mapping[str, Any]) -> _Record:
-    id, image = json.loads(row["record"])
+    id, image = parse_json(row["record"])
     return _Record(id, image, row["metadata"])
 
 

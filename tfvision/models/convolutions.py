@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfvision.errors import WeightsError
-from tfvision.files import write_arrays
+from tfvision.files import parse_json, write_arrays
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from tfvision.models.tensor_file import open_tensors
 from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, Convolutions, block_of
@@ -82,7 +82,7 @@ def _read_npz(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     with np.load(path, allow_pickle=False) as stored:
         if _FACTS not in stored.files:
             raise WeightsError(f"{path} was not written by `tfvision weights import`: give that command the original weights")
-        facts = json.loads(str(stored[_FACTS]))
+        facts = parse_json(str(stored[_FACTS]))
         layers = [layer for layer in LAYERS if f"{layer}/kernel" in stored.files]
         convolutions = {layer: _pair(stored[f"{layer}/kernel"], stored[f"{layer}/bias"]) for layer in layers}
         if facts["is_normalised"]:

@@ -1,6 +1,5 @@
 """Named tensors in a file, read one by one: safetensors and npz. Nothing is ever unpickled."""
 
-import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from tfvision.errors import WeightsError
+from tfvision.files import parse_json
 
 PICKLES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt")
 _SAFETENSORS_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
@@ -59,7 +59,7 @@ class _Safetensors:
             length = int.from_bytes(file.read(8), "little")
             if length > _MAX_HEADER_BYTES:
                 raise ValueError(f"its header claims {length} bytes")
-            self._header = dict(json.loads(file.read(length)))
+            self._header = dict(parse_json(file.read(length)))
         self._begin = 8 + length
         self._header.pop("__metadata__", None)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfvision.errors import UserError
+from tfvision.files import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +199,7 @@ class _Rest:
         except (httpx.HTTPError, UnicodeError) as error:
             raise _strange(self._url, f"its answer to {path} cannot be read ({error})") from None
         try:
-            answer = json.loads(response.content)
+            answer = parse_json(response.content)
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or (response.status_code != 200 and not isinstance(answer.get("error"), str)):

@@ -211,6 +211,9 @@ def _column_inputs(value, types, defaults):
 def _example(value):
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {json_type(value)}")
+    for name in value:
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise invalid(f"Feature: {name!a} is not UTF-8")
     features = {name: _feature(name, items if isinstance(items, list) else [items]) for name, items in value.items()}
     return example_pb2.Example(features=feature_pb2.Features(feature=features))
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.errors import RunError
-from tfvision.files import write_arrays
+from tfvision.files import parse_json, write_arrays
 
 _FACTS = "facts"
 
@@ -36,7 +36,7 @@ def read_facts(path: str | Path) -> dict[str, typing.Any] | None:
     if not Path(path).exists():
         return None
     with _opened(path) as stored:
-        return json.loads(str(stored[_FACTS]))
+        return parse_json(str(stored[_FACTS]))
 
 
 def restore_checkpoint(path: str | Path, variables: Sequence[tf.Variable]) -> dict[str, typing.Any]:
@@ -49,7 +49,7 @@ def restore_checkpoint(path: str | Path, variables: Sequence[tf.Variable]) -> di
             if tuple(stored[name].shape) != tuple(variable.shape):
                 raise RunError(f"{path} does not fit this training (shape {stored[name].shape}, expected {variable.shape})")
             variable.assign(stored[name])
-        return json.loads(str(stored[_FACTS]))
+        return parse_json(str(stored[_FACTS]))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from tfvision.data.augmentation import Augmentation
 from tfvision.data.names import KnownNames
 from tfvision.errors import RecipeError
+from tfvision.files import parse_json
 
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
 
@@ -144,7 +145,7 @@ def _parse(recipe: Checked, key: str, text: str, kind: typing.Any) -> typing.Any
     if kind is str:
         return text
     try:
-        value = tuples(json.loads(text.lower() if kind is bool else text))
+        value = tuples(parse_json(text.lower() if kind is bool else text))
     except ValueError:
         value = None
     if kind == tuple[str, ...] and value is None:

@@ -21,6 +21,7 @@ from tfvision.apps.explorer.tables import check_umap
 from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
+from tfvision.files import parse_json
 
 if TYPE_CHECKING:  # it takes a while
     from starlette.requests import Request
@@ -354,7 +355,7 @@ def _number(request, name, default=None):
 
 def _json(body):
     try:
-        value = json.loads(body)
+        value = parse_json(body)
     except ValueError:
         value = None
     if not isinstance(value, dict):

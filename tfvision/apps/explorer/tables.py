@@ -1,7 +1,6 @@
 """Results that are derived from a layer's vectors and kept in files: nearest neighbours of all, the map's coordinates."""
 
 import importlib.util
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from tfvision.apps.explorer.collection import Layer
 from tfvision.apps.explorer.jobs import Tell
 from tfvision.apps.explorer.projection import principal_plane
 from tfvision.errors import DataError, UserError
-from tfvision.files import atomic_path, write_arrays
+from tfvision.files import atomic_path, parse_json, write_arrays
 
 NEIGHBOURS = 16
 _CHUNK_ROWS = 512
@@ -117,7 +116,7 @@ def _run_umap(path, tell):
     command = [sys.executable, "-m", "tfvision.apps.explorer.umap_process", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
-            message = json.loads(line)
+            message = parse_json(line)
             tell(0.4 + 0.6 * message["share"], message["stage"])
         errors = process.stderr.read()
     if process.returncode:

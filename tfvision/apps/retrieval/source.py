@@ -1,7 +1,6 @@
 """SOURCE as retrieval reads it: what belongs together, who asks, and Oxford's ground truth."""
 
 import dataclasses
-import json
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
 from tfvision.evaluation import retrieval
 from tfvision.evaluation.retrieval import Question
+from tfvision.files import parse_json
 from tfvision.trained.retriever_run import RetrieverRecipe
 
 GROUND_TRUTH = "groundtruth.json"
@@ -148,7 +148,7 @@ def _read_landmarks(source):
     path = Path(source) / GROUND_TRUTH
     try:
         if path.is_file():
-            stored = json.loads(path.read_text(encoding="utf-8"))["groundtruth"]
+            stored = parse_json(path.read_text(encoding="utf-8"))["groundtruth"]
             return {name: _Landmark(lists["good"], lists["ok"], lists["junk"], lists.get("official_queries_present", [])) for name, lists in stored.items()}
         return {path.name.removesuffix("_query.txt"): _official_landmark(path) for path in sorted(Path(source).glob("**/*_query.txt"))}
     except (OSError, ValueError, KeyError, AttributeError) as error:

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_source
 from tfvision.data.splits import seeded_hash
 from tfvision.data.tattc import TattcFiles, is_tattc, read_tattc
 from tfvision.errors import DataError
+from tfvision.files import parse_json
 
 GALLERY, PROBE = "gallery", "probe"
 _ROLES = {"gallery": GALLERY, "reference": GALLERY, "probe": PROBE, "query": PROBE, "": GALLERY}
@@ -188,7 +188,7 @@ def _surrounding(path: Path, line: int, text: str) -> Box:
     if not text.strip():
         return NO_BOX
     try:
-        corners = np.array(json.loads(text), float).reshape(-1, 4)
+        corners = np.array(parse_json(text), float).reshape(-1, 4)
         left, top = np.maximum(corners[:, :2].min(axis=0), 0)
         right, bottom = corners[:, 2:].max(axis=0)
     except ValueError:  # of json as well

@@ -26,7 +26,7 @@ from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE
 from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, shard_name
 from tfvision.errors import DataError, FileError
-from tfvision.files import atomic_path, read_json, remove_partial_files, sole_process, write_json, write_text
+from tfvision.files import atomic_path, parse_json, read_json, remove_partial_files, sole_process, write_json, write_text
 
 _PHOTOS_A_SHARD = 512
 _CORNERS_SUFFIX = "x1y1x2y2"  # of a column
@@ -312,7 +312,7 @@ def _other_cell(name, text, scale):
     if not name.endswith(_CORNERS_SUFFIX) or tuple(scale) == (1, 1) or not text.strip():
         return text
     try:
-        return json.dumps((np.array(json.loads(text), float).reshape(-1, 4) * (*scale, *scale)).tolist())
+        return json.dumps((np.array(parse_json(text), float).reshape(-1, 4) * (*scale, *scale)).tolist())
     except ValueError as error:
         raise DataError(f"column {name}: boxes by corners are [[left, top, right, bottom], ...], got {text!r:.80}") from error
 

@@ -9,13 +9,12 @@ Nothing of what the files say is believed before it is checked: the folder may h
 
 import dataclasses
 import hashlib
-import json
 import typing
 from pathlib import Path
 
 from tfvision.data.shards.slices import SHARD_NAME
 from tfvision.errors import DataError
-from tfvision.files import checksum_of, write_json
+from tfvision.files import checksum_of, parse_json, write_json
 
 FORMAT, VERSION = "tfvision prepared data", 1
 INDEX, MANIFEST, LABELS, UNFINISHED = "index.json", "manifest.csv", "labels.json", "preparing.json"
@@ -65,7 +64,7 @@ class PreparedIndex:
         try:
             if path.stat().st_size > _LARGEST_INDEX_BYTES:
                 raise ValueError("it is too large")
-            stored = json.loads(path.read_bytes())
+            stored = parse_json(path.read_bytes())
             if stored.pop("checksum") != checksum_of(stored):
                 raise ValueError("it is not as it was written")
             if (stored["format"], stored["version"]) != (FORMAT, VERSION):
