@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import typing
-import warnings
 from collections.abc import Iterator, Sequence
 
 import click
@@ -16,7 +15,7 @@ from tfvision import __version__
 from tfvision.cli.library_notes import keep_back_notes
 from tfvision.command_line import printable
 from tfvision.data.photo_files import account, noted_left_out
-from tfvision.errors import DataWarning, UserError, is_out_of_memory
+from tfvision.errors import UserError, is_out_of_memory, noted_warnings
 from tfvision.files import way_out
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
@@ -84,25 +83,7 @@ def tfvision(context: click.Context) -> None:
     tfvision serve                          # what lies in savedmodels/, by TensorFlow Serving's protocol
     """
     context.with_resource(_told_left_out())
-    context.with_resource(_told_warnings())
-
-
-@contextlib.contextmanager
-def _told_warnings() -> Iterator[None]:
-    """What warns of a user's data is one line on stderr, once a command."""
-    with warnings.catch_warnings():
-        show_others, told = warnings.showwarning, set()
-
-        def show(message: Warning | str, category: type[Warning], *place: typing.Any, **more: typing.Any) -> None:
-            if not issubclass(category, DataWarning):
-                return show_others(message, category, *place, **more)
-            if str(message) not in told:
-                told.add(str(message))
-                click.echo(printable(f"warning: {message}"), err=True)
-
-        warnings.simplefilter("always", DataWarning)
-        warnings.showwarning = show
-        yield
+    context.with_resource(noted_warnings(lambda text: click.echo(printable(f"warning: {text}"), err=True)))
 
 
 @contextlib.contextmanager

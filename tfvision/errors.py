@@ -4,7 +4,7 @@ import contextlib
 import sys
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "OUT_OF_MEMORY", "ailed to allocate", "ALLOC_FAILED")  # in other errors of TensorFlow
 
@@ -52,15 +52,23 @@ class DataWarning(UserWarning):
 
 
 @contextlib.contextmanager
-def noted_warnings() -> Iterator[list[str]]:
-    """Gives a list that gets the text of each DataWarning within the block; they are shown as ever."""
+def noted_warnings(tell: Callable[[str], object] | None = None) -> Iterator[list[str]]:
+    """Gives a list that gets the text of each DataWarning within the block, once.
+
+    Args:
+      tell: told each text once, instead of whoever showed warnings before; None = they are shown as ever.
+    """
     told: list[str] = []
     show = warnings.showwarning
 
     def note(message: Warning | str, category: type[Warning], *place: typing.Any, **more: typing.Any) -> None:
-        if issubclass(category, DataWarning) and str(message) not in told:
+        is_ours = issubclass(category, DataWarning)
+        if not is_ours or tell is None:
+            show(message, category, *place, **more)
+        if is_ours and str(message) not in told:
             told.append(str(message))
-        show(message, category, *place, **more)
+            if tell:
+                tell(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)

@@ -81,7 +81,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def plain_name(name: str) -> str:
+def plain_file_name(name: str) -> str:
     """A name from data -> a file's name, or a part of one: letters, digits, spaces, `-`, `_` and `.`, but no dot at its ends, and short."""
     return re.sub(r"[^\w\-. ]+", "-", name).strip(" .-")[:60] or "unnamed"
 
