@@ -15,6 +15,9 @@ import click
     help="For a folder: a network, a run or an export; several are seen side by side. [default: mobilenet_v2] "
     "With a gallery: the export or module that it names, if you trust it.",
 )
+@click.option(
+    "--weights", metavar="FILE", help="Of a folder's network: a file (.safetensors, .caffemodel, .onnx, .weights.h5), imagenet or none. [default: imagenet]"
+)
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="For a folder: a tap of the network; several are seen side by side. [default: its last]")
 @click.option("--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision, or GALLERY-explorer]")
 @click.option("--export", "export_folder", metavar="DIR", help="Write the page as a static site instead, for up to 20,000 pictures.")
@@ -23,6 +26,7 @@ def explore(
     port: int,
     no_browser: bool,
     models: tuple[str, ...],
+    weights: str | None,
     layers: tuple[str, ...],
     state: str | None,
     export_folder: str | None,
@@ -35,13 +39,14 @@ def explore(
     \b
     tfvision explore my-photos/
     tfvision explore my-photos/ --layer block_9_add --layer out_relu
+    tfvision explore my-photos/ --model alexnet --weights bvlc_alexnet.caffemodel --layer fc7
     tfvision explore my-gallery another-networks-gallery --port 9000
     tfvision explore my-gallery --export site/
     """
     from tfvision.apps.explorer.plan import plan
     from tfvision.data.photo_files import noted_left_out
 
-    what = plan(locations, models, layers, state)
+    what = plan(locations, models, layers, state, weights)
     say = lambda line: click.echo(line, err=True)
     with noted_left_out():  # which are told when the page opens
         if export_folder:

@@ -21,6 +21,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.argument("images")
 @click.option("--out", required=True, metavar="GALLERY", help="The gallery's folder, or milvus://HOST:PORT/COLLECTION.")
 @click.option("--model", help="A network, a run, an export, or hub:HANDLE. [default: mobilenet_v2]")
+@click.option("--weights", metavar="FILE", help="Of a network: a file (.weights.h5, .safetensors, .caffemodel, .onnx), imagenet or none. [default: imagenet]")
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="A tap of the network; repeatable. [default: its last]")
 @click.option(
     "--set",
@@ -43,6 +44,7 @@ def build(
     images: str,
     out: str,
     model: str | None,
+    weights: str | None,
     layers: tuple[str, ...],
     settings: dict[str, Any],
     whiten: int | None,
@@ -60,6 +62,7 @@ def build(
     \b
     tfvision index build my-photos/ --out my-gallery
     tfvision index build my-photos/ --out my-gallery --set pooling=gem --set image_size=448
+    tfvision index build my-photos/ --out my-gallery --model alexnet --weights bvlc_alexnet.caffemodel --layer fc7
     tfvision index build my-photos/ --out my-gallery --model runs/retriever
     tfvision search my-gallery photo.jpg
     """
@@ -73,6 +76,7 @@ def build(
         raise click.UsageError("with --runner, a gallery in Milvus needs --parts FOLDER")
     beam = BeamJob(parts or f"{out.rstrip('/')}-parts", (f"--runner={runner}", *(f"--{option}" for option in runner_options))) if runner else None
     settings |= {"model": model} if model else {}
+    settings |= {"weights": weights} if weights else {}
     settings |= {"layers": list(layers)} if layers else {}
     recipe = with_settings(FeatureRecipe(), settings)
     with _seen() as (broken, progress):

@@ -4,8 +4,6 @@ import click
 
 from tfvision.command_line import print_json
 
-_WAYS = {True: "else downloaded when needed", False: "or `tfvision weights import FILE --network NAME`"}
-
 
 @click.group()
 def weights() -> None:
@@ -15,18 +13,22 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_weights(as_json: bool) -> None:
-    """Say for each network where its weights are on this machine.
+    """Say for each network where its weights are on this machine, and where a person gets them.
 
     \b
+    tfvision weights list
     TFVISION_WEIGHTS=my-weights tfvision weights list
     """
-    from tfvision.models.weights import has_download, known_weights
+    from tfvision.models.weights import known_weights, weights_facts
 
-    found = known_weights()
     if as_json:
-        return print_json(found)
-    for network, path in found.items():
-        click.echo(f"{network:<22} {path or 'not here: put into $TFVISION_WEIGHTS, ' + _WAYS[has_download(network)]}")
+        return print_json(known_weights())
+    for network, facts in weights_facts().items():
+        way = "else downloaded when needed" if facts["is_downloaded"] else "or `tfvision weights import FILE --network NAME`"
+        click.echo(f"{network:<22} {facts['path'] or f'not here: put into $TFVISION_WEIGHTS, {way}'}")
+        for source in facts["sources"] if not facts["path"] else ():
+            told = (f"{source.megabytes} MB", f"licence {source.licence}", source.checksum, source.note)
+            click.echo(f"{'':<22} {source.url}: {', '.join(filter(None, told))}")
 
 
 @weights.command("import")
@@ -40,14 +42,16 @@ def list_weights(as_json: bool) -> None:
 def import_weights(file: str, network: str, photos: str | None, out: str | None, size: int, count: int, as_json: bool) -> None:
     """Convert FILE, the weights of a network, and check them.
 
-    FILE is .safetensors with torchvision's or timm's names (resnet18, squeezenet, alexnet_torchvision, vgg19; alexnet with
-    Caffe's), or Keras's .weights.h5 or .h5. Pickles (.pth, .pt, .pkl) are not read.
+    FILE is .safetensors with torchvision's or timm's names, Caffe's .caffemodel, or .onnx (alexnet, alexnet_torchvision, resnet18,
+    squeezenet, vgg19), or Keras's .weights.h5 or .h5. `tfvision weights list` says where they are. Pickles (.pth, .pt, .pkl) are
+    not read, since they can run code; the error has the line that converts one.
 
     VGG19 becomes the normalised network of the style paper: each filter is scaled so that its mean response over the
     photos is 1.
 
     \b
-    tfvision weights import resnet18.safetensors --network resnet18
+    tfvision weights import bvlc_alexnet.caffemodel --network alexnet
+    tfvision weights import model.safetensors --network resnet18
     tfvision weights import ~/.keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 --photos my-photos/
     tfvision weights import vgg19.safetensors --photos my-photos/ --out vgg19.npz
     """

@@ -25,6 +25,29 @@ def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colo
     np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-5)
 
 
+def test_weights_of_a_file_make_the_gallery_and_are_found_from_anywhere(run_command, more_photos, tmp_path, monkeypatch):
+    from tfvision.models.catalogue import get_network
+
+    small = ("--model", "small", "--set", "image_size=32", "--json")
+    monkeypatch.chdir(tmp_path)
+    get_network("small").build(80).save_weights("mine.weights.h5")
+    code, out, _ = run_command("index", "build", more_photos / "red.png", "--out", "g", "--weights", "mine.weights.h5", *small)
+    assert code == 0 and json.loads(out)["images"] == 1
+    monkeypatch.chdir(more_photos)
+    assert run_command("index", "add", tmp_path / "g", "blue.png")[0] == 0
+    (tmp_path / "mine.weights.h5").unlink()
+    code, _, err = run_command("index", "add", tmp_path / "g", "blue.png", "--replace")
+    assert code == 1 and f"by small with the weights of {tmp_path / 'mine.weights.h5'}, where nothing is now: put the file back" in err
+    code, _, err = run_command("index", "build", "red.png", "--out", "h", "--weights", "nowhere.onnx", *small)
+    assert code == 1 and "nowhere.onnx does not exist: give a file with the weights of small, `imagenet` or `none`" in err
+
+
+def test_weights_are_not_for_what_has_its_own(run_command, more_photos, colour_run, tmp_path):
+    arguments = ("--out", tmp_path / "g", "--model", colour_run, "--weights", "x.onnx")
+    code, _, err = run_command("index", "build", more_photos / "red.png", *arguments)
+    assert code == 1 and f"{colour_run} has weights of its own: give --weights with a network, as alexnet, got x.onnx" in err
+
+
 def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, small_gallery, more_photos, tmp_path):
     gallery = shutil.copytree(small_gallery, tmp_path / "gallery")
     code, out, err = run_command("index", "add", gallery, more_photos, "--json")

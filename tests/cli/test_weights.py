@@ -70,5 +70,17 @@ def test_a_network_is_converted_and_listed(run_command, tmp_path, monkeypatch):
     assert "mobilenet_v2           not here: put into $TFVISION_WEIGHTS, else downloaded when needed" in listed
 
 
+def test_list_says_where_a_person_gets_each_file(run_command, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFVISION_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    listed = run_command("weights", "list")[1]
+    for words in ("bvlc_alexnet.caffemodel: 244 MB, licence unrestricted use, SHA-1 9116a64c0fbe4459d18f4bb6b56d647b63920377", "timm/resnet18.tv_in1k"):
+        assert words in listed
+    from tfvision.models.torch_weights import TORCH_NAMES
+    from tfvision.models.weight_sources import SOURCES
+
+    assert SOURCES.keys() == {*TORCH_NAMES, "vgg19"}
+
+
 def test_help_has_an_example(run_command):
     assert "tfvision weights import vgg19.safetensors" in run_command("weights", "import", "--help")[1]

@@ -1,6 +1,7 @@
 """PyTorch's weights, against networks written down once more as torchvision's source has them."""
 
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -25,6 +26,11 @@ def _save_safetensors(path, tensors):
         offset += values.nbytes
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(values.tobytes() for values in tensors.values()))
+
+
+def _safetensors_header(header):
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
 
 
 def _convolved(tensors, x, name, stride=1, padding=0):
@@ -208,7 +214,11 @@ def test_another_shape_or_no_numbers_change_nothing(tmp_path, change, message):
         ("x.safetensors", b"\xff" * 9, "its header claims"),
         ("x.safetensors", (2).to_bytes(8, "little") + b"[]", "holds no whole resnet18"),
         ("x.safetensors", (3).to_bytes(8, "little") + b"[1]", "is damaged or no .safetensors"),
+        ("x.safetensors", _safetensors_header({"conv1.weight": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}), "was it downloaded whole"),
+        ("x.safetensors", _safetensors_header({"conv1.weight": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}), "conv1.weight lies at -4 to 0"),
+        ("x.safetensors", _safetensors_header({"conv1.weight": {"dtype": "F32", "shape": [1]}}), "is damaged or no .safetensors"),
         ("x.npz", b"PK\3\4", "is damaged or no .npz"),
+        ("x.pth.tar", b"", r"is a pickle, .*by: python -c .*torch.load\('x.pth.tar', weights_only=True\), 'x.pth.safetensors'\)"),
         ("x.csv", b"", "is not of a kind that is read: .safetensors, .npz"),
     ],
 )
@@ -224,3 +234,10 @@ def test_a_tensor_that_claims_too_much_is_damage(tmp_path):
     assert "conv1.weight" in open_tensors(tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match="is damaged: conv1 cannot be read"):
         load_torch_weights(build_resnet18(32, width=4), "resnet18", tmp_path / "x.safetensors")
+
+
+def test_an_array_that_claims_more_than_its_archive_holds_is_damage(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, archive.open("conv1.weight.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)})
+    with pytest.raises(WeightsError, match="is damaged: conv1 cannot be read .conv1.weight of shape .* claims to lie in"):
+        load_torch_weights(build_resnet18(32, width=4), "resnet18", tmp_path / "x.npz")

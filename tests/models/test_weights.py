@@ -70,8 +70,19 @@ def test_an_unknown_network_lists_the_known_ones():
 
 
 def test_what_cannot_be_downloaded_is_imported(offline):
-    with pytest.raises(WeightsError, match="resnet18 cannot be downloaded: `tfvision weights import FILE --network resnet18`"):
+    message = "resnet18 cannot be downloaded: `tfvision weights import FILE --network resnet18` .* --weights FILE of train, explore and index build .*https://"
+    with pytest.raises(WeightsError, match=message):
         load_pretrained(get_network("resnet18").build(32), "resnet18", "imagenet")
+
+
+def test_weights_of_keras_that_are_no_numbers_are_refused(network, tmp_path):
+    kept = network.get_weights()
+    network.set_weights([kept[0] * np.nan, *kept[1:]])
+    network.save_weights(tmp_path / "x.weights.h5")
+    network.set_weights(kept)
+    with pytest.raises(WeightsError, match=f"x.weights.h5 is damaged: {network.layers[1].name} holds values that are not finite"):
+        load_pretrained(network, "mobilenet_v2", str(tmp_path / "x.weights.h5"))
+    network.set_weights(kept)
 
 
 def test_vgg19_takes_what_keras_saves_and_what_was_imported(monkeypatch, tmp_path, offline):

@@ -14,6 +14,7 @@ from tfvision.errors import RecipeError, RunError, WeightsError
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
 from tfvision.models.taps import build_taps
+from tfvision.models.weight_sources import KEYWORDS
 from tfvision.training.run import application_of
 
 HUB_PREFIX = "hub:"
@@ -47,6 +48,8 @@ class FeatureNetwork:
 
 def open_network(recipe: FeatureRecipe) -> FeatureNetwork:
     """Opens what `recipe.model` names. Raises RecipeError, WeightsError, RunError."""
+    if recipe.weights not in KEYWORDS and (recipe.model.startswith(HUB_PREFIX) or Path(recipe.model).exists()):
+        raise RecipeError(f"{recipe.model} has weights of its own: give --weights with a network, as alexnet, got {recipe.weights}")
     if recipe.model.startswith(HUB_PREFIX):
         network = _open_hub(recipe)
     elif (Path(recipe.model) / "recipe.json").is_file():

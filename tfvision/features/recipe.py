@@ -1,8 +1,10 @@
 """What makes vectors of images: kept with every gallery, so that a query is seen as its photos were."""
 
 import dataclasses
+import os
 
 from tfvision.errors import RecipeError
+from tfvision.models.weight_sources import KEYWORDS
 
 POOLINGS = ("avg", "max", "gem", "regions")
 RESIZES = ("squash", "aspect")
@@ -55,3 +57,9 @@ class FeatureRecipe:
             raise RecipeError(f"scales must be factors of the image size, above 0 and at most 4, got {self.scales}")
         if len(set(self.layers)) < len(self.layers):
             raise RecipeError(f"layers must differ, got {', '.join(self.layers)}")
+
+    def located(self) -> "FeatureRecipe":
+        """A copy whose folder and file are absolute paths, so that they are found from any folder later."""
+        model = os.path.abspath(self.model) if os.path.exists(self.model) else self.model
+        is_file = self.weights not in KEYWORDS and os.path.exists(self.weights)
+        return dataclasses.replace(self, model=model, weights=os.path.abspath(self.weights) if is_file else self.weights)

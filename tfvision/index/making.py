@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -93,8 +92,7 @@ def build_gallery(
     _check_location(out, is_resumed)
     if beam:
         _check_beam(beam)
-    if os.path.exists(recipe.model):
-        recipe = dataclasses.replace(recipe, model=os.path.abspath(recipe.model))  # found from any folder later
+    recipe = recipe.located()
     extractor = _open_extractor(recipe)
     with _begun(out, extractor, is_resumed) as gallery:
         if not gallery.facts.get("is_complete", True):
@@ -177,7 +175,7 @@ def gallery_extractor(gallery: Gallery, model: str | None = None, trusted: Colle
     if model:
         recipe = dataclasses.replace(recipe, model=model)
     elif recipe.model not in trusted:
-        _check_place(recipe.model, str(gallery.location))
+        _check_place(recipe, str(gallery.location))
         refuse_program(recipe.model, str(gallery.location), "--model", GalleryError)
     extractor = _open_extractor(recipe)
     if extractor.identity != gallery.facts["identity"]:
@@ -188,13 +186,17 @@ def gallery_extractor(gallery: Gallery, model: str | None = None, trusted: Colle
     return extractor
 
 
-def _check_place(model: str, location: str) -> None:
-    """Raises GalleryError where the run or export that made a gallery is no longer where it was."""
+def _check_place(recipe: FeatureRecipe, location: str) -> None:
+    """Raises GalleryError where the run, the export or the weights that made a gallery are no longer where they were."""
     from tfvision.features.networks import HUB_PREFIX
     from tfvision.models.catalogue import NETWORKS
+    from tfvision.models.weight_sources import KEYWORDS
 
+    model, weights = recipe.model, Path(recipe.weights)
     if model not in NETWORKS and not model.startswith(HUB_PREFIX) and not Path(model).exists():
         raise GalleryError(f"{location} was made by the model in {Path(model).absolute()}, where nothing is now: if it was moved, go on with --model NEWPLACE")
+    if recipe.weights not in KEYWORDS and not weights.exists():
+        raise GalleryError(f"{location} was made by {model} with the weights of {weights.absolute()}, where nothing is now: put the file back")
 
 
 def refresh_index(gallery: Gallery, progress: Progress | None = None) -> None:

@@ -6,7 +6,6 @@ Nothing is ever unpickled, and only tensors of the expected shapes are read.
 
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import numpy as np
 from tfvision.errors import WeightsError
 from tfvision.files import parse_json, write_arrays
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
-from tfvision.models.tensor_file import open_tensors
+from tfvision.models.protobuf_tensors import read_onnx
+from tfvision.models.tensor_file import DAMAGE, first_line, how_to_convert, open_tensors
 from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, Convolutions, block_of
 
 _FACTS = "facts"
@@ -28,8 +28,8 @@ def read_convolutions(path: Path | str) -> tuple[Convolutions, dict[str, Any]]:
 
     Args:
       path: an npz that `save_convolutions` wrote; Keras's weights of VGG19 (.weights.h5, or the .h5 that Keras
-        downloads), with or without top; or safetensors with torchvision's names (features.0.weight, ...) or
-        the paper's (conv1_1.weight, ..., for BGR minus mean as Caffe's).
+        downloads), with or without top; safetensors with torchvision's names (features.0.weight, ...) or
+        the paper's (conv1_1.weight, ..., for BGR minus mean as Caffe's); the authors' .caffemodel; or ONNX of any of these.
 
     Returns:
       {layer: (kernel, bias)} in the network's order, perhaps not to its end, and a dict of facts:
@@ -39,17 +39,19 @@ def read_convolutions(path: Path | str) -> tuple[Convolutions, dict[str, Any]]:
       WeightsError: no such file, another kind, or not a VGG19.
     """
     path = Path(path)
-    readers = {".npz": _read_npz, ".h5": _read_keras, ".safetensors": _read_safetensors}
+    readers = {".npz": _read_npz, ".h5": _read_keras, ".safetensors": _read_tensors, ".caffemodel": _read_tensors, ".onnx": _read_onnx}
     if not path.is_file():
         raise WeightsError(f"{path} does not exist: give a file with the weights of VGG19 ({', '.join(readers)})")
     if path.suffix not in readers:
-        raise WeightsError(f"{path} is not of a kind that is read: {', '.join(readers)} (pickles, .pth and .pt can run code: convert them)")
+        raise WeightsError(
+            f"{path} is not of a kind that is read: {', '.join(readers)} (pickles, .pth and .pt can run code: convert them{how_to_convert(path)})"
+        )
     try:
         convolutions, facts = readers[path.suffix](path)
     except WeightsError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} is damaged or no {path.suffix} of a VGG19 ({str(error).splitlines()[0][:120]})") from error
+    except (*DAMAGE, RuntimeError) as error:
+        raise WeightsError(f"{path} is damaged or no {path.suffix} of a VGG19 ({first_line(error)})") from error
     _check(path, convolutions)
     return convolutions, {"is_normalised": False, **facts}
 
@@ -116,7 +118,7 @@ def _by_numbers(name: str) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _read_safetensors(path: Path) -> tuple[Convolutions, dict[str, Any]]:
+def _read_tensors(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     tensors = open_tensors(path)
     is_torchvision = "features.0.weight" in tensors
     names = _torchvision_names() if is_torchvision else LAYERS
@@ -128,6 +130,18 @@ def _read_safetensors(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     if not convolutions:
         raise WeightsError(f"{path} has neither torchvision's names (features.0.weight) nor the paper's (conv1_1.weight)")
     if is_torchvision:
+        convolutions["conv1_1"] = for_caffe_pixels(*convolutions["conv1_1"])
+    return convolutions, {}
+
+
+def _read_onnx(path: Path) -> tuple[Convolutions, dict[str, Any]]:
+    """Layers by their order. The names of Caffe2, which took the authors' file over, tell their pixels; all others' are torchvision's."""
+    found = [one for one in read_onnx(path) if one.kernel.ndim == 4][: len(LAYERS)]
+    convolutions = {
+        layer: _pair(one.kernel.transpose(2, 3, 1, 0), np.zeros(len(one.kernel)) if one.bias is None else one.bias)
+        for layer, one in zip(LAYERS, found, strict=False)
+    }
+    if found and not re.search(r"_w(_\d+)?$", found[0].name):
         convolutions["conv1_1"] = for_caffe_pixels(*convolutions["conv1_1"])
     return convolutions, {}
 

@@ -1,5 +1,6 @@
-"""Named tensors in a file, read one by one: safetensors and npz. Nothing is ever unpickled."""
+"""Named tensors in a file, read one by one: safetensors, npz and Caffe's. Nothing is ever unpickled."""
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,17 +10,20 @@ import numpy as np
 
 from tfvision.errors import WeightsError
 from tfvision.files import parse_json
+from tfvision.models.protobuf_tensors import CaffeModel
 
-PICKLES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt")
+PICKLES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
 _SAFETENSORS_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _MAX_HEADER_BYTES = 1 << 20
+_MAX_NPZ_BYTES = 1 << 30  # of one array, which a few bytes can claim
+DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile)  # what reading one raises
 
 
 def open_tensors(path: Path | str) -> "TensorFile":
     """Opens a file of tensors.
 
     Args:
-      path: a .safetensors or .npz file.
+      path: a .safetensors, .npz or .caffemodel file.
 
     Raises:
       WeightsError: another kind of file, or a damaged one; reading a tensor raises ValueError where it is damaged.
@@ -30,14 +34,26 @@ def open_tensors(path: Path | str) -> "TensorFile":
         raise WeightsError(f"{path} is not of a kind that is read: {', '.join(_KINDS)}")
     try:
         return _KINDS[path.suffix](path)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} is damaged or no {path.suffix} file ({str(error).splitlines()[0][:120]})") from error
+    except DAMAGE as error:
+        raise WeightsError(f"{path} is damaged or no {path.suffix} file ({first_line(error)})") from error
 
 
 def refuse_pickle(path: Path | str) -> None:
     """Raises WeightsError where a file is called like a pickle."""
     if Path(path).suffix in PICKLES:
-        raise WeightsError(f"{path} is a pickle, which can run code when it is read: convert it to .safetensors elsewhere")
+        raise WeightsError(f"{path} is a pickle, which can run code when it is read: convert it to .safetensors{how_to_convert(path)}")
+
+
+def how_to_convert(path: Path | str) -> str:
+    """The words after "convert it": how a pickle of PyTorch becomes a .safetensors."""
+    old, new = Path(path).name, Path(path).with_suffix(".safetensors").name
+    command = f"import torch, safetensors.torch as s; s.save_file(torch.load('{old}', weights_only=True), '{new}')"
+    return f', where PyTorch and safetensors are, by: python -c "{command}"'
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one short line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
 class TensorFile(Protocol):
@@ -60,8 +76,13 @@ class _Safetensors:
             if length > _MAX_HEADER_BYTES:
                 raise ValueError(f"its header claims {length} bytes")
             self._header = dict(parse_json(file.read(length)))
-        self._begin = 8 + length
+            self._begin = 8 + length
+            size = os.fstat(file.fileno()).st_size - self._begin
         self._header.pop("__metadata__", None)
+        for name, entry in self._header.items():
+            low, high = entry["data_offsets"]
+            if not 0 <= low <= high <= size:
+                raise ValueError(f"{name} lies at {low} to {high} of {size} bytes: was it downloaded whole?")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._header)
@@ -83,4 +104,28 @@ class _Safetensors:
         return values.reshape(entry["shape"])
 
 
-_KINDS: dict[str, Callable[[Path], TensorFile]] = {".safetensors": _Safetensors, ".npz": lambda path: np.load(path, allow_pickle=False)}
+class _Npz:
+    """A zip archive of arrays; none may claim more values than it holds."""
+
+    def __init__(self, path: Path) -> None:
+        self._arrays = np.load(path, allow_pickle=False)
+        if not isinstance(self._arrays, np.lib.npyio.NpzFile):
+            raise ValueError("one array without a name")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays.files)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays.files
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        held = self._arrays.zip.getinfo(f"{name}.npy").file_size
+        with self._arrays.zip.open(f"{name}.npy") as file:
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[np.lib.format.read_magic(file)]
+            shape, _, dtype = read_header(file)
+        if not dtype.itemsize * np.prod(shape, dtype=object) <= held <= _MAX_NPZ_BYTES:
+            raise ValueError(f"{name} of shape {shape} claims to lie in {held} bytes")
+        return self._arrays[name]
+
+
+_KINDS: dict[str, Callable[[Path], TensorFile]] = {".safetensors": _Safetensors, ".npz": _Npz, ".caffemodel": CaffeModel}

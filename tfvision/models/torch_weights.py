@@ -1,10 +1,11 @@
-"""PyTorch's names and layouts of weights -> the layers of catalogue networks.
+"""Weights as PyTorch, Caffe and ONNX name them and lay them out -> the layers of catalogue networks.
 
-Names are torchvision's and timm's (they agree for these networks), and for AlexNet those of Caffe's layers. Batch
-normalisation may have been folded into the convolutions, which then have biases.
+PyTorch's names are torchvision's and timm's (they agree for these networks); AlexNet's are those of Caffe's layers. In ONNX names are
+whatever the exporter made of them, so layers are told by their order and their shapes. Batch normalisation may have been folded
+into the convolutions, which then have biases.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 
 from tfvision.errors import WeightsError
 from tfvision.models.convolutions import for_caffe_pixels
+from tfvision.models.protobuf_tensors import CaffeModel, Convolution, read_onnx
 from tfvision.models.resnet18 import STAGES
 from tfvision.models.squeezenet import SQUEEZED
-from tfvision.models.tensor_file import TensorFile, open_tensors
+from tfvision.models.tensor_file import DAMAGE, TensorFile, first_line, open_tensors
+
+SUFFIXES = (".safetensors", ".npz", ".caffemodel", ".onnx")
 
 Names = dict[str, tuple[str, str | None]]  # layer -> name of the convolution, name of its batch normalisation or None
 
@@ -28,7 +32,7 @@ def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_par
     Args:
       base: keras.Model of the catalogue's network, changed in place.
       network: its name, of TORCH_NAMES.
-      path: .safetensors or .npz.
+      path: a file of SUFFIXES.
       is_partial_allowed: whether convolutions may be missing: these stay random, and where a residual block lacks one,
         the block is switched off (the scale of its last batch normalisation is 0), so that what lies before it gets through.
 
@@ -38,13 +42,13 @@ def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_par
     Raises:
       WeightsError: no such file, a damaged one, or the weights of something else; nothing was changed then.
     """
-    tensors = open_tensors(path)
+    tensors, names = _named(base, network, Path(path))
     values, missing = {}, []
-    for layer, (name, norm) in TORCH_NAMES[network].items():
+    for layer, (name, norm) in names.items():
         try:
             found = _values_of(base, layer, name, norm, tensors)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WeightsError(f"{path} is damaged: {name} cannot be read ({str(error).splitlines()[0][:120]})") from error
+        except DAMAGE as error:
+            raise WeightsError(f"{path} is damaged: {name} cannot be read ({first_line(error)})") from error
         values.update(found)
         if not found:
             missing.append(name)
@@ -53,13 +57,48 @@ def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_par
     _check(base, values, path, network)
     for layer, arrays in values.items():
         base.get_layer(layer).set_weights(arrays)
-    for layer, (name, _) in TORCH_NAMES[network].items():
+    for layer, (name, _) in names.items():
         if name in missing and layer.endswith(("_a", "_b")):
             _switch_off(base.get_layer(f"{layer[:-1]}b_bn"))
     return missing
 
 
-def _values_of(base: keras.Model, layer: str, name: str, norm: str | None, tensors: TensorFile) -> dict[str, list[np.ndarray]]:
+def _named(base: keras.Model, network: str, path: Path) -> tuple[TensorFile | dict[str, np.ndarray], Names]:
+    """(tensors, what the file calls the network's layers)."""
+    names = TORCH_NAMES[network]
+    if path.suffix == ".onnx":
+        try:
+            return _by_shape(base, names, read_onnx(path)), names
+        except DAMAGE as error:
+            raise WeightsError(f"{path} is damaged or no ONNX model ({first_line(error)})") from error
+    tensors = open_tensors(path)
+    if not isinstance(tensors, CaffeModel):
+        return tensors, names
+    if network == "alexnet" and tensors.inputs.get("norm1") == ["pool1"]:
+        raise WeightsError(f"{path} is CaffeNet, which pools before it normalises, and would see something else as {network}: take bvlc_alexnet.caffemodel")
+    return tensors, CAFFE_NAMES.get(network, names)
+
+
+def _by_shape(base: keras.Model, names: Names, convolutions: Sequence[Convolution]) -> dict[str, np.ndarray]:
+    """Tensors by PyTorch's names: each layer takes the first of its shape that is left. Exporters agree on the order but for a block's shortcut."""
+    tensors, left = {}, dict(enumerate(convolutions))
+    for layer, (name, norm) in names.items():
+        height, width, inputs, outputs = base.get_layer(layer).kernel.shape
+        shapes = ((outputs, inputs, height, width), (outputs, inputs * height * width))
+        number = next((number for number, one in left.items() if one.kernel.shape in shapes), None)
+        if number is None:
+            continue
+        one = left.pop(number)
+        tensors[f"{name}.weight"] = one.kernel
+        if one.bias is not None:
+            tensors[f"{name}.bias"] = one.bias
+        if norm and one.norm is not None:
+            tensors |= {f"{norm}.{part}": values for part, values in zip(_BATCH_NORM, one.norm, strict=True)}
+            tensors[f"{norm}.running_var"] = one.norm[3] - base.get_layer(f"{layer}_bn").epsilon
+    return tensors
+
+
+def _values_of(base: keras.Model, layer: str, name: str, norm: str | None, tensors: TensorFile | Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
     """{layer: its weights in Keras's order and layout}, of a convolution and its batch normalisation; {} where missing."""
     if f"{name}.weight" not in tensors:
         return {}
@@ -73,7 +112,10 @@ def _values_of(base: keras.Model, layer: str, name: str, norm: str | None, tenso
         return {layer: list(for_caffe_pixels(kernel, bias) if _wants_other_pixels(base, name) else (kernel, bias))}
     scale = f"{layer}_bn"
     if f"{norm}.running_var" in tensors:
-        return {layer: [kernel], scale: [np.asarray(tensors[f"{norm}.{part}"], np.float32) for part in _BATCH_NORM]}
+        gamma, beta, mean, variance = (np.asarray(tensors[f"{norm}.{part}"], np.float32) for part in _BATCH_NORM)
+        return {layer: [kernel], scale: [gamma, beta, mean if bias is None else mean - bias, variance]}
+    if bias is None:
+        raise ValueError(f"neither {name}.bias nor {norm}.running_var is there")
     return {layer: [kernel], scale: _folded(bias, base.get_layer(scale).epsilon)}
 
 
@@ -103,7 +145,7 @@ def _check(base: keras.Model, values: dict[str, list[np.ndarray]], path: Path | 
             raise WeightsError(f"{path} is damaged: {layer} holds values that are not finite")
 
 
-def _near_miss(network: str, tensors: TensorFile) -> str:
+def _near_miss(network: str, tensors: TensorFile | Mapping[str, np.ndarray]) -> str:
     if network == "alexnet" and "features.0.weight" in tensors:
         return " (torchvision's AlexNet is another network: give --network alexnet_torchvision)"
     return ""
@@ -142,4 +184,14 @@ TORCH_NAMES: dict[str, Names] = {  # of each network
         "fc6": ("classifier.1", None),
         "fc7": ("classifier.4", None),
     },
+}
+CAFFE_NAMES: dict[str, Names] = {  # where Caffe's differ
+    "squeezenet": {
+        "conv1": ("conv1", None),
+        **{
+            f"fire{fire}_{ours}": (f"fire{fire}/{theirs}", None)
+            for fire in SQUEEZED
+            for ours, theirs in {"squeeze": "squeeze1x1", "expand1": "expand1x1", "expand3": "expand3x3"}.items()
+        },
+    }
 }

@@ -5,16 +5,19 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from tfvision.errors import WeightsError
 from tfvision.models.catalogue import NETWORKS, get_network
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.normalisation import unscale
-from tfvision.models.tensor_file import refuse_pickle
-from tfvision.models.torch_weights import TORCH_NAMES, load_torch_weights
+from tfvision.models.tensor_file import first_line, refuse_pickle
+from tfvision.models.torch_weights import SUFFIXES, TORCH_NAMES, load_torch_weights
 from tfvision.models.vgg19 import set_convolutions
+from tfvision.models.weight_sources import SOURCES
 
 WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
 SHIPPED = {"vgg19_slim": Path(__file__).with_name("vgg19_slim.npz")}  # trained by this project: docs/style-network.md
@@ -28,7 +31,7 @@ def load_pretrained(base: keras.Model, network: str, weights: str) -> str:
       network: its name.
       weights: "none", "imagenet" (what tfvision ships, the folder in $TFVISION_WEIGHTS, Keras's cache, then
         its download), "auto" (as "imagenet" where it can be had, else none), or a path: to a .weights.h5, to an npz of
-        `tfvision weights import`, or to .safetensors or .npz with PyTorch's names (torch_weights), perhaps not of all layers.
+        `tfvision weights import`, or to a file of PyTorch, Caffe or ONNX (torch_weights), perhaps not of all layers.
 
     Returns:
       One sentence that says which weights were loaded.
@@ -79,6 +82,11 @@ def known_weights() -> dict[str, str | None]:
     return found
 
 
+def weights_facts() -> dict[str, dict[str, Any]]:
+    """Of each network of `known_weights`: "path" (or None), "is_downloaded" (by Keras, when it is needed) and "sources" (weight_sources)."""
+    return {network: {"path": path, "is_downloaded": has_download(network), "sources": SOURCES.get(network, ())} for network, path in known_weights().items()}
+
+
 def has_download(network: str) -> bool:
     """Whether Keras can download the weights of a network."""
     return get_network(network).application is not None
@@ -91,19 +99,28 @@ def keras_cache() -> Path:
 
 def _load_file(base: keras.Model, network: str, path: Path) -> str:
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist: give a .weights.h5 file of {network}, `imagenet` or `none`")
+        raise WeightsError(f"{path} does not exist: give a file with the weights of {network}, `imagenet` or `none`")
     refuse_pickle(path)
-    if network in TORCH_NAMES and path.suffix in (".npz", ".safetensors"):
+    if network in TORCH_NAMES and path.suffix in SUFFIXES:
         return _with_gaps(path, load_torch_weights(base, network, path, is_partial_allowed=True))
-    if path.suffix in (".npz", ".safetensors") and network.startswith("vgg19"):
+    if path.suffix in SUFFIXES and network.startswith("vgg19"):
         return _load_convolutions(base, path)
     if not path.name.endswith(".weights.h5"):
-        raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code)")
+        kinds = ", ".join(SUFFIXES) if network in TORCH_NAMES or network.startswith("vgg19") else "none else"
+        raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code); of {network} are also read: {kinds}")
+    load_keras_weights(base, network, path)
+    return f"weights of {path}"
+
+
+def load_keras_weights(base: keras.Model, network: str, path: Path) -> None:
+    """Loads a file of Keras's, .weights.h5 or .h5, into a network without top: arrays alone, whatever else it holds. Raises WeightsError."""
     try:
         base.load_weights(path)
     except Exception as error:  # Keras raises whatever h5py or the layout leads it to
-        raise WeightsError(f"{path} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
-    return f"weights of {path}"
+        raise WeightsError(f"{path} does not fit {network} without its top ({first_line(error)})") from error
+    for layer in base.layers:
+        if not all(np.isfinite(values).all() for values in layer.get_weights()):
+            raise WeightsError(f"{path} is damaged: {layer.name} holds values that are not finite")
 
 
 def _with_gaps(path: Path, missing: Sequence[str]) -> str:
@@ -122,7 +139,11 @@ def _load_convolutions(base: keras.Model, path: Path) -> str:
 def _download(base: keras.Model, network: str) -> str:
     application = get_network(network).application
     if application is None and network in TORCH_NAMES:
-        raise WeightsError(f"{network} cannot be downloaded: `tfvision weights import FILE --network {network}`, or use --weights none")
+        raise WeightsError(
+            f"{network} cannot be downloaded: `tfvision weights import FILE --network {network}` makes its weights known, or --weights FILE of "
+            f"train, explore and index build takes them as they are, {SOURCES[network][0].url}, say (`tfvision weights list` has more); "
+            "to start from random ones, use --weights none"
+        )
     if application is None:
         raise WeightsError(f"{network} has no ImageNet weights: use --weights none")
     build = getattr(keras.applications, application)

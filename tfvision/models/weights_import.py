@@ -21,8 +21,8 @@ from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.normalisation import normalise, unscale, whole_photos
 from tfvision.models.perceptual import import_path, specimens
 from tfvision.models.tensor_file import refuse_pickle
-from tfvision.models.torch_weights import TORCH_NAMES, load_torch_weights
-from tfvision.models.weights import import_folder
+from tfvision.models.torch_weights import SUFFIXES, TORCH_NAMES, load_torch_weights
+from tfvision.models.weights import import_folder, load_keras_weights
 from tfvision.progress import progress_bar
 
 NORMALISED = "vgg19"
@@ -33,7 +33,7 @@ def convert_weights(file: Path | str, network: str, out: Path | str | None = Non
     """Writes a file of weights as the .weights.h5 of a network, which is built and run with them.
 
     Args:
-      file: .safetensors or .npz with PyTorch's names (networks of TORCH_NAMES), or Keras's .weights.h5 or .h5 of weights.
+      file: of PyTorch, Caffe or ONNX (torch_weights.SUFFIXES; networks of TORCH_NAMES), or Keras's .weights.h5 or .h5 of weights.
       network: a name that `get_network` takes.
       out: path of the .weights.h5; None = where `load_pretrained` finds it.
 
@@ -51,10 +51,12 @@ def convert_weights(file: Path | str, network: str, out: Path | str | None = Non
     if not file.is_file():
         raise WeightsError(f"{file} does not exist: give a file with the weights of {network}")
     base = catalogued.build(catalogued.image_size)
-    if file.suffix in (".safetensors", ".npz"):
+    if file.suffix in SUFFIXES:
         _load_tensors(base, network, file)
+    elif file.suffix == ".h5":
+        load_keras_weights(base, network, file)
     else:
-        _load_keras(base, network, file)
+        raise WeightsError(f"{file} is not of a kind that is read: {', '.join(SUFFIXES)}, .weights.h5, .h5")
     _check_answers(base, catalogued, file)
     out = Path(out or import_folder() / f"{network}.weights.h5")
     with atomic_path(out) as temporary:
@@ -67,16 +69,6 @@ def _load_tensors(base: keras.Model, network: str, file: Path) -> None:
         known = ", ".join(TORCH_NAMES)
         raise WeightsError(f"{network} is not read from {file.suffix}, but from Keras's .weights.h5; PyTorch's names are known of {known}")
     load_torch_weights(base, network, file)
-
-
-def _load_keras(base: keras.Model, network: str, file: Path) -> None:
-    """Only arrays are read, whatever else the file holds."""
-    if file.suffix != ".h5":
-        raise WeightsError(f"{file} is not of a kind that is read: .safetensors, .npz, .weights.h5, .h5")
-    try:
-        base.load_weights(file)
-    except Exception as error:  # Keras raises whatever h5py or the layout leads it to
-        raise WeightsError(f"{file} does not fit {network} without its top ({str(error).splitlines()[0][:160]})") from error
 
 
 def _check_answers(base: keras.Model, catalogued: Network, file: Path) -> None:

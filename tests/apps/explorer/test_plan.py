@@ -44,3 +44,18 @@ def test_other_locations_are_refused(arguments, message, make_gallery, photos):
 def test_a_gallerys_network_is_fixed(make_gallery):
     with pytest.raises(DataError, match="is a gallery, whose network is fixed"):
         plan([make_gallery()], layers=["out_relu"])
+    with pytest.raises(DataError, match="is a gallery, whose network is fixed: give --weights with a folder"):
+        plan([make_gallery("other")], weights="none")
+
+
+def test_weights_are_a_file_of_one_network_and_get_a_gallery_of_their_own(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bvlc_alexnet.caffemodel").write_bytes(b"anything")
+    found = plan([str(photos)], ["alexnet"], ["fc7"], weights="bvlc_alexnet.caffemodel")
+    assert found.galleries[0].recipe.weights == "bvlc_alexnet.caffemodel"
+    locations = [plan([str(photos)], ["alexnet"], ["fc7"], weights=weights).galleries[0].location for weights in (None, "imagenet", "none")]
+    assert locations[0] == locations[1] and len({*locations, found.galleries[0].location}) == 3
+    with pytest.raises(DataError, match="nowhere.onnx does not exist: give a file of weights, imagenet or none"):
+        plan([str(photos)], ["alexnet"], weights="nowhere.onnx")
+    with pytest.raises(DataError, match="--weights are those of one network, got alexnet, vgg19"):
+        plan([str(photos)], ["alexnet", "vgg19"], weights="bvlc_alexnet.caffemodel")

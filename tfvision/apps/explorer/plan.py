@@ -12,6 +12,7 @@ from tfvision.errors import DataError
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.locations import has_gallery, is_in_milvus, open_gallery
 from tfvision.index.milvus_server import lite_file, parse_location
+from tfvision.models.weight_sources import KEYWORDS
 
 
 class PlannedLayer(NamedTuple):
@@ -47,7 +48,13 @@ class Plan:
     trusted: tuple[str, ...] = ()
 
 
-def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Sequence[str] = (), state: str | Path | None = None) -> Plan:
+def plan(
+    locations: Sequence[str | Path],
+    models: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    state: str | Path | None = None,
+    weights: str | Path | None = None,
+) -> Plan:
     """Reads the command's arguments.
 
     Args:
@@ -55,14 +62,16 @@ def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Se
       models, layers: networks and their taps for a folder: a layer of the page for each network and tap. With galleries, models that
         they name and that may be run although they are programs.
       state: a folder to keep things in, instead of one beside the photos or the gallery.
+      weights: of the one network for a folder, as models.weights.load_pretrained takes them; None = "imagenet".
 
     Raises:
       DataError: a location of neither.
       GalleryError, UserError: Milvus cannot be reached, or its client is not installed.
     """
     if all(has_gallery(location) for location in locations):
-        if layers:
-            raise DataError(f"{locations[0]} is a gallery, whose network is fixed: give --layer with a folder of photos, or several galleries")
+        if layers or weights:
+            option = "--layer" if layers else "--weights"
+            raise DataError(f"{locations[0]} is a gallery, whose network is fixed: give {option} with a folder of photos, or several galleries")
         return dataclasses.replace(_galleries_plan([str(location) for location in locations], state), trusted=tuple(models))
     if len(locations) > 1:
         wrong = next(location for location in locations if not has_gallery(location))
@@ -70,8 +79,13 @@ def plan(locations: Sequence[str | Path], models: Sequence[str] = (), layers: Se
     source = Path(locations[0])
     if not source.exists():
         raise DataError(f"{locations[0]} does not exist: give a folder of photos, a manifest.csv or a gallery")
+    if weights and len(models) > 1:
+        raise DataError(f"--weights are those of one network, got {', '.join(models)}: make a gallery of each with `tfvision index build`, and explore these")
     home = Path(state) if state else _home(source)
-    recipes = [FeatureRecipe(model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
+    if weights and str(weights) not in KEYWORDS and not Path(weights).is_file():
+        raise DataError(f"{weights} does not exist: give a file of weights, imagenet or none")
+    plain = FeatureRecipe(weights=str(weights)) if weights else FeatureRecipe()
+    recipes = [dataclasses.replace(plain, model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
     galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / _slug(recipe)), recipe) for recipe in recipes)
     name = source.resolve().stem if source.suffix.lower() in TABLE_SUFFIXES else source.resolve().name
     return Plan(name, str(source), galleries, home / "explorer", tuple(models))
@@ -131,4 +145,5 @@ def _recipe_name(recipe: FeatureRecipe) -> str:
 
 def _slug(recipe: FeatureRecipe) -> str:
     plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in _recipe_name(recipe))
-    return f"{plain}-{hashlib.sha256(recipe.model.encode()).hexdigest()[:6]}" if os.path.sep in recipe.model else plain
+    told = [recipe.model] * (os.path.sep in recipe.model) + [recipe.located().weights] * (recipe.weights != FeatureRecipe.weights)
+    return f"{plain}-{hashlib.sha256('|'.join(told).encode()).hexdigest()[:6]}" if told else plain
