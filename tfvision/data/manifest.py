@@ -12,9 +12,10 @@ from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import TABLE_SUFFIXES, CsvTable, column_names, csv_text
 from tfvision.data.folder_labels import labels_of_folders, level_names, split_word
 from tfvision.data.label_columns import choose_label_columns, possible_labels
+from tfvision.data.layouts import Listing, list_layout
 from tfvision.data.lineage_matching import MatchedLineages, match_lineages, shared_levels
 from tfvision.data.names import tidy_name
-from tfvision.data.photo_files import NOT_UTF8, OUTSIDE, LeftOut, is_utf8, note_left_out, printable, walk_photos
+from tfvision.data.photo_files import NOT_LISTED, NOT_UTF8, OUTSIDE, LeftOut, PhotoFiles, is_utf8, note_left_out, printable, walk_photos
 from tfvision.data.shards.prepared_index import MANIFEST, PREPARED_COLUMNS, PreparedIndex, index_of, is_prepared
 from tfvision.data.shards.slices import photo_bytes, photo_file, slice_of
 from tfvision.data.shards.verification import PreparedRow, locate_photos
@@ -101,12 +102,14 @@ class Manifest:
     Attributes:
       left_out: what else lies in a folder: files that are no photos, are not read, or lie outside its class folders.
       columns: {name: text of each photo} of all columns of a CSV, as they stand there; {} of folders.
+      layout: of data.layouts.LAYOUTS, where the folder is a benchmark's, whose files then say what columns would; else "".
     """
 
     ranks: tuple[str, ...]
     records: tuple[Record, ...]
     left_out: tuple[LeftOut, ...] = ()
     columns: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    layout: str = ""
 
     def __post_init__(self) -> None:
         lengths = {len(texts) for texts in self.columns.values()} - {len(self.records)}
@@ -224,12 +227,13 @@ class ListedPhotos:
         return Manifest(ranks, records, columns=columns)
 
 
-def read_source(source: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
-    """Reads SOURCE: a folder of class folders (nested = taxonomy), a folder with a manifest, a manifest, or prepared data.
+def read_source(source: Path | str, ranks: Sequence[str] | None = None, layout: str | None = None) -> Manifest:
+    """Reads SOURCE: a folder of class folders (nested = taxonomy), a benchmark's, a folder with a manifest, a manifest, or prepared data.
 
     Args:
       source: a path.
       ranks: names of the label columns (CSV) or of the folder levels, coarsest first; None = from the source.
+      layout: of data.layouts, "folders" for class folders; None = as the folder's files tell, and where ranks are other than the benchmark's, class folders.
 
     Raises:
       DataError: nothing there, no photos, a named file is missing, labels are missing, or prepared data is damaged.
@@ -239,7 +243,24 @@ def read_source(source: Path | str, ranks: Sequence[str] | None = None) -> Manif
         return read_csv(path, ranks)
     if not source.is_dir():
         raise DataError(f"{source} is neither a folder of class folders nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
-    return read_folder(source, ranks)
+    found = _walk_classes(source)
+    return read_layout(source, ranks, layout, found) or read_folder(source, ranks, found)
+
+
+def read_layout(folder: Path | str, ranks: Sequence[str] | None = None, layout: str | None = None, found: PhotoFiles | None = None) -> Manifest | None:
+    """Reads a benchmark's folder as it is distributed (`found` in it); None where it is none with labels, or `ranks` are not its own. Raises DataError."""
+    found = found or walk_photos(folder)
+    told = list_layout(folder, found.names, layout)
+    if told is None:
+        return None
+    name, listing = told
+    wanted = tuple(ranks or listing.ranks)
+    if not set(wanted) <= set(listing.ranks):
+        if layout:
+            raise DataError(f"the ranks of --layout {layout} are {', '.join(listing.ranks)}, got --ranks {','.join(wanted)}")
+        return None
+    left_out = note_left_out(folder, [LeftOut(other, NOT_LISTED, is_photo=True) for other in sorted(set(found.names) - set(listing.names))])
+    return Manifest(wanted, _listed_records(Path(folder), listing, wanted), left_out + found.left_out, listing.columns, name)
 
 
 def read_photos(source: Path | str) -> Manifest:
@@ -302,15 +323,14 @@ def _without_labels(manifest: Manifest) -> Manifest:
     return Manifest(("photo",), records, manifest.left_out, manifest.columns)
 
 
-def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manifest:
-    """Reads a folder whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
+def read_folder(folder: Path | str, ranks: Sequence[str] | None = None, found: PhotoFiles | None = None) -> Manifest:
+    """Reads a folder (`found` in it) whose sub-folders are classes; nested sub-folders are a taxonomy. Raises DataError."""
     folder = Path(folder)
-    expected = f"{folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}"
-    names, left_out = walk_photos(folder, expected=expected)
+    names, left_out = found or _walk_classes(folder)
     loose = tuple(LeftOut(name, OUTSIDE, is_photo=True) for name in names if os.sep not in name)
     photos = [(name, Path(name).parent.parts) for name in names if os.sep in name]
     if not photos:
-        raise DataError(f"{folder} holds no photos in class folders (but {len(loose + left_out)} other files): expected {expected}")
+        raise DataError(f"{folder} holds no photos in class folders (but {len(loose + left_out)} other files): expected {_expected(folder)}")
     labels = labels_of_folders(folder, [levels for _, levels in photos], ranks)
     records = []
     for (name, _), lineage, split in zip(photos, labels.lineages, labels.splits, strict=True):
@@ -319,6 +339,23 @@ def read_folder(folder: Path | str, ranks: Sequence[str] | None = None) -> Manif
         else:
             loose += (LeftOut(name, OUTSIDE, is_photo=True),)
     return Manifest(labels.ranks, tuple(records), note_left_out(folder, loose) + left_out)
+
+
+def _walk_classes(folder: Path) -> PhotoFiles:
+    return walk_photos(folder, expected=_expected(folder))
+
+
+def _expected(folder: Path) -> str:
+    return f"{folder}/CLASS/photo.jpg, or a {MANIFEST_NAMES[0]}"
+
+
+def _listed_records(folder: Path, listing: Listing, ranks: Sequence[str]) -> tuple[Record, ...]:
+    columns, names = listing.columns, listing.names
+    lineages = zip(*(map(tidy_name, columns[rank]) for rank in ranks), strict=True)
+    others = (columns.get("group", names), columns.get("split", ("",) * len(names)), listing.boxes or (NO_BOX,) * len(names))
+    return tuple(
+        Record(os.path.join(folder, name), name, lineage, group, split, box) for name, lineage, group, split, box in zip(names, lineages, *others, strict=True)
+    )
 
 
 def read_csv(path: Path | str, ranks: Sequence[str] | None = None) -> Manifest:

@@ -17,6 +17,7 @@ from tfvision.errors import DataError
 
 NOT_UTF8 = "the name is not UTF-8: rename it"
 OUTSIDE = "outside the class folders"
+NOT_LISTED = "none of the benchmark's photos"
 _HIDDEN = "hidden, the name begins with a dot"
 _OF_THE_SYSTEM = "a folder that a system keeps for itself"
 _LEFTOVER = "a backup or an unfinished download"

@@ -149,16 +149,33 @@ PROTOCOLS = {  # name -> its score in the result, and the measure of one ranking
     "holidays": ("map", trapezoid_average_precision),
     "oxford": ("map", trapezoid_average_precision),
     "labels": ("map", map_at_r),
+    "revisited-easy": ("map", trapezoid_average_precision),
+    "revisited-medium": ("map", trapezoid_average_precision),
+    "revisited-hard": ("map", trapezoid_average_precision),
+}
+LANDMARK_LISTS = {  # of ground truth: those that should be found, and those that are taken out of the ranking
+    "oxford": (("good", "ok"), ("junk",)),
+    "revisited-easy": (("easy",), ("junk", "hard")),
+    "revisited-medium": (("easy", "hard"), ("junk",)),
+    "revisited-hard": (("hard",), ("junk", "easy")),
 }
 
 
-def ukbench_questions(groups: Sequence[str]) -> list[Question]:
-    """Every image asks for its group of four, itself included. Raises DataError where a group has another size."""
+def ukbench_questions(groups: Sequence[str], may_lack: bool = False) -> list[Question]:
+    """Every image asks for its group of four, itself included.
+
+    Args:
+      groups: a name for each image.
+      may_lack: whether smaller groups, of a partial copy, are searched and do not ask.
+
+    Raises:
+      DataError: a group has another size.
+    """
     members = _members(groups)
     for group, rows in members.items():
-        if len(rows) != GROUP_SIZE:
+        if len(rows) > GROUP_SIZE or not (may_lack or len(rows) == GROUP_SIZE):
             raise DataError(f"--protocol ukbench needs groups of {GROUP_SIZE}: group {group!r} has {len(rows)} photos (a CSV names groups in a column `group`)")
-    return [Question(row, members[group]) for row, group in enumerate(groups)]
+    return [Question(row, members[group]) for row, group in enumerate(groups) if len(members[group]) == GROUP_SIZE]
 
 
 def holidays_questions(groups: Sequence[str], is_query: np.ndarray | None = None) -> list[Question]:

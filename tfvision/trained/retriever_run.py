@@ -14,6 +14,7 @@ from tfvision.training.run import Run, read_run_file
 ADDITIONS = ("addition", "normalised_addition")
 LOSSES = ("softmax", "cosface")
 TUNING_LAYERS = (3, 6)
+LABELLED_PHOTOS, ALL_PHOTOS = "labelled", "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,8 @@ class RetrieverRecipe(Recipe):
       protocol_split: "held-out" (queries are not trained on) or "paper" (all photos train, queries included).
       held_out: where neither `role` nor `split` says which photos are queries: whole "classes", or "photos" of each class.
       held_out_fraction: the share of them.
+      train_on: of landmarks (Oxford, Paris): the photos that show one by the ground truth ("labelled"), or "all", each of the others
+        labelled by the word by which it was collected.
     """
 
     network: str = "resnet18"
@@ -55,11 +58,18 @@ class RetrieverRecipe(Recipe):
     protocol_split: str = "held-out"
     held_out: str = "classes"
     held_out_fraction: float = 0.2
+    train_on: str = LABELLED_PHOTOS
 
     def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
         super().check()
-        choices = {"loss": LOSSES, "tuning_input": ADDITIONS, "protocol_split": ("held-out", "paper"), "held_out": ("classes", "photos")}
+        choices = {
+            "loss": LOSSES,
+            "tuning_input": ADDITIONS,
+            "protocol_split": ("held-out", "paper"),
+            "held_out": ("classes", "photos"),
+            "train_on": (LABELLED_PHOTOS, ALL_PHOTOS),
+        }
         for key, known in choices.items():
             if getattr(self, key) not in known:
                 raise RecipeError(f"{key} must be one of {', '.join(known)}, got {getattr(self, key)!r}")
@@ -103,7 +113,7 @@ class RetrieverRun(Run[RetrieverRecipe]):
     APPLICATION: typing.ClassVar[str] = "retriever"
     COMMAND: typing.ClassVar[str] = "tfvision train retriever"
     RECIPE: typing.ClassVar[type] = RetrieverRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "ranks": tuple[str, ...] | None}
+    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "ranks": tuple[str, ...] | None, "layout": str | None}
 
     @functools.cached_property
     def classes(self) -> tuple[str, ...]:

@@ -10,13 +10,25 @@ _PROTOCOL_SPLIT = {
 }
 
 
+_TRAIN_ON = {
+    "type": click.Choice(["labelled", "all"]),
+    "help": "Oxford, Paris: the photos that show a landmark, or all, as the paper. [default: labelled; recipe paper: all]",
+}
+_LAYOUT = click.option(
+    "--layout",
+    type=click.Choice(["ukbench", "holidays", "sop", "cub", "oxford", "paris", "roxford", "rparis", "folders"]),
+    help="What SOURCE is; folders = class folders, whatever its files are called. [default: recognised]",
+)
+
+
 @click.command("retriever")
 @click.argument("source", required=False)
-@training_options("retriever", "small (default) or paper.", shortcuts={"weights": WEIGHTS, "protocol_split": _PROTOCOL_SPLIT})
+@training_options("retriever", "small (default) or paper.", shortcuts={"weights": WEIGHTS, "protocol_split": _PROTOCOL_SPLIT, "train_on": _TRAIN_ON})
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first; the finest is learnt.")
-def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOptions) -> None:
-    """Train an index for image retrieval on SOURCE (Feature Tuning): a folder of class folders, or a manifest.csv
-    with a column `image`, labels or `group`, and perhaps `role` (query or gallery).
+@_LAYOUT
+def train(source: str | None, ranks: tuple[str, ...] | None, layout: str | None, options: TrainingOptions) -> None:
+    """Train an index for image retrieval on SOURCE (Feature Tuning): a folder of class folders, a manifest.csv with a
+    column `image`, labels or `group`, and perhaps `role` (query or gallery), or a benchmark as it is distributed.
 
     Stage 1 fine-tunes a network; stage 2 trains small networks on all its taps. Queries by `role`, rows whose `split`
     is not train, or else a fifth of the classes are held out.
@@ -30,7 +42,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
     """
     from tfvision.apps.retrieval.training import train_retriever
 
-    metrics = train_retriever(source, options.recipe, options.settings, options.run, options.resume, ranks)
+    metrics = train_retriever(source, options.recipe, options.settings, options.run, options.resume, ranks, layout=layout)
     if options.as_json:
         fields = ("run", "images", "held_out", "classes", "map", "by_layer", "protocol_split", "seconds")
         return print_json({key: metrics[key] for key in fields if key in metrics})
@@ -49,12 +61,11 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
 @click.command("evaluate")
 @evaluation_options
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")
+@_LAYOUT
 @click.option(
     "--protocol",
-    type=click.Choice(["labels", "ukbench", "holidays", "oxford"]),
-    default="labels",
-    show_default=True,
-    help="What is asked, and by which measure.",
+    type=click.Choice(["labels", "ukbench", "holidays", "oxford", "revisited-easy", "revisited-medium", "revisited-hard"]),
+    help="What is asked, and by which measure. [default: that of the benchmark that SOURCE is, else labels]",
 )
 @click.option(
     "--queries",
@@ -63,22 +74,25 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
     show_default=True,
     help="oxford: the official queries, cropped, or each good photo against the rest.",
 )
-def evaluate(run: str, source: str, out: str | None, as_json: bool, ranks: tuple[str, ...] | None, protocol: str, queries: str) -> None:
+def evaluate(
+    run: str, source: str, out: str | None, as_json: bool, ranks: tuple[str, ...] | None, layout: str | None, protocol: str | None, queries: str
+) -> None:
     """Measure RUN, a retriever, on the labelled photos of SOURCE, and write a report.
 
     Photos that the run was trained on stay in the gallery and do not ask.
 
     \b
     tfvision evaluate runs/retriever my-photos/ --protocol labels     # MAP@R and recall@k
-    tfvision evaluate runs/retriever holidays/ --protocol holidays    # mAP; a CSV with columns image, group
+    tfvision evaluate runs/retriever holidays/                        # mAP, of INRIA Holidays as it is distributed
+    tfvision evaluate runs/retriever roxford5k/ --protocol revisited-hard
     """
     from tfvision.apps.retrieval.evaluation import evaluate_retriever
     from tfvision.apps.retrieval.report import SCORES, stamp
 
-    result = evaluate_retriever(run, source, protocol, queries, ranks, out)
+    result = evaluate_retriever(run, source, protocol, queries, ranks, out, layout)
     if as_json:
         return print_json(result)
-    click.echo(f"{SCORES[protocol][0]} of {result['queries']} queries in {result['images']} photos. {stamp(result)}")
+    click.echo(f"{SCORES[result['protocol']][0]} of {result['queries']} queries in {result['images']} photos. {stamp(result)}")
     for name, value in result["by_layer"].items():
         low, high = result["intervals"][name]
         own = "  the run's own" if name == result["index"] else ""

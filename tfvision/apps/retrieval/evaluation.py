@@ -21,7 +21,13 @@ from tfvision.training.trained_photos import trained_on
 
 
 def evaluate_retriever(
-    run: Path | str, source: Path | str, protocol: str = "labels", queries: str = "boxes", ranks: Sequence[str] | None = None, out: Path | str | None = None
+    run: Path | str,
+    source: Path | str,
+    protocol: str | None = None,
+    queries: str = "boxes",
+    ranks: Sequence[str] | None = None,
+    out: Path | str | None = None,
+    layout: str | None = None,
 ) -> dict[str, Any]:
     """Evaluates every index of a run by a protocol, and writes report.html and report.json.
 
@@ -29,7 +35,7 @@ def evaluate_retriever(
 
     Args:
       run: folder of a finished run.
-      source, protocol, queries: as `read_trial`.
+      source, protocol, queries, layout: as `read_trial`.
       ranks: as `read_trial`; None = the run's.
       out: folder for the report; None = RUN/evaluation-PROTOCOL.
 
@@ -42,7 +48,7 @@ def evaluate_retriever(
       DataError, RunError.
     """
     run = RetrieverRun.open(run)
-    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks)
+    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks, layout)
     retriever = load_retriever(run.folder, run.recipe.size_px)
     extractor = tap_extractor(retriever, run.recipe, str(run.folder))
     broken = BrokenPhotos()
@@ -50,7 +56,7 @@ def evaluate_retriever(
     asked = gallery if trial.queries is trial.gallery else read_taps(trial.queries, extractor, broken=broken, label="queries")
     judged = judge_indices(_readable(trial, gallery, asked), gallery, asked, retriever.tuned, run.recipe)
     result = {
-        "protocol": protocol,
+        "protocol": trial.protocol,
         **score_of(judged, run.recipe),
         "tap_norms": gallery.norms(),
         "protocol_split": run.recipe.protocol_split,
@@ -59,19 +65,26 @@ def evaluate_retriever(
         "images": len(trial.gallery),
         "broken": dict(broken),
     }
-    folder = Path(out) if out else run.folder / f"evaluation-{protocol}"
+    folder = Path(out) if out else run.folder / f"evaluation-{trial.protocol}"
     write_json(folder / "report.json", result)
     result["report"] = str(write_report(folder / "report.html", run, result, source))
     return result
 
 
-def asked_trial(run: RetrieverRun, source: Path | str, protocol: str, queries: str = "boxes", ranks: Sequence[str] | None = None) -> tuple[Trial, int, int]:
+def asked_trial(
+    run: RetrieverRun,
+    source: Path | str,
+    protocol: str | None = None,
+    queries: str = "boxes",
+    ranks: Sequence[str] | None = None,
+    layout: str | None = None,
+) -> tuple[Trial, int, int]:
     """The Trial that a run is evaluated by, how many of its queries the run was trained on, and how many were left out for that.
 
     Raises:
       DataError: no query is left.
     """
-    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries)
+    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries, layout)
     is_trained = trained_on(run.folder, [trial.queries.records[question.query] for question in trial.questions])
     if run.recipe.protocol_split == "paper":
         return trial, int(is_trained.sum()), 0

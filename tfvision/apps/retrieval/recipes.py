@@ -1,6 +1,6 @@
 """The retriever's recipes: the paper's numbers, and those to start with."""
 
-from tfvision.trained.retriever_run import RetrieverRecipe
+from tfvision.trained.retriever_run import ALL_PHOTOS, RetrieverRecipe
 
 
 def paper() -> RetrieverRecipe:
@@ -15,6 +15,7 @@ def paper() -> RetrieverRecipe:
         stages=((60, 0.01), (30, 0.002), (20, 0.0004), (10, 0.00008)),
         optimizer="sgd",
         weight_decay=5e-4,
+        train_on=ALL_PHOTOS,
     )
 
 

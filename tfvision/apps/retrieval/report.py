@@ -12,6 +12,10 @@ SCORES = {
     "ukbench": ("NS-score", 4.0, "how many of a group's four photos are among the first four, the query included"),
     "holidays": ("mAP", 1.0, "mean average precision by the trapezoid rule; each query is dropped from its own ranking"),
     "oxford": ("mAP", 1.0, "mean average precision by the trapezoid rule; good and ok photos count, junk is taken out of the ranking"),
+    **{
+        f"revisited-{difficulty}": ("mAP", 1.0, f"mean average precision by the trapezoid rule; {counted} photos count, {out} are taken out of the ranking")
+        for difficulty, counted, out in (("easy", "easy", "hard and junk"), ("medium", "easy and hard", "junk"), ("hard", "hard", "easy and junk"))
+    },
     "labels": ("MAP@R", 1.0, "mean average precision among the first R, R being the number of photos with the query's label"),
 }
 TRAINED = (

@@ -1,25 +1,27 @@
-"""SOURCE as retrieval reads it: what belongs together, who asks, and Oxford's ground truth."""
+"""SOURCE as retrieval reads it: what belongs together, who asks, and the benchmarks with their ground truth."""
 
 import dataclasses
-import typing
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.boxes import Box
+from tfvision.data.decoding import photo_size
+from tfvision.data.landmarks import GROUND_TRUTH, OFFICIAL_SIZE_PX, GroundTruth, has_ground_truth, read_ground_truth, tag
+from tfvision.data.layouts import LAYOUTS, check_layout, recognise
 from tfvision.data.lineage_matching import deepest
-from tfvision.data.manifest import ListedPhotos, Manifest, csv_of, read_photos, read_source
+from tfvision.data.manifest import ListedPhotos, Manifest, Record, csv_of, read_photos, read_source
+from tfvision.data.photo_files import walk_photos
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
 from tfvision.evaluation import retrieval
-from tfvision.evaluation.retrieval import Question
-from tfvision.files import parse_json
-from tfvision.trained.retriever_run import RetrieverRecipe
+from tfvision.evaluation.retrieval import LANDMARK_LISTS, Question
+from tfvision.trained.retriever_run import ALL_PHOTOS, LABELLED_PHOTOS, RetrieverRecipe
 
-GROUND_TRUTH = "groundtruth.json"
 QUERY_ROLES = ("query", "probe")
 QUERY_KINDS = ("boxes", "good")
-_OFFICIAL_SIZE_PX = 1024  # the longer side of the photos to which Oxford's boxes refer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,51 +56,62 @@ class Trial:
     questions: list[Question]
 
 
-def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None) -> Source:
-    """Reads a folder of class folders, a manifest, or a folder with Oxford's ground truth, for training.
+def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None, layout: str | None = None, train_on: str = LABELLED_PHOTOS) -> Source:
+    """Reads a folder of class folders, a manifest, or a benchmark as it is distributed, for training.
 
     A CSV's columns: `image`, labels (coarsest first) or `group`, and perhaps `role` (query or gallery), `split`, `box`.
+
+    Args:
+      source: a path.
+      ranks: label columns or levels of folders, coarsest first.
+      layout: of data.layouts; None = as the folder's files tell.
+      train_on: of landmarks: the photos that show one, or all, as RetrieverRecipe says.
 
     Raises:
       DataError.
     """
-    path = csv_of(source)
-    if path is None:
-        return _oxford_labels(source) if _has_ground_truth(source) else _labelled(read_source(source, ranks))
-    listed = ListedPhotos.open(path)
-    has_group = "group" in listed.columns
+    if truth := _ground_truth(source, layout):
+        return _landmark_labels(source, truth, train_on == ALL_PHOTOS)
     try:
-        manifest = listed.manifest(ranks)
+        manifest = read_source(source, ranks, layout)
     except DataError:
-        if ranks or not has_group:
+        path = csv_of(source)
+        if ranks or path is None or "group" not in (listed := ListedPhotos.open(path)).columns:
             raise
         manifest = listed.manifest(("group",))  # groups are labels enough
-    groups = tuple(record.group for record in manifest.records) if has_group else None
+    groups = tuple(record.group for record in manifest.records) if "group" in manifest.columns else None
     is_query = np.isin([role.lower() for role in manifest.texts("role")], QUERY_ROLES)
     return _labelled(manifest, groups, is_query if is_query.any() else None)
 
 
-def read_trial(source: Path | str, protocol: str, ranks: Sequence[str] | None = None, queries: str = "boxes") -> Trial:
+def read_trial(source: Path | str, protocol: str | None = None, ranks: Sequence[str] | None = None, queries: str = "boxes", layout: str | None = None) -> Trial:
     """What a protocol asks of SOURCE.
 
     Args:
-      protocol: "ukbench" and "holidays" go by groups, "labels" by labels, "oxford" by ground truth.
+      protocol: "ukbench" and "holidays" go by groups, "labels" by labels, "oxford" and the revisited ones by ground truth; None = that of
+        the benchmark that SOURCE is, else "labels".
+      ranks, layout: as `read_retrieval_source`.
       queries: of Oxford: "boxes" (the official ones, cropped) or "good" (each good photo, whole, against the rest).
 
     Raises:
       DataError.
     """
-    if protocol == "oxford":
-        return _oxford_trial(source, queries)
-    read = read_retrieval_source(source, ranks)
+    if protocol not in (None, *retrieval.PROTOCOLS):
+        raise DataError(f"--protocol must be one of {', '.join(retrieval.PROTOCOLS)}, got {protocol!r}")
+    if protocol is None and (truth := _ground_truth(source, layout)):
+        protocol = LAYOUTS[truth.layout].protocol if truth.layout else "oxford"
+    if protocol in LANDMARK_LISTS:
+        return _landmark_trial(source, protocol, queries, layout)
+    read = read_retrieval_source(source, ranks, layout)
+    known = LAYOUTS.get(read.manifest.layout)
+    protocol = protocol or (known.protocol if known else "labels")
     if protocol == "ukbench":
-        questions = retrieval.ukbench_questions(read.groups)
+        questions = retrieval.ukbench_questions(read.groups, may_lack=bool(known))
     elif protocol == "holidays":
         questions = retrieval.holidays_questions(read.groups, read.is_query)
-    elif protocol == "labels":
-        questions = [q for q in retrieval.labels_questions(read.labels, read.is_query) if read.labels[q.query]]
     else:
-        raise DataError(f"--protocol must be one of {', '.join(retrieval.PROTOCOLS)}, got {protocol!r}")
+        read = _searched(read, known.searches if known else "")
+        questions = [q for q in retrieval.labels_questions(read.labels, read.is_query) if read.labels[q.query]]
     return Trial(protocol, read.manifest, read.manifest, questions)
 
 
@@ -123,92 +136,111 @@ def choose_training(source: Source, recipe: RetrieverRecipe) -> np.ndarray:
     return split_validation(Manifest(("label",), tuple(records)), recipe.held_out_fraction, recipe.seed) == "train"
 
 
-def _labelled(manifest, groups=None, is_query=None):
+def _labelled(manifest: Manifest, groups: tuple[str, ...] | None = None, is_query: np.ndarray | None = None) -> Source:
     # A folder's name is a label at whatever level the photos lie; an empty cell is none.
     labels = tuple(record.lineage[-1] if manifest.columns else deepest(record.lineage) for record in manifest.records)
     return Source(manifest, labels, groups or labels, is_query)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Landmark:
-    """Names of the photos, and (name, left, top, right, bottom) of the official queries, in official pixels."""
-
-    good: list[str]
-    ok: list[str]
-    junk: list[str]
-    boxes: list[typing.Any]
-
-
-def _has_ground_truth(source):
-    return (Path(source) / GROUND_TRUTH).is_file() or any(Path(source).glob("**/*_query.txt"))
+def _searched(source: Source, split: str) -> Source:
+    """The photos of a split alone, where a benchmark's queries are searched for among these and there are any."""
+    is_kept = np.array([record.split == split for record in source.manifest.records])
+    if not split or not is_kept.any():
+        return source
+    labels, groups = (tuple(np.array(texts)[is_kept].tolist()) for texts in (source.labels, source.groups))
+    return Source(source.manifest.select(is_kept), labels, groups, None if source.is_query is None else source.is_query[is_kept])
 
 
-def _read_landmarks(source):
-    """{name: _Landmark} of groundtruth.json, or of the official text files, one a query."""
-    path = Path(source) / GROUND_TRUTH
-    try:
-        if path.is_file():
-            stored = parse_json(path.read_text(encoding="utf-8"))["groundtruth"]
-            return {name: _Landmark(lists["good"], lists["ok"], lists["junk"], lists.get("official_queries_present", [])) for name, lists in stored.items()}
-        return {path.name.removesuffix("_query.txt"): _official_landmark(path) for path in sorted(Path(source).glob("**/*_query.txt"))}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(
-            f"the ground truth in {source} cannot be read ({error!r}): expected {GROUND_TRUTH}, or Oxford's NAME_query.txt, _good, _ok and _junk"
-        ) from error
+def _ground_truth(source: Path | str, layout: str | None) -> GroundTruth | None:
+    """That of a folder of landmarks; None where SOURCE is something else."""
+    check_layout(layout)
+    is_named = layout in LAYOUTS and LAYOUTS[layout].read is None
+    if csv_of(source) or not Path(source).is_dir() or (layout and not is_named):
+        return None
+    if not layout and has_ground_truth(source) and recognise(source, walk_photos(source).names):
+        return None  # what others have written beside the photos of another benchmark
+    truth = read_ground_truth(source, layout)
+    if truth is None and is_named:
+        raise DataError(f"--layout {layout} needs Oxford's ground-truth files (NAME_query.txt, ...) or gnd_{layout}*.pkl: {source} has neither")
+    return truth
 
 
-def _official_landmark(path):
-    def names(kind):
-        return path.with_name(path.name.replace("_query.txt", f"_{kind}.txt")).read_text().split()
-
-    name, *box = path.read_text().split()
-    return _Landmark(names("good"), names("ok"), names("junk"), [[name.removeprefix("oxc1_"), *map(float, box)]])
-
-
-def _oxford_photos(source):
+def _landmark_photos(source: Path | str) -> tuple[Manifest, dict[str, int]]:
     """The manifest of all photos, and {stem: row}."""
     manifest = read_photos(source)
     return manifest, {Path(record.name).stem: row for row, record in enumerate(manifest.records)}
 
 
-def _oxford_trial(source, queries):
+def _landmark_trial(source: Path | str, protocol: str, queries: str, layout: str | None) -> Trial:
     if queries not in QUERY_KINDS:
         raise DataError(f"--queries must be one of {', '.join(QUERY_KINDS)}, got {queries!r}")
-    if not Path(source).is_dir() or not _has_ground_truth(source):
+    truth = read_ground_truth(source, layout) if Path(source).is_dir() else None
+    if truth is None:
         raise DataError(
-            f"--protocol oxford needs a folder with {GROUND_TRUTH}, or with Oxford's ground-truth files (NAME_query.txt, ...): {source} has neither"
+            f"--protocol {protocol} needs a folder with {GROUND_TRUTH}, with Oxford's ground-truth files (NAME_query.txt, ...), or with "
+            f"gnd_roxford5k.pkl: {source} has none of them"
         )
-    manifest, rows = _oxford_photos(source)
+    wanted, junk = LANDMARK_LISTS[protocol]
+    if not any(kind in landmark.lists for landmark in truth.landmarks for kind in wanted):
+        kinds = sorted({kind for landmark in truth.landmarks for kind in landmark.lists})
+        fitting = " or ".join(name for name, (lists, _) in LANDMARK_LISTS.items() if set(lists) & set(kinds))
+        raise DataError(f"--protocol {protocol} goes by {', '.join(wanted)}, but the ground truth of {source} has {', '.join(kinds)}: --protocol {fitting}")
+    photos, row_of = _landmark_photos(source)
+    gallery, found = photos, row_of
+    if truth.gallery is not None:
+        kept = [row_of[name] for name in truth.gallery if name in row_of]
+        gallery, found = photos.take(kept), {Path(photos.records[row].name).stem: number for number, row in enumerate(kept)}
+    rows = lambda lists, kinds: np.array([found[name] for kind in kinds for name in lists.get(kind, ()) if name in found], int)
     records, questions = [], []
-    for landmark in _read_landmarks(source).values():
-        found = {kind: np.array([rows[name] for name in getattr(landmark, kind) if name in rows], int) for kind in ("good", "ok", "junk")}
-        relevant = np.concatenate([found["good"], found["ok"]])
-        asked = [(row, None) for row in found["good"]] if queries == "good" else [(rows[name], box) for name, *box in landmark.boxes if name in rows]
-        for row, box in asked:
-            itself = [row] if box is None else []
-            questions.append(Question(len(records), relevant, np.concatenate([found["junk"], itself]).astype(int)))
-            records.append(manifest.records[row] if box is None else _cropped(manifest.records[row], box))
+    for landmark in truth.landmarks:
+        relevant, ignored = rows(landmark.lists, wanted), rows(landmark.lists, junk)
+        if queries == "good":
+            itself = [name for name in landmark.lists.get("good", ()) if name in found]
+            asked = [(photos.records[row_of[name]], [found[name]]) for name in itself]
+        else:
+            asked = [(_with_corners(photos.records[row_of[name]], corners), []) for name, *corners in landmark.queries if name in row_of]
+        for record, own in asked:
+            questions.append(Question(len(records), relevant, np.concatenate([ignored, own]).astype(int)))
+            records.append(record)
     if not records:
         raise DataError(f"{source} has none of the photos that its ground truth asks with (--queries {queries})")
-    return Trial("oxford", manifest, Manifest(manifest.ranks, tuple(records)), questions)
+    if truth.layout and queries == "boxes":
+        LAYOUTS[truth.layout].check(source, len(gallery), len(records))
+    return Trial(protocol, gallery, Manifest(photos.ranks, tuple(_in_pixels(records))), questions)
 
 
-def _cropped(record, box):
-    """The record with an official box, scaled where the photo was."""
-    from tfvision.data.decoding import read_photo
-
-    photo = read_photo(record.path)
-    scale = max(photo.height, photo.width) / _OFFICIAL_SIZE_PX
-    left, top, right, bottom = (scale * value for value in box)
+def _with_corners(record: Record, corners: Sequence[float]) -> Record:
+    left, top, right, bottom = corners
     return dataclasses.replace(record, box=(left, top, right - left, bottom - top))
 
 
-def _oxford_labels(source):
-    """For training: landmarks are the labels of their good and ok photos; all else is left out."""
-    manifest, rows = _oxford_photos(source)
-    label = {}
-    for name, landmark in _read_landmarks(source).items():
-        name = name.rsplit("_", 1)[0] if name.rsplit("_", 1)[-1].isdigit() else name  # five queries a landmark
-        label.update({rows[photo]: name for photo in (*landmark.good, *landmark.ok) if photo in rows})
-    records = tuple(dataclasses.replace(manifest.records[row], lineage=(name,)) for row, name in sorted(label.items()))
+def _in_pixels(records: Sequence[Record]) -> list[Record]:
+    """The queries with official boxes as pixels of their photos, which may have been shrunk: then none has the official size."""
+    sides = [_longer_side(record.path) for record in records]
+    is_shrunk = max(sides) < OFFICIAL_SIZE_PX
+    scales = [side / OFFICIAL_SIZE_PX if is_shrunk and side else 1.0 for side in sides]
+    return [dataclasses.replace(record, box=_times(record.box, scale)) for record, scale in zip(records, scales, strict=True)]
+
+
+def _times(box: Box, scale: float) -> Box:
+    left, top, width, height = box
+    return (left * scale, top * scale, width * scale, height * scale)
+
+
+def _longer_side(path: str) -> int:
+    """0 where the photo cannot be read, which its reading will tell."""
+    try:
+        return max(photo_size(path))
+    except DataError:
+        return 0
+
+
+def _landmark_labels(source: Path | str, truth: GroundTruth, is_all: bool) -> Source:
+    """For training: landmarks are the labels of the photos that show them; all others are left out, or have the word that their names tell."""
+    manifest, rows = _landmark_photos(source)
+    shown = truth.labels()
+    labels = {row: shown.get(name) or (tag(name) if is_all else "") for name, row in rows.items()}
+    records = tuple(dataclasses.replace(manifest.records[row], lineage=(name,)) for row, name in sorted(labels.items()) if name)
+    if not is_all:
+        print(f"{source}: {len(records)} of {len(manifest)} photos show a landmark and are used; --train-on all takes them all, as the paper", file=sys.stderr)
     return _labelled(Manifest(("landmark",), records))

@@ -44,11 +44,12 @@ def train_retriever(
     ranks: Sequence[str] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    layout: str | None = None,
 ) -> dict[str, typing.Any]:
     """Trains a retriever and writes a run folder.
 
     Args:
-      source: as `read_retrieval_source`.
+      source, layout: as `read_retrieval_source`.
       ranks: label columns or folder levels, coarsest first; the finest is learnt.
       recipe, settings, run, resume, strategy, callbacks: as `run_training`.
 
@@ -60,7 +61,7 @@ def train_retriever(
     Raises:
       UserError: photos, recipe, weights or storage, each with the way out.
     """
-    return run_training(RetrieverTraining, {"source": source, "ranks": ranks}, recipe, settings, run, resume, strategy, callbacks)
+    return run_training(RetrieverTraining, {"source": source, "ranks": ranks, "layout": layout}, recipe, settings, run, resume, strategy, callbacks)
 
 
 class RetrieverTraining(Training):
@@ -75,12 +76,12 @@ class RetrieverTraining(Training):
     def facts_of(cls, source: Source, recipe: RetrieverRecipe) -> dict[str, typing.Any]:
         path = source["source"]
         if path is None:
-            raise RecipeError("a training needs SOURCE: a folder of class folders, a manifest CSV, or a folder with Oxford's ground truth")
-        return {"source": located(path, "give a folder of class folders or a manifest CSV"), "ranks": source["ranks"]}
+            raise RecipeError("a training needs SOURCE: a folder of class folders, a manifest CSV, or a benchmark as it is distributed")
+        return {"source": located(path, "give a folder of class folders or a manifest CSV"), "ranks": source["ranks"], "layout": source["layout"]}
 
     def prepare(self) -> str:
         source = self.run.facts["source"]
-        read = read_retrieval_source(source, self.run.facts["ranks"])
+        read = read_retrieval_source(source, self.run.facts["ranks"], self.run.facts["layout"], self.recipe.train_on)
         print(labels_line(read.manifest), file=sys.stderr)
         is_training = choose_training(read, self.recipe)
         self.manifest = read.manifest.with_splits(np.where(is_training, "train", "held-out"))
