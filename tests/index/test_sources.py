@@ -1,3 +1,5 @@
+import shutil
+
 import PIL.Image
 import pytest
 
@@ -73,3 +75,26 @@ def test_a_table_of_windows_is_read(folder):
     photos = read_gallery_photos(folder / "list.txt")
     assert (photos.ids, photos.metadata) == (["1", "2"], [{"Ort": "Köln"}, {}])
     assert find_photos([str(folder / "list.txt")]).paths == [str(folder / "Reds/rose.png"), str(folder / "top.png")]
+
+
+@pytest.mark.filterwarnings("ignore::tfvision.errors.DataWarning")
+def test_what_a_benchmarks_files_say_becomes_metadata(folder, tmp_path):
+    holidays = tmp_path / "holidays"
+    holidays.mkdir()
+    for name in ("100000.jpg", "100001.jpg", "149901.jpg"):
+        shutil.copy(folder / "top.png", holidays / name)
+    photos = read_gallery_photos(holidays)
+    assert photos.ids == ["100000.jpg", "100001.jpg", "149901.jpg"]
+    assert photos.metadata[0] == {"scene": "1000", "group": "1000", "role": "query"} and photos.metadata[2]["group"] == "1499"
+
+
+def test_landmarks_become_metadata_and_somebody_elses_json_does_not(folder, tmp_path):
+    oxford = tmp_path / "oxford"
+    oxford.mkdir()
+    for name in ("all_souls_000001.jpg", "oxford_000001.jpg"):
+        shutil.copy(folder / "top.png", oxford / name)
+    (oxford / "groundtruth.json").write_text('{"other": 1}')
+    assert read_gallery_photos(oxford).metadata == [{}, {}]
+    for kind, text in {"query": "oxc1_all_souls_000001 0 0 5 5", "good": "all_souls_000001", "ok": "", "junk": ""}.items():
+        (oxford / f"all_souls_1_{kind}.txt").write_text(text)
+    assert read_gallery_photos(oxford).metadata == [{"landmark": "all_souls"}, {}]

@@ -15,7 +15,7 @@ import numpy as np
 from tfvision.errors import DataError
 
 MOST_BYTES = 1 << 26  # the largest ground truth has about one megabyte
-MOST_VALUES = 1 << 22  # a file can name the same list again and again
+MOST_VALUES = 1 << 20  # a file can name the same list again and again
 _NUMBERS = "biuf"  # kinds of dtype
 _MARK = object()
 _NAMES = {

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -204,9 +204,15 @@ def _landmark_trial(source: Path | str, protocol: str, queries: str, layout: str
             records.append(record)
     if not records:
         raise DataError(f"{source} has none of the photos that its ground truth asks with (--queries {queries})")
-    if truth.layout and queries == "boxes":
-        LAYOUTS[truth.layout].check(source, len(gallery), len(records))
+    _check_counts(source, truth, row_of)
     return Trial(protocol, gallery, Manifest(photos.ranks, tuple(_in_pixels(records))), questions)
+
+
+def _check_counts(source: Path | str, truth: GroundTruth, rows: Collection[str]) -> None:
+    if truth.layout:
+        searched = rows if truth.gallery is None else set(truth.gallery) & set(rows)
+        asked = [photo for landmark in truth.landmarks for photo, *_ in landmark.queries if photo in rows]
+        LAYOUTS[truth.layout].check(source, len(searched), len(asked))
 
 
 def _with_corners(record: Record, corners: Sequence[float]) -> Record:
@@ -238,6 +244,7 @@ def _longer_side(path: str) -> int:
 def _landmark_labels(source: Path | str, truth: GroundTruth, is_all: bool) -> Source:
     """For training: landmarks are the labels of the photos that show them; all others are left out, or have the word that their names tell."""
     manifest, rows = _landmark_photos(source)
+    _check_counts(source, truth, rows)
     shown = truth.labels()
     labels = {row: shown.get(name) or (tag(name) if is_all else "") for name, row in rows.items()}
     records = tuple(dataclasses.replace(manifest.records[row], lineage=(name,)) for row, name in sorted(labels.items()) if name)
