@@ -3,6 +3,7 @@
 import click
 
 from tfvision.applications import APPLICATIONS, names_with
+from tfvision.command_line import completed, options_of
 
 
 class _Evaluation(click.Command):
@@ -38,6 +39,7 @@ def evaluate() -> None:
     tfvision evaluate runs/retriever my-photos/ --protocol labels
     tfvision evaluate runs/tattoo-matcher custody/
     tfvision evaluate mobilenet_v2 custody/ --protocol identification
+    tfvision evaluate TATTC --protocol similarity --folds
     tfvision evaluate runs/tattoo-detector photos/
     """
 
@@ -56,14 +58,14 @@ def _asked(run: str, arguments: list[str], own: dict[str, click.Command]) -> str
 def _refuse_foreign_options(name: str, arguments: list[str], own: dict[str, click.Command]) -> None:
     given = {argument.split("=")[0] for argument in arguments if argument.startswith("--")}
     for other, command in own.items():
-        for option in sorted(given & _options(command).keys() - _options(own[name]).keys()):
+        for option in sorted(given & options_of(command).keys() - options_of(own[name]).keys()):
             raise click.UsageError(f"{option} is for runs of {other}; this one is of {name}")
 
 
 def _positional(arguments: list[str], own: dict[str, click.Command]) -> list[str]:
     """The arguments that are no options and no values of options, of whichever application."""
-    options = {name: option for command in own.values() for name, option in _options(command).items()}
-    found, rest = [], iter(arguments)
+    options = {name: option for command in own.values() for name, option in options_of(command).items()}
+    found, rest = [], iter(completed(arguments, options))
     for argument in rest:
         if not argument.startswith("-"):
             found.append(argument)
@@ -82,12 +84,8 @@ def _value_of(option: str, arguments: list[str]) -> str | None:
 
 
 def _protocols(command: click.Command) -> tuple[str, ...]:
-    option = _options(command).get("--protocol")
+    option = options_of(command).get("--protocol")
     return tuple(option.type.choices) if option and isinstance(option.type, click.Choice) else ()
-
-
-def _options(command: click.Command) -> dict[str, click.Option]:
-    return {name: option for option in command.params if isinstance(option, click.Option) for name in (*option.opts, *option.secondary_opts)}
 
 
 def _help(context: click.Context, own: dict[str, click.Command]) -> str:

@@ -7,7 +7,7 @@ import math
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import click
 
@@ -83,11 +83,33 @@ def training_options(
     return decorate
 
 
-def evaluation_options(command: Callable) -> Callable:
+class OptionalNumber(click.Option):
+    """An option whose number may be left out; `alone` is then its value. For commands that parse `completed` arguments."""
+
+    def __init__(self, *names: typing.Any, alone: str, **words: typing.Any) -> None:
+        super().__init__(*names, **words)
+        self.alone = alone
+
+
+def completed(arguments: Sequence[str], options: Mapping[str, click.Parameter]) -> list[str]:
+    """The arguments with the numbers that were left out, so that what follows is not taken for one."""
+    told = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        option = options.get(argument)
+        told.append(f"{argument}={option.alone}" if isinstance(option, OptionalNumber) and not following.lstrip("-").isdecimal() else argument)
+    return told
+
+
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    """{--name: option} of a command."""
+    return {name: option for option in command.params if isinstance(option, click.Option) for name in (*option.opts, *option.secondary_opts)}
+
+
+def evaluation_options(command: Callable, is_source_required: bool = True) -> Callable:
     """A decorator: adds what every evaluation is told, besides its own options: RUN, SOURCE, --out and --json."""
     options = [
         click.argument("run"),
-        click.argument("source"),
+        click.argument("source", required=is_source_required),
         click.option("--out", help="Folder for the report. [default: RUN/evaluation, or RUN/evaluation-PROTOCOL]"),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ]

@@ -66,3 +66,36 @@ def test_mistakes_are_one_line(run_command, photos, tmp_path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     code, out, err = run_command("train", "tattoo-matcher", photos, *arguments)
     assert (code, out) == (1, "") and message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [["SOURCE", "--protocol", "mixed-media", "--folds"], ["--protocol=mixed-media", "--folds", "SOURCE"]])
+def test_folds_alone_trains_and_prints_a_table(run_command, monkeypatch, arguments):
+    from tfvision.apps.tattoo_matching import folds
+
+    row = {"cmc": {"1": 0.5, "10": 1.0}, "intervals": {"cmc": {"1": (0.25, 0.75)}}, "mated": 1200, "gallery": 55, "broken": {}}
+    result = {"protocol": "mixed-media", "folds": 5, "rows": {"contrastive": row}, "published": {"MITRE": {"1": 0.077}}, "report": "runs/report.html"}
+    asked = []
+    monkeypatch.setattr(folds, "train_and_evaluate_folds", lambda *told: asked.append(told) or result)
+    code, out, _ = run_command("evaluate", *arguments, "--recipe", "contrastive", "--set", "margin=2", "--rank", "3")
+    assert code == 0 and asked == [("SOURCE", "mixed-media", ("contrastive",), {"margin": "2"}, None, None, None, None, (3,))]
+    assert out.splitlines() == [
+        "mixed-media, 5 folds, each searched for by a run that was trained on the others, the counterpart of table 4 of the paper",
+        "                     probes  gallery  rank 1                   rank 10",
+        "  contrastive        1,200   55       0.500  (0.250 to 0.750)  1.000",
+        "  MITRE (published)                   0.077",
+        "report    runs/report.html",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "source", "--protocol", "mixed-media", "--folds"), "--folds alone trains its own runs: give SOURCE and no RUN"),
+        (("source", "--protocol", "mixed-media"), "Missing argument 'SOURCE'"),
+        (("run", "source", "--protocol", "mixed-media", "--folds", "3", "--runs", "x"), "--recipe, --set and --runs are of --folds alone"),
+        (("run", "source", "--protocol", "mixed-media", "--folds", "-1"), "Invalid value for '--folds'"),
+    ],
+)
+def test_what_does_not_go_with_folds_is_wrong_usage(run_command, arguments, message):
+    code, _, err = run_command("evaluate", *arguments)
+    assert code == 2 and message in err

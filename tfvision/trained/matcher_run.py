@@ -34,7 +34,8 @@ class MatcherRecipe(Recipe):
       margin: of the loss.
       distance: of mined triplets, one of losses.distances.DISTANCES.
       photos_per_subject: K of the batches for mined triplets; P is batch_size / K.
-      cross_media: "true" (pairs are of two media, or roles where the source names no media), "false", or "auto" (where it names media).
+      cross_media: "true" (pairs are of two media, or roles where the source names no media), "false", or "auto" (where it
+        names media, and in Tatt-C, where pairs are of a probe and a gallery image).
       frozen: a tap up to which the network's weights stay as they are; "" = all learn.
       is_batch_norm_frozen: whether batch normalisation keeps the statistics it was pretrained with.
       is_augmented: whether photos are changed at random.

@@ -68,6 +68,7 @@ class RetrieverTraining(Training):
     """Stage 1 fine-tunes a classifier; stage 2 trains small networks on all its taps, which are computed once between the two."""
 
     RUN = RetrieverRun
+    ASKED = {"source": "SOURCE", "layout": "--layout"}
     RECIPES = RECIPES
     run: RetrieverRun
     recipe: RetrieverRecipe

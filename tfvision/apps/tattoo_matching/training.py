@@ -219,6 +219,8 @@ def _fitted(recipe: MatcherRecipe, photos: MatchingPhotos, replicas: int) -> Mat
 def _media(photos: MatchingPhotos, recipe: MatcherRecipe) -> np.ndarray | None:
     """The medium of each photo as a number, or None where pairs need not cross. Raises RecipeError."""
     media = photos.media
+    if not media and photos.mates and recipe.cross_media == "auto":
+        media = photos.roles  # Tatt-C's pairs are a probe and a gallery image, as the paper's
     if recipe.cross_media == "true" and len(set(media)) < 2:
         media = photos.roles
         if len(set(media)) < 2:
