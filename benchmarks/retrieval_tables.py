@@ -1,6 +1,6 @@
 """Feature Tuning's tables 1 to 4 for a data set: every index by every tap, softmax and CosFace, norms of the taps.
 
-    python benchmarks/retrieval_tables.py SOURCE --protocol labels [--seeds 3] [--recipe small] [--set key=value]... [--out DIR]
+    python benchmarks/retrieval_tables.py SOURCE [--protocol labels] [--seeds 3] [--recipe small] [--set key=value]... [--out DIR]
 
 Each seed splits the photos anew, trains both losses on the same photos, and asks with the held-out ones; `--protocol-split
 paper` trains on the queries too, as the paper does, and says so. A run that is there already is gone on with. Figures are
@@ -127,7 +127,7 @@ def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
         f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; "
         f"{first['queries']} queries in {first['images']} photos. {stamp(first)}"
     )
-    print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[protocol][0]))
+    print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[first["protocol"]][0]))
 
 
 if __name__ == "__main__":
