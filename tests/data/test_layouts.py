@@ -60,6 +60,13 @@ def test_ukbenchs_thumbnails_are_no_photos(tmp_path):
     assert [record.name for record in read_source(same).records] == names[:4]
 
 
+def test_shrunk_copies_may_be_of_another_kind_of_file(tmp_path):
+    assert [record.group for record in read_source(_photos(tmp_path / "a", ["ukbench00000.png", "ukbench00001.JPG", "ukbench00004.webp"])).records] == [
+        *("0000", "0000", "0001"),
+    ]
+    assert [record.group for record in read_source(_photos(tmp_path / "b", ["100000.png", "100001.png"])).records] == ["1000", "1000"]
+
+
 def test_holidays_groups_have_a_query_that_ends_in_00(tmp_path):
     manifest = read_source(_photos(tmp_path, ["jpg/100000.jpg", "jpg/100001.jpg", "jpg/100002.jpg", "jpg/149900.jpg", "jpg/149901.jpg"]))
     assert [record.lineage[0] for record in manifest.records] == ["1000"] * 3 + ["1499"] * 2
@@ -207,6 +214,9 @@ def test_a_manifest_goes_before_a_layout(tmp_path):
     _photos(tmp_path, [f"ukbench0000{number}.jpg" for number in range(2)])
     (tmp_path / "manifest.csv").write_text("image,label\nukbench00000.jpg,a\nukbench00001.jpg,b\n")
     assert [record.lineage for record in read_source(tmp_path).records] == [("a",), ("b",)]
+    assert [record.lineage for record in read_source(tmp_path, layout="ukbench").records] == [("0000",), ("0000",)]  # but for one that is named
+    with pytest.raises(DataError, match="--layout ukbench is of a folder, and .*manifest.csv is a file: leave it out"):
+        read_source(tmp_path / "manifest.csv", layout="ukbench")
 
 
 def test_recognising_needs_no_photo_to_be_opened(tmp_path):

@@ -233,14 +233,17 @@ def read_source(source: Path | str, ranks: Sequence[str] | None = None, layout: 
     Args:
       source: a path.
       ranks: names of the label columns (CSV) or of the folder levels, coarsest first; None = from the source.
-      layout: of data.layouts, "folders" for class folders; None = as the folder's files tell, and where ranks are other than the benchmark's, class folders.
+      layout: of data.layouts, "folders" for class folders, although there is a manifest; None = as the folder's files tell, and where ranks
+        are other than the benchmark's, class folders.
 
     Raises:
       DataError: nothing there, no photos, a named file is missing, labels are missing, or prepared data is damaged.
     """
     source = Path(source)
-    if path := csv_of(source):
+    if not layout and (path := csv_of(source)):
         return read_csv(path, ranks)
+    if layout and source.is_file():
+        raise DataError(f"--layout {layout} is of a folder, and {source} is a file: leave it out, or give the folder")
     if not source.is_dir():
         raise DataError(f"{source} is neither a folder of class folders nor a manifest CSV" + ("" if source.exists() else ": it does not exist"))
     found = _walk_classes(source)

@@ -76,7 +76,7 @@ def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None
         manifest = read_source(source, ranks, layout)
     except DataError:
         path = csv_of(source)
-        if ranks or path is None or "group" not in (listed := ListedPhotos.open(path)).columns:
+        if ranks or layout or path is None or "group" not in (listed := ListedPhotos.open(path)).columns:
             raise
         manifest = listed.manifest(("group",))  # groups are labels enough
     groups = tuple(record.group for record in manifest.records) if "group" in manifest.columns else None
@@ -155,7 +155,7 @@ def _ground_truth(source: Path | str, layout: str | None) -> GroundTruth | None:
     """That of a folder of landmarks; None where SOURCE is something else."""
     check_layout(layout)
     is_named = layout in LAYOUTS and LAYOUTS[layout].read is None
-    if csv_of(source) or not Path(source).is_dir() or (layout and not is_named):
+    if not Path(source).is_dir() or (layout and not is_named) or (not layout and csv_of(source)):
         return None
     if not layout and has_ground_truth(source) and recognise(source, walk_photos(source).names):
         return None  # what others have written beside the photos of another benchmark

@@ -8,7 +8,8 @@ def paper() -> DetectorRecipe:
 
     `tfvision train tattoo-detector SOURCE --recipe paper`; six trainings of 10,500 steps, hours on a GPU. The paper's scores on
     Tatt-C: tattoo 0.9985, non-tattoo 0.9980, overall 0.9983. ImageNet weights of AlexNet are for `tfvision weights import`;
-    `--weights none` trains from the paper's random ones.
+    `--weights none` trains from the paper's random ones. It leaves the paper in these: biases start at 0.1, not 1; ImageNet weights see their
+    own pixels; photos are squeezed to 256 x 256; dropout behind fc7 too (docs/tattoo.md, how it differs from the paper).
     """
     return DetectorRecipe(
         name="paper",

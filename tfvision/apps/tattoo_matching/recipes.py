@@ -26,7 +26,9 @@ def contrastive() -> MatcherRecipe:
     """The Siamese network of table 2, grey 56 x 46, with the contrastive loss (tattoo-recognition, section 2.2).
 
     `tfvision train tattoo-matcher SOURCE --recipe contrastive`; 70,000 steps. The loss is on the 2 values of `feat`, a photo's
-    vector is the 10 of `ip2`. The paper's scores, mixed media of Tatt-C: rank 1 0.122, rank 10 0.569, rank 20 0.873.
+    vector is the 10 of `ip2`. The paper's scores, mixed media of Tatt-C: rank 1 0.122, rank 10 0.569, rank 20 0.873. It leaves the paper in
+    these: the loss is averaged, not summed; photos are squeezed, not cropped; rates fall to 10 %, not by 10 %; pairs are drawn anew each
+    epoch (docs/tattoo.md, how it differs from the paper). `tfvision evaluate TATTC --protocol mixed-media --folds` is its table 4.
     """
     return MatcherRecipe(
         name="contrastive",
@@ -44,7 +46,8 @@ def triplet() -> MatcherRecipe:
     """The same network with 256 values of `ip2` and the loss of random triplets (tattoo-recognition, section 2.2).
 
     `tfvision train tattoo-matcher SOURCE --recipe triplet`; 40,000 steps. The paper's scores, similarity of Tatt-C: rank 1
-    0.055, rank 10 0.164, rank 20 0.249.
+    0.055, rank 10 0.164, rank 20 0.249. It leaves the paper where `contrastive` does; triplets are drawn at random, which the text leaves
+    open. `tfvision evaluate TATTC --protocol similarity --folds` is its table 5.
     """
     return MatcherRecipe(
         name="triplet",
