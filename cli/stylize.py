@@ -76,7 +76,7 @@ def _with_options(command, options):
 @click.option("--frames", is_flag=True, help="PHOTO is a folder of frames, in order: each goes on from the last, without flicker.")
 @click.option("--save-every", type=click.IntRange(0), default=0, metavar="N", help="Keep the picture of every Nth iteration, in OUT.steps/.")
 @click.option("--like", metavar="RECORD", help="Do as OUT.json tells: the same picture again; other options and files change it. A --module is to be repeated.")
-@click.option("--module", help="Of --preset fast: a TensorFlow Hub handle, or a folder.")
+@click.option("--module", help="Of --preset fast: a folder, or a handle of TensorFlow Hub or Kaggle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).")
 @_viewing_options
 @click.pass_context
 def stylize(
