@@ -71,6 +71,7 @@ def open_module(name: str, remedy: str) -> tuple[Any, str]:
 def _download_from_kaggle(handle: str) -> str:
     try:
         import kagglehub
-    except ImportError:
-        raise WeightsError(f"{handle} is of Kaggle, whose client is not installed: pip install 'tfvision[kaggle]', or give a folder with the module") from None
+    except ImportError as error:
+        remedy = "pip install 'tfvision[kaggle]', or give a folder with the module"
+        raise WeightsError(f"{handle} is of Kaggle, whose client is not installed ({error}): {remedy}") from None
     return kagglehub.model_download(handle)
