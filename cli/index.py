@@ -20,7 +20,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @index.command()
 @click.argument("images")
 @click.option("--out", required=True, metavar="GALLERY", help="The gallery's folder, or milvus://HOST:PORT/COLLECTION.")
-@click.option("--model", help="A network, a run, an export, or hub:HANDLE. [default: mobilenet_v2]")
+@click.option("--model", help="A network, a run, an export, or hub:HANDLE of TensorFlow Hub or Kaggle. [default: mobilenet_v2]")
 @click.option("--weights", metavar="FILE", help="Of a network: a file (.weights.h5, .safetensors, .caffemodel, .onnx), imagenet or none. [default: imagenet]")
 @click.option("--layer", "layers", multiple=True, metavar="NAME", help="A tap of the network; repeatable. [default: its last]")
 @click.option(

@@ -24,7 +24,7 @@ class _PresetOption(click.Option):
 
 
 _PRESET_OPTIONS = [
-    click.option("--network", cls=_PresetOption, help="auto (VGG19 where it can be had), vgg19, vgg19_slim or a file of weights."),
+    click.option("--network", cls=_PresetOption, help="auto (VGG19 where it can be had, else vgg19_slim), vgg19, vgg19_slim or a file of weights."),
     click.option("--size", cls=_PresetOption, type=int, help="Longer side of the picture, in pixels."),
     click.option("--style-weight", cls=_PresetOption, type=NUMBER, help="Beta of the paper's eq. 7."),
     click.option("--content-weight", cls=_PresetOption, type=NUMBER, help="Alpha of eq. 7."),
@@ -65,7 +65,7 @@ def _with_options(command, options):
 @click.command()
 @click.argument("files", nargs=-1, metavar="PHOTO PAINTING...")
 @click.option("-o", "--out", help="The picture (.png, .jpg, .tif; .gif, .webp of an animation), or a folder. [default: PHOTO-PAINTING]")
-@click.option("--preset", default="default", show_default=True, help="default, paper or fast.")
+@click.option("--preset", default="default", show_default=True, help="default, paper, printed or fast.")
 @_preset_options
 @click.option("--blend", callback=numbers, metavar="N,N,...", help="How the paintings mix, a number each. [default: alike]")
 @click.option(
@@ -76,7 +76,7 @@ def _with_options(command, options):
 @click.option("--frames", is_flag=True, help="PHOTO is a folder of frames, in order: each goes on from the last, without flicker.")
 @click.option("--save-every", type=click.IntRange(0), default=0, metavar="N", help="Keep the picture of every Nth iteration, in OUT.steps/.")
 @click.option("--like", metavar="RECORD", help="Do as OUT.json tells: the same picture again; other options and files change it. A --module is to be repeated.")
-@click.option("--module", help="Of --preset fast: a TensorFlow Hub handle, or a folder.")
+@click.option("--module", help="Of --preset fast: a folder, or a handle of TensorFlow Hub or Kaggle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).")
 @_viewing_options
 @click.pass_context
 def stylize(
@@ -138,7 +138,7 @@ def stylize(
     help="Of VGG19, conv1_1 to conv5_1; of style any subset. [default: the whole row of figure 1]",
 )
 @click.option("-o", "--out", help="The picture: .png, .jpg or .tif. [default: IMAGE-KIND-LAYER.png]")
-@click.option("--preset", default="paper", show_default=True, help="default or paper.")
+@click.option("--preset", default="paper", show_default=True, help="default, paper or printed.")
 @_preset_options
 @_viewing_options
 @click.pass_context
@@ -176,7 +176,7 @@ def reconstruct(
 @click.argument("photo")
 @click.argument("painting")
 @click.option("-o", "--out", help="The sheet: .png, .jpg or .tif. [default: PHOTO-PAINTING-sheet.png]")
-@click.option("--preset", default="paper", show_default=True, help="default or paper.")
+@click.option("--preset", default="paper", show_default=True, help="default, paper or printed.")
 @_preset_options
 @_viewing_options
 @click.pass_context

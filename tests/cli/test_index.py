@@ -31,8 +31,8 @@ def test_weights_of_a_file_make_the_gallery_and_are_found_from_anywhere(run_comm
     small = ("--model", "small", "--set", "image_size=32", "--json")
     monkeypatch.chdir(tmp_path)
     get_network("small").build(80).save_weights("mine.weights.h5")
-    code, out, _ = run_command("index", "build", more_photos / "red.png", "--out", "g", "--weights", "mine.weights.h5", *small)
-    assert code == 0 and json.loads(out)["images"] == 1
+    code, out, err = run_command("index", "build", more_photos / "red.png", "--out", "g", "--weights", "mine.weights.h5", *small)
+    assert code == 0 and json.loads(out)["images"] == 1 and f"small: weights of {tmp_path / 'mine.weights.h5'}" in err
     monkeypatch.chdir(more_photos)
     assert run_command("index", "add", tmp_path / "g", "blue.png")[0] == 0
     (tmp_path / "mine.weights.h5").unlink()

@@ -30,6 +30,19 @@ def test_it_prints_the_fields_others_rely_on(run_command, files):
     assert record["command"] == "tfvision stylize photo.jpg painting.png -o out.png " + " ".join(QUICK).replace("scales=[]", "'scales=[]'") + " --json"
 
 
+@pytest.mark.parametrize("preset", ["paper", "printed"])
+def test_the_papers_presets_want_vgg19_and_say_what_to_do_without(run_command, files, monkeypatch, preset):
+    monkeypatch.setenv("KERAS_HOME", str(files))
+    monkeypatch.delenv("TFVISION_WEIGHTS", raising=False)
+    code, out, err = run_command("stylize", "photo.jpg", "painting.png", "-o", "out.png", "--preset", preset)
+    assert (code, out) == (1, "") and "VGG19's weights are not on this machine and could not be downloaded" in err
+    assert "--network vgg19_slim" in err and "tfvision weights list" in err and "Traceback" not in err
+    code, _, err = run_command("stylize", "photo.jpg", "painting.png", "-o", "out.png", "--preset", preset, *QUICK)
+    settings = json.loads((files / "out.png.json").read_text())["settings"]["preset"]
+    assert code == 0 and (settings["name"], settings["is_normalised"]) == (preset, preset == "paper")
+    assert settings["response_mean"] == (75 if preset == "paper" else 1)
+
+
 def test_a_record_gives_the_same_bytes_and_takes_other_options(run_command, files):
     run_command("stylize", "photo.jpg", "painting.png", "-o", "out.png", *QUICK, "--start", "noise", "--seed", "5", "--match-colour")
     code, out, err = run_command("stylize", "--like", "out.png.json", "-o", "again.png")
@@ -90,7 +103,7 @@ def test_every_help_has_an_example_and_the_presets_own_defaults(run_command, com
     [
         (["stylize"], 2, "give a photo and a painting: tfvision stylize PHOTO PAINTING..."),
         (["stylize", "photo.jpg"], 2, "give a photo and a painting"),
-        (["stylize", "photo.jpg", "painting.png", "--preset", "slow"], 1, "error: preset must be one of default, paper or fast, got 'slow'"),
+        (["stylize", "photo.jpg", "painting.png", "--preset", "slow"], 1, "error: preset must be one of default, paper, printed or fast, got 'slow'"),
         (["stylize", "photo.jpg", "painting.png", "--size", "8"], 1, "error: size must be at least 16 pixels, got 8"),
         (["stylize", "photo.jpg", "painting.png", "--set", "sise=8"], 1, "did you mean size"),
         (["stylize", "photo.jpg", "painting.png", "--set", "size"], 2, "expected key=value, got 'size'"),
@@ -102,7 +115,7 @@ def test_every_help_has_an_example_and_the_presets_own_defaults(run_command, com
         (["stylize", "--like", "gone.json"], 1, "error: gone.json does not exist: give the record"),
         (["reconstruct", "light", "photo.jpg"], 2, "'light' is not one of 'content', 'style'"),
         (["reconstruct", "content", "photo.jpg", "--layer", "conv9_9"], 1, "--layer must be of conv1_1"),
-        (["reconstruct", "content", "photo.jpg", "--preset", "fast"], 1, "preset must be one of default, paper, got 'fast'"),
+        (["reconstruct", "content", "photo.jpg", "--preset", "fast"], 1, "preset must be one of default, paper, printed, got 'fast'"),
         (["style-sheet", "photo.jpg"], 2, "Missing argument 'PAINTING'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

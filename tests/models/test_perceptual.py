@@ -1,9 +1,13 @@
+import http.server
+import threading
+
 import numpy as np
 import pytest
 
 from tfvision.errors import RecipeError, WeightsError
+from tfvision.models import perceptual
 from tfvision.models.convolutions import read_convolutions, save_convolutions
-from tfvision.models.perceptual import import_path, load_perceptual, specimens
+from tfvision.models.perceptual import find_weights, import_path, load_perceptual, specimens
 from tfvision.models.vgg19 import CONTENT_LAYER, PERCEPTUAL_LAYERS, STYLE_LAYERS, build_vgg19, convolutions_of
 from tfvision.models.weights import SHIPPED, known_weights
 
@@ -92,8 +96,70 @@ def test_a_file_is_a_network(offline, shared):
 
 
 def test_vgg19_offline_says_what_to_do(offline):
-    with pytest.raises(WeightsError, match="could not be downloaded: .*put vgg19.weights.h5 .* into a folder .*or use vgg19_slim"):
+    with pytest.raises(WeightsError, match="could not be downloaded: .*put vgg19.weights.h5 .* into a folder .*or use vgg19_slim, .*: --network vgg19_slim"):
         load_perceptual("vgg19")
+
+
+@pytest.fixture
+def online(offline, monkeypatch):
+    """A machine with a connection: a server that has no page in place of Keras's host, and a stand-in for Keras's download; yields what was downloaded."""
+    downloads = []
+
+    class Host(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(404)
+
+        def log_message(self, *arguments):
+            pass
+
+    def download(weights, include_top):
+        downloads.append(weights)
+        build_vgg19(2, taps=PERCEPTUAL_LAYERS).save_weights(offline / "x.weights.h5")
+        (offline / "keras" / "models").mkdir(parents=True)
+        (offline / "x.weights.h5").rename(offline / "keras" / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    for name in ("http_proxy", "https_proxy", "TFVISION_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(perceptual, "_KERAS_HOST", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr("keras.applications.VGG19", download)
+    perceptual._download_if_possible.cache_clear()
+    yield downloads
+    perceptual._download_if_possible.cache_clear()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("network", ["vgg19", "auto"])
+def test_vgg19_is_downloaded_once_where_it_is_not_here(online, network):
+    path, name, sentence = find_weights(network)
+    assert (name, path.name) == ("vgg19", "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
+    assert sentence.startswith(f"network VGG19, downloaded to {path} (--network vgg19_slim") and "\n" not in sentence
+    assert find_weights(network) == (path, "vgg19", f"network VGG19 ({path})")
+    assert online == ["imagenet"]
+
+
+@pytest.mark.parametrize("is_answering", [True, False])
+def test_where_the_download_fails_auto_goes_on_and_asks_no_second_time(online, monkeypatch, is_answering):
+    def fail(**kwargs):
+        online.append("tried")
+        raise OSError
+
+    monkeypatch.setattr("keras.applications.VGG19", fail)
+    if not is_answering:
+        monkeypatch.setattr(perceptual, "_KERAS_HOST", "http://127.0.0.1:9/")
+    for _ in range(2):
+        assert find_weights("auto")[1] == "vgg19_slim"
+    assert online == ["tried"] * is_answering
+
+
+def test_a_user_may_forbid_downloads(online, monkeypatch):
+    monkeypatch.setenv("TFVISION_OFFLINE", "1")
+    assert find_weights("auto")[1] == "vgg19_slim"
+    with pytest.raises(WeightsError, match="could not be downloaded: "):
+        find_weights("vgg19")
+    assert online == []
 
 
 def test_mistakes_are_named(offline):

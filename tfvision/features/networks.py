@@ -13,6 +13,7 @@ from tfvision.applications import APPLICATIONS
 from tfvision.errors import RecipeError, RunError, WeightsError
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
+from tfvision.models.programs import open_module
 from tfvision.models.taps import build_taps
 from tfvision.models.weight_sources import KEYWORDS
 from tfvision.training.run import application_of
@@ -83,17 +84,9 @@ def _open_catalogued(recipe: FeatureRecipe) -> FeatureNetwork:
 
 def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
     """A module of TensorFlow Hub, which by convention takes RGB in [0, 1]."""
-    import tensorflow_hub as hub
-
     refuse_layers(recipe)
     handle = recipe.model[len(HUB_PREFIX) :]
-    try:
-        folder = hub.resolve(handle)
-        module = hub.load(handle)
-    except Exception as error:  # urllib, ssl, tarfile and TensorFlow raise many kinds
-        raise WeightsError(
-            f"{handle} could not be loaded from TensorFlow Hub ({_first_line(error)}). Offline, download the module elsewhere, unpack it and give hub:FOLDER"
-        ) from error
+    module, folder = open_module(handle, "Offline, download the module elsewhere, unpack it and give hub:FOLDER")
     signature = next((module.signatures[name] for name in _HUB_SIGNATURES if name in getattr(module, "signatures", ())), None)
     if signature is None and not callable(module):
         raise WeightsError(f"{handle} is no module for images: it has none of the signatures {', '.join(_HUB_SIGNATURES)}")

@@ -15,7 +15,7 @@ class FeatureRecipe:
     """How an image becomes a vector.
 
     Attributes:
-      model: a network of the catalogue or of keras.applications, "hub:" and a TensorFlow Hub handle or folder, the
+      model: a network of the catalogue or of keras.applications, "hub:" and a handle of TensorFlow Hub or Kaggle or a folder, the
         folder of a run, or that of an export.
       weights: of a network, as models.weights.load_pretrained takes them.
       layers: taps, concatenated in this order; () = the network's last.

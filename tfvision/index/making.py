@@ -94,6 +94,8 @@ def build_gallery(
         _check_beam(beam)
     recipe = recipe.located()
     extractor = _open_extractor(recipe)
+    if recipe.weights != FeatureRecipe.weights:
+        (progress or Progress()).say(f"{recipe.model}: {extractor.network.loaded}")
     with _begun(out, extractor, is_resumed) as gallery:
         if not gallery.facts.get("is_complete", True):
             missing = _missing(gallery, photos)

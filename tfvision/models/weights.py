@@ -20,6 +20,7 @@ from tfvision.models.vgg19 import set_convolutions
 from tfvision.models.weight_sources import SOURCES
 
 WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
+OFFLINE_VARIABLE = "TFVISION_OFFLINE"
 SHIPPED = {"vgg19_slim": Path(__file__).with_name("vgg19_slim.npz")}  # trained by this project: docs/style-network.md
 
 
@@ -92,6 +93,12 @@ def has_download(network: str) -> bool:
     return get_network(network).application is not None
 
 
+def refuse_offline() -> None:
+    """Raises ConnectionError where the user wants no weights to be downloaded, by TFVISION_OFFLINE=1."""
+    if os.environ.get(OFFLINE_VARIABLE):
+        raise ConnectionError(f"{OFFLINE_VARIABLE} is set")
+
+
 def keras_cache() -> Path:
     """The folder where Keras keeps the weights that it downloads."""
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
@@ -148,6 +155,7 @@ def _download(base: keras.Model, network: str) -> str:
         raise WeightsError(f"{network} has no ImageNet weights: use --weights none")
     build = getattr(keras.applications, application)
     try:
+        refuse_offline()
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints what it downloads
             pretrained = build(weights="imagenet", include_top=False, input_shape=base.input_shape[1:])
     except Exception as error:  # urllib, ssl and Keras raise many kinds

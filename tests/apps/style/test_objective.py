@@ -31,7 +31,7 @@ def _literal(network, preset, image, photo, painting):
     return float(total), tape.gradient(total, image)[0].numpy()
 
 
-@pytest.mark.parametrize("name", ["default", "paper"])
+@pytest.mark.parametrize("name", ["default", "paper", "printed"])
 def test_value_and_gradient_are_those_of_equation_7(tiny_network, smooth_picture, name):
     preset = dataclasses.replace(get_preset(name), **PLAIN)
     image, photo, painting = _images(smooth_picture, (50, 67), (50, 67), (80, 40))

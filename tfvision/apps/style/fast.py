@@ -18,12 +18,14 @@ import tensorflow as tf
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.stylization import Stylization, as_picture
 from tfvision.data.resizing import fitted_size, resized
-from tfvision.errors import RunError, WeightsError
+from tfvision.errors import RunError
 from tfvision.export.session import is_export, newest_version
 from tfvision.losses.painting import PaintingLoss
 from tfvision.models.perceptual import load_perceptual
+from tfvision.models.programs import kaggle_handle, open_module
 
 DEFAULT_MODULE = "https://tfhub.dev/google/magenta/arbitrary-image-stylization-v1-256/2"
+KAGGLE_MODULE = "kaggle:google/arbitrary-image-stylization-v1/tensorFlow1/256/2"  # the same
 _PAINTING_PX = 256  # a side of the square in which the public module expects a painting
 _JUDGED_PX = 512
 _TENSOR_SIGNATURE = "tensor"  # of our own exports
@@ -49,7 +51,7 @@ def stylize_fast(photo: np.ndarray, painting: np.ndarray, module: str | Path = "
 
     Args:
       photo, painting: uint8 [height, width, 3].
-      module: a TensorFlow Hub handle, a folder of a module or of an export, or a run of `tfvision train stylizer`;
+      module: a handle of TensorFlow Hub or Kaggle, a folder of a module or of an export, or a run of `tfvision train stylizer`;
         "" = the public module.
       size: longer side of the picture.
 
@@ -81,8 +83,8 @@ def load_module(handle: str) -> FastModule:
         return _open_run(folder)
     if is_export(folder):
         return _open_saved_model(tf.saved_model.load(str(newest_version(folder))), folder.name)
-    if "://" not in handle:
-        raise RunError(f"{handle} is neither a TensorFlow Hub handle nor a folder with a module, an export or a stylizer run")
+    if "://" not in handle and not kaggle_handle(handle):
+        raise RunError(f"{handle} is neither a TensorFlow Hub handle nor a folder with a module, an export or a stylizer run, nor of Kaggle ({KAGGLE_MODULE})")
     return _open_saved_model(_from_hub(handle), handle)
 
 
@@ -139,17 +141,12 @@ def _call_public(call, photo, painting):
 
 
 def _from_hub(handle):
-    import tensorflow_hub
-
-    try:
-        return tensorflow_hub.load(handle)
-    except Exception as error:  # urllib, ssl and tarfile raise many kinds
+    remedy = "Offline, give a folder with --module: the module unpacked, or a network of your own (`tfvision train stylizer PAINTING --photos DIR`)"
+    if not kaggle_handle(handle):
         cache = os.environ.get("TFHUB_CACHE_DIR")
         where = f"its cache {cache} lacks it" if cache else "TFHUB_CACHE_DIR, a folder that keeps modules, is not set"
-        raise WeightsError(
-            f"{handle} cannot be loaded ({type(error).__name__}; {where}). Offline, give a folder with --module: the module unpacked, "
-            "or a network of your own (`tfvision train stylizer PAINTING --photos DIR`)"
-        ) from error
+        remedy = f"Nor is it here: {where}. Kaggle has the public one too: --module {KAGGLE_MODULE}. {remedy}"
+    return open_module(handle, remedy)[0]
 
 
 @functools.lru_cache(maxsize=1)

@@ -117,10 +117,12 @@ def default() -> Preset:
 def paper() -> Preset:
     """The paper's method (READINGS, section 3): `tfvision stylize photo.jpg painting.jpg --preset paper`
 
-    Eq. 1, 4, 5, 7 as printed, alpha / beta = 1e-3, white noise, L-BFGS at one scale. Figure 2 E and F have 1e-4.
+    Eq. 1, 4, 5, 7 as printed on VGG19, alpha / beta = 1e-3, white noise, L-BFGS at one scale. Figure 2 E and F have 1e-4. The filters are
+    scaled, as the authors' code has them; `printed` leaves them as they are.
     """
     return Preset(
         name="paper",
+        network="vgg19",
         response_mean=VGG19_RESPONSE_MEAN,
         edge="zero",
         content_weight=1e-3,
@@ -136,7 +138,12 @@ def paper() -> Preset:
     )
 
 
-PRESETS = {"default": default, "paper": paper}
+def printed() -> Preset:
+    """`paper` to the letter of its text, which does not scale the filters: `tfvision stylize photo.jpg painting.jpg --preset printed`"""
+    return dataclasses.replace(paper(), name="printed", is_normalised=False, response_mean=1.0)
+
+
+PRESETS = {"default": default, "paper": paper, "printed": printed}
 
 
 def get_preset(name: str) -> Preset:
