@@ -95,7 +95,7 @@ class _TrainingPhotos:
     def __init__(self, run: Path) -> None:
         facts: dict[str, typing.Any] = {}
         with contextlib.suppress(FileError):  # a folder with no more than a list of photos
-            facts = read_json(run / "recipe.json")
+            facts = read_json(run / "recipe.json", dict.fromkeys(_SOURCES, str | None))
         sources = [facts.get(name) for name in _SOURCES]
         self.roots = [Path(source) for source in sources if source] or [run / _SPECIMENS]
         self._prepared: dict[Path, dict[str, Record]] = {}
