@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfvision.errors import DataError, FileError, StorageError, UserError
+from tfvision.errors import DataError, FileError, StorageError, UserError, in_one_line
 from tfvision.kinds import Kind, is_of, wrong_part
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def read_arrays(path: Path | str, kinds: "Mapping[str, tuple[str, tuple[int | No
                 if array.dtype.kind != kind or not is_shape:
                     raise ValueError(f"its {name} is {array.dtype} {list(array.shape)}")
     except Exception as cause:  # zipfile, zlib and NumPy raise many kinds
-        raise FileError(f"{path} cannot be read ({_in_words(cause)}); {remedy}") from cause
+        raise FileError(f"{path} cannot be read ({in_one_line(cause)}); {remedy}") from cause
     return arrays
 
 
@@ -154,7 +154,7 @@ def check_checksum(path: Path, remedy: str, error: type[UserError] = FileError) 
     except FileNotFoundError as cause:
         raise error(f"{cause.filename} does not exist: {remedy}") from None
     except (OSError, ValueError) as cause:
-        raise error(f"{sums} cannot be read ({_in_words(cause)}): restore it, or remove it if {path.name} is to be read unchecked") from cause
+        raise error(f"{sums} cannot be read ({in_one_line(cause)}): restore it, or remove it if {path.name} is to be read unchecked") from cause
     if is_changed:
         raise error(f"{path} is damaged or was changed since it was written: its SHA-256 is not that in {sums.name} beside it; {remedy}")
 
@@ -187,7 +187,7 @@ def read_json(path: Path | str, kind: Kind = object, remedy: str = "restore the 
     except FileNotFoundError:
         raise error(f"{path} does not exist: check the path, or make the file by the command that writes it") from None
     except (OSError, ValueError, RecursionError) as cause:
-        raise error(f"{path} cannot be read as JSON ({_in_words(cause)}); {remedy}") from cause
+        raise error(f"{path} cannot be read as JSON ({in_one_line(cause)}); {remedy}") from cause
     if not is_of(value, kind):
         wrong = wrong_part(value, kind) if isinstance(kind, Mapping) and isinstance(value, dict) else None
         what = f"its {wrong!r:.80} is missing or of another kind" if wrong is not None else "it holds something else"
@@ -251,12 +251,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     return str(value)
-
-
-def _in_words(error: BaseException) -> str:
-    """One line of what Python or a library raised."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    return " ".join(reason.split())[:160]
 
 
 def _sync(path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.applications import APPLICATIONS
-from tfvision.errors import RecipeError, RunError, WeightsError
+from tfvision.errors import RecipeError, RunError, WeightsError, in_one_line
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
 from tfvision.models.taps import build_taps
@@ -92,7 +92,7 @@ def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
         module = hub.load(handle)
     except Exception as error:  # urllib, ssl, tarfile and TensorFlow raise many kinds
         raise WeightsError(
-            f"{handle} could not be loaded from TensorFlow Hub ({_first_line(error)}). Offline, download the module elsewhere, unpack it and give hub:FOLDER"
+            f"{handle} could not be loaded from TensorFlow Hub ({in_one_line(error)}). Offline, download the module elsewhere, unpack it and give hub:FOLDER"
         ) from error
     signature = next((module.signatures[name] for name in _HUB_SIGNATURES if name in getattr(module, "signatures", ())), None)
     if signature is None and not callable(module):
@@ -113,7 +113,7 @@ def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     try:
         module = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds
-        raise RunError(f"{folder} cannot be loaded ({_first_line(error)}): export again") from error
+        raise RunError(f"{folder} cannot be loaded ({in_one_line(error)}): export again") from error
     if _EMBED not in module.signatures:
         raise RunError(f"{folder} has no signature `{_EMBED}` (but {', '.join(module.signatures)}): its model makes no features")
 
@@ -179,7 +179,3 @@ def _hash_folder(folder: Path | str) -> str:
         with open(path, "rb") as file:
             digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -17,7 +17,7 @@ from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import FileError, StorageError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor
-from tfvision.files import read_json, way_out, write_json
+from tfvision.files import checksum_of, read_json, way_out, write_json
 
 _PHOTOS_BETWEEN_SAVES = 512
 _FACTS = {"identity": str, "done": int, "crc32": int, "broken": dict[str, str]}  # crc32: of the rows that count
@@ -80,6 +80,8 @@ class _Cache:
             return 0
         try:
             facts = read_json(self._facts_path, _FACTS)
+            if facts.pop("checksum", None) != checksum_of(facts):
+                raise FileError(f"{self._facts_path} is not as it was written")
             if facts["identity"] != self._identity:
                 return 0
             done, width = facts["done"], vectors.shape[1]
@@ -109,7 +111,8 @@ class _Cache:
         except OSError as error:
             raise StorageError(f"{self._path} could not be written ({error.strerror}): {way_out(error)}, then run the same command again") from error
         self._crc32 = zlib.crc32(rows, self._crc32 if start else 0)
-        write_json(self._facts_path, {"identity": self._identity, "done": stop, "crc32": self._crc32, "broken": dict(broken)})
+        facts = {"identity": self._identity, "done": stop, "crc32": self._crc32, "broken": dict(broken)}
+        write_json(self._facts_path, {**facts, "checksum": checksum_of(facts)})
 
 
 def _header(vectors: np.ndarray) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfvision.errors import RunError, is_out_of_memory
+from tfvision.errors import RunError, in_one_line, is_out_of_memory
 from tfvision.files import parse_json, write_arrays
 from tfvision.kinds import Kind, is_of
 
@@ -73,4 +73,4 @@ def _opened(path: str | Path) -> Iterator[typing.Any]:
     except Exception as error:  # zipfile, zlib, NumPy and TensorFlow raise many kinds
         if is_out_of_memory(error):
             raise
-        raise RunError(f"{path} is damaged ({' '.join(str(error).split())[:160]}): remove it and train again") from error
+        raise RunError(f"{path} is damaged ({in_one_line(error)}): remove it and begin anew") from error

@@ -180,7 +180,7 @@ class _Keeper:
             return 0
         step = restore_checkpoint(self._path, self._state, STEP)["step"]
         if not 0 <= step <= steps:
-            raise RunError(f"{self._path} is of step {step}, this phase has {steps}: remove it and train again")
+            raise RunError(f"{self._path} is of step {step}, this phase has {steps}: remove it and begin anew")
         return step
 
     def save(self, step: int) -> None:

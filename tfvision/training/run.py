@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.applications import names_with
-from tfvision.errors import RecipeError, RunError, UserError
+from tfvision.errors import RecipeError, RunError, UserError, in_one_line
 from tfvision.files import CHECKSUMS_NAME, check_checksum, read_json, remove_partial_files, write_checksums, write_json
 from tfvision.kinds import Kind
 from tfvision.training.recipes import Recipe, RecipeT, from_json
@@ -231,7 +231,7 @@ def load_run_weights(model: "keras.Model", path: str | Path) -> None:
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds
-        raise RunError(f"{path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
+        raise RunError(f"{path} cannot be loaded ({in_one_line(error)}): train again") from error
 
 
 def new_run_folder(application: str) -> Path:
