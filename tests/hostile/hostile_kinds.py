@@ -102,7 +102,7 @@ def _read(kind, folder, said):
             answer = kind.read(folder)
         said.write("".join(str(warning.message) for warning in warned))
     except UserError as error:
-        is_named = not kind.is_on_disk or str(folder) in str(error) or any(path.name in str(error) for path in folder.rglob("*"))
+        is_named = not kind.is_on_disk or str(folder) in str(error) or any(path.name in str(error) for path in (*folder.rglob("*"), Path(NEIGHBOUR)))
         return ("refused" if is_named and "\n" not in str(error) else "unnamed"), error
     except ServingError as error:
         return "refused", error.message

@@ -123,7 +123,7 @@ def made_before(output: str | Path, job: Job, frame: dict | None = None) -> dict
         if not is_of(record, _WHOLE) or not {"content_loss", "style_loss"} <= record.keys():
             return None
         is_same = record["output"]["sha256"] == sha256_of(output) and record["identity"] == identity(job)
-        return record if is_same and record["frame"] == frame else None
+        return record if is_same and record.get("frame") == frame else None
     except (FileError, DataError):
         return None
 
