@@ -1,11 +1,13 @@
-"""Mutated images, manifests, archives, galleries, runs, prepared data and requests, and what becomes of each.
+"""Mutated images, manifests, archives, galleries, runs, prepared data and requests, or damaged artefacts, and what becomes of each.
 
     python benchmarks/hostile_inputs.py                                     # 10,000 images, 2,000 of each other kind
+    python benchmarks/hostile_inputs.py --artefacts                         # 500 of each artefact that commands read again
     python benchmarks/hostile_inputs.py --kinds gallery,run --count 300
     python benchmarks/hostile_inputs.py --kinds manifest --first 4711 --count 1   # the one that a report names
 
 What an input is follows from its kind and number. What reads them runs in processes of their own, so that one that hangs or dies is
-told and the rest goes on. tests/hostile tries the first of each kind in CI; tests/hostile/hostile_kinds.py says what counts as a fault.
+told and the rest goes on. tests/hostile tries the first of each kind in CI; tests/hostile/hostile_kinds.py says what counts as a fault,
+tests/hostile/artefact_kinds.py what artefacts there are.
 """
 
 import collections
@@ -19,23 +21,29 @@ from pathlib import Path
 
 import click
 
-COUNTS = collections.defaultdict(lambda: 2_000, image=10_000)
+IMAGES, INPUTS, ARTEFACTS = 10_000, 2_000, 500  # of each kind
 CHUNK, CHUNK_SECONDS = 50, 300
 
 
-def hostile_kinds():
-    """The module of tests/hostile."""
-    path = Path(__file__).parents[1] / "tests" / "hostile" / "hostile_kinds.py"
-    spec = importlib.util.spec_from_file_location("hostile_kinds", path)
-    module = sys.modules.setdefault("hostile_kinds", importlib.util.module_from_spec(spec))
-    if not hasattr(module, "KINDS"):
+def hostile(name="hostile_kinds"):
+    """A module of tests/hostile."""
+    path = Path(__file__).parents[1] / "tests" / "hostile" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules.setdefault(name, importlib.util.module_from_spec(spec))
+    if not hasattr(module, "FROZEN"):
         spec.loader.exec_module(module)
     return module
 
 
+def kinds_of(are_artefacts):
+    """{name: Kind}."""
+    return hostile("artefact_kinds").ARTEFACTS if are_artefacts else hostile().KINDS
+
+
 def outcomes_of(kind, numbers):
-    """[(number, outcome, detail)] of a chunk, in a worker."""
-    return [(number, *hostile_kinds().outcome_of(kind, number)) for number in numbers]
+    """[(number, outcome, detail)] of a chunk, in a worker; a kind is its name, and whether it is an artefact."""
+    name, is_artefact = kind
+    return [(number, *hostile().outcome_of(name, number, kinds_of(is_artefact))) for number in numbers]
 
 
 def _one_by_one(kind, numbers):
@@ -73,15 +81,16 @@ def _all_outcomes(kind, numbers):
 @click.command(help=__doc__)
 @click.option("--kinds", default="", help="Some of the kinds, with commas between; all without it.")
 @click.option("--first", default=0, help="The number of the first input of each kind.")
-@click.option("--count", default=0, help="Inputs of each kind; 0 = 10,000 images, 2,000 of the others.")
-def main(kinds, first, count):
+@click.option("--count", default=0, help="Inputs of each kind; 0 = 10,000 images, 2,000 of the others, 500 of each artefact.")
+@click.option("--artefacts", "are_artefacts", is_flag=True, help="Damage artefacts: runs, galleries, caches, records.")
+def main(kinds, first, count, are_artefacts):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    module = hostile_kinds()
-    names, faults = kinds.split(",") if kinds else list(module.KINDS), []
+    module = hostile()
+    names, faults = kinds.split(",") if kinds else list(kinds_of(are_artefacts)), []
     print("| kind | inputs | " + " | ".join(module.OUTCOMES) + " | seconds |\n|" + "---|" * (len(module.OUTCOMES) + 3))
     for kind in names:
-        begun, numbers = time.monotonic(), list(range(first, first + (count or COUNTS[kind])))
-        results = list(_all_outcomes(kind, numbers))
+        begun, numbers = time.monotonic(), range(first, first + (count or (ARTEFACTS if are_artefacts else IMAGES if kind == "image" else INPUTS)))
+        results = list(_all_outcomes((kind, are_artefacts), numbers))
         told = collections.Counter(outcome for _, outcome, _ in results)
         cells = (kind, f"{len(numbers):,}", *(f"{told[outcome]:,}" for outcome in module.OUTCOMES), f"{time.monotonic() - begun:.0f}")
         print(f"| {' | '.join(cells)} |", flush=True)

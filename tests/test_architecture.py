@@ -18,7 +18,7 @@ FLOORS = (  # a room may import the rooms of the floors above it; those of one f
     ("apps",),
     ("cli",),
 )
-BASE = {"errors", "files", "progress", "applications", "command_line", "public_names", "__version__"}  # files beside the rooms, which every room may use
+BASE = {"errors", "files", "kinds", "progress", "applications", "command_line", "public_names", "__version__"}  # beside the rooms: every room may use them
 
 
 def test_data_flows_one_way():

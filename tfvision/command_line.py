@@ -180,9 +180,9 @@ def print_run(metrics: Mapping[str, typing.Any], told: str, next_command: str, b
       broken_in: where the broken photos are named.
       width: of the words at the beginning of the lines.
     """
-    if metrics["broken"]:
-        example = next(iter(metrics["broken"].values()))
-        click.echo(f"{'broken':<{width}}{len(metrics['broken'])} photos could not be read; they are listed in {broken_in}. One: {example}")
+    if broken := metrics.get("broken"):
+        example = next(iter(broken.values()))
+        click.echo(f"{'broken':<{width}}{len(broken)} photos could not be read; they are listed in {broken_in}. One: {example}")
     click.echo(f"{'run':<{width}}{metrics['run']}  ({told})")
     if broken_in == "the report":
         click.echo(f"{'report':<{width}}{metrics['run']}/report.html")

@@ -76,6 +76,12 @@ def noted_warnings(tell: Callable[[str], object] | None = None) -> Iterator[list
         yield told
 
 
+def in_one_line(error: BaseException) -> str:
+    """What Python, the system or a library says, for a line of ours; its class where it says nothing."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join((reason.strip() or type(error).__name__).splitlines()[0].split())[:160]
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether Python's or TensorFlow's memory was exhausted; TensorFlow calls a full disk alike."""
     if isinstance(error, MemoryError):

@@ -15,16 +15,18 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfvision.errors import DataError, FileError, StorageError
+from tfvision.errors import DataError, FileError, StorageError, UserError, in_one_line
+from tfvision.kinds import Kind, is_of, wrong_part
 
 if TYPE_CHECKING:
     import numpy as np
 
 TEMPORARY_PREFIX = ".partial-"
+CHECKSUMS_NAME = "SHA256SUMS"
 
 
 @contextlib.contextmanager
@@ -107,24 +109,90 @@ def write_arrays(path: Path | str, arrays: "Mapping[str, np.ndarray]", is_compre
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
+def read_arrays(path: Path | str, kinds: "Mapping[str, tuple[str, tuple[int | None, ...]]]", remedy: str) -> "dict[str, np.ndarray]":
+    """Reads the arrays of an npz that `write_arrays` wrote, each against its CRC-32.
+
+    Args:
+      kinds: {name: (kind of its dtype, as "f" or "i", shape)}, None in a shape being any number.
+      remedy: what to do where it is damaged.
+
+    Raises:
+      FileError: it is missing, damaged, or holds other arrays.
+    """
+    import numpy as np
+
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for name, (kind, shape) in kinds.items():
+                arrays[name] = array = stored[name]
+                is_shape = len(array.shape) == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
+                if array.dtype.kind != kind or not is_shape:
+                    raise ValueError(f"its {name} is {array.dtype} {list(array.shape)}")
+    except Exception as cause:  # zipfile, zlib and NumPy raise many kinds
+        raise FileError(f"{path} cannot be read ({in_one_line(cause)}); {remedy}") from cause
+    return arrays
+
+
+def write_checksums(paths: Sequence[Path]) -> None:
+    """Writes SHA256SUMS beside files of one folder, as `sha256sum` does."""
+    lines = [f"{sha256_of(path)}  {path.name}\n" for path in paths]
+    write_text(paths[0].parent / CHECKSUMS_NAME, "".join(lines))
+
+
+def check_checksum(path: Path, remedy: str, error: type[UserError] = FileError) -> None:
+    """Compares a file with what SHA256SUMS beside it says; where there is none, or the file is not listed, nothing is said.
+
+    Raises:
+      FileError, or `error`: the file is not as it was written.
+    """
+    sums = path.parent / CHECKSUMS_NAME
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines() if os.path.lexists(sums) else []
+        known = dict(line.split("  ", 1)[::-1] for line in lines)
+        is_changed = path.name in known and known[path.name] != sha256_of(path)
+    except FileNotFoundError as cause:
+        raise error(f"{cause.filename} does not exist: {remedy}") from None
+    except (OSError, ValueError) as cause:
+        raise error(f"{sums} cannot be read ({in_one_line(cause)}): restore it, or remove it if {path.name} is to be read unchecked") from cause
+    if is_changed:
+        raise error(f"{path} is damaged or was changed since it was written: its SHA-256 is not that in {sums.name} beside it; {remedy}")
+
+
+def sha256_of(path: Path | str) -> str:
+    """The SHA-256 of a file, hex. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def checksum_of(value: object) -> str:
     """The SHA-256 of a value as JSON, hex, the same before it was written and after it was read."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, kind: Kind = object, remedy: str = "restore the file, or make it again", error: type[UserError] = FileError) -> Any:
     """Reads JSON.
 
+    Args:
+      kind: what it must hold, as `kinds.is_of` takes it.
+      remedy: what to do where it is damaged.
+      error: the class of what is raised.
+
     Raises:
-      FileError: the file is missing or is not JSON.
+      FileError, or `error`: the file is missing, is not JSON, or holds something else.
     """
     path = Path(path)
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileError(f"{path} does not exist: check the path, or make the file by the command that writes it") from None
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read as JSON ({error}): restore the file, or make it again") from error
+        raise error(f"{path} does not exist: check the path, or make the file by the command that writes it") from None
+    except (OSError, ValueError, RecursionError) as cause:
+        raise error(f"{path} cannot be read as JSON ({in_one_line(cause)}); {remedy}") from cause
+    if not is_of(value, kind):
+        wrong = wrong_part(value, kind) if isinstance(kind, Mapping) and isinstance(value, dict) else None
+        what = f"its {wrong!r:.80} is missing or of another kind" if wrong is not None else "it holds something else"
+        raise error(f"{path} was changed: {what}; {remedy}")
+    return value
 
 
 def parse_json(text: str | bytes) -> Any:

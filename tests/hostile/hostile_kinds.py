@@ -2,10 +2,11 @@
 
 An input follows from its kind and number alone. What may come of it:
 
-- `same`: the answer to the sound input; `other`: another answer, where nothing guards the bytes, as in a photo or a CSV;
+- `same`: the answer to the sound input; `remade`: that as well, and a word that something was made again; `other`: another answer, where
+  nothing guards the bytes, as in a photo or a CSV;
 - `refused`: one clear error of ours, which names the file;
 - a fault: `traceback` (any other exception), `unnamed` (an error that names no file), `silent` (checksums did not see the change, or photos
-  of a table went without a word), `slow` (over `SLOW_SECONDS`).
+  of a table went without a word), `astray` (a file of the folder beside was changed), `slow` (over `SLOW_SECONDS`).
 """
 
 import contextlib
@@ -26,9 +27,16 @@ from pathlib import Path
 
 FROZEN = Path(__file__).parents[1] / "frozen"
 SLOW_SECONDS = 20
-FAULTS = ("traceback", "unnamed", "silent", "slow")
-OUTCOMES = ("same", "other", "refused", *FAULTS)
+FAULTS = ("traceback", "unnamed", "silent", "astray", "slow")
+OUTCOMES = ("same", "remade", "other", "refused", *FAULTS)
 TEXT = (".csv", ".json", ".txt", ".xml")
+NEIGHBOUR = "neighbour.json"  # a file beside the folder that is read
+PLACES = {  # what may lie where a file was
+    "folder": lambda path: path.mkdir(),
+    "dangling link": lambda path: path.symlink_to("nowhere"),
+    "link in a circle": lambda path: path.symlink_to(path.name),
+    "link to a neighbour": lambda path: path.symlink_to(path.parent.parent / NEIGHBOUR),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Kind:
       read: folder -> the answer, equal for equal inputs.
       is_guarded: whether checksums promise that no other answer is given.
       is_on_disk: whether an error has a file to name.
+      mutate: (files, draw) -> name of one of them and what takes its place; None = `mutated_file`.
       lost: (text of the mutated file, answer) -> how many of its photos the answer lacks, for tables.
     """
 
@@ -47,51 +56,61 @@ class Kind:
     read: Callable[[Path], object]
     is_guarded: bool = False
     is_on_disk: bool = True
+    mutate: Callable[[dict[str, bytes], random.Random], tuple[str, bytes | str | None]] | None = None
     lost: Callable[[str, object], int] | None = None
 
 
-def outcome_of(kind_name: str, number: int) -> tuple[str, str]:
+def outcome_of(kind_name: str, number: int, kinds: dict[str, Kind] | None = None) -> tuple[str, str]:
     """Mutates, reads, and says what came of it: one of OUTCOMES, and the error or the answer."""
-    kind, draw = KINDS[kind_name], random.Random(f"{kind_name} {number}")
-    sound = _sound_files(kind_name)
-    name, mutated = mutated_file(sound, draw, kind.is_on_disk)
+    kind, draw = (kinds or KINDS)[kind_name], random.Random(f"{kind_name} {number}")
+    sound = _sound_files(kind)
+    name, mutated = kind.mutate(sound, draw) if kind.mutate else mutated_file(sound, draw, kind.is_on_disk)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch, "input")
-        _write(folder, sound)
+        folder, neighbour = Path(scratch, "input"), Path(scratch, NEIGHBOUR)
+        write(folder, sound)
+        neighbour.write_bytes(b"a neighbour's")
         (folder / name).unlink()
-        if mutated is not None:
-            (folder / name).write_bytes(mutated)
+        _put(folder / name, mutated)
         begun, said = time.monotonic(), io.StringIO()
-        outcome, detail = _read(kind_name, folder, said)
+        outcome, detail = _read(kind, folder, said)
         if time.monotonic() - begun > SLOW_SECONDS:
             return "slow", f"{name}: {time.monotonic() - begun:.0f} s"
+        if not neighbour.is_file() or neighbour.read_bytes() != b"a neighbour's":
+            return "astray", f"{name}: {_short(detail)}"
     if outcome == "other" and kind.is_guarded and mutated is not None:  # a derived file that is gone is made again
         return "silent", f"{name}: {_short(detail)}"
-    if outcome in ("same", "other") and kind.lost and mutated is not None and not said.getvalue():
+    if outcome in ("same", "other") and kind.lost and isinstance(mutated, bytes) and not said.getvalue():
         lost = kind.lost(mutated.decode("utf-8", "replace"), detail)
         if lost > 0:
             return "silent", f"{name}: {lost} photos went without a word"
     return outcome, f"{name}: {_short(detail)}"
 
 
-def _read(kind_name, folder, said):
+def _put(path, content):
+    """Bytes, nothing (None), or what a name of PLACES makes of a path."""
+    if content is not None:
+        PLACES[content](path) if isinstance(content, str) else path.write_bytes(content)
+
+
+def _read(kind, folder, said):
     from tfvision.errors import UserError
     from tfvision.serving.errors import ServingError
 
-    kind = KINDS[kind_name]
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said), warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             answer = kind.read(folder)
         said.write("".join(str(warning.message) for warning in warned))
     except UserError as error:
-        is_named = not kind.is_on_disk or str(folder) in str(error) or any(path.name in str(error) for path in folder.rglob("*"))
+        is_named = not kind.is_on_disk or str(folder) in str(error) or any(path.name in str(error) for path in (*folder.rglob("*"), Path(NEIGHBOUR)))
         return ("refused" if is_named and "\n" not in str(error) else "unnamed"), error
     except ServingError as error:
         return "refused", error.message
     except Exception as error:  # what a user would see as a traceback
         return "traceback", f"{type(error).__name__}: {error}"
-    return ("same" if answer == _sound_answer(kind_name) else "other"), answer
+    if answer != _sound_answer(kind):
+        return "other", answer
+    return ("remade" if " again" in said.getvalue() else "same"), answer
 
 
 def _short(detail):
@@ -99,19 +118,20 @@ def _short(detail):
 
 
 @functools.cache
-def _sound_files(kind_name):
-    return KINDS[kind_name].files()
+def _sound_files(kind):
+    return kind.files()
 
 
 @functools.cache
-def _sound_answer(kind_name):
+def _sound_answer(kind):
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stderr(io.StringIO()):
         folder = Path(scratch, "input")
-        _write(folder, _sound_files(kind_name))
-        return KINDS[kind_name].read(folder)
+        write(folder, _sound_files(kind))
+        return kind.read(folder)
 
 
-def _write(folder, files):
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Files into a folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,11 +148,12 @@ def mutated_file(files: dict[str, bytes], draw: random.Random, is_on_disk: bool)
         return name, None
     content = files[name]
     for _ in range(draw.choice((1, 1, 2, 3))):
-        content = _mutated(name, content, draw)
+        content = mutated_content(name, content, draw)
     return name, content
 
 
-def _mutated(name, content, draw):
+def mutated_content(name: str, content: bytes, draw: random.Random) -> bytes:
+    """A file's content with one mutation."""
     if name.endswith(".zip") and draw.random() < 0.7:
         return _with_mutated_member(content, draw)
     ways = (*BYTE_MUTATIONS, *TEXT_MUTATIONS, *TEXT_MUTATIONS) if name.endswith(TEXT) else BYTE_MUTATIONS
@@ -144,7 +165,7 @@ def _with_mutated_member(content, draw):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         name = draw.choice([name for name in members if name.endswith(TEXT)])
-        members[name] = _mutated(name, members[name], draw)
+        members[name] = mutated_content(name, members[name], draw)
         return zipped(members)
     return content
 
@@ -279,6 +300,11 @@ def _manifest():
     return {"manifest.csv": file.getvalue().encode()} | {f"photos/{number}.png": buffer.getvalue() for number in range(12)}
 
 
+def photos_of_manifest() -> dict[str, bytes]:
+    """The photos that the manifest lists."""
+    return {name: content for name, content in _manifest().items() if name.endswith(".png")}
+
+
 def _tables_alone(files):
     """What is mutated of a folder: tables; photos are their own kind."""
     return {name: content for name, content in files.items() if name.endswith((*TEXT, ".zip"))}
@@ -287,7 +313,7 @@ def _tables_alone(files):
 def _read_manifest(folder):
     from tfvision.data.manifest import read_source
 
-    _write(folder, {name: content for name, content in _manifest().items() if name.endswith(".png")})
+    write(folder, photos_of_manifest())
     manifest = read_source(folder / "manifest.csv")
     return [(Path(record.path).name, *record.lineage, record.box) for record in manifest.records]
 
@@ -362,7 +388,7 @@ def _gallery():
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _read_gallery(folder):
+def read_gallery(folder):
     import numpy as np
 
     from tfvision.index.locations import open_gallery
@@ -466,7 +492,7 @@ KINDS = {
     "image": Kind(_images, _read_images),
     "manifest": Kind(lambda: _tables_alone(_manifest()), _read_manifest, lost=_lost_of_manifest),
     "archive": Kind(_archive, _read_archive),
-    "gallery": Kind(_gallery, _read_gallery, is_guarded=True),
+    "gallery": Kind(_gallery, read_gallery, is_guarded=True),
     "run": Kind(_runs, _read_runs),
     "records": Kind(_folder_of("prepared"), _read_records, is_guarded=True),
     "request": Kind(_requests, _read_requests, is_on_disk=False),

@@ -101,7 +101,15 @@ def test_a_training_learns_and_leaves_weights_metrics_report_logs_and_the_list_o
     metrics = train(str(two_colours), settings={"stages": "[[20, 1.0]]"}, run=tmp_path / "run")
     assert metrics["accuracy"] == 1 and metrics["images"] == 16 and metrics["broken"] == {} and metrics["seconds"] > 0
     assert metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "photos.csv", "model.weights.h5", "metrics.json", "report.html", "logs"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "recipe.json",
+        "photos.csv",
+        "model.weights.h5",
+        "metrics.json",
+        "report.html",
+        "logs",
+        "SHA256SUMS",
+    }
     assert "training on 16 photos, 160 steps; watch: tensorboard --logdir" in capsys.readouterr().err
 
 

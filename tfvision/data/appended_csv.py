@@ -72,8 +72,19 @@ def read_appended(path: Path | str, columns: Sequence[str]) -> Iterator[list[str
     """Yields the whole lines of such a CSV, once AppendedCsv has opened it, as lists of cells."""
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
         rows = csv.reader(line.replace("\0", "") for line in file if line.endswith("\n"))
-        next(rows, None)
-        yield from (row for row in rows if len(row) == len(columns))
+        _next(rows)
+        while (row := _next(rows)) is not None:
+            if len(row) == len(columns):
+                yield row
+
+
+def _next(rows):
+    """The next row that can be read; None at the end."""
+    while True:
+        try:
+            return next(rows, None)
+        except csv.Error:  # a cell as long as none of ours, say
+            continue
 
 
 def one_line(cell: object) -> str:

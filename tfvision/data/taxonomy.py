@@ -14,6 +14,7 @@ import numpy as np
 from tfvision.data.names import KnownNames
 from tfvision.errors import DataError, FileError
 from tfvision.files import read_json, write_json
+from tfvision.kinds import tuples
 
 ROOT_NAME = "life"  # the synthetic root: to answer it is to abstain
 
@@ -55,16 +56,14 @@ class Taxonomy:
     @classmethod
     def load(cls, path: Path | str) -> "Taxonomy":
         """Reads what `save` wrote. Raises FileError."""
-        stored = read_json(path)
+        stored = read_json(path, {"ranks": tuple[str, ...], "lineages": tuple[tuple[str, ...], ...]})
+        ranks, lineages = tuples(stored["ranks"]), tuples(stored["lineages"])
         try:
-            ranks, lineages = tuple(stored["ranks"]), tuple(tuple(lineage) for lineage in stored["lineages"])
-            if not lineages or any(len(lineage) != len(ranks) or not any(lineage) for lineage in lineages):
-                raise ValueError
-            if not all(isinstance(name, str) for names in (ranks, *lineages) for name in names):
-                raise TypeError
-            return cls(ranks, lineages)
-        except (KeyError, TypeError, ValueError):
-            raise FileError(f"{path} holds no ranks and lineages: restore the file, or make it again") from None
+            if lineages and all(len(lineage) == len(ranks) for lineage in lineages) and cls.from_lineages(ranks, lineages).lineages == lineages:
+                return cls(ranks, lineages)
+        except DataError:  # what no photos give
+            pass
+        raise FileError(f"{path} was changed: its lineages are not those of one tree, sorted; restore the file, or make it again")
 
     def save(self, path: Path | str) -> None:
         """Writes the taxonomy as JSON, atomically."""

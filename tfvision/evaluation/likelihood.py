@@ -11,6 +11,7 @@ Source: Bruemmer and du Preez, "Application-independent evaluation of speaker de
 """
 
 import dataclasses
+import os
 import typing
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ import numpy as np
 
 from tfvision.errors import DataError, RunError
 from tfvision.evaluation.verification import BINS, Scores
-from tfvision.files import read_json, write_json
-from tfvision.training.recipes import is_of, tuples
+from tfvision.files import checksum_of, read_json, write_json
+from tfvision.kinds import tuples, wrong_part
 
 FILE_NAME = "match_calibration.json"
 KNOTS = 256
+_LARGEST_LOG10 = 300  # of what a float can hold
 
 Table = tuple[np.ndarray, np.ndarray]  # scores that occur, rising, and how often, as of `Scores.table`
 
@@ -68,26 +70,32 @@ class MatchCalibration:
         return float(f"{10**value:.2g}"), value in (self.log10_ratios[0], self.log10_ratios[-1])
 
     def save(self, folder: Path) -> None:
-        """Writes FILE_NAME. Raises StorageError."""
-        write_json(folder / FILE_NAME, self)
+        """Writes FILE_NAME, with a checksum of itself. Raises StorageError."""
+        stored = dataclasses.asdict(self)
+        write_json(folder / FILE_NAME, {**stored, "checksum": checksum_of(stored)})
 
 
 def load_calibration(folder: Path) -> MatchCalibration | None:
     """The MatchCalibration of a run, or None where it has none. Raises RunError where it is damaged."""
-    if not (folder / FILE_NAME).is_file():
+    if not os.path.lexists(folder / FILE_NAME):
         return None
-    stored = read_json(folder / FILE_NAME)
+    path, remedy = folder / FILE_NAME, "evaluate the run again, or remove the file"
+    stored = read_json(path, dict, remedy, RunError)
+    checksum = stored.pop("checksum", None)  # those of tfvision 0.2 have none
     try:
         fields: dict[str, Any] = {key: tuples(value) for key, value in stored.items()}
         found = MatchCalibration(**fields)
-        kinds = typing.get_type_hints(MatchCalibration)
-        if wrong := [name for name, value in fields.items() if not is_of(value, kinds[name])]:
-            raise TypeError(f"its {wrong[0]} cannot be")
-        if not found.scores or len(found.scores) != len(found.log10_ratios):
+        if wrong := wrong_part(dataclasses.asdict(found), typing.get_type_hints(MatchCalibration)):
+            raise TypeError(f"its {wrong} cannot be")
+        knots = [found.scores, found.log10_ratios]
+        is_rising = all(list(values) == sorted(values) for values in knots)
+        if not found.scores or len(found.scores) != len(found.log10_ratios) or not is_rising or max(map(abs, found.log10_ratios)) > _LARGEST_LOG10:
             raise TypeError("its knots cannot be")
+        if checksum is not None and checksum != checksum_of(stored):
+            raise TypeError("it is not as it was written")
         return found
-    except (TypeError, AttributeError) as error:
-        raise RunError(f"{folder / FILE_NAME} is no calibration ({error}): evaluate the run again, or remove the file") from error
+    except TypeError as error:
+        raise RunError(f"{path} is no calibration ({error}): {remedy}") from error
 
 
 def fit_calibration(genuine: Scores, impostor: Scores, probes: int, identity: str = "", source: str = "", protocol: str = "") -> MatchCalibration:

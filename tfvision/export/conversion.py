@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfvision.errors import ExportError
+from tfvision.errors import ExportError, in_one_line
 from tfvision.export.exportable import Exportable
 from tfvision.export.verification import compare
 
@@ -28,7 +28,7 @@ def write_tflite(exportable: Exportable, path: Path) -> float:
         with _without_compiler_notes():
             content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder).convert()
     except Exception as error:  # the converter raises many kinds
-        raise ExportError(f"TFLite cannot express this model ({str(error).splitlines()[0][:160]}): leave --tflite out") from error
+        raise ExportError(f"TFLite cannot express this model ({in_one_line(error)}): leave --tflite out") from error
     path.write_bytes(content)
     return compare(_run_tflite(content, exportable.core_samples), _core_outputs(exportable), "TFLite", TOLERANCE)
 
@@ -48,7 +48,7 @@ def write_onnx(exportable: Exportable, path: Path) -> float:
     try:
         model, _ = tf2onnx.convert.from_function(exportable.core, input_signature=signature, opset=17)
     except Exception as error:  # the converter raises many kinds
-        raise ExportError(f"ONNX cannot express this model ({str(error).splitlines()[0][:160]}): leave --onnx out") from error
+        raise ExportError(f"ONNX cannot express this model ({in_one_line(error)}): leave --onnx out") from error
     path.write_bytes(model.SerializeToString())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]

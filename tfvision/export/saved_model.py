@@ -22,13 +22,12 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfvision.errors import RunError
 from tfvision.export.exportable import Exportable
 from tfvision.export.model_card import model_card_json, model_card_markdown
-from tfvision.export.session import LoadedModel
+from tfvision.export.session import CHECKSUMS, LoadedModel
 from tfvision.export.versions import version_folders
 from tfvision.export.warm_up import write_warm_up
 from tfvision.files import atomic_folder, write_json, write_text
 
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f]{1,200}")  # a folder below --to, and what is asked for at /v1/models/NAME
-CHECKSUMS = Path("assets.extra", "SHA256SUMS")
 
 
 def write_saved_model(

@@ -10,7 +10,10 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from tfvision.errors import RunError
 from tfvision.export.versions import version_folders
+from tfvision.files import sha256_of
 
+CHECKSUMS = Path("assets.extra", "SHA256SUMS")
+_LOADED = ("saved_model.pb", "variables/", "assets/")
 _INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")  # how loaders find their ops; nobody calls them
 
 
@@ -18,8 +21,9 @@ def load_session(path: str | Path, config: tf.compat.v1.ConfigProto | None = Non
     """Loads a SavedModel (tag "serve") into a graph and session of its own.
 
     Returns:
-      tf.compat.v1.Session, {signature: SignatureDef}. Raises what the loader raises.
+      tf.compat.v1.Session, {signature: SignatureDef}. Raises what the loader raises; of a file that is not as its export wrote it, DataLossError.
     """
+    _check_files(Path(path))
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     try:
         with session.graph.as_default():
@@ -30,6 +34,16 @@ def load_session(path: str | Path, config: tf.compat.v1.ConfigProto | None = Non
         session.close()
         raise
     return session, {name: value for name, value in loaded.signature_def.items() if name not in _INIT_SIGNATURES}
+
+
+def _check_files(folder):
+    """Compares what is loaded with the checksums that an export has; they tell damage, not who made it."""
+    sums = folder / CHECKSUMS
+    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else []
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        if name.startswith(_LOADED) and (folder / name).is_file() and sha256_of(folder / name) != digest:
+            raise tf.errors.DataLossError(None, None, f"{name} is damaged or was changed: its SHA-256 is not that in {CHECKSUMS}")
 
 
 def newest_version(folder: str | Path) -> Path:

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor, open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.files import parse_json
+from tfvision.kinds import is_of
 
 PART = 1024  # photos
 
@@ -65,7 +67,7 @@ def extract_with_beam(
         run_on_each(pipeline, missing, _extract_part, extractor.recipe)
     for start, _, path in parts:
         stored = _read(path)
-        broken.update(parse_json(str(stored["broken"])))
+        broken.update(stored["reasons"])
         yield stored["indices"] + start, stored["vectors"]
 
 
@@ -109,12 +111,15 @@ def _write(path: str, content: bytes) -> None:
     FileSystems.rename([temporary], [path])
 
 
-def _read(path: str) -> dict[str, np.ndarray]:
+def _read(path: str) -> dict[str, Any]:
     from apache_beam.io.filesystems import FileSystems
 
     try:
         with FileSystems.open(path) as file, np.load(io.BytesIO(file.read()), allow_pickle=False) as stored:
-            return dict(stored)
+            indices, vectors, reasons = stored["indices"], stored["vectors"], parse_json(str(stored["broken"]))
+        if indices.shape != vectors.shape[:1] or indices.dtype.kind != "i" or vectors.dtype.kind != "f" or not is_of(reasons, dict[str, str]):
+            raise ValueError("its arrays do not fit each other")
+        return {"indices": indices, "vectors": vectors, "reasons": reasons}
     except Exception as error:  # zipfile, zlib, NumPy and Beam's file systems raise many kinds
         raise DataError(f"{path} cannot be read ({error}): remove it and run the same command again") from error
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.applications import APPLICATIONS
-from tfvision.errors import RecipeError, RunError, WeightsError
+from tfvision.errors import RecipeError, RunError, WeightsError, in_one_line
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.models.catalogue import get_network
 from tfvision.models.programs import open_module
@@ -106,7 +106,7 @@ def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
     try:
         module = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds
-        raise RunError(f"{folder} cannot be loaded ({_first_line(error)}): export again") from error
+        raise RunError(f"{folder} cannot be loaded ({in_one_line(error)}): export again") from error
     if _EMBED not in module.signatures:
         raise RunError(f"{folder} has no signature `{_EMBED}` (but {', '.join(module.signatures)}): its model makes no features")
 
@@ -172,7 +172,3 @@ def _hash_folder(folder: Path | str) -> str:
         with open(path, "rb") as file:
             digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +17,10 @@ from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import FileError, StorageError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor
-from tfvision.files import read_json, way_out, write_json
+from tfvision.files import checksum_of, read_json, way_out, write_json
 
 _PHOTOS_BETWEEN_SAVES = 512
+_FACTS = {"identity": str, "done": int, "crc32": int, "broken": dict[str, str]}  # crc32: of the rows that count
 
 
 def feature_table(
@@ -69,35 +72,47 @@ class _Cache:
     def __init__(self, path: Path | str, identity: str) -> None:
         self._path = Path(path)
         self._facts_path = self._path.with_suffix(".json")
-        self._identity = identity
+        self._identity, self._crc32 = identity, 0
 
     def load(self, vectors: np.ndarray, broken: BrokenPhotos) -> int:
         """Reads the rows that are there into `vectors`; returns how many."""
+        if not self._facts_path.exists():
+            return 0
         try:
-            facts = read_json(self._facts_path)
-            done = facts["done"] if facts["identity"] == self._identity else 0
+            facts = read_json(self._facts_path, _FACTS)
+            if facts.pop("checksum", None) != checksum_of(facts):
+                raise FileError(f"{self._facts_path} is not as it was written")
+            if facts["identity"] != self._identity:
+                return 0
+            done, width = facts["done"], vectors.shape[1]
             with open(self._path, "rb") as file:
                 file.seek(len(_header(vectors)))
-                rows = np.fromfile(file, np.float32, done * vectors.shape[1]).reshape(done, -1) if done else vectors[:0]
-            vectors[:done] = rows
-        except (FileError, OSError, KeyError, TypeError, ValueError):  # none, or none that can be used: it is made anew
+                rows = np.fromfile(file, np.float32, done * width) if 0 < done <= len(vectors) else vectors[:0]
+            if rows.size != done * width or facts["crc32"] != zlib.crc32(rows.tobytes()):
+                raise FileError(f"{self._path} is damaged")
+        except (FileError, OSError) as error:
+            print(f"{error}: its vectors are made again", file=sys.stderr)
             return 0
-        broken.update(facts["broken"] if done else {})
+        vectors[:done], self._crc32 = rows.reshape(done, width), facts["crc32"]
+        broken.update(facts["broken"])
         return done
 
     def save(self, vectors: np.ndarray, start: int, stop: int, broken: BrokenPhotos) -> None:
         """Writes rows start to stop, then that they count."""
+        rows = vectors[start:stop].tobytes()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "r+b" if start else "wb") as file:
                 file.write(_header(vectors))
                 file.seek(len(_header(vectors)) + vectors[:start].nbytes)
-                file.write(vectors[start:stop].tobytes())
+                file.write(rows)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(f"{self._path} could not be written ({error.strerror}): {way_out(error)}, then run the same command again") from error
-        write_json(self._facts_path, {"identity": self._identity, "done": stop, "broken": dict(broken)})
+        self._crc32 = zlib.crc32(rows, self._crc32 if start else 0)
+        facts = {"identity": self._identity, "done": stop, "crc32": self._crc32, "broken": dict(broken)}
+        write_json(self._facts_path, {**facts, "checksum": checksum_of(facts)})
 
 
 def _header(vectors: np.ndarray) -> bytes:

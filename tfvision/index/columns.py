@@ -6,22 +6,28 @@ judges each distinct value once.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfvision.errors import DataError
+from tfvision.errors import DataError, GalleryError
+from tfvision.files import parse_json
 
+REMEDY = "restore it from a copy, or build the gallery again"
 NO_VALUE = -1  # the code of a row without a value
 
 
 class TextLines:
-    """A JSON value a line, read where asked for."""
+    """A JSON value a line, read where asked for.
 
-    def __init__(self, data: np.ndarray) -> None:
-        """`data`: uint8 [bytes], each line ended by a newline."""
-        self._data = data
+    Args:
+      data: uint8 [bytes], each line ended by a newline.
+      types: of the values; GalleryError tells of one of another type, and of a line that is no JSON.
+    """
+
+    def __init__(self, data: np.ndarray, types: Collection[type] = (str, int, float, bool)) -> None:
+        self._data, self._types = data, set(types)
         self._ends = np.flatnonzero(data == ord("\n"))
 
     def __len__(self) -> int:
@@ -29,11 +35,20 @@ class TextLines:
 
     def __getitem__(self, row: int) -> Any:
         start = self._ends[row - 1] + 1 if row else 0
-        return json.loads(self._data[start : self._ends[row]].tobytes())
+        return self._read(self._data[start : self._ends[row]].tobytes())[0]
 
     def all(self) -> list[Any]:
         """A list of all values."""
-        return json.loads(b"[" + self._data.tobytes().replace(b"\n", b",")[:-1] + b"]")
+        return self._read(self._data.tobytes().replace(b"\n", b",")[:-1])
+
+    def _read(self, text: bytes) -> list[Any]:
+        try:
+            values = parse_json(b"[" + text + b"]")
+        except ValueError as error:
+            raise GalleryError(f"a line of the gallery is no JSON ({error}): {REMEDY}") from None
+        if not set(map(type, values)) <= self._types:
+            raise GalleryError(f"a line of the gallery holds no id, path or value: {REMEDY}")
+        return values
 
 
 class Column:
@@ -50,6 +65,11 @@ class Column:
     @property
     def values(self) -> list[Any]:
         return self._values.all()
+
+    @property
+    def distinct(self) -> int:
+        """How many distinct values there are."""
+        return len(self._values)
 
     def __getitem__(self, row: int) -> Any:
         """The value of a row, or None."""

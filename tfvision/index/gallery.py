@@ -14,9 +14,17 @@ from tfvision.errors import GalleryError
 from tfvision.features.whitening import Whitening
 from tfvision.index.columns import Column
 from tfvision.index.filters import matching
+from tfvision.kinds import is_of
 
 Metadata = Mapping[str, Any]  # {name: text, number or truth}
 Say = Callable[[str], object]  # is told a line on what follows
+
+
+def fault_of_facts(facts: Mapping[str, Any]) -> str:
+    """What is wrong with what a gallery says of its making, or ""."""
+    recipe = facts.get("recipe") or {}
+    is_recipe = is_of(recipe, {"model": str | None, "layers": tuple[str, ...] | None}) and (not recipe or isinstance(facts.get("identity"), str))
+    return "" if is_recipe and isinstance(facts.get("is_complete", True), bool) else "its recipe, identity or is_complete cannot be"
 
 
 class Gallery(Protocol):

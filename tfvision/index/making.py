@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tfvision
-from tfvision.errors import DataError, GalleryError
+from tfvision.errors import DataError, GalleryError, RecipeError
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.gallery import Gallery, rows_where
 from tfvision.index.locations import create_gallery, has_gallery, open_gallery
@@ -173,7 +173,10 @@ def gallery_extractor(gallery: Gallery, model: str | None = None, trusted: Colle
 
     if "recipe" not in gallery.facts:
         raise GalleryError(f"{gallery.location} tells of no recipe, so photos cannot be seen as its own were: its vectors were made elsewhere")
-    recipe = from_json(gallery.facts["recipe"], FeatureRecipe)
+    try:
+        recipe = from_json(gallery.facts["recipe"], FeatureRecipe)
+    except RecipeError as error:
+        raise GalleryError(f"{gallery.location}: {error}") from error
     if model:
         recipe = dataclasses.replace(recipe, model=model)
     elif recipe.model not in trusted:

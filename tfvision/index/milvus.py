@@ -21,9 +21,10 @@ from tfvision.features.whitening import Whitening
 from tfvision.files import parse_json
 from tfvision.index import flat
 from tfvision.index.columns import Column, metadata_columns
-from tfvision.index.gallery import Metadata, Say, check_additions, check_dimension, path_from_here, real_path, rows_of_all
+from tfvision.index.gallery import Metadata, Say, check_additions, check_dimension, fault_of_facts, path_from_here, real_path, rows_of_all
 from tfvision.index.milvus_server import LARGEST_ANSWER, ask, connect, create_collection, index_of_kind, lite_file, parse_location, read_texts, write_texts
 from tfvision.index.storage import FORMAT
+from tfvision.kinds import is_of
 
 _TEXT_CHARACTERS = 60_000  # of a row; Milvus allows 65,535 bytes
 _ROWS_AT_ONCE = 1024  # of a request with vectors: Milvus takes 64 MB
@@ -397,8 +398,11 @@ def _read_state(location: str, client: Any, name: str) -> dict[str, Any]:
         state = parse_json(text)
     except (GalleryError, KeyError, ValueError):
         raise GalleryError(f"{location} is no gallery of tfvision: choose another collection") from None
-    if state.get("format") != FORMAT:
-        raise GalleryError(f"{location} is of {state.get('format')!r}, this tfvision reads {FORMAT!r}")
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise GalleryError(f"{location} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")
+    fault = "" if is_of(state, {"dimension": int, "data": str, "facts": dict, "whitening": dict | None}) else "parts of it are missing or of another kind"
+    if fault := fault or fault_of_facts(state["facts"]):
+        raise GalleryError(f"{location} was changed ({fault}): build the gallery again")
     return state
 
 

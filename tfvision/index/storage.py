@@ -19,14 +19,16 @@ import numpy as np
 
 from tfvision.errors import FileError, GalleryError, StorageError
 from tfvision.files import TEMPORARY_PREFIX, checksum_of, read_json, way_out, write_json
+from tfvision.index.columns import REMEDY
+from tfvision.index.gallery import fault_of_facts
 
 MANIFEST = "gallery.json"
 LOCK = "lock"
 FORMAT = "tfvision gallery 1"
 _CHECKSUM = "checksum"
 _PARTS = {"format": str, "data": str, "files": dict, "dimension": int, "columns": list, "facts": dict}  # of the manifest, besides its checksum
-_REMEDY = "restore it from a copy, or build the gallery again"
-_CHECKED_BYTES = 256 * 2**20  # as much is checked in a fraction of a second whenever a gallery is opened
+_CHECKED_BYTES = 256 * 2**20  # as much is checked in a fraction of a second whenever a gallery is opened; more, where a file has changed
+_COMPARED = "compared.json"
 _BLOCK = 16 * 2**20
 
 _DATA_NAME, _FILE_NAME = re.compile(r"data-\d{4,9}"), re.compile(r"(?!\.)[^/\\\0]{1,200}")
@@ -108,9 +110,8 @@ class Storage:
 
     def check(self) -> None:
         """Reads every file and compares its checksum. Raises GalleryError that names the damaged one."""
-        for name, extent in self.state["files"].items():
-            if _checksum(self.maps.get(name, np.zeros(0, np.uint8))) != extent["crc32"]:
-                raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; {_REMEDY}")
+        for name in self.state["files"]:
+            self._check_file(name)
 
     def close(self) -> None:
         """Gives the lock back."""
@@ -126,9 +127,45 @@ class Storage:
                 break
             except FileNotFoundError as error:  # a writer may just have replaced the files: the manifest tells
                 if attempt == 2:
-                    raise GalleryError(f"{error.filename} is missing: {_REMEDY}") from None
-        if sum(extent["bytes"] for extent in self.state["files"].values()) <= _CHECKED_BYTES:
+                    raise GalleryError(f"{error.filename} is missing: {REMEDY}") from None
+            except OSError as error:
+                raise GalleryError(f"{error.filename or self.data} cannot be read ({error.strerror}): {REMEDY}") from None
+        if self._is_large:
+            self._check_changed()
+        else:
             self.check()
+
+    @property
+    def _is_large(self) -> bool:
+        return sum(extent["bytes"] for extent in self.state["files"].values()) > _CHECKED_BYTES
+
+    def _check_changed(self) -> None:
+        """Compares the checksum of each file that changed since this was done last, which is noted beside the files."""
+        stamps = self._stamps()
+        with contextlib.suppress(FileError):
+            known = read_json(self.data / _COMPARED, {str: [int]})
+            if stamps == known:
+                return
+            stamps = {name: stamp for name, stamp in stamps.items() if stamp != known.get(name)}
+        for name in stamps:
+            self._check_file(name)
+        self._note_compared()
+
+    def _check_file(self, name: str) -> None:
+        if _checksum(self.maps.get(name, np.zeros(0, np.uint8))) != self.state["files"][name]["crc32"]:
+            raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; {REMEDY}")
+
+    def _note_compared(self) -> None:
+        with contextlib.suppress(StorageError):  # a reader's folder, say: it is compared again
+            write_json(self.data / _COMPARED, self._stamps())
+
+    def _stamps(self) -> dict[str, list[int]]:
+        """{file name: what counts of it, and what changes when it is written or copied}."""
+        stamps = {}
+        for name, extent in self.state["files"].items():
+            status = os.stat(self.data / name)
+            stamps[name] = [extent["bytes"], extent["crc32"], status.st_mtime_ns, status.st_ino]
+        return stamps
 
     def _check_writable(self) -> None:
         if self._lock is None:
@@ -138,6 +175,8 @@ class Storage:
         _write_manifest(self.folder, state)
         self.state = state
         self._map()
+        if self._is_large:  # what was there before was compared when it was opened
+            self._note_compared()
 
     def _map(self) -> None:
         """Maps all files at once: what is mapped stays, also when a writer removes it."""
@@ -178,12 +217,12 @@ def _read_manifest(folder: Path) -> State:
     try:
         state = read_json(folder / MANIFEST)
     except FileError as error:
-        raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): {_REMEDY}") from None
+        raise GalleryError(f"{folder / MANIFEST} is damaged ({error.__cause__}): {REMEDY}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise GalleryError(f"{folder / MANIFEST} is of {state.get('format') if isinstance(state, dict) else 'another kind'!r}, this tfvision reads {FORMAT!r}")
     checksum = state.pop(_CHECKSUM, None)  # galleries of tfvision 0.2 have none
     if fault := _fault_of(state) or (checksum is not None and checksum != checksum_of(state) and "it is not as it was written"):
-        raise GalleryError(f"{folder / MANIFEST} is damaged ({fault}): {_REMEDY}")
+        raise GalleryError(f"{folder / MANIFEST} is damaged ({fault}): {REMEDY}")
     return state
 
 
@@ -200,6 +239,8 @@ def _fault_of(state: State) -> str:
         is_extent = isinstance(extent, dict) and extent.keys() == {"bytes", "crc32"} and all(type(number) is int and number >= 0 for number in extent.values())
         if not is_extent or not _FILE_NAME.fullmatch(name):
             return f"files: {name} is no file with its bytes and crc32"
+    if fault := fault_of_facts(state["facts"]):
+        return fault
     rows = state["files"].get("vectors.f32", {"bytes": 0})["bytes"] / 4 / state["dimension"]
     codes = {name: extent["bytes"] / 4 for name, extent in state["files"].items() if name.startswith("column-") and name.endswith(".i32")}
     is_whole = rows.is_integer() and all(count == rows and name.replace(".i32", ".jsonl") in state["files"] for name, count in codes.items())
@@ -210,7 +251,7 @@ def _check_lengths(folder: Path, files: dict[str, Extent]) -> None:
     for name, extent in files.items():
         length = os.path.getsize(folder / name)
         if length < extent["bytes"]:
-            raise GalleryError(f"{folder / name} is cut short: {length} bytes of {extent['bytes']}; {_REMEDY}")
+            raise GalleryError(f"{folder / name} is cut short: {length} bytes of {extent['bytes']}; {REMEDY}")
 
 
 def _append_all(folder: Path, files: dict[str, Extent], pieces: Pieces) -> dict[str, Extent]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tfvision.errors import WeightsError
+from tfvision.errors import WeightsError, in_one_line
 from tfvision.files import parse_json, write_arrays
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from tfvision.models.protobuf_tensors import read_onnx
-from tfvision.models.tensor_file import DAMAGE, first_line, how_to_convert, open_tensors
+from tfvision.models.tensor_file import how_to_convert, open_tensors
 from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, Convolutions, block_of
 
 _FACTS = "facts"
@@ -50,8 +50,8 @@ def read_convolutions(path: Path | str) -> tuple[Convolutions, dict[str, Any]]:
         convolutions, facts = readers[path.suffix](path)
     except WeightsError:
         raise
-    except (*DAMAGE, RuntimeError) as error:
-        raise WeightsError(f"{path} is damaged or no {path.suffix} of a VGG19 ({first_line(error)})") from error
+    except Exception as error:  # zipfile, zlib, h5py and NumPy raise many kinds
+        raise WeightsError(f"{path} is damaged or no {path.suffix} of a VGG19 ({in_one_line(error)})") from error
     _check(path, convolutions)
     return convolutions, {"is_normalised": False, **facts}
 

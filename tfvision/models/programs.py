@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tfvision.errors import UserError, WeightsError
+from tfvision.errors import UserError, WeightsError, in_one_line
 
 # OWNER/MODEL/FRAMEWORK/VARIATION[/VERSION], as kagglehub takes it and as Kaggle's pages show it
 _KAGGLE = re.compile(
@@ -64,8 +64,7 @@ def open_module(name: str, remedy: str) -> tuple[Any, str]:
     except Exception as error:  # urllib, ssl, tarfile, kagglehub and TensorFlow raise many kinds
         if isinstance(error, WeightsError):
             raise
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise WeightsError(f"{name} could not be loaded from {'Kaggle' if handle else 'TensorFlow Hub'} ({said}). {remedy}") from error
+        raise WeightsError(f"{name} could not be loaded from {'Kaggle' if handle else 'TensorFlow Hub'} ({in_one_line(error)}). {remedy}") from error
 
 
 def _download_from_kaggle(handle: str) -> str:

@@ -2,13 +2,14 @@
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from tfvision.errors import WeightsError
+from tfvision.errors import WeightsError, in_one_line
 from tfvision.files import parse_json
 from tfvision.models.protobuf_tensors import CaffeModel
 
@@ -16,7 +17,7 @@ PICKLES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
 _SAFETENSORS_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_NPZ_BYTES = 1 << 30  # of one array, which a few bytes can claim
-DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile)  # what reading one raises
+DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error)  # what reading one raises
 
 
 def open_tensors(path: Path | str) -> "TensorFile":
@@ -35,7 +36,7 @@ def open_tensors(path: Path | str) -> "TensorFile":
     try:
         return _KINDS[path.suffix](path)
     except DAMAGE as error:
-        raise WeightsError(f"{path} is damaged or no {path.suffix} file ({first_line(error)})") from error
+        raise WeightsError(f"{path} is damaged or no {path.suffix} file ({in_one_line(error)})") from error
 
 
 def refuse_pickle(path: Path | str) -> None:
@@ -49,11 +50,6 @@ def how_to_convert(path: Path | str) -> str:
     old, new = Path(path).name, Path(path).with_suffix(".safetensors").name
     command = f"import torch, safetensors.torch as s; s.save_file(torch.load('{old}', weights_only=True), '{new}')"
     return f', where PyTorch and safetensors are, by: python -c "{command}"'
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one short line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
 class TensorFile(Protocol):

@@ -12,12 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvision.errors import WeightsError
+from tfvision.errors import WeightsError, in_one_line
 from tfvision.models.convolutions import for_caffe_pixels
 from tfvision.models.protobuf_tensors import CaffeModel, Convolution, read_onnx
 from tfvision.models.resnet18 import STAGES
 from tfvision.models.squeezenet import SQUEEZED
-from tfvision.models.tensor_file import DAMAGE, TensorFile, first_line, open_tensors
+from tfvision.models.tensor_file import DAMAGE, TensorFile, open_tensors
 
 SUFFIXES = (".safetensors", ".npz", ".caffemodel", ".onnx")
 
@@ -48,7 +48,7 @@ def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_par
         try:
             found = _values_of(base, layer, name, norm, tensors)
         except DAMAGE as error:
-            raise WeightsError(f"{path} is damaged: {name} cannot be read ({first_line(error)})") from error
+            raise WeightsError(f"{path} is damaged: {name} cannot be read ({in_one_line(error)})") from error
         values.update(found)
         if not found:
             missing.append(name)
@@ -70,7 +70,7 @@ def _named(base: keras.Model, network: str, path: Path) -> tuple[TensorFile | di
         try:
             return _by_shape(base, names, read_onnx(path)), names
         except DAMAGE as error:
-            raise WeightsError(f"{path} is damaged or no ONNX model ({first_line(error)})") from error
+            raise WeightsError(f"{path} is damaged or no ONNX model ({in_one_line(error)})") from error
     tensors = open_tensors(path)
     if not isinstance(tensors, CaffeModel):
         return tensors, names

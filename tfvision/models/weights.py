@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvision.errors import WeightsError
+from tfvision.errors import WeightsError, in_one_line
 from tfvision.models.catalogue import NETWORKS, get_network
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.normalisation import unscale
-from tfvision.models.tensor_file import first_line, refuse_pickle
+from tfvision.models.tensor_file import refuse_pickle
 from tfvision.models.torch_weights import SUFFIXES, TORCH_NAMES, load_torch_weights
 from tfvision.models.vgg19 import set_convolutions
 from tfvision.models.weight_sources import SOURCES
@@ -124,7 +124,7 @@ def load_keras_weights(base: keras.Model, network: str, path: Path) -> None:
     try:
         base.load_weights(path)
     except Exception as error:  # Keras raises whatever h5py or the layout leads it to
-        raise WeightsError(f"{path} does not fit {network} without its top ({first_line(error)})") from error
+        raise WeightsError(f"{path} does not fit {network} without its top ({in_one_line(error)})") from error
     for layer in base.layers:
         if not all(np.isfinite(values).all() for values in layer.get_weights()):
             raise WeightsError(f"{path} is damaged: {layer.name} holds values that are not finite")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tfvision.data.augmentation import Augmentation
 from tfvision.errors import RecipeError
+from tfvision.kinds import Kind
 from tfvision.models.catalogue import get_network
 from tfvision.training.recipes import Recipe
-from tfvision.training.run import Run, read_run_file
+from tfvision.training.run import TOLD, Run, read_run_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,9 @@ class DetectorRecipe(Recipe):
         return self.layer or tuple(get_network(self.network).taps)[-1]
 
 
+_SHARE = {"right": int, "photos": int, "accuracy": float | None, "interval": tuple[float, ...]}  # of photos that were told right
+
+
 @dataclasses.dataclass(frozen=True)
 class DetectorRun(Run[DetectorRecipe]):
     """The files of a detector run."""
@@ -98,7 +102,15 @@ class DetectorRun(Run[DetectorRecipe]):
     APPLICATION: typing.ClassVar[str] = "tattoo-detector"
     COMMAND: typing.ClassVar[str] = "tfvision train tattoo-detector"
     RECIPE: typing.ClassVar[type] = DetectorRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "others": str | None, "probe_lists": tuple[str, ...]}
+    FACTS: typing.ClassVar[typing.Mapping[str, Kind]] = {"source": str, "others": str | None, "probe_lists": tuple[str, ...]}
+    METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {
+        **TOLD,
+        **dict.fromkeys(("images", "tattoos", "subjects"), int),
+        **dict.fromkeys(("tattoo", "non_tattoo", "overall"), _SHARE),
+        "folds": [{"fold": str, **dict.fromkeys(("tattoo", "non_tattoo", "overall"), _SHARE)}],
+        "wrong": [dict],
+        "weights": str,
+    }
 
     @functools.cached_property
     def calibration(self) -> dict[str, typing.Any]:
@@ -108,6 +120,10 @@ class DetectorRun(Run[DetectorRecipe]):
     @property
     def calibration_path(self) -> Path:
         return self.folder / "calibration.json"
+
+    @property
+    def kept_files(self) -> list[Path]:
+        return [*super().kept_files, self.calibration_path]
 
     @property
     def features_path(self) -> Path:

@@ -4,11 +4,12 @@ import dataclasses
 import typing
 
 from tfvision.errors import RecipeError
+from tfvision.kinds import Kind
 from tfvision.losses.distances import DISTANCES
 from tfvision.losses.triplet import MININGS
 from tfvision.models.catalogue import get_network
 from tfvision.training.recipes import Recipe
-from tfvision.training.run import Run
+from tfvision.training.run import TOLD, Run
 
 CONTRASTIVE, TRIPLET = "contrastive", "triplet"
 LOSSES = (CONTRASTIVE, TRIPLET, *MININGS)
@@ -112,4 +113,11 @@ class MatcherRun(Run[MatcherRecipe]):
     APPLICATION: typing.ClassVar[str] = "tattoo-matcher"
     COMMAND: typing.ClassVar[str] = "tfvision train tattoo-matcher"
     RECIPE: typing.ClassVar[type] = MatcherRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str}
+    FACTS: typing.ClassVar[typing.Mapping[str, Kind]] = {"source": str}
+    METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {
+        **TOLD,
+        **dict.fromkeys(("images", "held_out", "subjects", "dimension"), int),
+        **dict.fromkeys(("loss", "accuracy"), float | None),
+        "crosses_media": bool,
+        "weights": str,
+    }

@@ -5,11 +5,12 @@ import functools
 import typing
 from pathlib import Path
 
-from tfvision.errors import RecipeError, RunError
+from tfvision.errors import RecipeError
+from tfvision.kinds import Kind
 from tfvision.losses.cosface import MARGIN, SCALE
 from tfvision.models.catalogue import get_network
-from tfvision.training.recipes import Recipe, Stages, is_of, tuples
-from tfvision.training.run import Run, read_run_file
+from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.run import TOLD, Run, read_run_file
 
 ADDITIONS = ("addition", "normalised_addition")
 LOSSES = ("softmax", "cosface")
@@ -113,15 +114,22 @@ class RetrieverRun(Run[RetrieverRecipe]):
     APPLICATION: typing.ClassVar[str] = "retriever"
     COMMAND: typing.ClassVar[str] = "tfvision train retriever"
     RECIPE: typing.ClassVar[type] = RetrieverRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "ranks": tuple[str, ...] | None, "layout": str | None}
+    FACTS: typing.ClassVar[typing.Mapping[str, Kind]] = {"source": str, "ranks": tuple[str, ...] | None, "layout": str | None}
+    METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {
+        **TOLD,
+        "images": int,
+        "held_out": int,
+        "classes": int,
+        "map": float | None,
+        "queries": int | None,
+        "index": str | None,
+        "by_layer": dict[str, float] | None,
+    }
 
     @functools.cached_property
     def classes(self) -> tuple[str, ...]:
         """Names of what it was trained to tell apart, sorted."""
-        names = tuples(read_run_file(self.labels_path))
-        if not is_of(names, tuple[str, ...]):
-            raise RunError(f"{self.labels_path} was changed: it is no list of names; train again, or restore the file")
-        return names
+        return tuple(read_run_file(self.labels_path, tuple[str, ...]))
 
     @property
     def first_files(self) -> list[Path]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
-from tfvision.training.recipes import Recipe, Stages, is_of
-from tfvision.training.run import Run, read_run_file
+from tfvision.files import check_checksum
+from tfvision.kinds import Kind
+from tfvision.training.recipes import Recipe, Stages
+from tfvision.training.run import REMEDY, TOLD, Run, read_run_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,16 +78,17 @@ class SpeciesRecipe(Recipe):
         return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
 
 
-_THRESHOLDS = {"threshold": float, "depth_curve": tuple[dict, ...]}  # of calibration.json
+_THRESHOLDS = {"threshold": float, "depth_curve": [{"target": float, "threshold": float}]}  # of calibration.json
 _MEASURED = {"temperature": float, "target": float, "confidence": float | None, "class_sizes": tuple[int, ...]}  # besides, in a run
+_LARGEST_THRESHOLD = 2.0  # above 1, no answer but the root's is given
 
 
 def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing.Any]:
     """calibration.json of a run of so many classes, or of an export. Raises RunError."""
     stored = read_run_file(path, _THRESHOLDS if classes is None else _THRESHOLDS | _MEASURED)
-    is_curve = all(is_of(point.get(name), float) for point in stored["depth_curve"] for name in ("target", "threshold"))
-    if not is_curve or (classes is not None and (stored["temperature"] <= 0 or len(stored["class_sizes"]) != classes)):
-        raise RunError(f"{path} was changed: its temperature, class_sizes or depth_curve cannot be; train again, or restore the file")
+    is_threshold = all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in (stored, *stored["depth_curve"]))
+    if not is_threshold or (classes is not None and (stored["temperature"] <= 0 or len(stored["class_sizes"]) != classes)):
+        raise RunError(f"{path} was changed: its thresholds, temperature or class_sizes cannot be; {REMEDY}")
     return stored
 
 
@@ -96,11 +99,25 @@ class SpeciesRun(Run[SpeciesRecipe]):
     APPLICATION: typing.ClassVar[str] = "species"
     COMMAND: typing.ClassVar[str] = "tfvision train species"
     RECIPE: typing.ClassVar[type] = SpeciesRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str | None, "ranks": tuple[str, ...] | None}
+    FACTS: typing.ClassVar[typing.Mapping[str, Kind]] = {"source": str | None, "ranks": tuple[str, ...] | None}
+    METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {
+        **TOLD,
+        "images": int,
+        "classes": int,
+        "accuracy": float,
+        "weights": str,
+        "validation": {
+            **dict.fromkeys(("accuracy", "top5", "calibration_error"), float),
+            "images": int,
+            "accuracy_by_rank": dict,
+            "specificity": {"target": float, "accuracy": float, "depth": float, "deepest": int, "reported_on": int},
+        },
+    }
 
     @functools.cached_property
     def taxonomy(self) -> Taxonomy:
         """Its leaves are the classes."""
+        check_checksum(self.taxonomy_path, REMEDY, RunError)
         return Taxonomy.load(self.taxonomy_path)
 
     @functools.cached_property
@@ -111,6 +128,10 @@ class SpeciesRun(Run[SpeciesRecipe]):
     @property
     def first_files(self) -> list[Path]:
         return [*super().first_files, self.taxonomy_path]
+
+    @property
+    def kept_files(self) -> list[Path]:
+        return [*super().kept_files, self.calibration_path]
 
     @property
     def taxonomy_path(self) -> Path:

@@ -5,9 +5,10 @@ import typing
 from pathlib import Path
 
 from tfvision.errors import RecipeError
+from tfvision.kinds import Kind
 from tfvision.models.vgg19 import CONTENT_LAYER, LAYERS, STYLE_LAYERS
 from tfvision.training.recipes import Recipe, Stages
-from tfvision.training.run import Run
+from tfvision.training.run import TOLD, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,9 @@ class StylizerRecipe(Recipe):
             raise RecipeError(f"validation_fraction must lie between 0 and 1, got {self.validation_fraction}")
 
 
+_LOSSES = {"content_loss": float, "style_loss": float}
+
+
 @dataclasses.dataclass(frozen=True)
 class StylizerRun(Run[StylizerRecipe]):
     """The files of a stylizer run."""
@@ -75,7 +79,14 @@ class StylizerRun(Run[StylizerRecipe]):
     APPLICATION: typing.ClassVar[str] = "stylizer"
     COMMAND: typing.ClassVar[str] = "tfvision train stylizer"
     RECIPE: typing.ClassVar[type] = StylizerRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"source": str, "painting": str}
+    FACTS: typing.ClassVar[typing.Mapping[str, Kind]] = {"source": str, "painting": str}
+    METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {
+        **TOLD,
+        "images": int,
+        "network": str,
+        "before": _LOSSES,
+        "after": _LOSSES,
+    }
 
     @property
     def first_files(self) -> list[Path]:

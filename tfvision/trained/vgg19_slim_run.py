@@ -5,9 +5,10 @@ import typing
 from pathlib import Path
 
 from tfvision.errors import RecipeError
+from tfvision.kinds import Kind
 from tfvision.models.vgg19 import LAYERS, STYLE_LAYERS
 from tfvision.training.recipes import Recipe, Stages
-from tfvision.training.run import Run
+from tfvision.training.run import TOLD, Run
 
 WEIGHTS_NAME = "vgg19_slim.npz"
 
@@ -71,7 +72,8 @@ class Vgg19SlimRun(Run[Vgg19SlimRecipe]):
     APPLICATION: typing.ClassVar[str] = "vgg19-slim"
     COMMAND: typing.ClassVar[str] = "tfvision train vgg19-slim"
     RECIPE: typing.ClassVar[type] = Vgg19SlimRecipe
-    FACTS: typing.ClassVar[typing.Mapping[str, typing.Any]] = {"photos": str, "teachers": tuple[str, ...]}
+    FACTS: typing.ClassVar[typing.Mapping[str, Kind]] = {"photos": str, "teachers": tuple[str, ...]}
+    METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {**TOLD, "images": int, "weights": str, "correlation": dict[str, dict[str, float]]}
 
     @property
     def weights_path(self) -> Path:

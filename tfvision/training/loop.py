@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.errors import UserError
-from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
+from tfvision.errors import RunError, UserError
+from tfvision.training.checkpoints import STEP, read_facts, restore_checkpoint, save_checkpoint
 from tfvision.training.loss_scale import LossScale
 from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.schedules import learning_rate_at, steps_in
@@ -85,7 +85,7 @@ def train(
         optimizer = _build_optimizer(recipe, task.model)
         scale = LossScale(is_active=recipe.precision == "float16")
     keeper = _Keeper(checkpoint_path, task.model, [*optimizer.variables, *scale.variables], phase, strategy)
-    start = keeper.restore()
+    start = keeper.restore(ends[-1])
     if start is None:
         return {}
     batches = _distributed_batches(task, recipe, strategy, start, ends[-1])
@@ -170,15 +170,18 @@ class _Keeper:
         self._phase = phase
         self._writes = worker_number(strategy) == 0
 
-    def restore(self) -> int | None:
-        """The step to start from, with the state of that step; None where a later phase has begun."""
-        facts = read_facts(self._path) or {"phase": -1}
+    def restore(self, steps: int) -> int | None:
+        """The step to start from, of so many, with the state of that step; None where a later phase has begun."""
+        facts = read_facts(self._path, STEP) or {"phase": -1}
         if facts["phase"] > self._phase:
             return None
         if facts["phase"] < self._phase:
             self.save(0)
             return 0
-        return restore_checkpoint(self._path, self._state)["step"]
+        step = restore_checkpoint(self._path, self._state, STEP)["step"]
+        if not 0 <= step <= steps:
+            raise RunError(f"{self._path} is of step {step}, this phase has {steps}: remove it and begin anew")
+        return step
 
     def save(self, step: int) -> None:
         if not all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))) for v in self._model.trainable_variables):

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import math
-import types
 import typing
 from collections.abc import Callable, Mapping
 
@@ -11,6 +9,7 @@ from tfvision.data.augmentation import Augmentation
 from tfvision.data.names import KnownNames
 from tfvision.errors import RecipeError
 from tfvision.files import parse_json
+from tfvision.kinds import is_of, tuples
 
 Stages = tuple[tuple[float, float], ...]  # (epochs, learning rate), in order
 
@@ -154,22 +153,3 @@ def _parse(recipe: Checked, key: str, text: str, kind: typing.Any) -> typing.Any
         example = json.dumps(getattr(recipe, key))
         raise RecipeError(f"{key}={text} is not of the right kind: expected something like {key}={example}")
     return float(text) if kind is float else value
-
-
-def is_of(value: typing.Any, kind: typing.Any) -> bool:
-    """Whether a value, its lists as tuples, is of a kind, as a hint of a type says it; numbers are finite."""
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        return any(is_of(value, one) for one in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        parts = typing.get_args(kind)
-        if not isinstance(value, tuple):
-            return False
-        return all(is_of(part, parts[0]) for part in value) if parts[-1] is ... else len(value) == len(parts) and all(map(is_of, value, parts))
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def tuples(value: typing.Any) -> typing.Any:
-    """Of JSON: its lists, and lists in these, as tuples."""
-    return tuple(tuples(part) for part in value) if isinstance(value, list) else value

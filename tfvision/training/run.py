@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import platform
 import shutil
 import tempfile
@@ -12,15 +13,18 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.applications import names_with
-from tfvision.errors import FileError, RecipeError, RunError, UserError
-from tfvision.files import read_json, remove_partial_files, write_json
-from tfvision.training.recipes import Recipe, RecipeT, from_json, is_of, tuples
+from tfvision.errors import RecipeError, RunError, UserError, in_one_line
+from tfvision.files import CHECKSUMS_NAME, check_checksum, read_json, remove_partial_files, write_checksums, write_json
+from tfvision.kinds import Kind
+from tfvision.training.recipes import Recipe, RecipeT, from_json
 
 if typing.TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
 RUNS_FOLDER = Path("runs")
+TOLD: Mapping[str, Kind] = {"run": str, "seconds": float, "broken": dict[str, str] | None}  # of metrics.json, whatever is trained
+REMEDY = "train again, or restore the file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Run(typing.Generic[RecipeT]):
     APPLICATION: typing.ClassVar[str] = ""
     COMMAND: typing.ClassVar[str] = ""  # that trains it
     RECIPE: typing.ClassVar[type] = Recipe
-    FACTS: typing.ClassVar[Mapping[str, typing.Any]] = {}  # {name: kind} of what recipe.json holds of the source, as `read_run_file` takes them
+    FACTS: typing.ClassVar[Mapping[str, Kind]] = {}  # what recipe.json holds of the source
+    METRICS: typing.ClassVar[Mapping[str, Kind]] = {}  # what metrics.json holds, of which commands tell
 
     folder: Path
     chief_folder: Path | None = None
@@ -90,6 +95,7 @@ class Run(typing.Generic[RecipeT]):
     def first_steps(self, is_resumed: bool) -> Iterator[None]:
         """What comes before anything is trained: where a new run fails in it, its folder is freed for another try."""
         remove_partial_files(self.folder)
+        (self.folder / CHECKSUMS_NAME).unlink(missing_ok=True)  # of a training that was killed just before its end
         try:
             yield
         except UserError:
@@ -107,19 +113,25 @@ class Run(typing.Generic[RecipeT]):
             self.folder.rmdir()
 
     def finish(self, metrics: Mapping[str, typing.Any]) -> None:
-        """Writes the metrics, with which a run is finished, and removes what only a resumption needed."""
+        """Writes checksums and the metrics, with which a run is finished, and removes what only a resumption needed."""
+        write_checksums([path for path in self.kept_files if path.exists()])
         write_json(self.metrics_path, metrics)
         shutil.rmtree(self.checkpoint_path.parent if self.chief_folder is None else self.folder, ignore_errors=True)
 
     def finished_metrics(self) -> dict[str, typing.Any] | None:
         """The metrics where the run (the chief's, for a worker) is finished, else None."""
-        path = type(self)(self.chief_folder or self.folder).metrics_path
-        return read_run_file(path) if path.exists() else None
+        chief = type(self)(self.chief_folder or self.folder)
+        return chief.metrics if os.path.lexists(chief.metrics_path) else None
+
+    @property
+    def metrics(self) -> dict[str, typing.Any]:
+        """What metrics.json holds. Raises RunError."""
+        return read_run_file(self.metrics_path, self.METRICS)
 
     @functools.cached_property
     def facts(self) -> dict[str, typing.Any]:
         """What recipe.json holds: application, source, recipe, versions."""
-        stored = read_run_file(self.recipe_path, {"application": str, "recipe": dict, "versions": dict | None})
+        stored = read_run_file(self.recipe_path, {"application": str, "recipe": dict, "versions": dict[str, str] | None})
         return {**dict.fromkeys(self.FACTS), **stored}
 
     @property
@@ -133,6 +145,11 @@ class Run(typing.Generic[RecipeT]):
     def first_files(self) -> list[Path]:
         """What is written before anything is trained."""
         return [self.recipe_path, self.photos_path]
+
+    @property
+    def kept_files(self) -> list[Path]:
+        """What a finished run answers by, which is held to its checksums."""
+        return [*self.first_files, self.weights_path]
 
     @property
     def recipe_path(self) -> Path:
@@ -193,33 +210,28 @@ def application_of(folder: str | Path, part: str) -> str:
     return application
 
 
-def read_run_file(path: Path, kinds: Mapping[str, typing.Any] | None = None) -> typing.Any:
+def read_run_file(path: Path, kind: Kind = object) -> typing.Any:
     """A JSON file of a run.
 
     Args:
-      kinds: {name: kind} of what it must hold, as hints of types; None = it is no object, or may hold anything.
+      kind: what it must hold, as `kinds.is_of` takes it.
 
     Raises:
       RunError: it is missing, damaged, or does not hold that.
     """
-    try:
-        stored = read_json(path)
-    except FileError as error:
-        if error.__cause__ is None:  # there is none
-            raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?") from None
-        raise RunError(f"{path} cannot be read as JSON ({error.__cause__}); train again, or restore the file") from error
-    for name, kind in (kinds or {}).items():
-        if not isinstance(stored, dict) or not is_of(tuples(stored.get(name)), kind):
-            raise RunError(f"{path} was changed: its {name!r} is missing or of another kind; train again, or restore the file")
-    return stored
+    if not os.path.lexists(path):
+        raise RunError(f"{path} does not exist: is {path.parent} a run folder made by `tfvision train`?")
+    check_checksum(path, REMEDY, RunError)
+    return read_json(path, kind, REMEDY, RunError)
 
 
 def load_run_weights(model: "keras.Model", path: str | Path) -> None:
-    """Loads the weights of a finished run into its network, built anew. Raises RunError."""
+    """Loads the weights of a run into its network, built anew. Raises RunError."""
+    check_checksum(Path(path), REMEDY, RunError)
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds
-        raise RunError(f"{path} cannot be loaded ({str(error).splitlines()[0][:160]}): train again") from error
+        raise RunError(f"{path} cannot be loaded ({in_one_line(error)}): train again") from error
 
 
 def new_run_folder(application: str) -> Path:

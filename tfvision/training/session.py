@@ -20,12 +20,12 @@ import tensorflow as tf
 from tfvision.data.names import tidy_name
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError, RecipeError, RunError, is_out_of_memory
-from tfvision.files import atomic_path, sole_process, write_text
+from tfvision.files import atomic_path, sole_process, write_checksums, write_text
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
-from tfvision.training.checkpoints import read_facts
+from tfvision.training.checkpoints import STEP, read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
 from tfvision.training.recipes import Recipe, Stages, get_recipe, with_settings
-from tfvision.training.run import Run, new_run_folder, settle_recipe
+from tfvision.training.run import Run, load_run_weights, new_run_folder, settle_recipe
 from tfvision.training.schedules import steps_in
 
 Source = Mapping[str, typing.Any]
@@ -225,7 +225,7 @@ def _memory_suffices(run: Run) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        if (read_facts(run.checkpoint_path) or _BEGINNING) == _BEGINNING:
+        if (read_facts(run.checkpoint_path, STEP) or _BEGINNING) == _BEGINNING:
             run.give_up()
         recipe = dataclasses.asdict(run.recipe)
         sizes = [f"--set {key}=N (it was {recipe[key] or 'that of the network'})" for key in _MEMORY_SETTINGS if key in recipe]
@@ -240,7 +240,7 @@ def _choose_recipe(application: type[Training], recipe: str | Recipe | None, sou
 
 def _keep_photos(run: Run, listed: str, is_resumed: bool) -> None:
     # Another system may give names with their accents in another form.
-    if is_resumed and run.photos_path.exists() and tidy_name(run.photos_path.read_text(encoding="utf-8")) != tidy_name(listed):
+    if is_resumed and run.photos_path.is_file() and tidy_name(run.photos_path.read_text(encoding="utf-8", errors="replace")) != tidy_name(listed):
         source = run.facts.get("source") or run.facts.get("photos") or run.folder
         raise RunError(f"the photos in {source} are not those that {run.folder} started with: train anew with another --run")
     write_text(run.photos_path, listed)
@@ -250,13 +250,13 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
     run, batch_size, phases = training.run, training.recipe.batch_size, training.phases()
     lengths = [steps_in(phase.stages, phase.photos, batch_size)[-1] for phase in phases]
     print(f"{training.headline()}, {sum(lengths)} steps; watch: tensorboard --logdir {run.logs_path}", file=sys.stderr)
-    stopped = read_facts(run.checkpoint_path) or _BEGINNING
+    stopped = read_facts(run.checkpoint_path, STEP) or _BEGINNING
     for number, phase in enumerate(phases):
         first_step = sum(lengths[:number])
         with training.strategy.scope():
             task = phase.start(first_step * batch_size)
         if phase.name and stopped["phase"] > number:
-            task.model.load_weights(run.phase_path(phase.name))
+            load_run_weights(task.model, run.phase_path(phase.name))
         elif stopped["phase"] <= number:
             log = TensorBoardLog(run.logs_path / phase.log, 0 if phase.log else first_step)
             bar = ProgressBar(sum(lengths), first_step + (stopped["step"] if stopped["phase"] == number else 0))
@@ -264,6 +264,7 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
             if phase.name and run.chief_folder is None:
                 with atomic_path(run.phase_path(phase.name)) as temporary:
                     task.model.save_weights(temporary)
+                write_checksums(sorted(run.checkpoint_path.parent.glob("*.weights.h5")))
         phase.finish(task.model)
 
 

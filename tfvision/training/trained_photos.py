@@ -17,7 +17,7 @@ from tfvision.data.manifest import Record, read_photos
 from tfvision.data.shards.prepared_index import PreparedIndex, is_prepared
 from tfvision.data.shards.slices import photo_bytes, slice_of
 from tfvision.errors import DataError, FileError, RunError
-from tfvision.files import read_json
+from tfvision.files import check_checksum, read_json
 
 PHOTOS_FILE = "photos.csv"
 _SOURCES = ("source", "others")  # of the facts in recipe.json
@@ -75,6 +75,7 @@ def _names_by_identity(path: Path, split: str | None) -> dict[tuple[str, int], l
     remedy = "restore it, or train again"
     if not path.is_file():
         raise RunError(f"{path} does not exist, so nobody knows what {path.parent} was trained on: {remedy}")
+    check_checksum(path, remedy, RunError)
     table = CsvTable.read(path)
     if missing := [name for name in ("image", "bytes", "split") if name not in table.header]:
         raise RunError(f"{path} was changed: it has no column {missing[0]!r}; {remedy}")
@@ -95,7 +96,7 @@ class _TrainingPhotos:
     def __init__(self, run: Path) -> None:
         facts: dict[str, typing.Any] = {}
         with contextlib.suppress(FileError):  # a folder with no more than a list of photos
-            facts = read_json(run / "recipe.json")
+            facts = read_json(run / "recipe.json", dict.fromkeys(_SOURCES, str | None))
         sources = [facts.get(name) for name in _SOURCES]
         self.roots = [Path(source) for source in sources if source] or [run / _SPECIMENS]
         self._prepared: dict[Path, dict[str, Record]] = {}

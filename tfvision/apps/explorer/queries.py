@@ -14,6 +14,7 @@ import numpy as np
 
 from tfvision.apps.explorer import similarity
 from tfvision.apps.explorer.collection import Layer, Pictures
+from tfvision.apps.explorer.tables import kept_arrays
 from tfvision.data.decoding import check_photo
 from tfvision.errors import DataError
 from tfvision.files import atomic_path
@@ -21,6 +22,7 @@ from tfvision.index.making import gallery_extractor, whitened
 from tfvision.index.sources import photo_manifest
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
+_MOST_DIGITS = 10
 _OUTSIDE, _GROUP = "u:", "g:"
 
 
@@ -82,9 +84,9 @@ class Queries:
     def receive(self, encoded: bytes) -> str:
         """Keeps a picture from outside and returns its name. Raises DataError for what is no image, StorageError."""
         check_photo(encoded, "the picture")
-        digest = hashlib.sha256(encoded).hexdigest()[:20]
+        digest = _digest(encoded)
         path = self._folder / f"{digest}.picture"
-        if not path.exists():
+        if not path.is_file() or _digest(path.read_bytes()) != digest:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(encoded)
         return _OUTSIDE + digest
@@ -100,7 +102,7 @@ class Queries:
     def _parts(self, name, layer):
         """(title, key, vector or None, positions of its own)."""
         pictures = self._pictures
-        if name.isascii() and name.isdigit():
+        if is_whole(name):
             position = int(name)
             if position >= len(pictures):
                 raise DataError(f"there is no picture {position}: the collection has {len(pictures)}")
@@ -122,15 +124,13 @@ class Queries:
         return np.asarray(layer.gallery.row_vectors[rows[rows >= 0]]).mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def _outside_vector(self, path, layer):
-        kept = path.with_name(f"{path.stem}-{hashlib.sha256(str(layer.gallery.facts.get('identity')).encode()).hexdigest()[:20]}-{layer.dimension}.npy")
+        kept = path.with_name(f"{path.stem}-{_digest(str(layer.gallery.facts.get('identity')).encode())}-{layer.dimension}.npz")
         with self._lock:  # a network is opened once
-            if not kept.exists():
-                vector = self._see(path, layer)
-                with atomic_path(kept) as temporary, open(temporary, "wb") as file:
-                    np.save(file, vector)
-        return np.load(kept)
+            return kept_arrays(kept, {"vector": ("f", (layer.dimension,))}, lambda: {"vector": self._see(path, layer)})["vector"]
 
     def _see(self, path, layer):
+        if _digest(path.read_bytes()) != path.stem:
+            raise DataError("this picture from outside is damaged: drop it once more")
         from tfvision.data.pipeline import BrokenPhotos
         from tfvision.features.extraction import extract
 
@@ -141,3 +141,12 @@ class Queries:
             if len(vectors):
                 return whitened(layer.gallery, vectors)[0]
         raise DataError(next(iter(broken.values()), "the picture cannot be read").replace(str(path), "the picture"))
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text from an address is a whole number that can be that of a picture."""
+    return text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
+
+
+def _digest(encoded):
+    return hashlib.sha256(encoded).hexdigest()[:20]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfvision.apps.explorer import answers, selection
 from tfvision.apps.explorer.collection import Layer
-from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries
+from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries, is_whole
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.tables import check_umap
@@ -22,6 +22,7 @@ from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
 from tfvision.files import parse_json
+from tfvision.kinds import wrong_part
 
 if TYPE_CHECKING:  # it takes a while
     from starlette.requests import Request
@@ -47,13 +48,13 @@ def routes(session: Session) -> list[Route]:
     get = {
         "/": page.index,
         "/static/{name}": page.static,
-        "/image/{position:int}": page.image,
+        "/image/{position}": page.image,
         "/outside/{name}": page.outside,
         "/report": page.report,
         "/api/status": page.status,
         "/api/names": page.names,
         "/api/columns": page.columns,
-        "/api/codes/{number:int}": page.codes,
+        "/api/codes/{number}": page.codes,
         "/api/thumbnails": page.thumbnails,
         "/api/titles": page.titles,
         "/api/neighbours": page.neighbours,
@@ -100,10 +101,8 @@ class Routes:
         return _file(self._static[name]) if name in self._static else _missing("there is no such file")
 
     def image(self, request: Request) -> Any:
-        position = request.path_params["position"]
-        if position >= len(self._collection.pictures):
-            return _missing("there is no such picture")
-        return _shown(self._collection.pictures.path(position))
+        position, pictures = request.path_params["position"], self._collection.pictures
+        return _shown(pictures.path(int(position))) if is_whole(position) and int(position) < len(pictures) else _missing("there is no such picture")
 
     def outside(self, request: Request) -> Any:
         return _shown(self._session.queries.outside_path("u:" + request.path_params["name"]))
@@ -118,9 +117,9 @@ class Routes:
         return [{"name": name, "values": values} for name, (values, _) in self._collection.pictures.columns.items()]
 
     def codes(self, request: Request) -> Any:
-        columns = list(self._collection.pictures.columns.values())
-        number = request.path_params["number"]
-        return _bytes(np.ascontiguousarray(columns[number][1], "<i4").tobytes()) if number < len(columns) else _missing("there is no such column")
+        columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]
+        is_there = is_whole(number) and int(number) < len(columns)
+        return _bytes(np.ascontiguousarray(columns[int(number)][1], "<i4").tobytes()) if is_there else _missing("there is no such column")
 
     def thumbnails(self, request: Request) -> Any:
         positions = _positions(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
@@ -191,37 +190,35 @@ class Routes:
         return {"name": self._session.queries.receive(body)}
 
     def tag(self, request: Request, body: bytes) -> Any:
-        asked = _json(body)
-        self._session.notes.tag(asked.get("tag"), self._ids(asked.get("places", [])), asked.get("is_tagged", True) is True)
+        asked = _json(body, {"tag": str, "places": tuple[int, ...] | None, "is_tagged": bool | None})
+        self._session.notes.tag(asked["tag"], self._ids(asked.get("places") or []), asked.get("is_tagged", True) is True)
         return self.notes(request)
 
     def mark(self, request: Request, body: bytes) -> Any:
-        asked = _json(body)
-        marks = asked.get("marks", {})
-        ids = self._ids([int(position) for position in marks])
-        if any(value not in (True, False, None) for value in marks.values()):
-            raise DataError("a mark is true, false or null")
-        key = self._session.queries.titles(str(asked.get("query", "")))[1]
-        self._session.notes.mark(asked.get("question"), key, dict(zip(ids, marks.values(), strict=True)))
+        asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None]})
+        marks, pictures = asked["marks"], self._collection.pictures
+        ids = [pictures.ids[position] for position in _positions(",".join(marks), pictures)]
+        key = self._session.queries.titles(asked["query"])[1]
+        self._session.notes.mark(asked["question"], key, dict(zip(ids, marks.values(), strict=True)))
         return self.notes(request)
 
     def conclude(self, request: Request, body: bytes) -> Any:
-        asked = _json(body)
-        self._session.notes.conclude(asked.get("question"), asked.get("conclusion", ""))
+        asked = _json(body, {"question": str, "conclusion": str | None})
+        self._session.notes.conclude(asked["question"], asked.get("conclusion") or "")
         return self.notes(request)
 
     def drop(self, request: Request, body: bytes) -> Any:
-        self._session.notes.drop_question(_json(body).get("question"))
+        self._session.notes.drop_question(_json(body, {"question": str})["question"])
         return self.notes(request)
 
     def export(self, request: Request, body: bytes) -> Any:
-        asked, pictures = _json(body), self._collection.pictures
-        positions = [pictures.positions[id] for id in self._ids(asked.get("places", []))]
+        asked, pictures = _json(body, {"kind": str, "places": tuple[int, ...], "name": str | None}), self._collection.pictures
+        positions = [pictures.positions[id] for id in self._ids(asked["places"])]
         if not positions:
             raise DataError("the selection is empty: choose pictures first")
-        kind = asked.get("kind")
+        kind = asked["kind"]
         if kind == "links":
-            folder = selection.link_folder(pictures, positions, self._session.plan.state / "selections", str(asked.get("name", "")))
+            folder = selection.link_folder(pictures, positions, self._session.plan.state / "selections", asked.get("name") or "")
             return {"folder": folder, "pictures": len(positions)}
         if kind not in ("csv", "manifest"):
             raise DataError(f"a selection is exported as csv, manifest or links, got {kind!r:.40}")
@@ -240,7 +237,7 @@ class Routes:
 
     def _ids(self, positions):
         ids = self._collection.pictures.ids
-        if not isinstance(positions, list) or not all(isinstance(position, int) and 0 <= position < len(ids) for position in positions):
+        if not all(0 <= position < len(ids) for position in positions):
             raise DataError("places must be numbers of pictures")
         return [ids[position] for position in positions]
 
@@ -330,14 +327,14 @@ def _kind(data):
 
 def _positions(text, pictures):
     parts = [part for part in text.split(",") if part]
-    if not all(part.isascii() and part.isdigit() and int(part) < len(pictures) for part in parts):
+    if not all(is_whole(part) and int(part) < len(pictures) for part in parts):
         raise DataError("rows must be numbers of pictures")
     return list(map(int, parts))
 
 
 def _whole(request, name, default):
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not is_whole(text):
         raise DataError(f"{name} must be a whole number, got {text!r:.40}")
     return int(text)
 
@@ -353,13 +350,16 @@ def _number(request, name, default=None):
     return value
 
 
-def _json(body):
+def _json(body, kinds):
+    """An object that has parts of these kinds (kinds.is_of)."""
     try:
         value = parse_json(body)
     except ValueError:
         value = None
     if not isinstance(value, dict):
         raise DataError("this question must be a JSON object")
+    if wrong := wrong_part(value, kinds):
+        raise DataError(f"this question's {wrong!r} is missing or of another kind, got {value.get(wrong)!r:.60}")
     return value
 
 

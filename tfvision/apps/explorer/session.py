@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -60,6 +60,7 @@ class Session:
         self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
         self._is_stopped, self._updating = threading.Event(), threading.Lock()
+        self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
 
     @property
@@ -274,9 +275,13 @@ def _is_complete(location: str) -> bool:
 
 
 def _known_broken(folder: Path) -> dict[str, str]:
-    with contextlib.suppress(FileError):
-        return dict(read_json(folder / _BROKEN))
-    return {}
+    if not os.path.lexists(folder / _BROKEN):
+        return {}
+    try:
+        return read_json(folder / _BROKEN, dict[str, str], "what it says of broken pictures is forgotten")
+    except FileError as error:
+        print(error, file=sys.stderr)
+        return {}
 
 
 def _written_at(location: str) -> float:

@@ -2,16 +2,20 @@
 
 import contextlib
 import fcntl
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfvision.errors import DataError, RunError
-from tfvision.files import read_json, write_json
+from tfvision.errors import DataError, RunError, StorageError
+from tfvision.files import read_json, way_out, write_json
+from tfvision.kinds import Kind, is_of, wrong_part
 
 _FILE = "notes.json"
 _EMPTY: dict[str, Any] = {"version": 0, "tags": {}, "questions": {}}
+_KIND: Kind = {"version": int, "tags": dict[str, tuple[str, ...]], "questions": {str: {"conclusion": str, "marks": dict[str, dict[str, bool]]}}}
+_REMEDY = "restore it from a copy, or move it away to begin anew"
 _LONGEST_NAME = 200
 
 
@@ -28,11 +32,11 @@ class Notes:
     def read(self) -> dict[str, Any]:
         """The notes as they are now, by whatever process they were written."""
         path = self._folder / _FILE
-        if not path.is_file():
+        if not os.path.lexists(path):
             return _EMPTY
-        written_at, known = path.stat().st_mtime_ns, self._known
+        written_at, known = _written_at(path), self._known
         if known is None or known[0] != written_at:
-            known = self._known = written_at, _checked(read_json(path), path)
+            known = self._known = written_at, _checked(read_json(path, object, _REMEDY, RunError), path)
         return known[1]
 
     def tag(self, tag: str, ids: Iterable[str], is_tagged: bool = True) -> None:
@@ -70,13 +74,25 @@ class Notes:
 
     @contextlib.contextmanager
     def _changing(self):
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._mutex, open(self._folder / "notes.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._mutex, self._locked():
             before = self.read()
             notes = {"version": before["version"] + 1, **{key: _copy(before[key]) for key in ("tags", "questions")}}
             yield notes
             write_json(self._folder / _FILE, notes)
+
+    @contextlib.contextmanager
+    def _locked(self):
+        path = self._folder / "notes.lock"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StorageError(f"{path} could not be written ({error.strerror}), so nothing was noted: {way_out(error)}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def _copy(value):
@@ -85,9 +101,16 @@ def _copy(value):
     return list(value) if isinstance(value, list) else value
 
 
+def _written_at(path):
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
+
+
 def _checked(value, path):
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), kind) for key, kind in (("version", int), ("tags", dict), ("questions", dict))):
-        raise RunError(f"{path} is no file of notes: move it away, or restore it")
+    if not is_of(value, _KIND):
+        wrong = wrong_part(value, _KIND) if isinstance(value, dict) else "whole"
+        raise RunError(f"{path} is no file of notes, its {wrong!r} cannot be: {_REMEDY}")
     return value
 
 

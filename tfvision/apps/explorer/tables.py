@@ -1,8 +1,10 @@
 """Results that are derived from a layer's vectors and kept in files: nearest neighbours of all, the map's coordinates."""
 
 import importlib.util
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import numpy as np
 from tfvision.apps.explorer.collection import Layer
 from tfvision.apps.explorer.jobs import Tell
 from tfvision.apps.explorer.projection import principal_plane
-from tfvision.errors import DataError, UserError
-from tfvision.files import atomic_path, parse_json, write_arrays
+from tfvision.errors import DataError, FileError, UserError
+from tfvision.files import parse_json, read_arrays, write_arrays
 
+Arrays = dict[str, np.ndarray]
 NEIGHBOURS = 16
 _CHUNK_ROWS = 512
 
@@ -29,31 +32,34 @@ class Tables:
 
     def neighbours(self, layer: Layer, tell: Tell = lambda share, stage: None) -> tuple[np.ndarray, np.ndarray]:
         """(neighbours int64 [pictures, 16], scores float32 [pictures, 16]) of all pictures: positions, -1 where there is none."""
-        path = self._path(layer, "neighbours", "npz")
-        if not path.exists():
-            write_arrays(path, dict(zip(("places", "scores"), all_neighbours(layer, NEIGHBOURS, tell), strict=True)))
-        with np.load(path) as arrays:
-            return arrays["places"], arrays["scores"]
+        shape = (len(layer.row_of), NEIGHBOURS)
+
+        def is_sound(arrays: Arrays) -> bool:
+            return bool((arrays["places"] >= -1).all() and (arrays["places"] < len(layer.row_of)).all() and not np.isnan(arrays["scores"]).any())
+
+        def make() -> Arrays:
+            return dict(zip(("places", "scores"), all_neighbours(layer, NEIGHBOURS, tell), strict=True))
+
+        arrays = kept_arrays(self._path(layer, "neighbours"), {"places": ("i", shape), "scores": ("f", shape)}, make, is_sound)
+        return arrays["places"], arrays["scores"]
 
     def map(self, layer: Layer, method: str, tell: Tell = lambda share, stage: None) -> np.ndarray:
         """float32 [pictures, 2], NaN where a picture has no vector. Raises DataError, UserError where UMAP is not installed."""
-        path = self._path(layer, method, "npy")
-        if not path.exists():
-            if method == "pca":
-                tell(0.1, "principal components")
-                vectors, there = layer.compact_vectors()
-                plane = principal_plane(vectors)[0]
-            elif method == "umap":
-                plane, there = self._umap(layer, tell)
-            else:
-                raise DataError(f"a map is pca or umap, got {method!r:.40}")
-            with atomic_path(path) as temporary, open(temporary, "wb") as file:
-                np.save(file, _scattered(plane, there, len(layer.row_of)))
-        return np.load(path)
+        if method not in ("pca", "umap"):
+            raise DataError(f"a map is pca or umap, got {method!r:.40}")
+        there = layer.row_of >= 0
+
+        def is_sound(arrays: Arrays) -> bool:
+            return bool(np.isfinite(arrays["plane"][there]).all())
+
+        def make() -> Arrays:
+            return {"plane": _scattered(self._umap(layer, tell) if method == "umap" else _pca(layer, tell), np.flatnonzero(there), len(there))}
+
+        return kept_arrays(self._path(layer, method), {"plane": ("f", (len(there), 2))}, make, is_sound)["plane"]
 
     def has_map(self, layer: Layer, method: str) -> bool:
         """Whether a map was made already."""
-        return self._path(layer, method, "npy").exists()
+        return self._path(layer, method).exists()
 
     def _umap(self, layer, tell):
         check_umap()
@@ -63,13 +69,38 @@ class Tables:
         positions, scores = self.neighbours(layer, lambda share, stage: tell(0.4 * share, stage))
         compact = np.full(len(layer.row_of) + 1, -1, np.int64)
         compact[there] = np.arange(len(there))
-        path, vectors = self._path(layer, "umap-input", "npz"), principal_vectors(layer.compact_vectors()[0])
+        path, vectors = self._path(layer, "umap-input"), principal_vectors(layer.compact_vectors()[0])
         write_arrays(path, {"neighbours": compact[positions[there]], "scores": scores[there], "vectors": vectors})
-        return _run_umap(path, tell), there
+        return _run_umap(path, tell)
 
-    def _path(self, layer, kind, suffix):
+    def _path(self, layer, kind):
         safe = "".join(letter if letter.isalnum() else "-" for letter in layer.name)
-        return self._folder / f"{safe}-{layer.fingerprint}-{kind}.{suffix}"
+        return self._folder / f"{safe}-{layer.fingerprint}-{kind}.npz"
+
+
+def kept_arrays(
+    path: Path, kinds: Mapping[str, tuple[str, tuple[int, ...]]], make: Callable[[], Arrays], is_sound: Callable[[Arrays], bool] = lambda arrays: True
+) -> Arrays:
+    """Arrays from an npz, or made and kept there where it is missing, is damaged or holds others.
+
+    Args:
+      kinds: as `files.read_arrays`.
+      is_sound: whether the values of what was read can be.
+
+    Raises:
+      StorageError, and what `make` raises.
+    """
+    if os.path.lexists(path):
+        try:
+            arrays = read_arrays(path, kinds, "it is made again")
+            if is_sound(arrays):
+                return arrays
+            print(f"{path} holds values that cannot be: it is made again", file=sys.stderr)
+        except FileError as error:
+            print(error, file=sys.stderr)
+    arrays = make()
+    write_arrays(path, arrays)
+    return arrays
 
 
 def all_neighbours(layer: Layer, k: int, tell: Tell = lambda share, stage: None) -> tuple[np.ndarray, np.ndarray]:
@@ -126,6 +157,11 @@ def _run_umap(path, tell):
     result.unlink(missing_ok=True)
     Path(path).unlink(missing_ok=True)
     return plane
+
+
+def _pca(layer, tell):
+    tell(0.1, "principal components")
+    return principal_plane(layer.compact_vectors()[0])[0]
 
 
 def _scattered(plane, there, count):

@@ -6,7 +6,10 @@ little-endian; one of no bytes is of a picture that cannot be read. `sheets.json
 
 import concurrent.futures
 import io
+import os
+import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -14,11 +17,12 @@ import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import FileError
-from tfvision.files import atomic_path, read_json, write_json
+from tfvision.files import atomic_path, checksum_of, read_json, write_json
 
 THUMBNAIL_PX = 160
 SHEET = 256  # thumbnails
 _INDEX = "sheets.json"
+_REMEDY = "thumbnails are made again"
 _SHEETS_BETWEEN_LISTS = 8
 _WORKERS = 2
 
@@ -35,9 +39,9 @@ class Thumbnails:
     def __init__(self, folder: str | Path, ids: Sequence[str], path_of: Callable[[int], str]) -> None:
         self._folder, self._ids, self._path_of = Path(folder), ids, path_of
         self._lock = threading.Lock()
-        self._packed: list[str | None] = _packed_ids(self._folder)
+        self._packed, self._crc32 = _listed(self._folder)
         self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None}
-        self._sheets: dict[int, np.ndarray] = {}
+        self._sheets: dict[int, np.ndarray | None] = {}
         self._fresh: dict[str, bytes] = {}
         # Two pools: who waits for a thumbnail does not stand in line behind all the others.
         self._makers, self._fillers = (concurrent.futures.ThreadPoolExecutor(_WORKERS, "thumbnails") for _ in range(2))
@@ -72,6 +76,8 @@ class Thumbnails:
 
     def fill(self, advance: Callable[[int], object] = lambda count: None, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Makes all that are missing and packs them. Raises StorageError."""
+        for number in range(len(self._crc32)):
+            self._sheet(number)  # what is damaged is missing
         missing = [position for position, id in enumerate(self._ids) if id not in self._slots]
         for number, start in enumerate(range(0, len(missing), SHEET), 1):
             if is_stopped():
@@ -89,7 +95,9 @@ class Thumbnails:
         if id in self._fresh:
             return self._fresh[id]
         slot = self._slots.get(id)
-        return None if slot is None else self._read(slot)
+        if slot is None or (sheet := self._sheet(slot // SHEET)) is None:
+            return None
+        return thumbnail_of(sheet, slot % SHEET)
 
     def _make(self, position):
         jpeg = thumbnail_jpeg(self._path_of(position), THUMBNAIL_PX)
@@ -101,7 +109,8 @@ class Thumbnails:
         with self._lock:
             padding = -len(self._packed) % SHEET  # what a short last sheet of an earlier time leaves
             number = (len(self._packed) + padding) // SHEET
-            write_sheet(sheet_path(self._folder, number), thumbnails)
+            crc32 = write_sheet(sheet_path(self._folder, number), thumbnails)
+            self._crc32[number:] = [crc32]
             first = number * SHEET
             self._packed += [None] * padding + ids
             self._slots.update(zip(ids, range(first, first + len(ids)), strict=True))
@@ -112,13 +121,20 @@ class Thumbnails:
 
     def _list(self):
         with self._lock:
-            write_json(self._folder / _INDEX, {"thumbnail_px": THUMBNAIL_PX, "ids": self._packed})
+            listed = {"thumbnail_px": THUMBNAIL_PX, "ids": self._packed, "crc32": self._crc32}
+            write_json(self._folder / _INDEX, {**listed, "checksum": checksum_of(listed)})
 
-    def _read(self, slot):
-        number, position = divmod(slot, SHEET)
+    def _sheet(self, number):
+        """A sheet, uint8 [bytes]; None where it is missing or damaged: its thumbnails are made again."""
         if number not in self._sheets:
-            self._sheets[number] = np.memmap(sheet_path(self._folder, number), np.uint8, "r")
-        return thumbnail_of(self._sheets[number], position)
+            path = sheet_path(self._folder, number)
+            ids = [id for id in self._packed[number * SHEET : (number + 1) * SHEET] if id is not None]
+            sheet = _sound_sheet(path, self._crc32[number], len(ids))
+            if sheet is None and ids:
+                print(f"{path} is missing or damaged: its {_REMEDY}", file=sys.stderr)
+                self.forget(ids)
+            self._sheets[number] = sheet
+        return self._sheets[number]
 
 
 def sheet_path(folder: str | Path, number: int) -> Path:
@@ -126,11 +142,13 @@ def sheet_path(folder: str | Path, number: int) -> Path:
     return Path(folder) / f"sheet-{number:05d}.bin"
 
 
-def write_sheet(path: Path, thumbnails: Sequence[bytes]) -> None:
-    """Writes encoded thumbnails as a sheet, atomically. Raises StorageError."""
+def write_sheet(path: Path, thumbnails: Sequence[bytes]) -> int:
+    """Writes encoded thumbnails as a sheet, atomically; returns its CRC-32. Raises StorageError."""
     offsets = np.cumsum([0, *map(len, thumbnails)])
+    content = np.array([len(thumbnails), *offsets], "<u4").tobytes() + b"".join(thumbnails)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(np.array([len(thumbnails), *offsets], "<u4").tobytes() + b"".join(thumbnails))
+        temporary.write_bytes(content)
+    return zlib.crc32(content)
 
 
 def thumbnail_of(sheet: np.ndarray, position: int) -> bytes:
@@ -151,11 +169,35 @@ def smaller_encoding(jpeg: bytes) -> bytes:
     return min(jpeg, buffer.getvalue(), key=len)
 
 
-def _packed_ids(folder):
-    """The ids in the order of the sheets; those of a sheet that is missing are None."""
+def _listed(folder):
+    """(ids in the order of the sheets, CRC-32 of each sheet), None where nothing is known; lists of what is there to be read."""
+    path = folder / _INDEX
+    if not os.path.lexists(path):
+        return [], []
     try:
-        ids = read_json(folder / _INDEX)["ids"]
-    except (FileError, KeyError, TypeError):
-        return []
+        stored = read_json(path, {"ids": tuple[str | None, ...], "crc32": tuple[int | None, ...] | None}, _REMEDY)
+        checksum = stored.pop("checksum", None)
+        if checksum not in (None, checksum_of(stored)):
+            raise FileError(f"{path} is not as it was written; {_REMEDY}")
+    except FileError as error:
+        print(error, file=sys.stderr)
+        return [], []
     there = {path.name for path in folder.glob("sheet-*.bin")}
-    return [id if sheet_path(folder, slot // SHEET).name in there else None for slot, id in enumerate(ids)]
+    ids = [id if sheet_path(folder, slot // SHEET).name in there else None for slot, id in enumerate(stored["ids"])]
+    return ids, [*(stored.get("crc32") or ()), *[None] * -(-len(ids) // SHEET)][: -(-len(ids) // SHEET)]  # tfvision 0.2 wrote none
+
+
+def _sound_sheet(path, crc32, least):
+    """A sheet of so many thumbnails at least, memory-mapped; None where it is none, or not the one of a CRC-32."""
+    try:
+        sheet = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError):  # missing, a folder, empty
+        return None
+    if crc32 not in (None, zlib.crc32(sheet)):
+        return None
+    count = int(sheet[:4].view("<u4")[0]) if len(sheet) >= 4 else SHEET + 1
+    body = 8 + 4 * count
+    if not least <= count <= SHEET or len(sheet) < body:
+        return None
+    offsets = sheet[4:body].view("<u4").astype(np.int64)
+    return sheet if offsets[0] == 0 and (np.diff(offsets) >= 0).all() and body + offsets[-1] == len(sheet) else None

@@ -46,14 +46,14 @@ def train(source: str | None, ranks: tuple[str, ...] | None, layout: str | None,
     if options.as_json:
         fields = ("run", "images", "held_out", "classes", "map", "by_layer", "protocol_split", "seconds")
         return print_json({key: metrics[key] for key in fields if key in metrics})
-    by_layer = metrics.get("by_layer", {})
+    by_layer = metrics.get("by_layer") or {}
     for name, value in by_layer.items():
         click.echo(f"  {name:<22}{value:.3f}")
-    if "map" in metrics:
+    if metrics.get("map") is not None:
         photos = metrics["images"] + metrics["held_out"]
         click.echo(f"MAP@R     {metrics['map']:.3f} by {metrics['index']}, {metrics['queries']} held-out photos against all {photos}")
     best = max(by_layer, key=by_layer.get, default=None)
-    layer = f" --layer {best}" if best and by_layer[best] > metrics["map"] else ""  # another index is the better one here
+    layer = f" --layer {best}" if best and by_layer[best] > (metrics.get("map") or 0) else ""  # another index is the better one here
     told = f"{metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s"
     print_run(metrics, told, f"tfvision index build PHOTOS --model {metrics['run']}{layer} --out GALLERY")
 

@@ -18,7 +18,6 @@ from tfvision.export.photo_signatures import IMAGES, PREPROCESSING, PhotoViews, 
 from tfvision.export.samples import random_views, sample_images
 from tfvision.trained.species_network import features_model, image_size_of, load_species_network, make_predictor, predict
 from tfvision.trained.species_run import SpeciesRun
-from tfvision.training.run import read_run_file
 
 _EXAMPLE_FEATURE = "image/encoded"
 
@@ -221,7 +220,7 @@ def _preprocessing(recipe):
 
 
 def _facts(run):
-    metrics = read_run_file(run.metrics_path)
+    metrics = run.metrics
     validation = metrics["validation"]
     specificity = validation["specificity"]
     return {

@@ -15,12 +15,23 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.apps.style.presets import Preset
-from tfvision.errors import DataError, FileError, RunError
+from tfvision.errors import DataError, FileError, RecipeError, RunError
 from tfvision.files import read_json, write_json
+from tfvision.kinds import Kind, is_of, wrong_part
 from tfvision.models.perceptual import find_weights
 from tfvision.models.programs import refuse_program
 from tfvision.training.recipes import from_json
 
+_NAMED_FILE: Kind = {"path": str, "sha256": str}
+_KINDS: dict[str, Kind] = {
+    "files": {str: [_NAMED_FILE]},
+    "settings": dict,
+    "network": {"name": str | None, "path": str | None, "sha256": str | None},
+    "versions": dict[str, str],
+    "frame": dict | None,
+}
+_WHOLE: Kind = {"output": _NAMED_FILE, "identity": str, "iterations": int, "seconds": float, "content_loss": float | None, "style_loss": float | None}
+_REMEDY = "restore it, or make the picture again"
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow")
 _NUMERIC_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_DEFAULT_FPMATH_MODE", "OMP_NUM_THREADS")  # they change last digits
 
@@ -109,9 +120,11 @@ def made_before(output: str | Path, job: Job, frame: dict | None = None) -> dict
     """The record of a picture that is there and was made of this very job, else None."""
     try:
         _, record = read_sidecar(output)
+        if not is_of(record, _WHOLE) or not {"content_loss", "style_loss"} <= record.keys():
+            return None
         is_same = record["output"]["sha256"] == sha256_of(output) and record["identity"] == identity(job)
-        return record if is_same and record["frame"] == frame else None
-    except (FileError, DataError, KeyError):
+        return record if is_same and record.get("frame") == frame else None
+    except (FileError, DataError):
         return None
 
 
@@ -121,9 +134,11 @@ def read_sidecar(path: str | Path) -> tuple[Path, dict]:
     path = path if path.suffix == ".json" else sidecar_path(path)
     if not path.exists():
         raise RunError(f"{path} does not exist: give the record that `tfvision stylize` left beside its picture")
-    record = read_json(path)
-    if not isinstance(record, dict) or not {"files", "settings", "network", "versions"} <= record.keys():
+    record = read_json(path, object, _REMEDY, RunError)
+    if not isinstance(record, dict) or not _KINDS.keys() - {"frame"} <= record.keys():
         raise RunError(f"{path} is no record of `tfvision stylize`")
+    if wrong := wrong_part(record, _KINDS):
+        raise RunError(f"{path} is no whole record of `tfvision stylize` (its {wrong!r} cannot be): {_REMEDY}")
     return path, record
 
 
@@ -138,16 +153,21 @@ def job_like(path: str | Path, module: str = "") -> StyleJob:
     """
     path, record = read_sidecar(path)
     if record.get("frame"):
-        raise RunError(f"{path} is the record of one frame, which followed from others: run the whole again: {record['command']}")
+        raise RunError(f"{path} is the record of one frame, which followed from others: run the whole again: {record.get('command')}")
     try:
         files = {name: tuple(os.path.relpath(path.parent / file["path"]) for file in files) for name, files in record["files"].items()}
         settings: dict = {name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()}
         settings["preset"] = dataclasses.replace(from_json(settings["preset"], Preset), **_network_then(path, record))
         settings["module"] = module or settings["module"]
+        kinds = typing.get_type_hints(StyleJob)
+        if wrong := [name for name, value in settings.items() if name != "preset" and not is_of(value, kinds.get(name, object))]:
+            raise TypeError(f"its {wrong[0]} cannot be {settings[wrong[0]]!r:.40}")
         if settings["is_fast"] and not module:
             refuse_program(settings["module"], str(path), "--module", RunError)
         return StyleJob(files["photo"][0], files["paintings"], files["masks"], **settings)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except RecipeError as error:
+        raise RunError(f"{path}: {error}") from error
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise RunError(f"{path} is no whole record of `tfvision stylize` ({type(error).__name__}: {error})") from error
 
 
@@ -179,8 +199,8 @@ def sha256_of(path: str | Path) -> str:
     try:
         facts = os.stat(path)
         return _digest(os.path.abspath(path), facts.st_mtime_ns, facts.st_size)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', error)})") from error
 
 
 @functools.lru_cache(maxsize=64)

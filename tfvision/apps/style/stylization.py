@@ -21,6 +21,15 @@ from tfvision.models.perceptual import load_perceptual
 from tfvision.models.vgg19 import SMALLEST_SIZE
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
 
+_STATE = {  # facts of a state
+    **dict.fromkeys(("iterations", "evaluations"), tuple[int, ...]),
+    "made_of": str,
+    "scale": int,
+    "losses": [float],
+    "is_finished": bool,
+    "seconds": float,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
@@ -234,15 +243,17 @@ class _Descents:
 
     def _restored(self):
         """(Descent, number of its scale, its optimiser) of the state, or (None, 0, None) where there is none."""
-        facts = read_facts(self._state_path) if self._state_path else None
+        facts = read_facts(self._state_path, _STATE) if self._state_path else None
         if facts is None:
             return None, 0, None
-        if facts.get("made_of") != self._scales.fingerprint():
+        if facts["made_of"] != self._scales.fingerprint():
             raise RunError(f"{self._state_path} belongs to other pictures or settings: remove it, or call as it was called then")
-        scale = facts["scale"]
+        scale, counts = facts["scale"], (facts["iterations"], facts["evaluations"])
+        if not 0 <= scale < len(self._scales.iterations) or any(len(count) != len(self._scales.iterations) for count in counts):
+            raise RunError(f"{self._state_path} is damaged (its scales cannot be): remove it and begin anew")
         image, optimizer = tf.Variable(np.zeros((*self._scales.shape(scale), 3), np.float32)), self._optimizer(scale)
         restore_checkpoint(self._state_path, [image, *optimizer.variables])
-        self.iterations, self.evaluations, self.seconds_before = facts["iterations"], facts["evaluations"], facts["seconds"]
+        self.iterations, self.evaluations, self.seconds_before = *counts, facts["seconds"]
         descent = Descent(image.numpy(), self.iterations[scale], self.evaluations[scale], facts["losses"], is_finished=facts["is_finished"])
         return descent, scale, optimizer
 

@@ -16,7 +16,6 @@ from tfvision.export.photo_signatures import PIXELS, PREPROCESSING, of_encoded, 
 from tfvision.export.samples import sample_pixels
 from tfvision.trained.stylizer_network import load_stylizer, paint
 from tfvision.trained.stylizer_run import StylizerRun
-from tfvision.training.run import read_run_file
 
 MAX_PIXELS = 16_000_000  # of a served photo: the network holds some 500 bytes a pixel
 JPEG_QUALITY = 95
@@ -118,7 +117,7 @@ def _preprocessing():
 
 
 def _facts(run):
-    metrics, recipe = read_run_file(run.metrics_path), run.recipe
+    metrics, recipe = run.metrics, run.recipe
     return {
         "Task": f"paints photos in the manner of {run.facts['painting']}",
         "Data": {"painting": run.facts["painting"], "photos": metrics["images"], "source": source_name(run)},

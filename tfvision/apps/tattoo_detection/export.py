@@ -15,7 +15,6 @@ from tfvision.export.photo_signatures import PREPROCESSING, PhotoViews, encoded_
 from tfvision.export.samples import random_views
 from tfvision.features.table import feature_table
 from tfvision.trained.detector_network import FEATURES, SCORE
-from tfvision.training.run import read_run_file
 
 _VIEW = "whole"
 # A score sums a thousand products, whose order the graph is free to choose; a map is divided by its largest value.
@@ -115,7 +114,7 @@ def _preprocessing(recipe):
 
 
 def _facts(run):
-    metrics, recipe = read_run_file(run.metrics_path), run.recipe
+    metrics, recipe = run.metrics, run.recipe
     shares = {name: metrics[key] for name, key in (("tattoo", "tattoo"), ("non-tattoo", "non_tattoo"), ("overall", "overall"))}
     return {
         "Task": "tells photos that show a tattoo from others; an answer is no proof, and errors are expected at the rates below",

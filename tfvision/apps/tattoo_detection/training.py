@@ -23,7 +23,7 @@ from tfvision.apps.tattoo_detection.svm_features import features_extractor
 from tfvision.data.augmentation import distort
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pipeline import TrainingOrder, ViewSettings
-from tfvision.errors import DataError, RecipeError
+from tfvision.errors import DataError, FileError, RecipeError
 from tfvision.evaluation.calibration import fit_sigmoid
 from tfvision.evaluation.detection import judge_detection
 from tfvision.features.table import feature_table
@@ -171,8 +171,7 @@ class DetectorTraining(Training):
     def _finish(self, number: int, classifier: keras.Model | None = None) -> None:
         """The SVM of one list's detector and its scores of that list's photos, 0 for broken ones; of the last, the detector's own SVM."""
         is_test, path = self.list_of == number, self.run.fold_path(number)
-        if path.exists():
-            stored = read_json(path)
+        if (stored := _stored_fold(path, int(is_test.sum()))) is not None:
             self._scores[is_test] = stored["scores"]
             self.broken.update(stored["broken"])
             return
@@ -253,3 +252,15 @@ def change_photos(photos: tf.Tensor, seed: tf.Tensor | Sequence[int | tf.Tensor]
 
 def _named(judged: dict[str, typing.Any]) -> dict[str, typing.Any]:
     return {"tattoo": judged["positive"], "non_tattoo": judged["negative"], "overall": judged["overall"]}
+
+
+def _stored_fold(path: Path, photos: int) -> dict[str, typing.Any] | None:
+    """{"scores", "broken"} of a fold that was finished before, of so many photos; None where there is none, or none that can be used."""
+    if not path.exists():
+        return None
+    try:
+        stored = read_json(path, {"scores": tuple[float, ...], "broken": dict[str, str]}, "its photos are scored again")
+    except FileError as error:
+        print(error, file=sys.stderr)
+        return None
+    return stored if len(stored["scores"]) == photos else None

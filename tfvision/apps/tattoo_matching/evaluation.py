@@ -33,9 +33,9 @@ from tfvision.evaluation.verification import FMRS, Scores, det_curve, eer_interv
 from tfvision.features.extractor import Extractor, open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.table import feature_table
-from tfvision.files import read_json, write_json
+from tfvision.files import write_json
 from tfvision.progress import progress_bar
-from tfvision.training.run import RUNS_FOLDER
+from tfvision.training.run import RUNS_FOLDER, read_run_file
 from tfvision.training.trained_photos import trained_on
 
 DISTANCES = ("cosine", "euclidean")
@@ -274,7 +274,7 @@ def _of_whole_gallery(judged: Judged, rows: np.ndarray) -> Judged:
 
 
 def _trained_distance(run: Path | None) -> str:
-    is_normalised = run is None or read_json(run / "recipe.json").get("recipe", {}).get("is_normalised", True)
+    is_normalised = run is None or read_run_file(run / "recipe.json", {"recipe": dict})["recipe"].get("is_normalised", True)
     return "cosine" if is_normalised else "euclidean"
 
 

@@ -15,7 +15,6 @@ from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.trained.matcher_network import EMBEDDING, embed, load_embedder
 from tfvision.trained.matcher_run import MatcherRun
-from tfvision.training.run import read_run_file
 
 _VIEW = "whole"
 _SIDES = ("left_bytes", "right_bytes")
@@ -112,7 +111,7 @@ def _preprocessing(recipe):
 
 
 def _facts(run):
-    metrics, recipe = read_run_file(run.metrics_path), run.recipe
+    metrics, recipe = run.metrics, run.recipe
     return {
         "Task": f"vectors of photos, {metrics['dimension']} values, near each other for photos of one tattoo",
         "Compared by": "the cosine" if recipe.is_normalised else "the Euclidean distance",

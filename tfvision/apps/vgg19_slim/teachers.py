@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.errors import WeightsError
+from tfvision.errors import WeightsError, in_one_line
 from tfvision.models.convolutions import Convolutions, read_convolutions
 from tfvision.models.layers import CAFFE_MEAN
 from tfvision.models.normalisation import guarded, scale
@@ -68,7 +68,17 @@ def read_small(path: str | Path) -> Convolutions:
     """Reads a small VGG19 in PyTorch's layout: conv0 (1x1, from RGB in [0, 1]), conv11 to conv51.
 
     Its first two convolutions become one on BGR minus ImageNet's mean.
+
+    Raises:
+      WeightsError: it is damaged, or holds other layers.
     """
+    try:
+        return _read_small(path)
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
+        raise WeightsError(f"{path} is damaged or no small VGG19 ({in_one_line(error)}): get the file again") from error
+
+
+def _read_small(path):
     with np.load(path, allow_pickle=False) as stored:
         convolutions = {}
         for layer in PERCEPTUAL_LAYERS:
@@ -85,8 +95,11 @@ def read_small(path: str | Path) -> Convolutions:
 def _is_small(path):
     if path.suffix != ".npz" or not path.is_file():
         return False
-    with np.load(path, allow_pickle=False) as stored:
-        return "conv0.weight" in stored.files
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return "conv0.weight" in stored.files
+    except Exception:  # as above; who reads it next tells
+        return False
 
 
 def _deviations(convolutions, photos):

@@ -25,6 +25,8 @@ from tfvision.errors import DataError
 UNREADABLE, TRUNCATED = "unreadable", "truncated"
 CACHE_NAME = "photos-seen.csv"
 _COLUMNS = ("image", "bytes", "modified", "fault", "reason", "format", "width", "height", "sha256", "pixels_sha256", "hash", "spread")
+_FAULTS = ("", UNREADABLE, TRUNCATED)
+_DIGESTS, _CODE, _LARGEST_SIDE = {0, 32}, 16, 2**31  # bytes, digits and pixels that a line can have
 _SPREAD_SIDE = 64
 _PHOTOS_AT_ONCE = 64
 
@@ -132,6 +134,9 @@ def _fact(cells, record):
         if (int(size), int(modified)) != (photo_bytes(record.path), _modified(record)):
             return None
         digests = bytes.fromhex(sha256), bytes.fromhex(pixels)
+        is_sound = fault in _FAULTS and {len(digest) for digest in digests} <= _DIGESTS and len(code) <= _CODE and 0 <= float(spread) <= 255
+        if not is_sound or not all(0 <= int(side) < _LARGEST_SIDE for side in (width, height)):
+            return None
         return PhotoFacts(int(size), sys.intern(fault), reason, sys.intern(kind), int(width), int(height), *digests, int(code, 16), float(spread))
     except (OSError, ValueError):
         return None

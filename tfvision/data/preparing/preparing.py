@@ -6,11 +6,13 @@ so that a stopped command goes on with the first that is missing.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import json
 import os
+import sys
 import time
 import typing
 import zlib
@@ -25,11 +27,24 @@ from tfvision.data.manifest import IMAGE_COLUMNS, Manifest, Record, drop_small_c
 from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, EncodedPhoto, PreparedSettings, encode_photo
 from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, UNFINISHED, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, shard_name
-from tfvision.errors import DataError, FileError
-from tfvision.files import atomic_path, parse_json, read_json, remove_partial_files, sole_process, write_json, write_text
+from tfvision.errors import DataError
+from tfvision.files import atomic_path, checksum_of, parse_json, read_json, remove_partial_files, sha256_of, sole_process, write_json, write_text
 
 _PHOTOS_A_SHARD = 512
 _CORNERS_SUFFIX = "x1y1x2y2"  # of a column
+_REMEDY = "remove it and run the same command again with --resume"
+_SHARD = {  # what is noted of a shard until all are written
+    "bytes": int,
+    "sha256": str,
+    "photos": [
+        {
+            **dict.fromkeys(("place", "offset", "bytes", "crc32", "record_crc32", "source_bytes"), int),
+            "box": tuple[float, float, float, float],
+            "scale": tuple[float, float],
+        }
+    ],
+    "broken": [tuple[int, str]],
+}
 _AHEAD = 16  # photos a worker, so that there is work while a shard is synced
 
 
@@ -147,7 +162,8 @@ def write_shard(job: ShardJob, encoded: Iterable[EncodedPhoto | DataError]) -> N
         except tf.errors.OpError as error:
             raise OSError(0, str(error.message)) from None
         sha256 = _add_checksums(temporary, photos)
-    write_json(_facts_path(job), {"bytes": end, "sha256": sha256, "photos": photos, "broken": broken})
+    shard = {"bytes": end, "sha256": sha256, "photos": photos, "broken": broken}
+    write_json(_facts_path(job), {**shard, "checksum": checksum_of(shard)})
 
 
 def _scaled(box, scale):
@@ -202,7 +218,7 @@ def _is_complete(out, plan, is_resumed):
         return True
     begun = out / UNFINISHED
     if begun.exists():
-        if _read(begun).get("plan") != plan:
+        if _read(begun, {"plan": str})["plan"] != plan:
             raise DataError(f"{out} was begun with other photos or settings: give the same ones, or choose another folder")
         remove_partial_files(out)
     elif any(out.iterdir()):
@@ -214,11 +230,13 @@ def _is_complete(out, plan, is_resumed):
 
 def _has_shard(job):
     """Whether a shard was finished and is as it was written."""
-    try:
-        with open(job.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == read_json(_facts_path(job))["sha256"]
-    except (OSError, FileError, KeyError, TypeError):
+    if not os.path.lexists(job.path) and not os.path.lexists(_facts_path(job)):
         return False
+    with contextlib.suppress(OSError, DataError):
+        if sha256_of(job.path) == _shard_facts(job)["sha256"]:
+            return True
+    print(f"{job.path} is damaged, or was not finished: it is written again", file=sys.stderr)
+    return False
 
 
 def _spread(runner_options):
@@ -256,6 +274,14 @@ def _watched(encoded, on_photos):
         yield photo
 
 
+def _shard_facts(job):
+    path = _facts_path(job)
+    shard = _read(path, _SHARD)
+    if shard.pop("checksum", None) not in (None, checksum_of(shard)):  # tfvision 0.2 wrote none
+        raise DataError(f"{path} is not as it was written: {_REMEDY}")
+    return shard
+
+
 def _facts_path(job):
     return Path(job.path).with_suffix(".json")
 
@@ -274,7 +300,7 @@ def _add_checksums(path, photos):
 
 def _finish(out, jobs, manifest, taxonomy, others, plan):
     """Writes manifest.csv and labels.json, the index last, and removes what only a resumption needed."""
-    facts = {os.path.basename(job.path): _read(_facts_path(job)) for job in jobs}
+    facts = {os.path.basename(job.path): _shard_facts(job) for job in jobs}
     broken = sorted((row, reason) for shard in facts.values() for row, reason in shard["broken"])
     if len(broken) == len(manifest):
         raise DataError(f"none of the {len(manifest)} photos can be read: {broken[0][1]}")
@@ -317,11 +343,8 @@ def _other_cell(name, text, scale):
         raise DataError(f"column {name}: boxes by corners are [[left, top, right, bottom], ...], got {text!r:.80}") from error
 
 
-def _read(path):
-    try:
-        return read_json(path)
-    except FileError as error:
-        raise DataError(f"{path} cannot be read: remove it and run the same command again with --resume") from error
+def _read(path, kind):
+    return read_json(path, kind, _REMEDY, DataError)
 
 
 def _remove_traces(out):

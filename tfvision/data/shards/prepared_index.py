@@ -8,13 +8,12 @@ Nothing of what the files say is believed before it is checked: the folder may h
 """
 
 import dataclasses
-import hashlib
 import typing
 from pathlib import Path
 
 from tfvision.data.shards.slices import SHARD_NAME
 from tfvision.errors import DataError
-from tfvision.files import checksum_of, parse_json, write_json
+from tfvision.files import checksum_of, parse_json, sha256_of, write_json
 
 FORMAT, VERSION = "tfvision prepared data", 1
 INDEX, MANIFEST, LABELS, UNFINISHED = "index.json", "manifest.csv", "labels.json", "preparing.json"
@@ -146,9 +145,3 @@ def _check_numbers(*numbers):
     for number in numbers:
         if type(number) is not int or not 0 <= number < _LARGEST_NUMBER:
             raise ValueError(f"{str(number)[:40]} is no number of records or bytes")
-
-
-def sha256_of(path: Path | str) -> str:
-    """The SHA-256 of a file, as hex digits. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tfvision.data.csv_table import CsvTable
-from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, REMEDY, PreparedIndex, Shard, sha256_of
+from tfvision.data.shards.prepared_index import INDEX, LABELS, MANIFEST, PREPARED_COLUMNS, REMEDY, PreparedIndex, Shard
 from tfvision.data.shards.slices import FOOTER_BYTES, HEADER_BYTES, Slice
 from tfvision.errors import DataError
+from tfvision.files import sha256_of
 
 _CHUNK_BYTES = 1 << 20
 _NAMED = 3
