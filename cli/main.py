@@ -16,7 +16,7 @@ from tfvision.cli.library_notes import keep_back_notes
 from tfvision.command_line import printable
 from tfvision.data.photo_files import account, noted_left_out
 from tfvision.errors import UserError, is_out_of_memory, noted_warnings
-from tfvision.files import way_out
+from tfvision.files import unwritten, way_out
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
     "train": ("tfvision.cli.train", "train"),
@@ -128,9 +128,11 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return _told("memory is exhausted: give smaller photos or ask for smaller results, or take a machine with more")
+        if is_out_of_memory(error):
+            return _told("memory is exhausted: give smaller photos or ask for smaller results, or take a machine with more")
+        if reason := unwritten(error):  # of a library, in its own words
+            return _told(f"a file cannot be read or written ({str(error).splitlines()[0][:200]}): {way_out(reason)}")
+        raise
 
 
 def _told(error: str, code: int = 1) -> int:

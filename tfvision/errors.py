@@ -1,11 +1,14 @@
 """The family of user errors: each is one clear line that names the cause and the way out, exit code 1."""
 
 import contextlib
+import errno
+import os
 import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterator
 
+_OTHER_RESOURCES = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _OUT_OF_MEMORY = ("MemoryError", "out of memory", "OUT_OF_MEMORY", "ailed to allocate", "ALLOC_FAILED")  # in other errors of TensorFlow
 
 
@@ -83,10 +86,10 @@ def in_one_line(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python's or TensorFlow's memory was exhausted; TensorFlow calls a full disk alike."""
+    """Whether Python's or TensorFlow's memory was exhausted; TensorFlow calls a full disk and too many open files alike."""
     if isinstance(error, MemoryError):
         return True
     tensorflow = sys.modules.get("tensorflow")  # it raised the error, if it was imported
-    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError) or "No space left" in str(error):
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError) or any(os.strerror(number) in str(error) for number in _OTHER_RESOURCES):
         return False
     return isinstance(error, tensorflow.errors.ResourceExhaustedError) or any(word in str(error) for word in _OUT_OF_MEMORY)

@@ -1,13 +1,15 @@
 """Files and folders that are written whole or not at all, JSON, and folders that one process works in.
 
-Whatever matters is written under a temporary name in the same folder, synced and renamed, so that a
-process killed at any moment leaves the old file or the new one, never a torn one.
+Whatever matters is written into a temporary folder beside it, synced and renamed, so that a process killed at any
+moment leaves the old file or the new one, never a torn one. What it leaves besides is removed by the next one that
+writes there; a lock tells it from what a living process is writing.
 """
 
 import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -27,35 +29,33 @@ if TYPE_CHECKING:
 
 TEMPORARY_PREFIX = ".partial-"
 CHECKSUMS_NAME = "SHA256SUMS"
+_OWN_PREFIX = f"{TEMPORARY_PREFIX}tfvision-"  # in a user's folder, another program's name may begin as ours do
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` when the block ends well.
+    """Yields the path of an empty file of the same name in a temporary folder; moves it to `path` when the block ends well.
 
     Raises:
       StorageError: the file could not be written (a full disk, say); `path` is as it was.
     """
     path = Path(path)
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix is kept: Keras and Pillow choose their format by it.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.name)
-        os.close(handle)
-        yield Path(temporary)
-        _sync(Path(temporary))
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
+        with temporary_folder(path.parent) as folder:
+            temporary = folder / path.name
+            temporary.touch()
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
+    except Exception as error:
+        if (reason := unwritten(error)) is None:
+            raise
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}); what was there before is untouched. "
-            f"{way_out(error).capitalize()}, then run the same command again, with --resume where it has one"
-        ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+            f"{path} could not be written ({reason.strerror}); what was there before is untouched. "
+            f"{way_out(reason).capitalize()}, then run the same command again, with --resume where it has one"
+        ) from reason
 
 
 @contextlib.contextmanager
@@ -66,21 +66,62 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
       StorageError: the folder could not be written; nothing is left of it.
     """
     path = Path(path)
-    temporary: Path | None = None
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY_PREFIX))
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        for part in [*temporary.rglob("*"), temporary]:
-            _sync(part)
-        os.rename(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path} could not be written ({error.strerror or error}): {way_out(error)}") from error
+        with temporary_folder(path.parent) as temporary:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for part in [*temporary.rglob("*"), temporary]:
+                _sync(part)
+            os.rename(temporary, path)
+            _sync(path.parent)
+    except Exception as error:
+        if (reason := unwritten(error)) is None:
+            raise
+        raise StorageError(f"{path} could not be written ({reason.strerror}): {way_out(reason)}") from reason
     finally:
-        if temporary and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # empty only where nothing came of it
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path | str) -> Iterator[Path]:
+    """Yields a new folder in the folder `beside`, which is made where there is none; what is in it at the end is removed.
+
+    It is locked as long as its process lives: what a killed process left is told by that, and removed by whoever writes there next.
+    """
+    beside = Path(beside)
+    beside.mkdir(parents=True, exist_ok=True)
+    _sweep(beside)
+    folder, lock = _locked_folder(beside)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_partial_files(folder: Path | str) -> None:
+    """Removes what killed processes left under temporary names in a folder of ours, and below."""
+    for path in Path(folder).glob(f"**/{TEMPORARY_PREFIX}*"):
+        _remove_abandoned(path)
+
+
+def unwritten(error: BaseException) -> OSError | None:
+    """What the system said where an error is that something could not be written, whatever a library made of it; else None."""
+    if isinstance(error, StorageError) and error.__cause__:
+        error = error.__cause__
+    if isinstance(error, UserError):
+        return None
+    if isinstance(error, OSError) and error.errno and error.strerror == os.strerror(error.errno):
+        return error
+    for number in _UNWRITABLE:  # TensorFlow, HDF5 and FAISS quote the system
+        if os.strerror(number) in str(error):
+            return OSError(number, os.strerror(number))
+    if re.search(r"\d requested and \d+ written", str(error)):  # NumPy does not
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return OSError(error.errno, str(error)) if isinstance(error, OSError) else None
 
 
 def plain_file_name(name: str) -> str:
@@ -237,12 +278,6 @@ def way_out(error: OSError) -> str:
     return "choose another folder"
 
 
-def remove_partial_files(folder: Path | str) -> None:
-    """Removes what killed processes left under temporary names in `folder`."""
-    for path in Path(folder).glob(f"**/{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
-
-
 def _plain(value: Any) -> Any:
     import numpy as np
 
@@ -251,6 +286,39 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     return str(value)
+
+
+def _locked_folder(beside: Path) -> tuple[Path, int]:
+    """A new folder and the descriptor that locks it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=beside, prefix=_OWN_PREFIX))
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # swept before it was locked
+            continue
+        with contextlib.suppress(OSError):  # where there are no locks, nobody sweeps either
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
+
+
+@functools.lru_cache(maxsize=4096)  # a process that writes many files into a folder lists it once
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left directly in a folder, which may be any user's."""
+    for path in folder.glob(f"{_OWN_PREFIX}*"):
+        _remove_abandoned(path)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes a temporary file or folder unless its process lives."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

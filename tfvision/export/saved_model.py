@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from tfvision.export.model_card import model_card_json, model_card_markdown
 from tfvision.export.session import CHECKSUMS, LoadedModel
 from tfvision.export.versions import version_folders
 from tfvision.export.warm_up import write_warm_up
-from tfvision.files import atomic_folder, write_json, write_text
+from tfvision.files import atomic_folder, remove_partial_files, temporary_folder, write_json, write_text
 
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f]{1,200}")  # a folder below --to, and what is asked for at /v1/models/NAME
 
@@ -55,6 +54,7 @@ def write_saved_model(
       StorageError: the folder cannot be written; nothing is left of it.
     """
     target = _target(Path(to), name or exportable.name, version)
+    remove_partial_files(target.parent)
     with atomic_folder(target) as folder:
         _save(exportable, folder)
         extra = folder / "assets.extra"
@@ -93,7 +93,7 @@ def _target(to, name, version):
 def _save(exportable, folder):
     module = tf.Module()
     module.weights = exportable.variables
-    with tempfile.TemporaryDirectory() as scratch:
+    with temporary_folder(folder) as scratch:
         for name, text in exportable.assets.items():
             Path(scratch, name).write_text(text, encoding="utf-8")
         module.files = [tf.saved_model.Asset(os.path.join(scratch, name)) for name in exportable.assets]

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
@@ -20,9 +19,8 @@ from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure, Ledger, read_ledger
 from tfvision.data.downloads.photo_requests import THREADS, PhotoRequests
 from tfvision.errors import DataError, RecipeError
-from tfvision.files import atomic_path
+from tfvision.files import atomic_path, temporary_folder
 
-_PARTIAL_FOLDER = ".partial-downloads"
 _COPIES_AT_ONCE = 256
 
 
@@ -155,7 +153,7 @@ def _with_ledger(wanted, folder, settings, progress, bring):
     for image in wanted:
         if not image or PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts or "\\" in image or "\0" in image:
             raise DataError(f"{image!r} is no path below {folder}: nothing was downloaded")
-    with Ledger(folder) as ledger, _partial_folder(folder) as partial:
+    with Ledger(folder) as ledger, temporary_folder(folder) as partial:
         entries = read_ledger(folder, wanted)
         todo = [(image, url) for image, url in wanted.items() if not _is_settled(image, folder, entries.get(image), settings, result)]
         entries.clear()
@@ -192,18 +190,6 @@ def _is_settled(image, folder, entry, settings, result):
         result.failed[image] = entry.reason
         return True
     return False
-
-
-@contextlib.contextmanager
-def _partial_folder(folder):
-    """A folder for what is on its way; what a killed process left there is removed."""
-    partial = folder / _PARTIAL_FOLDER
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _copy(path, target, most_bytes):

@@ -15,7 +15,7 @@ from tfvision.data.imports.photo_rows import SIZES, is_web_address
 from tfvision.data.imports.scratch import scratch_database
 from tfvision.data.imports.selecting import Filters, Selection
 from tfvision.errors import DataError, noted_warnings
-from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, write_json
+from tfvision.files import atomic_path, read_json, remove_partial_files, write_json
 
 if typing.TYPE_CHECKING:
     from tfvision.data.downloads.downloads import DownloadSettings
@@ -60,8 +60,7 @@ def import_photos(
     if photos is not None and not Path(photos).is_dir():
         raise DataError(f"--photos: {photos} is no folder")
     _check_folder(source, out)
-    for left in out.glob(f"{TEMPORARY_PREFIX}*.sqlite3*"):  # of a process that was killed
-        left.unlink(missing_ok=True)
+    remove_partial_files(out)
     report = _write_list(source, out, filters, size, progress or _silent)
     if not is_downloaded:
         return report

@@ -2,14 +2,12 @@
 
 import contextlib
 import errno
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfvision.errors import StorageError
-from tfvision.files import TEMPORARY_PREFIX, way_out
+from tfvision.files import temporary_folder, way_out
 
 MOST_KEYS = 900  # fewer than the parameters that any sqlite takes
 _SEPARATOR = "\x1f"  # ASCII's own "unit separator"
@@ -18,17 +16,13 @@ _CACHE_KIB = 64 * 1024
 
 @contextlib.contextmanager
 def scratch_database(folder: Path | str) -> Iterator[sqlite3.Connection]:
-    """Yields an sqlite3 connection to a file in `folder` under a temporary name; removes it at the end.
+    """Yields an sqlite3 connection to a file in a temporary folder of `folder`; removes it at the end.
 
     Raises:
       StorageError: the disk is full, or the folder cannot be written.
     """
-    path = None
     try:
-        os.makedirs(folder, exist_ok=True)
-        handle, path = tempfile.mkstemp(dir=folder, prefix=TEMPORARY_PREFIX, suffix=".sqlite3")
-        os.close(handle)
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        with temporary_folder(folder) as own, contextlib.closing(sqlite3.connect(own / "rows.sqlite3", isolation_level=None)) as database:
             # A crash loses it anyway: no journal, no sync. Sorting goes to files beside, not into memory.
             database.executescript(
                 f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE; PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA locking_mode=EXCLUSIVE"
@@ -37,9 +31,6 @@ def scratch_database(folder: Path | str) -> Iterator[sqlite3.Connection]:
     except (OSError, sqlite3.OperationalError) as error:  # of SQLite: a full disk
         remedy = way_out(error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error)))
         raise StorageError(f"{folder} could not be written ({error}): {remedy}") from error
-    finally:
-        if path and os.path.exists(path):
-            os.unlink(path)
 
 
 class Lookup:
