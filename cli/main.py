@@ -21,6 +21,7 @@ from tfvision.files import way_out
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
     "train": ("tfvision.cli.train", "train"),
     "evaluate": ("tfvision.cli.evaluate", "evaluate"),
+    "compare": ("tfvision.cli.compare", "compare"),
     "grad-cam": ("tfvision.cli.grad_cam", "grad_cam"),
     "identify": ("tfvision.cli.identify", "identify"),
     "detect": ("tfvision.cli.detect", "detect"),

@@ -55,6 +55,11 @@ class Trial:
     queries: Manifest
     questions: list[Question]
 
+    @property
+    def asking(self) -> list[Record]:
+        """The photo of each question."""
+        return [self.queries.records[question.query] for question in self.questions]
+
 
 def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None, layout: str | None = None, train_on: str = LABELLED_PHOTOS) -> Source:
     """Reads a folder of class folders, a manifest, or a benchmark as it is distributed, for training.
