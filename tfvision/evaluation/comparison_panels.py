@@ -16,16 +16,20 @@ from tfvision.evaluation.plots import label_depths, plain_ticks, row_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+PERCENT = 100.0
 _SPREAD = 0.5  # of the place of a category, over which the points of rows are spread, lest their bars lie on each other
 _SHADE, _MOST_MARKERS = 0.15, 30
 
 
-def draw_categories(axes: Axes, rows: Sequence[Row], measures: Mapping[str, Measure], xlabel: str, ylabel: str, factor: float = 100.0) -> None:
+def draw_categories(
+    axes: Axes, rows: Sequence[Row], measures: Mapping[str, Measure], xlabel: str, ylabel: str, factor: float = PERCENT, is_ordered: bool = False
+) -> None:
     """Figures of rows by category, with their intervals: figure 4 of species, indices of retrieval.
 
     Args:
       measures: category -> Measure, from left to right.
-      factor: of a figure as it is drawn; 100 for percent.
+      factor: of a figure as it is drawn; PERCENT for shares.
+      is_ordered: whether a line from a category to the next one means something.
     """
     highest = 0.0
     for number, row in enumerate(rows):
@@ -33,15 +37,17 @@ def draw_categories(axes: Axes, rows: Sequence[Row], measures: Mapping[str, Meas
         found = {place: cell for place, measure in enumerate(measures.values()) if (cell := row.estimate(measure))}
         means = np.array([factor * cell.mean for cell in found.values()])
         ends = factor * np.array([cell.interval or (cell.mean, cell.mean) for cell in found.values()]).reshape(-1, 2).T
+        ends = ends.clip(0, factor if factor == PERCENT else None)  # Student's t knows no limits
         bars = np.maximum(0, [means - ends[0], ends[1] - means])
-        axes.errorbar([place + shift for place in found], means, yerr=bars, capsize=2.5, elinewidth=1.2, **row_style(number))
+        style = {**row_style(number), **({} if is_ordered else {"linestyle": "none"})}
+        axes.errorbar([place + shift for place in found], means, yerr=bars, capsize=2.5, elinewidth=1.2, **style)
         highest = max(highest, *ends[1], 0) if found else highest
-    is_long = len(measures) > 7 or sum(map(len, measures)) > 45
+    is_long = len(measures) > 9 or sum(map(len, measures)) > 48
     turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
     axes.set_xticks(range(len(measures)), list(measures), **turned)
     axes.grid(axis="x", visible=False)
     axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.5, len(measures) - 0.5))
-    axes.set_ylim(0, min(1.02 * factor, 1.08 * highest) if factor == 100 else 1.08 * highest or 1)
+    axes.set_ylim(0, 1.02 * PERCENT if factor == PERCENT else 1.08 * highest or 1)
 
 
 def draw_depths(axes: Axes, rows: Sequence[Row]) -> None:

@@ -39,7 +39,7 @@ def _draw_class_sizes(axes: Any, rows: Sequence[Row]) -> None:
         sizes[smallest]: Measure(functools.partial(_of_size, "accuracy", smallest), functools.partial(_of_size, "interval", smallest))
         for smallest in sorted(sizes)
     }
-    draw_categories(axes, rows, measures, "training photos of the species", "accuracy (%)")
+    draw_categories(axes, rows, measures, "training photos of the species", "accuracy (%)", is_ordered=True)
 
 
 def _of_size(key: str, smallest: int, result: Result) -> Any:

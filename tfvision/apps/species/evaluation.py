@@ -64,8 +64,8 @@ def evaluate_species(
     Returns:
       dict with "images", "accuracy", "top5", "accuracy_by_rank", "as_it_stands", "specificity", "by_species", "by_class_size",
       "calibration_error", "judged_on" (source, digest of the photos) and more (evaluation.classification.Evaluation.result),
-      and "report", "left_out", "names" (sentences on names that are spelled differently, or are none of the run's), "broken", "headline" and "unlikeness" (a sentence where these
-      photos are not like those of the training, else "").
+      and "report", "left_out", "names" (sentences on names that are spelled differently, or are none of the run's), "broken",
+      "headline" and "unlikeness" (a sentence where these photos are not like those of the training, else "").
 
     Raises:
       DataError, RunError.

@@ -72,8 +72,9 @@ def evaluate_matcher(
       beside: other runs, whose training subjects do not ask either, so that all can be judged on the same.
 
     Returns:
-      What `summary` says, and "application", "protocol", "det" {"pairs", "gallery": points of the curves}, "judged_on" (source, digest of
-      the photos), "model", "source", "distance", "galleries", "left_out" (probes of subjects that were trained on), "images", "broken", "calibration" (path or None), "report".
+      What `summary` says, and "application", "protocol", "det" {"pairs", "gallery": points of the curves}, "judged_on" (source and
+      digest of the photos), "model", "source", "distance", "galleries", "left_out" (probes of subjects that were trained on),
+      "images", "broken", "calibration" (path or None), "report".
 
     Raises:
       DataError, RecipeError, RunError, WeightsError.

@@ -19,7 +19,7 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
 
 def _panel(rows: Sequence[Row], teacher: str) -> Panel:
     measures = _measures(rows, teacher)
-    return Panel(f"Correlation with {teacher}", lambda axes, rows: draw_categories(axes, rows, measures, "layer", "correlation", 1.0))
+    return Panel(f"Correlation with {teacher}", lambda axes, rows: draw_categories(axes, rows, measures, "layer", "correlation", 1.0, is_ordered=True))
 
 
 def _teachers(rows: Sequence[Row]) -> list[str]:
