@@ -17,13 +17,14 @@ def open_layers(folder: Path) -> LayeredNetwork:
     run = DetectorRun.open(folder)
     whole = load_detector_network(run).whole
 
+    place = next(place for place, layer in enumerate(whole.layers) if isinstance(layer, keras.Model))
+    before, network = whole.layers[1:place], whole.layers[place]  # they stand in a line up to there
+
     def parts(images: tf.Tensor) -> Iterator[Part]:
-        entered = keras.Model(whole.input, whole.layers[_network_place(whole) - 1].output)
-        yield Part(whole.layers[_network_place(whole)], entered(images))
+        for layer in before:
+            images = layer(images)
+        # Trained from scratch, the network is cut behind its own pixels.
+        start = next((layer.output for layer in before if layer.name == "pixels"), None)
+        yield Part(network, images, start)
 
     return LayeredNetwork(run.recipe.network, parts, run.recipe.size_px, get_network(run.recipe.network).taps)
-
-
-def _network_place(whole: keras.Model) -> int:
-    """Where among the layers, which stand in a line up to there, the network is."""
-    return next(place for place, layer in enumerate(whole.layers) if isinstance(layer, keras.Model))
