@@ -69,7 +69,8 @@ def _show(table: Table) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable(title=Text(printable(table.title)), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    click.secho(printable(table.title), bold=True)
+    shown = RichTable(box=box.SIMPLE_HEAD)
     shown.add_column("")
     for heading in table.measures:
         shown.add_column(Text(printable(heading)), justify="right")

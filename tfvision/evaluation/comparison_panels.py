@@ -101,7 +101,7 @@ def draw_dets(axes: Axes, rows: Sequence[Row], points_of: Callable[[Result], Seq
 
 def _draw_band(axes: Axes, number: int, places: np.ndarray, curves: Sequence[np.ndarray], is_stepped: bool = False) -> None:
     mean, interval = mean_curve(curves)
-    style = {**row_style(number), **({"marker": ""} if len(places) > _MOST_MARKERS else {})}
+    style = {**row_style(number), **({"marker": ""} if is_stepped or len(places) > _MOST_MARKERS else {})}
     axes.plot(places, mean, drawstyle="steps-post" if is_stepped else "default", **style)
     if interval is not None:
         axes.fill_between(places, interval[0], interval[1], color=style["color"], alpha=_SHADE, linewidth=0, step="post" if is_stepped else None)

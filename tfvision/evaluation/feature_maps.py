@@ -48,10 +48,21 @@ def feature_map_sheet(pixels: np.ndarray, maps: np.ndarray, title: str, count: i
     """
     height, width, channels = maps.shape
     strongest = np.argsort(-np.abs(maps).mean((0, 1)), kind="stable")[:count]
-    cells = [Cell((pixels,), "photo"), *(Cell((_as_grey(maps[..., channel]),), f"channel {channel}") for channel in strongest)]
+    cells = [
+        Cell((_of_aspect(pixels, width / height),), "photo, as the network sees it"),
+        *(Cell((_as_grey(maps[..., channel]),), f"channel {channel}") for channel in strongest),
+    ]
     rows = [("", cells[start : start + _MOST_COLUMNS]) for start in range(0, len(cells), _MOST_COLUMNS)]
     told = "all" if len(strongest) == channels else f"the {len(strongest)} that answer most of"
     return picture_sheet(f"{title}: {told} {channels} maps of {height} x {width}", rows, _CELL_PX, is_smooth=False)
+
+
+def _of_aspect(pixels: np.ndarray, aspect: float) -> np.ndarray:
+    """The photo as squashed as its maps."""
+    from PIL import Image
+
+    side = max(pixels.shape[:2])
+    return np.asarray(Image.fromarray(pixels).resize((round(side * min(1, aspect)), round(side * min(1, 1 / aspect)))))
 
 
 def _as_grey(values: np.ndarray) -> np.ndarray:

@@ -82,13 +82,13 @@ def _of_training(metrics: Mapping[str, Any]) -> Result | None:
 
 
 def _conditions(result: Result) -> dict[str, Any]:
-    return {"protocol_split": result.get("protocol_split")}
+    return {"protocol_split": result.get("protocol_split"), "the share of groups": result.get("share", 1.0)}
 
 
 def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> str:
     from tfvision.apps.retrieval.evaluation import evaluate_retriever
 
-    return str(Path(evaluate_retriever(run, source, protocol or "labels", beside=beside)["report"]).parent)
+    return str(Path(evaluate_retriever(run, source, protocol, beside=beside)["report"]).parent)
 
 
 COMPARISON = ComparedApplication(_of_training, tables, panels, "held-out", _conditions, _evaluate)
