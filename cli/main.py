@@ -21,7 +21,9 @@ from tfvision.files import unwritten, way_out
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
     "train": ("tfvision.cli.train", "train"),
     "evaluate": ("tfvision.cli.evaluate", "evaluate"),
-    "grad-cam": ("tfvision.cli.grad_cam", "grad_cam"),
+    "compare": ("tfvision.cli.compare", "compare"),
+    "grad-cam": ("tfvision.cli.layer_pictures", "grad_cam"),
+    "feature-maps": ("tfvision.cli.layer_pictures", "feature_maps"),
     "identify": ("tfvision.cli.identify", "identify"),
     "detect": ("tfvision.cli.detect", "detect"),
     "stylize": ("tfvision.cli.stylize", "stylize"),

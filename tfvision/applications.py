@@ -5,7 +5,9 @@ An application is a folder whose files have the same names everywhere; what it h
     training.py    run_training takes its Training
     commands.py    `train` and `evaluate`, its own words of the command line
     evaluation.py  measures a run on labelled photos
+    comparison.py  COMPARISON: its runs side by side
     features.py    `open_features`: its runs as networks that make features
+    layers.py      `open_layers`: what any layer of its runs answers to a photo
     export.py      `make_exportable`: its runs as SavedModels
 
 Nothing is imported before it is asked for.

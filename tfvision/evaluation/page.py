@@ -4,9 +4,16 @@ One file without scripts or outside resources. Text given to `paragraph`, captio
 escaped here; cells and bodies are HTML already, so whoever fills them escapes what users named.
 """
 
+from __future__ import annotations
+
 import base64
+import io
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def compose(title: str, sections: Iterable[str]) -> str:
@@ -28,6 +35,15 @@ def figure(svg: bytes, caption: str, description: str) -> str:
     """An SVG picture with its caption; the description is read aloud instead."""
     source = inline(svg, "image/svg+xml")
     return f'<figure><img src="{source}" alt="{description}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def picture(pixels: np.ndarray, description: str) -> str:
+    """A picture of uint8 [height, width, 3]."""
+    import PIL.Image
+
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
+    return f'<figure><img src="{inline(buffer.getvalue(), "image/jpeg")}" alt="{escape(description)}"></figure>'
 
 
 def captioned_photo(jpeg: bytes | None, caption: str, attributes: str = "", description: str = "") -> str:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
+    from tfvision.evaluation.comparison import Panel, Row
+
 BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#a7adb5", "#24303c"
+_ROW_COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#24303c")
+_ROW_LINES, _ROW_MARKERS = ("-", "--", "-.", ":"), "osD^vPX"
+_PANEL_INCHES = (5.2, 3.9)
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -51,7 +56,7 @@ def draw_depth_curve(result: dict[str, Any], file_format: str = "svg") -> bytes:
         axes.plot(targets, fitted, "s--", color=ORANGE, markerfacecolor="white", label="photos used for fitting")
         chosen = result["specificity"]
         axes.plot(100 * chosen["target"], chosen["depth"], "o", color=BLUE, markersize=11, markerfacecolor="none")
-        _label_depths(axes, list(result["accuracy_by_rank"]), chosen["deepest"])
+        label_depths(axes, list(result["accuracy_by_rank"]), chosen["deepest"])
         axes.set_xlabel("accuracy asked for (%)")
         axes.legend(loc="lower left")
     return picture.getvalue()
@@ -133,7 +138,7 @@ def draw_cmc(curve: Sequence[float] | np.ndarray, by_fold: Sequence[Sequence[flo
         axes.step(range(1, len(curve) + 1), [100 * value for value in curve], where="post", color=BLUE, label="all probes")
         if len(curve) > 1:
             axes.set_xscale("log")
-            _plain_ticks(axes.xaxis, (1, 2, 5))
+            plain_ticks(axes.xaxis, (1, 2, 5))
         axes.set(xlabel="rank", ylabel="probes with a mate up to this rank (%)", ylim=(0, 102), xlim=(1, max(2, len(curve))))
         if len(by_fold):
             axes.legend(loc="lower right")
@@ -156,7 +161,7 @@ def draw_det(curves: Mapping[str, Sequence[tuple[float, float]] | np.ndarray], f
         axes.plot([low, 1], [low, 1], ":", color=GREY, linewidth=1.2, label="equal")
         axes.set(xscale="log", yscale="log", xlabel="false positive rate", ylabel="false negative rate", xlim=(low, 1), ylim=(low, 1.1))
         for axis in (axes.xaxis, axes.yaxis):
-            _plain_ticks(axis, (1,))
+            plain_ticks(axis, (1,))
         axes.legend(loc="lower left")
     return picture.getvalue()
 
@@ -207,9 +212,35 @@ def draw_long_tail(sizes: Sequence[int], few: int, file_format: str = "svg") -> 
         axes.set(xlabel="classes, the largest first", ylabel="photos", xlim=(0.5, len(sizes) + 0.5))
         axes.set(yscale="log", ylim=(0.7, 1.4 * sizes[0])) if is_wide else axes.set_ylim(0, 1.08 * sizes[0])
         if is_wide:
-            _plain_ticks(axes.yaxis, (1,))
+            plain_ticks(axes.yaxis, (1,))
         axes.xaxis.get_major_locator().set_params(integer=True)
     return picture.getvalue()
+
+
+def draw_panels(panels: Sequence[Panel], rows: Sequence[Row], file_format: str = "svg") -> bytes:
+    """Panels side by side, of the same rows: each row has one colour, line and marker, which a legend below all panels tells."""
+    with _axes(file_format, columns=len(panels), size_inches=(_PANEL_INCHES[0] * len(panels), _PANEL_INCHES[1])) as (drawn, picture):
+        for axes, panel in zip(drawn, panels, strict=True):
+            panel.draw(axes, rows)
+            axes.set_title(panel.title, fontsize=10, loc="left")
+        from matplotlib.lines import Line2D
+
+        handles = [Line2D([], [], **row_style(number), label=row.name) for number, row in enumerate(rows)]
+        longest = max(len(row.name) for row in rows)
+        columns = max(1, min(len(rows), int(11 * _PANEL_INCHES[0] * len(panels)) // (longest + 8)))  # some eleven letters an inch
+        drawn[0].figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    return picture.getvalue()
+
+
+def row_style(number: int) -> dict[str, Any]:
+    """How the row of this number is drawn, in all panels: colours that any eye tells apart, and another line and marker as well."""
+    return {
+        "color": _ROW_COLOURS[number % len(_ROW_COLOURS)],
+        "linestyle": _ROW_LINES[number % len(_ROW_LINES)],
+        "marker": _ROW_MARKERS[number % len(_ROW_MARKERS)],
+        "linewidth": 1.6,
+        "markersize": 4.5,
+    }
 
 
 def size_label(row: dict[str, Any]) -> str:
@@ -217,7 +248,7 @@ def size_label(row: dict[str, Any]) -> str:
     return str(row["smallest"]) if row["smallest"] == row["largest"] else f"{row['smallest']}\N{EN DASH}{row['largest']}"
 
 
-def _plain_ticks(axis: Axis, steps: Sequence[float]) -> None:
+def plain_ticks(axis: Axis, steps: Sequence[float]) -> None:
     """Ticks of a logarithmic axis at these steps of each decade, as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -226,7 +257,7 @@ def _plain_ticks(axis: Axis, steps: Sequence[float]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _label_depths(axes: Axes, ranks: Sequence[str], deepest: int) -> None:
+def label_depths(axes: Axes, ranks: Sequence[str], deepest: int) -> None:
     """Marks depths with their ranks where the tree has one level a rank, else with numbers."""
     names = ["abstains", *ranks] if deepest == len(ranks) else ["abstains", *map(str, range(1, deepest + 1))]
     axes.set_yticks(range(deepest + 1), [f"{name}  {depth}" for depth, name in enumerate(names)])
@@ -234,15 +265,17 @@ def _label_depths(axes: Axes, ranks: Sequence[str], deepest: int) -> None:
 
 
 @contextlib.contextmanager
-def _axes(file_format: str, rows: Sequence[float] = (1,)) -> Iterator[tuple[Any, io.BytesIO]]:
-    """Yields axes (a list where there are several rows) and the buffer that holds the picture afterwards."""
+def _axes(
+    file_format: str, rows: Sequence[float] = (1,), columns: int | None = None, size_inches: tuple[float, float] | None = None
+) -> Iterator[tuple[Any, io.BytesIO]]:
+    """Yields axes (a list where there are several rows, or columns are asked for) and the buffer that holds the picture afterwards."""
     import matplotlib
     from matplotlib.figure import Figure
 
     picture = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.9 if len(rows) == 1 else 4.6), layout="constrained")
-        panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=rows)[:, 0]
-        yield (panels[0] if len(rows) == 1 else list(panels)), picture
+        figure = Figure(figsize=size_inches or (6.4, 3.9 if len(rows) == 1 else 4.6), layout="constrained")
+        panels = figure.subplots(len(rows), columns or 1, squeeze=False, height_ratios=rows)
+        yield (panels[0, 0] if columns is None and len(rows) == 1 else list(panels.ravel())), picture
         metadata = {"Date": None} if file_format == "svg" else None
         figure.savefig(picture, format=file_format, dpi=150, metadata=metadata)

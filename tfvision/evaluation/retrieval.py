@@ -38,6 +38,20 @@ class Question:
     ignored: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
 
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """A query whose first hit, itself apart, is none of its relevant images.
+
+    Attributes:
+      query, found: rows of the query's vector and of the image in the gallery.
+      similarity: of the two.
+    """
+
+    query: int
+    found: int
+    similarity: float
+
+
 def judge(protocol: str, queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question], seed: int = 0) -> dict[str, Any]:
     """Ranks the gallery for each question and judges the rankings by a protocol's measures.
 
@@ -48,18 +62,21 @@ def judge(protocol: str, queries: np.ndarray, gallery: np.ndarray, questions: It
       seed: of the bootstrap.
 
     Returns:
-      dict: "queries", the protocol's score, "interval" (95 %, bootstrap over queries) and, for labels, "recall" {k: share}.
+      dict: "queries", the protocol's score, "interval" (95 %, bootstrap over queries), "mistakes" [Mistake] and, for labels,
+      "recall" {k: share}.
 
     Raises:
       DataError: nothing is left to ask.
       RunError: vectors are not finite.
     """
     score, measure = PROTOCOLS[protocol]
-    values, recalls = [], []
-    for positions in hit_positions(queries, gallery, questions):
+    values, recalls, mistakes = [], [], []
+    for question, similarities in similarity_rows(queries, gallery, questions):
+        positions = positions_of(similarities, question)
         if len(positions):
             values.append(measure(positions))
             recalls.append([recall_at_k(positions, k) for k in RECALL_AT])
+            mistakes += [found] if (found := mistake_of(similarities, question, queries is gallery)) else []
     if not values:
         raise DataError(f"--protocol {protocol} has no query that anything else is relevant to: check the labels or groups")
     recall = {"recall": dict(zip(map(str, RECALL_AT), np.mean(recalls, axis=0).tolist(), strict=True))}
@@ -67,8 +84,28 @@ def judge(protocol: str, queries: np.ndarray, gallery: np.ndarray, questions: It
         "queries": len(values),
         score: float(np.mean(values)),
         "interval": bootstrap_interval(values, seed),
+        "mistakes": mistakes,
         **(recall if protocol == "labels" else {}),
     }
+
+
+def mistake_of(similarities: np.ndarray, question: Question, is_gallery: bool) -> Mistake | None:
+    """What stands first in a ranking, where that is wrong (figures 3 and 4 of feature-tuning); None where it is right.
+
+    Args:
+      similarities: float [gallery].
+      is_gallery: whether queries are images of the gallery: none is its own hit.
+    """
+    ignored = np.append(question.ignored, question.query).astype(int) if is_gallery else question.ignored
+    relevant = np.setdiff1d(question.relevant, ignored)
+    if not len(relevant):
+        return None
+    others = np.array(similarities)
+    others[ignored] = others[relevant] = -np.inf
+    found = int(np.argmax(others))
+    if others[found] < similarities[relevant].max():
+        return None
+    return Mistake(question.query, found, float(others[found]))
 
 
 def hit_positions(queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question]) -> Iterator[np.ndarray]:

@@ -41,6 +41,8 @@ class RetrieverRecipe(Recipe):
       held_out_fraction: the share of them.
       train_on: of landmarks (Oxford, Paris): the photos that show one by the ground truth ("labelled"), or "all", each of the others
         labelled by the word by which it was collected.
+      share: of the groups (or labels) of the source that is used at all, drawn alike for training and evaluation; the paper's table 1
+        is of a tenth.
     """
 
     network: str = "resnet18"
@@ -60,6 +62,7 @@ class RetrieverRecipe(Recipe):
     held_out: str = "classes"
     held_out_fraction: float = 0.2
     train_on: str = LABELLED_PHOTOS
+    share: float = 1.0
 
     def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
@@ -80,6 +83,8 @@ class RetrieverRecipe(Recipe):
             raise RecipeError(f"tuning_stages must be [[epochs, learning rate], ...] with nothing negative, got {self.tuning_stages}")
         if not 0 < self.held_out_fraction < 1:
             raise RecipeError(f"held_out_fraction must lie between 0 and 1, got {self.held_out_fraction}")
+        if not 0 < self.share <= 1:
+            raise RecipeError(f"share must be above 0 and at most 1, got {self.share}")
         network = get_network(self.network)
         if self.size_px < network.least_image_size:
             raise RecipeError(f"image_size of {self.network} must be at least {network.least_image_size}, got {self.image_size}")

@@ -70,6 +70,11 @@ def trained_on(run: Path | str, records: Sequence[Record], split: str | None = "
     return is_trained
 
 
+def trained_on_any(runs: Sequence[Path | str], records: Sequence[Record], split: str | None = "train") -> np.ndarray:
+    """Whether any of several runs was trained on each photo, bool [photos]; as `trained_on`."""
+    return np.any([trained_on(run, records, split) for run in runs], axis=0) if runs else np.zeros(len(records), bool)
+
+
 def _names_by_identity(path: Path, split: str | None) -> dict[tuple[str, int], list[str]]:
     """{Record.identity: names in photos.csv}."""
     remedy = "restore it, or train again"

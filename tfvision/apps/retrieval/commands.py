@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.command_line import WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
+from tfvision.command_line import WEIGHTS, Number, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
 
 _PROTOCOL_SPLIT = {
     "type": click.Choice(["held-out", "paper"]),
@@ -67,6 +67,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, layout: str | None,
     type=click.Choice(["labels", "ukbench", "holidays", "oxford", "revisited-easy", "revisited-medium", "revisited-hard"]),
     help="What is asked, and by which measure. [default: that of the benchmark that SOURCE is, else labels]",
 )
+@click.option("--share", type=Number(0, is_open=True), help="Of the groups or labels that are used, such as 0.1 for the paper's table 1. [default: the run's]")
 @click.option(
     "--queries",
     type=click.Choice(["boxes", "good"]),
@@ -75,9 +76,17 @@ def train(source: str | None, ranks: tuple[str, ...] | None, layout: str | None,
     help="oxford: the official queries, cropped, or each good photo against the rest.",
 )
 def evaluate(
-    run: str, source: str, out: str | None, as_json: bool, ranks: tuple[str, ...] | None, layout: str | None, protocol: str | None, queries: str
+    run: str,
+    source: str,
+    out: str | None,
+    as_json: bool,
+    ranks: tuple[str, ...] | None,
+    layout: str | None,
+    protocol: str | None,
+    share: float | None,
+    queries: str,
 ) -> None:
-    """Measure RUN, a retriever, on the labelled photos of SOURCE, and write a report.
+    """Measure RUN, a retriever, on the labelled photos of SOURCE, and write a report and mistakes.png: what each index takes for what.
 
     Photos that the run was trained on stay in the gallery and do not ask.
 
@@ -89,7 +98,7 @@ def evaluate(
     from tfvision.apps.retrieval.evaluation import evaluate_retriever
     from tfvision.apps.retrieval.report import SCORES, stamp
 
-    result = evaluate_retriever(run, source, protocol, queries, ranks, out, layout)
+    result = evaluate_retriever(run, source, protocol, queries, ranks, out, layout, share)
     if as_json:
         return print_json(result)
     click.echo(f"{SCORES[result['protocol']][0]} of {result['queries']} queries in {result['images']} photos. {stamp(result)}")
@@ -99,6 +108,8 @@ def evaluate(
         click.echo(f"  {name:<22}{value:.3f}  ({low:.3f} to {high:.3f}){own}")
     if result["left_out"]:
         click.echo(f"left out  {result['left_out']} queries: the run was trained on them")
+    wrong = ", ".join(f"{name} {one['count']}" for name, one in result["mistakes"].items())
+    click.echo(f"wrong first hits: {wrong}; of all taps at once {result['mistaken_by_all_taps']}")
     for reason in result["broken"].values():
         click.echo(f"broken    {reason}")
     click.echo(f"report    {result['report']}")

@@ -9,15 +9,18 @@ import keras
 import numpy as np
 
 from tfvision.apps.retrieval.indices import Taps, index_vectors, read_taps, tap_extractor
+from tfvision.apps.retrieval.mistakes import mistakes_of, mistakes_sheet
 from tfvision.apps.retrieval.report import write_report
 from tfvision.apps.retrieval.source import Trial, read_trial
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
+from tfvision.evaluation.compared_runs import photos_digest
+from tfvision.evaluation.picture_sheet import write_picture
 from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
 from tfvision.files import write_json
 from tfvision.trained.retriever_network import load_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
-from tfvision.training.trained_photos import trained_on
+from tfvision.training.trained_photos import trained_on, trained_on_any
 
 
 def evaluate_retriever(
@@ -28,27 +31,32 @@ def evaluate_retriever(
     ranks: Sequence[str] | None = None,
     out: Path | str | None = None,
     layout: str | None = None,
+    share: float | None = None,
+    beside: Sequence[Path | str] = (),
 ) -> dict[str, Any]:
-    """Evaluates every index of a run by a protocol, and writes report.html and report.json.
+    """Evaluates every index of a run by a protocol, and writes report.html, report.json and mistakes.png.
 
     Photos on which the run was trained stay in the gallery but do not ask, unless it was trained with the split "paper".
 
     Args:
       run: folder of a finished run.
       source, protocol, queries, layout: as `read_trial`.
-      ranks: as `read_trial`; None = the run's.
+      ranks, share: as `read_trial`; None = the run's.
       out: folder for the report; None = RUN/evaluation-PROTOCOL.
+      beside: other runs, whose training photos do not ask either, so that all can be judged on the same.
 
     Returns:
       dict: "protocol", "queries" (number), "ns_score" or "map" (of the recipe's index), "index", "interval", "by_layer" and
       "intervals" {index: ...}, "recall" {index: {k: share}} (labels), "tap_norms", "protocol_split", "trained_queries" (of
-      those asked), "left_out" (trained queries that were not asked), "images", "broken", "report".
+      those asked), "left_out" (trained queries that were not asked), "images", "share",
+      "mistakes" {index: what `mistakes_of` says}, "mistaken_by_all_taps", "judged_on" (the source and a digest of the photos), "broken",
+      "report".
 
     Raises:
       DataError, RunError.
     """
     run = RetrieverRun.open(run)
-    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks, layout)
+    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks, layout, run.recipe.share if share is None else share, beside)
     retriever = load_retriever(run.folder, run.recipe.size_px)
     extractor = tap_extractor(retriever, run.recipe, str(run.folder))
     broken = BrokenPhotos()
@@ -63,11 +71,17 @@ def evaluate_retriever(
         "trained_queries": trained,
         "left_out": left_out,
         "images": len(trial.gallery),
+        "share": run.recipe.share if share is None else share,
+        **mistakes_of(judged, trial),
+        "judged_on": {"source": str(source), "digest": photos_digest(gallery=trial.gallery.records, queries=trial.asking)},
         "broken": dict(broken),
     }
     folder = Path(out) if out else run.folder / f"evaluation-{trial.protocol}"
+    sheet = mistakes_sheet(result["mistakes"], trial)
+    if sheet is not None:
+        write_picture(folder / "mistakes.png", sheet)
     write_json(folder / "report.json", result)
-    result["report"] = str(write_report(folder / "report.html", run, result, source))
+    result["report"] = str(write_report(folder / "report.html", run, result, source, sheet))
     return result
 
 
@@ -78,16 +92,19 @@ def asked_trial(
     queries: str = "boxes",
     ranks: Sequence[str] | None = None,
     layout: str | None = None,
+    share: float = 1.0,
+    beside: Sequence[Path | str] = (),
 ) -> tuple[Trial, int, int]:
     """The Trial that a run is evaluated by, how many of its queries the run was trained on, and how many were left out for that.
 
     Raises:
       DataError: no query is left.
     """
-    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries, layout)
-    is_trained = trained_on(run.folder, [trial.queries.records[question.query] for question in trial.questions])
+    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries, layout, share)
+    is_trained = trained_on(run.folder, trial.asking)
     if run.recipe.protocol_split == "paper":
         return trial, int(is_trained.sum()), 0
+    is_trained |= trained_on_any(beside, trial.asking)
     kept = [question for question, was in zip(trial.questions, is_trained, strict=True) if not was]
     if not kept:
         raise DataError(

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.data.decoding import read_pixels
-from tfvision.data.views import as_pixels
-from tfvision.errors import DataError, RecipeError
+from tfvision.errors import DataError
 from tfvision.evaluation.grad_cam import grad_cam, overlay
-from tfvision.files import atomic_path
+from tfvision.evaluation.picture_sheet import write_layer_pictures
+from tfvision.features.layers import layer_name, network_pixels, unknown_layer
 from tfvision.models.catalogue import get_network
 from tfvision.trained.retriever_network import LOGITS, Retriever, load_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
@@ -37,17 +37,16 @@ def draw_grad_cams(run: Path | str, photo: Path | str, layers: Sequence[str] = (
     run = RetrieverRun.open(run)
     pixels = read_pixels(photo)
     retriever = load_retriever(run.folder, run.recipe.size_px)
-    images = tf.cast(as_pixels(tf.image.resize(pixels[None], [run.recipe.size_px] * 2, antialias=True)), tf.float32)
+    images = tf.cast(network_pixels(pixels, run.recipe.size_px), tf.float32)
     probabilities = tf.nn.softmax(retriever.classifier(images, training=False))[0].numpy()
     number = _class_number(run.classes, label) if label else int(np.argmax(probabilities))
     taps = run.recipe.tap_names
-    pictures = {}
-    for layer in layers or dict.fromkeys((taps[0], taps[-1])):
-        heat = grad_cam(layer_and_logits(retriever, run.recipe, layer), lambda logits: logits[:, number], images)[0]
-        pictures[layer] = str(Path(out) / f"{Path(photo).stem}-{layer.replace('/', '-')}.png")
-        with atomic_path(pictures[layer]) as temporary:
-            keras.utils.save_img(temporary, overlay(pixels, heat), file_format="png", scale=False)
-    return {"image": str(photo), "label": run.classes[number], "probability": float(probabilities[number]), "pictures": pictures}
+    pictures = {
+        layer: overlay(pixels, grad_cam(layer_and_logits(retriever, run.recipe, layer), lambda logits: logits[:, number], images)[0])
+        for layer in layers or dict.fromkeys((taps[0], taps[-1]))
+    }
+    written = write_layer_pictures(photo, pictures, out)
+    return {"image": str(photo), "label": run.classes[number], "probability": float(probabilities[number]), "pictures": written}
 
 
 def layer_and_logits(retriever: Retriever, recipe: RetrieverRecipe, layer: str) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
@@ -57,10 +56,10 @@ def layer_and_logits(retriever: Retriever, recipe: RetrieverRecipe, layer: str) 
       RecipeError: there is no such layer; the taps are listed.
     """
     network = get_network(recipe.network)
-    name = network.taps.get(layer, layer)
+    name = layer_name(network.taps, layer)
     if name not in {known.name for known in retriever.base.layers}:
-        raise RecipeError(f"--layer must be one of {', '.join(recipe.tap_names)}, or any layer of {recipe.network} by Keras's name, got {layer!r}")
-    last = network.taps.get(recipe.tap_names[-1], recipe.tap_names[-1])
+        raise unknown_layer(layer, recipe.tap_names, recipe.network)
+    last = layer_name(network.taps, recipe.tap_names[-1])
     model = keras.Model(retriever.base.input, [retriever.base.get_layer(name).output, retriever.base.get_layer(last).output])
     logits = retriever.classifier.get_layer(LOGITS)
 

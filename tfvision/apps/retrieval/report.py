@@ -4,7 +4,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tfvision.evaluation.page import bar, compose, paragraph, section, table
+import numpy as np
+
+from tfvision.evaluation.page import bar, compose, paragraph, picture, section, table
 from tfvision.files import write_text
 from tfvision.trained.retriever_run import RetrieverRun
 
@@ -24,16 +26,21 @@ TRAINED = (
 HELD_OUT = "No query was trained on."
 
 
-def write_report(path: Path, run: RetrieverRun, result: dict[str, Any], source: Path | str | None = None) -> Path:
-    """Writes a page on what `evaluate_retriever` or `train_retriever` returned; returns its path. Raises StorageError."""
-    sections = [_stamp(result), *([_scores(result)] if "by_layer" in result else []), _norms(result), _facts(run, result, source)]
+def write_report(path: Path, run: RetrieverRun, result: dict[str, Any], source: Path | str | None = None, mistakes: np.ndarray | None = None) -> Path:
+    """Writes a page on what `evaluate_retriever` or `train_retriever` returned; returns its path. Raises StorageError.
+
+    Args:
+      mistakes: the sheet of `mistakes_sheet`.
+    """
+    sections = [_stamp(result), *([_scores(result)] if "by_layer" in result else []), _mistakes(result, mistakes), _norms(result), _facts(run, result, source)]
     write_text(path, compose(run.folder.name, sections))
     return path
 
 
 def stamp(result: dict[str, Any]) -> str:
-    """One sentence: whether the queries were trained on."""
-    return TRAINED if result["protocol_split"] == "paper" else HELD_OUT
+    """Whether the queries were trained on, and of what share of the groups they are, where that is not all."""
+    told = TRAINED if result["protocol_split"] == "paper" else HELD_OUT
+    return told if result.get("share", 1) == 1 else f"On a share of {result['share']:g} of the groups, which is easier than on all. {told}"
 
 
 def _stamp(result: dict[str, Any]) -> str:
@@ -49,6 +56,18 @@ def _scores(result: dict[str, Any]) -> str:
         rows.append([label, bar(value / most, f"{value:.3f}"), f"{low:.3f} to {high:.3f}"])
     text = f"{name} of {result['queries']:,} queries: {explained}. Intervals: 95 %, bootstrap over queries."
     return section(f"{name} by index", paragraph(text) + table(("index", name, "interval"), rows, numbers=(2,)))
+
+
+def _mistakes(result: dict[str, Any], sheet: np.ndarray | None) -> str:
+    if "mistakes" not in result:
+        return ""
+    rows = [[escape(index), f"{one['count']:,}"] for index, one in result["mistakes"].items()]
+    text = (
+        f"Queries, of {result['queries']:,}, whose first hit is wrong (the query itself apart). Of all taps at once, "
+        f"{result['mistaken_by_all_taps']:,} have it wrong. Below, the wrong hits that were nearest; on the left of each pair is the query."
+    )
+    parts = paragraph(text) + table(("index", "wrong first hits"), rows, numbers=(1,))
+    return section("Mistakes", parts + (picture(sheet, "wrong first hits of each index") if sheet is not None else ""))
 
 
 def _norms(result: dict[str, Any]) -> str:

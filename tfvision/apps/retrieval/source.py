@@ -55,6 +55,11 @@ class Trial:
     queries: Manifest
     questions: list[Question]
 
+    @property
+    def asking(self) -> list[Record]:
+        """The photo of each question."""
+        return [self.queries.records[question.query] for question in self.questions]
+
 
 def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None, layout: str | None = None, train_on: str = LABELLED_PHOTOS) -> Source:
     """Reads a folder of class folders, a manifest, or a benchmark as it is distributed, for training.
@@ -84,7 +89,9 @@ def read_retrieval_source(source: Path | str, ranks: Sequence[str] | None = None
     return _labelled(manifest, groups, is_query if is_query.any() else None)
 
 
-def read_trial(source: Path | str, protocol: str | None = None, ranks: Sequence[str] | None = None, queries: str = "boxes", layout: str | None = None) -> Trial:
+def read_trial(
+    source: Path | str, protocol: str | None = None, ranks: Sequence[str] | None = None, queries: str = "boxes", layout: str | None = None, share: float = 1.0
+) -> Trial:
     """What a protocol asks of SOURCE.
 
     Args:
@@ -92,6 +99,7 @@ def read_trial(source: Path | str, protocol: str | None = None, ranks: Sequence[
         the benchmark that SOURCE is, else "labels".
       ranks, layout: as `read_retrieval_source`.
       queries: of Oxford: "boxes" (the official ones, cropped) or "good" (each good photo, whole, against the rest).
+      share: of the groups that are searched and ask, as `share_of`; not of landmarks.
 
     Raises:
       DataError.
@@ -101,8 +109,10 @@ def read_trial(source: Path | str, protocol: str | None = None, ranks: Sequence[
     if protocol is None and (truth := _ground_truth(source, layout)):
         protocol = LAYOUTS[truth.layout].protocol if truth.layout else "oxford"
     if protocol in LANDMARK_LISTS:
+        if share != 1:
+            raise DataError(f"--share is of groups or labels, which --protocol {protocol} does not go by")
         return _landmark_trial(source, protocol, queries, layout)
-    read = read_retrieval_source(source, ranks, layout)
+    read = share_of(read_retrieval_source(source, ranks, layout), share)
     known = LAYOUTS.get(read.manifest.layout)
     protocol = protocol or (known.protocol if known else "labels")
     if protocol == "ukbench":
@@ -113,6 +123,15 @@ def read_trial(source: Path | str, protocol: str | None = None, ranks: Sequence[
         read = _searched(read, known.searches if known else "")
         questions = [q for q in retrieval.labels_questions(read.labels, read.is_query) if read.labels[q.query]]
     return Trial(protocol, read.manifest, read.manifest, questions)
+
+
+def share_of(source: Source, share: float) -> Source:
+    """The photos of a share of the groups, at least two, always the same ones. Raises DataError."""
+    if not 0 < share <= 1:
+        raise DataError(f"--share must be above 0 and at most 1, got {share}")
+    groups = np.unique(np.array(source.groups))
+    kept = np.random.default_rng(0).permutation(groups)[: max(2, round(share * len(groups)))]
+    return source if share == 1 else _rows(source, np.isin(source.groups, kept))
 
 
 def choose_training(source: Source, recipe: RetrieverRecipe) -> np.ndarray:
@@ -145,8 +164,10 @@ def _labelled(manifest: Manifest, groups: tuple[str, ...] | None = None, is_quer
 def _searched(source: Source, split: str) -> Source:
     """The photos of a split alone, where a benchmark's queries are searched for among these and there are any."""
     is_kept = np.array([record.split == split for record in source.manifest.records])
-    if not split or not is_kept.any():
-        return source
+    return _rows(source, is_kept) if split and is_kept.any() else source
+
+
+def _rows(source: Source, is_kept: np.ndarray) -> Source:
     labels, groups = (tuple(np.array(texts)[is_kept].tolist()) for texts in (source.labels, source.groups))
     return Source(source.manifest.select(is_kept), labels, groups, None if source.is_query is None else source.is_query[is_kept])
 

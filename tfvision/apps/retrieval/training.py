@@ -18,7 +18,7 @@ from tfvision.apps.retrieval.evaluation import judge_indices, score_of
 from tfvision.apps.retrieval.indices import Taps, read_taps, tap_extractor
 from tfvision.apps.retrieval.recipes import RECIPES
 from tfvision.apps.retrieval.report import write_report
-from tfvision.apps.retrieval.source import Trial, choose_training, read_retrieval_source
+from tfvision.apps.retrieval.source import Trial, choose_training, read_retrieval_source, share_of
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pipeline import TrainingOrder, ViewSettings
 from tfvision.errors import DataError, RecipeError
@@ -82,7 +82,7 @@ class RetrieverTraining(Training):
 
     def prepare(self) -> str:
         source = self.run.facts["source"]
-        read = read_retrieval_source(source, self.run.facts["ranks"], self.run.facts["layout"], self.recipe.train_on)
+        read = share_of(read_retrieval_source(source, self.run.facts["ranks"], self.run.facts["layout"], self.recipe.train_on), self.recipe.share)
         print(labels_line(read.manifest), file=sys.stderr)
         is_training = choose_training(read, self.recipe)
         self.manifest = read.manifest.with_splits(np.where(is_training, "train", "held-out"))

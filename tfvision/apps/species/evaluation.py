@@ -16,6 +16,7 @@ from tfvision.data.splits import halve
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
+from tfvision.evaluation.compared_runs import photos_digest
 from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import Thumbnail, headline, unlikeness, write_report
 from tfvision.evaluation.specificity import is_reachable, threshold_for
@@ -24,7 +25,7 @@ from tfvision.progress import progress_bar
 from tfvision.trained.species_network import load_species_network, make_predictor, predict
 from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.recipes import changes_of
-from tfvision.training.trained_photos import trained_on
+from tfvision.training.trained_photos import trained_on, trained_on_any
 
 CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their logits
 TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated
@@ -41,6 +42,7 @@ def evaluate_species(
     within: Sequence[str] = (),
     method: str = "exact",
     confidence: float | None = None,
+    beside: Sequence[Path | str] = (),
 ) -> dict[str, Any]:
     """Evaluates a run on labelled photos and writes report.html, report.json, species.csv and answers.csv.
 
@@ -57,19 +59,20 @@ def evaluate_species(
       method: "exact" or "climb", the paper's hill climbing.
       confidence: the one-sided confidence with which the target is to be reached; 0 = by the fitting half
         alone, as in the paper; None = 0.95 where there are photos enough for it, else 0.
+      beside: other runs, whose training photos are left out as well, so that all can be judged on the same.
 
     Returns:
       dict with "images", "accuracy", "top5", "accuracy_by_rank", "as_it_stands", "specificity", "by_species", "by_class_size",
-      "calibration_error" and more (evaluation.classification.Evaluation.result), and "report", "left_out", "names" (sentences on
-      names that are spelled differently, or are none of the run's), "broken", "headline" and "unlikeness" (a sentence where these
-      photos are not like those of the training, else "").
+      "calibration_error", "judged_on" (source, digest of the photos) and more (evaluation.classification.Evaluation.result),
+      and "report", "left_out", "names" (sentences on names that are spelled differently, or are none of the run's), "broken",
+      "headline" and "unlikeness" (a sentence where these photos are not like those of the training, else "").
 
     Raises:
       DataError, RunError.
     """
     run = SpeciesRun.open(run)
     nodes = [node for name in within for node in run.taxonomy.find(name)]
-    manifest, left_out, names = _unseen_photos(run, _read_labelled(run, source, ranks), nodes)
+    manifest, left_out, names = _unseen_photos(run, _read_labelled(run, source, ranks), nodes, beside)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction)
     broken = BrokenPhotos()
     evaluation, result = _evaluate(
@@ -85,6 +88,7 @@ def evaluate_species(
         confidence=confidence,
         standing=_standing(run.calibration, target_accuracy),
     )
+    result["judged_on"] = {"source": str(source), "digest": photos_digest(photos=manifest.records)}
     facts = {
         "Run": _shown(run.folder),
         "Photos": _shown(source),
@@ -229,7 +233,7 @@ def _read_labelled(run: SpeciesRun, source: Path | str, ranks: Sequence[str] | N
     return read_source(source, ranks)
 
 
-def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -> tuple[Manifest, dict[str, int], list[str]]:
+def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int], beside: Sequence[Path | str] = ()) -> tuple[Manifest, dict[str, int], list[str]]:
     """The photos to evaluate on, how many were left out for which reason, and what is to be said of their names."""
     splits = np.array([record.split for record in manifest.records], object)
     for wanted in ("test", "validation"):
@@ -247,6 +251,7 @@ def _unseen_photos(run: SpeciesRun, manifest: Manifest, within: Sequence[int]) -
             is_kept &= ~is_out
 
     leave_out(trained_on(run.folder, manifest.records), "the run was trained on them")
+    leave_out(trained_on_any(beside, manifest.records), "a run that it is compared with was trained on them")
     labels, names = manifest.labels(run.taxonomy), manifest.select(is_kept).matched(run.taxonomy).told()
     leave_out(labels < 0, "their species is not among the run's classes")
     leave_out(~classes_within(run.taxonomy, within)[labels], "they lie outside the prior taxa")

@@ -11,14 +11,17 @@ from tfvision.apps.tattoo_detection.report import headline, write_evaluation_rep
 from tfvision.apps.tattoo_detection.source import DetectionPhotos, read_detection_source
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
+from tfvision.evaluation.compared_runs import photos_digest
 from tfvision.evaluation.detection import judge_detection
 from tfvision.files import write_json
 from tfvision.progress import progress_bar
 from tfvision.trained.detector_run import DetectorRun
-from tfvision.training.trained_photos import trained_on
+from tfvision.training.trained_photos import trained_on_any
 
 
-def evaluate_detector(run: Path | str, source: Path | str, others: Path | str | None = None, out: Path | str | None = None) -> dict[str, Any]:
+def evaluate_detector(
+    run: Path | str, source: Path | str, others: Path | str | None = None, out: Path | str | None = None, beside: Sequence[Path | str] = ()
+) -> dict[str, Any]:
     """Measures a detector run and writes report.html and report.json.
 
     Photos that the run was trained on are left out, and counted.
@@ -27,17 +30,18 @@ def evaluate_detector(run: Path | str, source: Path | str, others: Path | str | 
       run: folder of a finished run.
       source, others: as `read_detection_source`.
       out: folder for the report; None = RUN/evaluation.
+      beside: other runs, whose training photos are left out as well, so that all can be judged on the same.
 
     Returns:
       dict: "protocol", "images", "tattoo", "non_tattoo", "overall", each {"right", "photos", "accuracy", "interval"}, "wrong",
-      "left_out", "broken", "headline", "report".
+      "left_out", "judged_on" (the source and a digest of the photos), "broken", "headline", "report".
 
     Raises:
       DataError, RunError.
     """
     run = DetectorRun.open(run)
     photos = read_detection_source(source, others)
-    is_new = ~trained_on(run.folder, photos.manifest.records, split=None)
+    is_new = ~trained_on_any([run.folder, *beside], photos.manifest.records, split=None)
     if not is_new.any():
         raise DataError(f"{run.folder} was trained on every photo of {source}: evaluate on others; how well it does on unseen lists stands in its report")
     photos = photos.select(is_new)
@@ -53,6 +57,7 @@ def evaluate_detector(run: Path | str, source: Path | str, others: Path | str | 
         "overall": judged["overall"],
         "wrong": wrong_photos(photos, scores, is_read),
         "left_out": int((~is_new).sum()),
+        "judged_on": {"source": str(source), "digest": photos_digest(photos=photos.manifest.records)},
         "broken": dict(broken),
     }
     folder = Path(out) if out else run.folder / "evaluation"

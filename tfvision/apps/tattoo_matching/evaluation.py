@@ -14,6 +14,7 @@ from tfvision.apps.tattoo_matching.source import read_matching_source
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
+from tfvision.evaluation.compared_runs import photos_digest
 from tfvision.evaluation.identification import (
     RANKS,
     Judged,
@@ -24,6 +25,7 @@ from tfvision.evaluation.identification import (
     fnir_intervals,
     judge_probes,
     mean_intervals,
+    open_set_points,
     pooled,
     subject_groups,
     unmated_scores,
@@ -35,8 +37,9 @@ from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.table import feature_table
 from tfvision.files import write_json
 from tfvision.progress import progress_bar
+from tfvision.trained.matcher_run import MatcherRun
 from tfvision.training.run import RUNS_FOLDER, read_run_file
-from tfvision.training.trained_photos import trained_on
+from tfvision.training.trained_photos import trained_on_any
 
 DISTANCES = ("cosine", "euclidean")
 
@@ -52,6 +55,7 @@ def evaluate_matcher(
     ranks: Sequence[int] = (),
     out: Path | str | None = None,
     is_calibrated: bool = True,
+    beside: Sequence[Path | str] = (),
 ) -> dict[str, Any]:
     """Evaluates a model on a source by a protocol; writes report.html and report.json, and beside a run what its scores are worth.
 
@@ -65,10 +69,12 @@ def evaluate_matcher(
       ranks: of the CMC table, besides 1, 5, 10, 20 and 30.
       out: folder for the report; None = RUN/evaluation-PROTOCOL, or runs/evaluation-MODEL-PROTOCOL.
       is_calibrated: whether RUN/match_calibration.json is written (cosine of a run only).
+      beside: other runs, whose training subjects do not ask either, so that all can be judged on the same.
 
     Returns:
-      What `summary` says, and "protocol", "model", "source", "distance", "galleries", "left_out" (probes of subjects that were
-      trained on), "images", "broken", "calibration" (path or None), "report".
+      What `summary` says, and "application", "protocol", "det" {"pairs", "gallery": points of the curves}, "judged_on" (source and
+      digest of the photos), "model", "source", "distance", "galleries", "left_out" (probes of subjects that were trained on),
+      "images", "broken", "calibration" (path or None), "report".
 
     Raises:
       DataError, RecipeError, RunError, WeightsError.
@@ -79,21 +85,24 @@ def evaluate_matcher(
     if distance not in DISTANCES:
         raise DataError(f"--distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
     trial = make_trial(read_matching_source(source, protocol), protocol, galleries, folds, seed)
-    trial, left_out = untrained(trial, run)
+    trial, left_out = untrained(trial, *([run] if run else []), *beside)
     extractor = open_extractor(dataclasses.replace(recipe, is_normalised=distance == "cosine"))
     broken = BrokenPhotos()
     parts = judge_trial(trial, extractor, distance, broken, "searching")
     judged = pooled([part for _, part in parts])
     result = {
+        "application": MatcherRun.APPLICATION,
         "protocol": protocol,
         "model": recipe.model,
         "source": str(source),
         "distance": distance,
         "galleries": trial.galleries,
         **summary(judged, trial.subjects, ranks, seed),
+        "det": _det_points(judged),
         "by_fold": [{"fold": fold, **_figures(part, ranks)} for fold, part in parts],
         "left_out": left_out,
         "images": len(trial.gallery) + (len(trial.probes) if trial.probes is not trial.gallery else 0),
+        "judged_on": {"source": str(source), "digest": photos_digest(gallery=trial.gallery.records, probes=trial.asking)},
         "broken": dict(broken),
         "calibration": None,
     }
@@ -220,26 +229,26 @@ def summary(judged: Judged, subjects: Sequence[str], ranks: Sequence[int] = (), 
     }
 
 
-def untrained(trial: MatchingTrial, run: Path | None) -> tuple[MatchingTrial, int]:
-    """The MatchingTrial without probes of subjects that a run was trained on, and how many these are.
+def untrained(trial: MatchingTrial, *runs: Path | str) -> tuple[MatchingTrial, int]:
+    """The MatchingTrial without probes of subjects that any of some runs was trained on, and how many these are.
 
     Args:
-      run: its folder, or None.
+      runs: their folders.
 
     Raises:
       RunError: as `trained_on`.
       DataError: no probe with a mate is left.
     """
-    if run is None:
+    if not runs:
         return trial, 0
     records = list(dict.fromkeys([*trial.probes.records, *trial.gallery.records]))
-    subjects = {record.lineage for record, was in zip(records, trained_on(run, records), strict=True) if was}
+    subjects = {record.lineage for record, was in zip(records, trained_on_any(runs, records), strict=True) if was}
     if not subjects:
         return trial, 0
     is_trained = [trial.probes.records[question.query].lineage in subjects for question in trial.questions]
     kept = tuple(question for question, was in zip(trial.questions, is_trained, strict=True) if not was)
     if not any(len(np.setdiff1d(question.relevant, question.ignored)) for question in kept):
-        raise DataError(f"{run} was trained on the subjects of all probes: evaluate on other photos, or train with subjects held out")
+        raise DataError(f"{' and '.join(map(str, runs))} was trained on the subjects of all probes: evaluate on other photos, or train with subjects held out")
     return dataclasses.replace(trial, questions=kept), sum(is_trained)
 
 
@@ -254,6 +263,14 @@ def _figures(judged: Judged, ranks: Sequence[int]) -> dict[str, Any]:
         "map": float(np.mean(judged.precisions[mated])) if mated.any() else None,
         "eer": det_curve(judged.genuine, judged.impostor).eer if is_verified else None,
     }
+
+
+def _det_points(judged: Judged) -> dict[str, list[list[float]]]:
+    """The points of both curves of the report; [] where they cannot be measured."""
+    is_verified = judged.genuine.count and judged.impostor.count
+    pairs = det_curve(judged.genuine, judged.impostor).points() if is_verified else np.zeros((0, 2))
+    gallery = open_set_points(judged) if fnir_at_fpir(judged) else np.zeros((0, 2))
+    return {"pairs": np.round(pairs, 7).tolist(), "gallery": np.round(gallery, 7).tolist()}
 
 
 def _all_ranks(ranks: Sequence[int]) -> list[int]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tfvision.apps.tattoo_matching.source import GALLERY, PROBE, MatchingPhotos
 from tfvision.data.boxes import NO_BOX, Box
-from tfvision.data.manifest import Manifest
+from tfvision.data.manifest import Manifest, Record
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import Question
 
@@ -48,6 +48,11 @@ class MatchingTrial:
     probe_folds: np.ndarray
     gallery_folds: np.ndarray
     galleries: str
+
+    @property
+    def asking(self) -> list[Record]:
+        """The photo of each question."""
+        return [self.probes.records[question.query] for question in self.questions]
 
     def searches(self) -> Iterator[tuple[int, list[Question], np.ndarray | None]]:
         """Yields (fold, questions, rows of the gallery that are searched, None = all); the questions point into these rows."""

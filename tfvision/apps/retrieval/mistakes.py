@@ -1,0 +1,74 @@
+"""What each index of a retriever mistakes: queries whose first hit is wrong, counted and shown (figures 3 and 4)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfvision.apps.retrieval.source import Trial
+from tfvision.data.decoding import read_pixels
+from tfvision.data.manifest import Record
+from tfvision.errors import DataError
+from tfvision.evaluation.picture_sheet import Cell, picture_sheet
+from tfvision.evaluation.retrieval import Mistake
+from tfvision.trained.retriever_run import ADDITIONS
+
+SHOWN = 4  # pairs of an index
+_CELL_PX = 120
+
+
+def mistakes_of(judged: Mapping[str, Mapping[str, Any]], trial: Trial) -> dict[str, Any]:
+    """What indices mistake.
+
+    Args:
+      judged: {index: what `evaluation.retrieval.judge` says}.
+
+    Returns:
+      dict: "mistakes" {index: {"count", "pairs": the nearest wrong hits [{"query", "found", "similarity", "rows"}]}}, and
+      "mistaken_by_all_taps", how many queries every tap has wrong.
+    """
+    taps = [{mistake.query for mistake in one["mistakes"]} for name, one in judged.items() if name not in ADDITIONS and not name.startswith("tuned")]
+    return {
+        "mistakes": {
+            name: {"count": len(one["mistakes"]), "pairs": [_told(mistake, trial) for mistake in _nearest(one["mistakes"])]} for name, one in judged.items()
+        },
+        "mistaken_by_all_taps": len(set.intersection(*taps)) if taps else 0,
+    }
+
+
+def mistakes_sheet(mistakes: Mapping[str, Mapping[str, Any]], trial: Trial) -> np.ndarray | None:
+    """The pairs of each index in a row, the query on the left: uint8 [height, width, 3]; None where there are none."""
+    rows = [(f"{index}: {one['count']} wrong", [_cell(pair, trial) for pair in one["pairs"]]) for index, one in mistakes.items() if one["pairs"]]
+    return picture_sheet("Wrong first hits: query and hit", rows, _CELL_PX) if rows else None
+
+
+def _nearest(mistakes: list[Mistake]) -> list[Mistake]:
+    """The most similar pairs, each once whichever of the two asked."""
+    pairs: dict[frozenset[int], Mistake] = {}
+    for mistake in sorted(mistakes, key=lambda one: (-one.similarity, one.query)):
+        pairs.setdefault(frozenset((mistake.query, mistake.found)), mistake)
+    return [*pairs.values()][:SHOWN]
+
+
+def _told(mistake: Mistake, trial: Trial) -> dict[str, Any]:
+    return {
+        "query": trial.queries.records[mistake.query].name,
+        "found": trial.gallery.records[mistake.found].name,
+        "similarity": round(mistake.similarity, 4),
+        "rows": [mistake.query, mistake.found],
+    }
+
+
+def _cell(pair: Mapping[str, Any], trial: Trial) -> Cell:
+    query, found = pair["rows"]
+    return Cell((_seen(trial.queries.records[query]), _seen(trial.gallery.records[found])), f"{pair['similarity']:.2f}  {pair['query']}: {pair['found']}")
+
+
+def _seen(record: Record) -> np.ndarray | None:
+    """A photo, or its box; None where it cannot be read."""
+    try:
+        pixels = read_pixels(record.path)
+    except DataError:
+        return None
+    left, top, width, height = (round(value) for value in record.box)
+    return pixels[max(top, 0) : top + height, max(left, 0) : left + width] if width else pixels
