@@ -46,7 +46,8 @@ class Recipe(Augmentation):
       gradient_clip_norm: largest global norm of the gradients after the reduction; 0 = no limit.
       weight_decay: lambda of lambda * 1/2 * ||w||^2 over kernels, the original's convention
         (keras.regularizers.L2 of half of it).
-      precision: "float32", "bfloat16", "float16" or "auto" (float16 on a GPU, else float32).
+      precision: of training: "float32" (the papers'), "bfloat16", "float16" or "auto" (float16 on a GPU, else float32). What is trained is
+        judged, calibrated and used in float32.
       checkpoint_seconds: at most so much work is lost by a kill.
       seed: of split, order, augmentation, initial weights and dropout.
     """

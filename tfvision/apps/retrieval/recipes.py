@@ -13,6 +13,7 @@ def paper() -> RetrieverRecipe:
     """
     return RetrieverRecipe(
         name="paper",
+        precision="float32",
         batch_size=64,
         stages=((60, 0.01), (30, 0.002), (20, 0.0004), (10, 0.00008)),
         optimizer="sgd",

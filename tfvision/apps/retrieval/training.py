@@ -26,7 +26,7 @@ from tfvision.evaluation.retrieval import labels_questions, without
 from tfvision.files import write_json
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.losses.cosface import cosface_loss
-from tfvision.trained.retriever_network import LOGITS, build_retriever
+from tfvision.trained.retriever_network import LOGITS, Retriever, build_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
 from tfvision.training.classification import accuracy
 from tfvision.training.loop import Batch, LossFunction, Measures, Task
@@ -173,8 +173,16 @@ class RetrieverTraining(Training):
         digest = hashlib.sha256()
         for values in self.retriever.maps.get_weights():
             digest.update(np.ascontiguousarray(values).tobytes())
-        extractor = tap_extractor(self.retriever, self.recipe, digest.hexdigest())
+        extractor = tap_extractor(self._in_full_precision(), self.recipe, digest.hexdigest())
         self._taps: Taps = read_taps(self.manifest, extractor, self.run.features_path, self.broken)
+
+    def _in_full_precision(self) -> Retriever:
+        """The networks as they will be used: in float32, whatever they were trained in."""
+        if self.recipe.precision == "float32":
+            return self.retriever
+        retriever = build_retriever(self.recipe, len(self.classes), self.recipe.size_px)
+        retriever.whole.set_weights(self.retriever.whole.get_weights())
+        return retriever
 
     def _judge_held_out(self) -> dict[str, typing.Any]:
         """MAP@R of every held-out photo against all photos; nothing where none has a companion."""
@@ -183,7 +191,7 @@ class RetrieverTraining(Training):
         if not questions:
             return {}
         trial = Trial("labels", self.manifest, self.manifest, questions)
-        return score_of(judge_indices(trial, self._taps, self._taps, self.retriever.tuned, self.run.recipe), self.run.recipe)
+        return score_of(judge_indices(trial, self._taps, self._taps, self._in_full_precision().tuned, self.run.recipe), self.run.recipe)
 
 
 def retrieval_loss(recipe: RetrieverRecipe) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -15,6 +15,7 @@ def paper_baseline() -> SpeciesRecipe:
     """
     return SpeciesRecipe(
         name="paper-baseline",
+        precision="float32",
         views=("whole",),
         batch_size=32,
         stages=((3, 0.01), (2, 0.001), (1, 0.0001)),
@@ -29,6 +30,7 @@ def paper_multiview() -> SpeciesRecipe:
     """
     return SpeciesRecipe(
         name="paper-multiview",
+        precision="float32",
         stages=((2, 0.1), (1.5, 0.01), (0.5, 0.001), (0.5, 0.0001)),
     )
 
@@ -40,6 +42,7 @@ def paper_hierarchical() -> SpeciesRecipe:
     """
     return SpeciesRecipe(
         name="paper-hierarchical",
+        precision="float32",
         start_rank="genus",
         coarse_stages=((1.5, 0.1),),
         stages=((1, 0.1), (1, 0.01), (0.5, 0.001), (0.5, 0.0001)),

@@ -134,7 +134,7 @@ class SpeciesTraining(Training):
             "Ignored files": [f"{one.path}: {one.reason}" for one in self.manifest.left_out],
             "Left out": [f"{name}: {n} photos" for name, n in self.dropped.items()],
         }
-        validation = calibrate_and_report(self.run, self.model, self.manifest, self.labels, self.splits, self.broken, left_out)
+        validation = calibrate_and_report(self.run, self._in_full_precision(), self.manifest, self.labels, self.splits, self.broken, left_out)
         return {
             "images": len(self.manifest),
             "classes": len(self.taxonomy),
@@ -146,6 +146,15 @@ class SpeciesTraining(Training):
 
     def save(self, path: Path) -> None:
         self.model.save_weights(path)
+
+    def _in_full_precision(self) -> keras.Model:
+        """The trained network as it will be used: in float32, whatever it was trained in."""
+        if self.recipe.precision == "float32":
+            return self.model
+        trunk, _ = build_species_trunk(self.recipe, weights="none")
+        model = add_heads(trunk, len(self.taxonomy))
+        model.set_weights(self.model.get_weights())
+        return model
 
     def _readable(self, manifest: Manifest, splits: np.ndarray) -> tuple[Manifest, np.ndarray]:
         """Leaves out classes of whose training photos none can be read."""

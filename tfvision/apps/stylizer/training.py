@@ -99,14 +99,22 @@ class StylizerTraining(Training):
 
     def judge(self) -> dict[str, typing.Any]:
         unseen = self.data.unseen_batches(_JUDGED_SIZE_PX, 1, _JUDGED_PHOTOS)
-        return {"images": len(self.data.training), "network": self.network, **judge(self.model, self.loss, unseen, self.targets)}
+        return {"images": len(self.data.training), "network": self.network, **judge(self._in_full_precision(), self.loss, unseen, self.targets)}
 
     def save(self, path: Path) -> None:
         self.model.save_weights(path)
 
     def report(self, metrics: dict[str, typing.Any]) -> None:
         shown = self._shown_photos()
-        write_report(self.run, self.recipe, metrics, shown, paint(self.model, shown) if len(shown) else shown)
+        write_report(self.run, self.recipe, metrics, shown, paint(self._in_full_precision(), shown) if len(shown) else shown)
+
+    def _in_full_precision(self) -> keras.Model:
+        """The trained network as it will be used: in float32, whatever it was trained in."""
+        if self.recipe.precision == "float32":
+            return self.model
+        model = build_stylizer(self.recipe.width, self.recipe.blocks)
+        model.set_weights(self.model.get_weights())
+        return model
 
     def _open_loss(self) -> None:
         """The perceptual network, of which a resumed run must have the same, and what it sees in the painting."""

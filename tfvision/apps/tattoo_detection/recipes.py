@@ -13,6 +13,7 @@ def paper() -> DetectorRecipe:
     """
     return DetectorRecipe(
         name="paper",
+        precision="float32",
         image_size=256,
         crop_size=227,
         vertical_flip=True,
