@@ -15,8 +15,9 @@ from tfvision.command_line import print_json
 @click.option("--half", is_flag=True, help="Store weights in 16 bits: half the size.")
 @click.option("--tflite", is_flag=True, help="Add assets.extra/model.tflite, views in, probabilities out.")
 @click.option("--onnx", is_flag=True, help="Add assets.extra/model.onnx, views in, probabilities out; needs tfvision[onnx].")
+@click.option("--licence", default="", help="Licence of the model, for its card, TFLite and ONNX: an SPDX name, say.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def export(run: str, to: str, name: str | None, version: int | None, verify: bool, half: bool, tflite: bool, onnx: bool, as_json: bool) -> None:
+def export(run: str, to: str, name: str | None, version: int | None, verify: bool, half: bool, tflite: bool, onnx: bool, licence: str, as_json: bool) -> None:
     """Write the model of RUN as a SavedModel that TensorFlow Serving deploys as it is.
 
     \b
@@ -28,7 +29,7 @@ def export(run: str, to: str, name: str | None, version: int | None, verify: boo
     from tfvision.training.run import application_of
 
     exportable = APPLICATIONS[application_of(run, "export")].part("export").make_exportable(run, half=half)
-    result = export_model(exportable, to, name, version, verify, half, tflite, onnx)
+    result = export_model(exportable, to, name, version, verify, half, tflite, onnx, licence)
     if as_json:
         return print_json(result)
     click.echo(f"export     {result['path']}  ({result['megabytes']} MB)")

@@ -15,7 +15,7 @@ from tfvision import __version__
 from tfvision.cli.library_notes import keep_back_notes
 from tfvision.command_line import printable
 from tfvision.data.photo_files import account, noted_left_out
-from tfvision.errors import UserError, is_out_of_memory, noted_warnings
+from tfvision.errors import UserError, in_one_line, is_out_of_memory, noted_warnings
 from tfvision.files import unwritten, way_out
 
 COMMANDS = {  # verb -> module and command; imported when it is called or asked for help
@@ -133,7 +133,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         if is_out_of_memory(error):
             return _told("memory is exhausted: give smaller photos or ask for smaller results, or take a machine with more")
         if reason := unwritten(error):  # of a library, in its own words
-            return _told(f"a file cannot be read or written ({str(error).splitlines()[0][:200]}): {way_out(reason)}")
+            return _told(f"a file cannot be read or written ({in_one_line(error)}): {way_out(reason)}")
         raise
 
 

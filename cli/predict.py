@@ -77,12 +77,11 @@ def _with_pictures_saved(answer: dict[str, Any], model: str, folder: Path) -> di
     """The answer with its pictures replaced by their paths."""
     names = [name for name, value in answer.items() if isinstance(value, bytes)]
     for name in names:
-        from tfvision.files import atomic_path, plain_file_name
+        from tfvision.files import plain_file_name, write_bytes
 
         other = f"-{plain_file_name(name)}" if len(names) > 1 else ""
         path = folder / f"{Path(answer['image']).stem}-{plain_file_name(model)}{other}{_PICTURES[answer[name][:3]]}"
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(answer[name])
+        write_bytes(path, answer[name])
         answer = {**answer, name: str(path)}
     return answer
 

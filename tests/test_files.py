@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from tfvision.errors import FileError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, atomic_path, read_json, remove_partial_files, write_arrays, write_json, write_text
+from tfvision.errors import DataError, FileError, StorageError
+from tfvision.files import TEMPORARY_PREFIX, atomic_folder, atomic_path, read_json, remove_partial_files, write_arrays, write_json, write_text
 
 
 def files_below(folder):
@@ -171,3 +171,88 @@ def test_a_damaged_file_is_named(tmp_path, content):
 def test_a_folder_in_place_of_a_file_is_named(tmp_path):
     with pytest.raises(FileError, match="cannot be read as JSON"):
         read_json(tmp_path)
+
+
+FULL_DISK = (  # of a process that may write no file of more than 9,999 bytes, which every library meets as it meets a full disk
+    "import signal, resource, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
+)
+
+
+def _doomed(folder):
+    """A process in the middle of writing FOLDER/x, a folder, and FOLDER/y.txt."""
+    script = (
+        "import sys\nfrom tfvision.files import atomic_folder, atomic_path\n"
+        "with atomic_folder(sys.argv[1] + '/x') as x, atomic_path(sys.argv[1] + '/y.txt') as y:\n"
+        "    (x / 'part').write_text('half'); y.write_text('half'); print('writing', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_and_what_a_living_one_writes_stays(tmp_path):
+    living, killed = _doomed(tmp_path), _doomed(tmp_path)
+    for name in (f"{TEMPORARY_PREFIX}download", "x.partial"):  # another program's
+        (tmp_path / name).mkdir()
+    killed.kill()
+    killed.communicate()
+    assert len([*tmp_path.iterdir()]) == 6
+    write_text(tmp_path / "1.txt", "new")
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith(f"{TEMPORARY_PREFIX}tfvision-")]) == 2
+    living.communicate("")
+    assert living.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{TEMPORARY_PREFIX}download", "1.txt", "x", "x.partial", "y.txt"]
+
+
+def test_remains_that_a_living_process_holds_are_not_removed(tmp_path):
+    living = _doomed(tmp_path)
+    remove_partial_files(tmp_path)
+    living.communicate("")
+    assert living.returncode == 0 and files_below(tmp_path) == ["x/part", "y.txt"]
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing_of_itself_or_of_its_parents(tmp_path):
+    with (
+        pytest.raises(StorageError, match=r"models/a/1 could not be written \(No space left on device\): free some space"),
+        atomic_folder(tmp_path / "models/a/1"),
+    ):
+        raise RuntimeError("; write /x/y: No space left on device")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Can't decrement id ref count (file write failed: time = now, errno = 28, error message = 'No space left on device')"),
+        OSError(28, "Can't synchronously write data (errno = 28, error message = 'No space left on device')"),
+        OSError("2048 requested and 1008 written"),
+    ],
+)
+def test_a_full_disk_is_told_whatever_a_library_makes_of_it(tmp_path, error):
+    with pytest.raises(StorageError, match=r"1.txt could not be written \(No space left on device\); .* Free some space"), atomic_path(tmp_path / "1.txt"):
+        raise error
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_file_that_was_not_written_within_a_folder_is_told_by_the_folders_name(tmp_path):
+    with pytest.raises(StorageError) as caught, atomic_folder(tmp_path / "f") as folder, atomic_path(folder / "1.txt"):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    assert f"{tmp_path / 'f'} could not be written (File too large): free some space" in str(caught.value)
+    assert TEMPORARY_PREFIX not in str(caught.value)
+
+
+def test_an_error_of_what_is_read_stays_what_it_is(tmp_path):
+    with pytest.raises(DataError, match="photo.jpg cannot be read"), atomic_path(tmp_path / "1.txt"):
+        raise DataError("photo.jpg cannot be read (Permission denied)")
+
+
+def test_pictures_that_a_full_disk_cuts_short_are_not_taken_for_written(tmp_path):
+    script = (
+        f"{FULL_DISK}import numpy as np\nfrom tfvision.apps.style.pictures import write_animation, write_picture\nfrom tfvision.errors import StorageError\n"
+        "noise = np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)\n"
+        "for name in ('p.jpg', 'p.tif', 'p.png', 'p.gif'):\n"
+        "    try: write_picture(f'{sys.argv[1]}/{name}', noise) if name != 'p.gif' else write_animation(f'{sys.argv[1]}/{name}', [noise], [1])\n"
+        "    except StorageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.count("could not be written (File too large)") == 4 and [*tmp_path.iterdir()] == []

@@ -41,21 +41,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
       StorageError: the file could not be written (a full disk, say); `path` is as it was.
     """
     path = Path(path)
-    try:
-        with temporary_folder(path.parent) as folder:
-            temporary = folder / path.name
-            temporary.touch()
-            yield temporary
-            _sync(temporary)
-            os.replace(temporary, path)
-            _sync(path.parent)
-    except Exception as error:
-        if (reason := unwritten(error)) is None:
-            raise
-        raise StorageError(
-            f"{path} could not be written ({reason.strerror}); what was there before is untouched. "
-            f"{way_out(reason).capitalize()}, then run the same command again, with --resume where it has one"
-        ) from reason
+    then = "; what was there before is untouched. {Remedy}, then run the same command again, with --resume where it has one"
+    with storage_errors(path, then), temporary_folder(path.parent) as folder:
+        temporary = folder / path.name
+        temporary.touch()
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -68,17 +61,13 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     made = [folder for folder in path.parents if not folder.exists()]
     try:
-        with temporary_folder(path.parent) as temporary:
+        with storage_errors(path), temporary_folder(path.parent) as temporary:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             for part in [*temporary.rglob("*"), temporary]:
                 _sync(part)
             os.rename(temporary, path)
             _sync(path.parent)
-    except Exception as error:
-        if (reason := unwritten(error)) is None:
-            raise
-        raise StorageError(f"{path} could not be written ({reason.strerror}): {way_out(reason)}") from reason
     finally:
         for folder in made:
             with contextlib.suppress(OSError):  # empty only where nothing came of it
@@ -108,6 +97,22 @@ def remove_partial_files(folder: Path | str) -> None:
         _remove_abandoned(path)
 
 
+@contextlib.contextmanager
+def storage_errors(path: Path | str, then: str = ": {remedy}") -> Iterator[None]:
+    """A block in which whatever says that something could not be written becomes the StorageError of `path`.
+
+    Args:
+      then: how its text goes on, with {remedy} or {Remedy}.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (reason := unwritten(error)) is None:
+            raise
+        remedy = way_out(reason)
+        raise StorageError(f"{path} could not be written ({reason.strerror}){then.format(remedy=remedy, Remedy=remedy.capitalize())}") from reason
+
+
 def unwritten(error: BaseException) -> OSError | None:
     """What the system said where an error is that something could not be written, whatever a library made of it; else None."""
     if isinstance(error, StorageError) and error.__cause__:
@@ -129,10 +134,15 @@ def plain_file_name(name: str) -> str:
     return re.sub(r"[^\w\-. ]+", "-", name).strip(" .-")[:60] or "unnamed"
 
 
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Writes `content` to `path` atomically. Pictures are encoded first: Pillow takes a JPEG that a full disk cut short for written."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Writes `text` to `path` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path | str, value: object) -> None:
@@ -204,6 +214,12 @@ def sha256_of(path: Path | str) -> str:
     """The SHA-256 of a file, hex. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_room(folder: Path | str, size_bytes: int) -> None:
+    """Raises the OSError that a file of that size in `folder` would meet: for libraries that do not outlive it, such as HDF5."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, size_bytes)
 
 
 def checksum_of(value: object) -> str:

@@ -4,36 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfvision.errors import ExportError, RunError, StorageError
 from tfvision.export.export import export_model
-from tfvision.export.exportable import Exportable, Signature
 from tfvision.export.session import LoadedModel
 
 ROWS = np.float32([[1], [2], [3]])
-
-
-@pytest.fixture(scope="module")
-def doubling():
-    """An Exportable that doubles numbers."""
-    factor = tf.Variable(2.0)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 1], name="number")])
-    def double(number):
-        return {"doubled": factor * number}
-
-    return Exportable(
-        name="doubling",
-        signatures={"serving_default": Signature(double, {"number": ROWS})},
-        variables=[factor],
-        assets={},
-        reference=lambda signature, inputs: {"doubled": 2 * inputs["number"]},
-        preprocessing={},
-        facts={},
-        core=double,
-        core_samples={"number": ROWS},
-    )
 
 
 def with_error(exportable, size):
@@ -77,3 +53,13 @@ def test_a_folder_that_cannot_be_written(doubling, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="could not be written"):
         export_model(doubling, tmp_path / "file", verify=False)
+
+
+def test_remains_of_killed_exports_go_with_the_next_one_and_a_failed_one_leaves_no_folder(doubling, tmp_path):
+    for name in (".partial-abc", ".partial-tfvision-abc"):  # as tfvision 0.2 named them, and as this one does
+        (tmp_path / "m" / name / "variables").mkdir(parents=True)
+    export_model(doubling, tmp_path, "m", verify=False)
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["1"]
+    with pytest.raises(ExportError):
+        export_model(with_error(doubling, 1), tmp_path / "new", "m")
+    assert not (tmp_path / "new").exists()

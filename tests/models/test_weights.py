@@ -1,3 +1,6 @@
+import errno
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -5,12 +8,13 @@ import tensorflow as tf
 
 from tfvision.data.manifest import read_source
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
-from tfvision.errors import RecipeError, WeightsError
+from tfvision.errors import RecipeError, StorageError, WeightsError
+from tfvision.files import atomic_path
 from tfvision.models.catalogue import get_network
 from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.taps import build_taps
 from tfvision.models.vgg19 import LAYERS, build_vgg19, build_vgg19_base, convolutions_of
-from tfvision.models.weights import SHIPPED, known_weights, load_pretrained
+from tfvision.models.weights import SHIPPED, known_weights, load_pretrained, save_weights
 
 
 @pytest.fixture
@@ -142,3 +146,18 @@ def test_resnet18s_partial_weights_tell_butterflies_apart(shared):
         vectors = np.concatenate(pooled[tap])
         similarities = vectors @ vectors.T - 9 * np.eye(len(vectors))
         assert (labels[similarities.argmax(1)] == labels).mean() > least
+
+
+def test_weights_for_which_there_is_no_room_never_reach_hdf5_which_would_end_the_process(tmp_path, monkeypatch):
+    model, asked = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]), []
+
+    def full(descriptor, start, length):
+        asked.append(length)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    save_weights(model, tmp_path / "there.weights.h5")
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageError, match=r"1.weights.h5 could not be written \(No space left on device\)"), atomic_path(tmp_path / "1.weights.h5") as path:
+        save_weights(model, path)
+    assert asked[0] >= (tmp_path / "there.weights.h5").stat().st_size
+    assert [path.name for path in tmp_path.iterdir()] == ["there.weights.h5"]

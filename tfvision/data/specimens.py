@@ -6,6 +6,7 @@ colour and one brightness, the species. What is learnt here is of no use in the 
 """
 
 import functools
+import io
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ from tfvision.data.csv_table import csv_text
 from tfvision.data.names import KnownNames
 from tfvision.data.specimen_drawing import paint
 from tfvision.data.specimen_genera import GENERA
-from tfvision.errors import DataError, RecipeError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, parse_json, way_out, write_json, write_text
+from tfvision.errors import DataError, RecipeError
+from tfvision.files import TEMPORARY_PREFIX, parse_json, storage_errors, write_json, write_text
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 IMAGES_PER_SPECIES = (5, 100)  # the rarest and the most common species
@@ -216,11 +217,11 @@ def _photo_name(species, number):
 
 def _save_jpeg(image, path):
     """Plainly, without a sync each: a run that breaks off leaves no manifest and is drawn again."""
-    try:
+    with storage_errors(path, ": {remedy}, then run the same command again"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, quality=95, subsampling=0)  # 4:4:4, so that no texture loses its colour
-    except OSError as error:
-        raise StorageError(f"{path} could not be written ({error.strerror or error}): {way_out(error)}, then run the same command again") from error
+        encoded = io.BytesIO()
+        image.save(encoded, "JPEG", quality=95, subsampling=0)  # 4:4:4, so that no texture loses its colour
+        path.write_bytes(encoded.getvalue())
 
 
 def _manifest(photos):

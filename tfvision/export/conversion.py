@@ -1,13 +1,18 @@
 """The core of a model, image tensors in and numbers out, for other runtimes: TFLite and ONNX."""
 
 import contextlib
+import io
 import os
 import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
+from tfvision import __version__
 from tfvision.errors import ExportError, in_one_line
 from tfvision.export.exportable import Exportable
 from tfvision.export.verification import compare
@@ -15,8 +20,11 @@ from tfvision.export.verification import compare
 TOLERANCE = 1e-4  # other runtimes fuse and order operations differently
 
 
-def write_tflite(exportable: Exportable, path: Path) -> float:
+def write_tflite(exportable: Exportable, path: Path, metadata: Mapping[str, str] = MappingProxyType({})) -> float:
     """Writes a TFLite model and compares it with the core.
+
+    Args:
+      metadata: key -> text, the files of a zip behind the model, as TensorFlow Lite's own metadata have it: `unzip model.tflite`.
 
     Returns:
       The largest difference. Raises ExportError.
@@ -29,17 +37,24 @@ def write_tflite(exportable: Exportable, path: Path) -> float:
             content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder).convert()
     except Exception as error:  # the converter raises many kinds
         raise ExportError(f"TFLite cannot express this model ({in_one_line(error)}): leave --tflite out") from error
-    path.write_bytes(content)
+    with zipfile.ZipFile(file := io.BytesIO(content), "a") as archive:
+        for key, text in metadata.items():
+            archive.writestr(f"{key}.json" if text[:1] in "[{" else f"{key}.txt", text)
+    path.write_bytes(content := file.getvalue())
     return compare(_run_tflite(content, exportable.core_samples), _core_outputs(exportable), "TFLite", TOLERANCE)
 
 
-def write_onnx(exportable: Exportable, path: Path) -> float:
+def write_onnx(exportable: Exportable, path: Path, metadata: Mapping[str, str] = MappingProxyType({})) -> float:
     """Writes an ONNX model and compares it with the core, by onnxruntime.
+
+    Args:
+      metadata: key -> text, the model's metadata_props.
 
     Returns:
       The largest difference. Raises ExportError.
     """
     try:
+        import onnx
         import onnxruntime
         import tf2onnx
     except ImportError:
@@ -49,6 +64,8 @@ def write_onnx(exportable: Exportable, path: Path) -> float:
         model, _ = tf2onnx.convert.from_function(exportable.core, input_signature=signature, opset=17)
     except Exception as error:  # the converter raises many kinds
         raise ExportError(f"ONNX cannot express this model ({in_one_line(error)}): leave --onnx out") from error
+    model.producer_name, model.producer_version = "tfvision", __version__
+    onnx.helper.set_model_props(model, dict(metadata))
     path.write_bytes(model.SerializeToString())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]

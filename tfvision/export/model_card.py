@@ -3,6 +3,7 @@
 After Mitchell et al., "Model Cards for Model Reporting" (2019).
 """
 
+import json
 import platform
 import re
 import subprocess
@@ -16,15 +17,15 @@ from tfvision.export.exportable import Exportable
 from tfvision.training.run import Run
 
 
-def model_card_json(exportable: Exportable, name: str, version: int) -> dict:
-    """The card as a dict; licence fields are for the owner of the data and the weights to fill in."""
+def model_card_json(exportable: Exportable, name: str, version: int, licence: str = "") -> dict:
+    """The card as a dict; licence fields that are empty are for the owner of the data and the weights to fill in."""
     return {
         "name": name,
         "version": version,
         **exportable.facts,
         "Signatures": {key: {"description": signature.description, **_specs(signature.function)} for key, signature in exportable.signatures.items()},
         "Preprocessing": exportable.preprocessing,
-        "Licence": {"model": "", "training data": "", "pretrained weights": ""},
+        "Licence": {"model": licence, "training data": "", "pretrained weights": ""},
         "Exported with": {
             "tfvision": __version__,
             "tensorflow": tf.__version__,
@@ -32,6 +33,20 @@ def model_card_json(exportable: Exportable, name: str, version: int) -> dict:
             "python": platform.python_version(),
             "git": _git_commit(),
         },
+    }
+
+
+def model_metadata(exportable: Exportable, card: dict) -> dict[str, str]:
+    """What travels within a model of another runtime, which has no folder beside it: key -> text, JSON where it is more than a text."""
+    labels = {"labels": json.dumps(exportable.assets["labels.txt"].splitlines(), ensure_ascii=False)} if "labels.txt" in exportable.assets else {}
+    return {
+        "name": card["name"],
+        "version": str(card["version"]),
+        "run": exportable.name,
+        "licence": card["Licence"]["model"] or "not stated",
+        **labels,
+        "preprocessing": json.dumps(card["Preprocessing"], ensure_ascii=False),
+        "model_card": json.dumps(card, ensure_ascii=False),
     }
 
 

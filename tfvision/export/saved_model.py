@@ -34,7 +34,8 @@ def write_saved_model(
     to: str | Path = "savedmodels",
     name: str | None = None,
     version: int | None = None,
-    finish: Callable[[Path], object] | None = None,
+    finish: Callable[[Path, dict], object] | None = None,
+    licence: str = "",
 ) -> Path:
     """Writes a SavedModel.
 
@@ -43,8 +44,9 @@ def write_saved_model(
       to: folder of all models.
       name: of the model; None = the exportable's.
       version: whole number above 0; None = one more than the highest there is.
-      finish: a function of the temporary folder, called before checksums are taken; what it raises
+      finish: a function of the temporary folder and the model card, called before checksums are taken; what it raises
         leaves nothing behind.
+      licence: of the model, for its card.
 
     Returns:
       Path of the version's folder.
@@ -60,13 +62,13 @@ def write_saved_model(
         extra = folder / "assets.extra"
         extra.mkdir()
         write_warm_up(extra, name or exportable.name, exportable.signatures)
-        card = model_card_json(exportable, name or exportable.name, int(target.name))
+        card = model_card_json(exportable, name or exportable.name, int(target.name), licence)
         write_json(extra / "model_card.json", card)
         write_text(extra / "model_card.md", model_card_markdown(card))
         write_json(extra / "preprocessing.json", exportable.preprocessing)
         _write_sample(exportable, folder)
         if finish:
-            finish(folder)
+            finish(folder, card)
         write_text(folder / CHECKSUMS, checksums(folder))
     return target
 

@@ -14,10 +14,10 @@ import numpy as np
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.shards.slices import photo_bytes
-from tfvision.errors import FileError, StorageError
+from tfvision.errors import FileError
 from tfvision.features.extraction import extract
 from tfvision.features.extractor import Extractor
-from tfvision.files import checksum_of, read_json, way_out, write_json
+from tfvision.files import checksum_of, read_json, storage_errors, write_json
 
 _PHOTOS_BETWEEN_SAVES = 512
 _FACTS = {"identity": str, "done": int, "crc32": int, "broken": dict[str, str]}  # crc32: of the rows that count
@@ -100,7 +100,7 @@ class _Cache:
     def save(self, vectors: np.ndarray, start: int, stop: int, broken: BrokenPhotos) -> None:
         """Writes rows start to stop, then that they count."""
         rows = vectors[start:stop].tobytes()
-        try:
+        with storage_errors(self._path, ": {remedy}, then run the same command again"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "r+b" if start else "wb") as file:
                 file.write(_header(vectors))
@@ -108,8 +108,6 @@ class _Cache:
                 file.write(rows)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(f"{self._path} could not be written ({error.strerror}): {way_out(error)}, then run the same command again") from error
         self._crc32 = zlib.crc32(rows, self._crc32 if start else 0)
         facts = {"identity": self._identity, "done": stop, "crc32": self._crc32, "broken": dict(broken)}
         write_json(self._facts_path, {**facts, "checksum": checksum_of(facts)})

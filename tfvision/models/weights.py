@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tfvision.errors import WeightsError, in_one_line
+from tfvision.files import check_room
 from tfvision.models.catalogue import NETWORKS, get_network
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.normalisation import unscale
@@ -21,6 +22,7 @@ from tfvision.models.weight_sources import SOURCES
 
 WEIGHTS_VARIABLE = "TFVISION_WEIGHTS"
 OFFLINE_VARIABLE = "TFVISION_OFFLINE"
+_OF_HDF5_BYTES = 4096  # for each array, besides it
 SHIPPED = {"vgg19_slim": Path(__file__).with_name("vgg19_slim.npz")}  # trained by this project: docs/style-network.md
 
 
@@ -53,6 +55,13 @@ def load_pretrained(base: keras.Model, network: str, weights: str) -> str:
         if weights == "imagenet":
             raise
         return f"random weights: no ImageNet weights for {network} here, and they could not be downloaded"
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Writes NAME.weights.h5 where there is room for it: HDF5 ends the process where a disk becomes full. Raises OSError."""
+    arrays = model.get_weights()
+    check_room(path.parent, sum(array.nbytes for array in arrays) + _OF_HDF5_BYTES * (len(arrays) + 8))
+    model.save_weights(path)
 
 
 def local_weights(network: str) -> Path | None:

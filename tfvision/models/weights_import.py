@@ -22,7 +22,7 @@ from tfvision.models.normalisation import normalise, unscale, whole_photos
 from tfvision.models.perceptual import import_path, specimens
 from tfvision.models.tensor_file import refuse_pickle
 from tfvision.models.torch_weights import SUFFIXES, TORCH_NAMES, load_torch_weights
-from tfvision.models.weights import import_folder, load_keras_weights
+from tfvision.models.weights import import_folder, load_keras_weights, save_weights
 from tfvision.progress import progress_bar
 
 NORMALISED = "vgg19"
@@ -60,7 +60,7 @@ def convert_weights(file: Path | str, network: str, out: Path | str | None = Non
     _check_answers(base, catalogued, file)
     out = Path(out or import_folder() / f"{network}.weights.h5")
     with atomic_path(out) as temporary:
-        base.save_weights(temporary)
+        save_weights(base, temporary)
     return {"out": str(out), "network": network, "weights": len(base.get_weights()), "seconds": round(time.monotonic() - started, 1)}
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvision.files import storage_errors
 from tfvision.progress import progress_bar
 
 
@@ -34,7 +35,9 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def __init__(self, folder: Path, first_step: int = 0, steps_between: int = 10) -> None:
         super().__init__()
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
+        with storage_errors(folder):
+            self._writer = tf.summary.create_file_writer(str(folder))
         self._first_step = first_step
         self._steps_between = steps_between
         self._step = first_step
@@ -55,10 +58,11 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._write(logs or {})
-        self._writer.flush()
+        with storage_errors(self._folder):
+            self._writer.flush()
 
     def _write(self, values: Mapping[str, float]) -> None:
-        with self._writer.as_default():
+        with storage_errors(self._folder), self._writer.as_default():
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=self._step)
 

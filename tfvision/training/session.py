@@ -21,6 +21,7 @@ from tfvision.data.names import tidy_name
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError, RecipeError, RunError, is_out_of_memory
 from tfvision.files import atomic_path, sole_process, write_checksums, write_text
+from tfvision.models.weights import save_weights
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import STEP, read_facts
 from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
@@ -263,7 +264,7 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
             training.logs = _train_phase(training, task, number, [*phase.watchers(log), log, bar, *callbacks], bar)
             if phase.name and run.chief_folder is None:
                 with atomic_path(run.phase_path(phase.name)) as temporary:
-                    task.model.save_weights(temporary)
+                    save_weights(task.model, temporary)
                 write_checksums(sorted(run.checkpoint_path.parent.glob("*.weights.h5")))
         phase.finish(task.model)
 
@@ -274,7 +275,7 @@ def _train_phase(training: Training, task: Task, number: int, watchers: Sequence
         return train(task, training.recipe, training.strategy, run.checkpoint_path, number, watchers)
     except TrainingDiverged:
         with atomic_path(run.last_good_path) as temporary:
-            task.model.save_weights(temporary)
+            save_weights(task.model, temporary)
         raise
     finally:
         bar.close()

@@ -17,7 +17,7 @@ from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.tables import kept_arrays
 from tfvision.data.decoding import check_photo
 from tfvision.errors import DataError
-from tfvision.files import atomic_path
+from tfvision.files import write_bytes
 from tfvision.index.making import gallery_extractor, whitened
 from tfvision.index.sources import photo_manifest
 
@@ -87,8 +87,7 @@ class Queries:
         digest = _digest(encoded)
         path = self._folder / f"{digest}.picture"
         if not path.is_file() or _digest(path.read_bytes()) != digest:
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(encoded)
+            write_bytes(path, encoded)
         return _OUTSIDE + digest
 
     def outside_path(self, name: str) -> Path:

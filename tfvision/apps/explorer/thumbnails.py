@@ -17,7 +17,7 @@ import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import FileError
-from tfvision.files import atomic_path, checksum_of, read_json, write_json
+from tfvision.files import checksum_of, read_json, write_bytes, write_json
 
 THUMBNAIL_PX = 160
 SHEET = 256  # thumbnails
@@ -146,8 +146,7 @@ def write_sheet(path: Path, thumbnails: Sequence[bytes]) -> int:
     """Writes encoded thumbnails as a sheet, atomically; returns its CRC-32. Raises StorageError."""
     offsets = np.cumsum([0, *map(len, thumbnails)])
     content = np.array([len(thumbnails), *offsets], "<u4").tobytes() + b"".join(thumbnails)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(path, content)
     return zlib.crc32(content)
 
 

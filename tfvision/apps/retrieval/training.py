@@ -26,6 +26,7 @@ from tfvision.evaluation.retrieval import labels_questions, without
 from tfvision.files import write_json
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.losses.cosface import cosface_loss
+from tfvision.models.weights import save_weights
 from tfvision.trained.retriever_network import LOGITS, Retriever, build_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
 from tfvision.training.classification import accuracy
@@ -134,7 +135,7 @@ class RetrieverTraining(Training):
         }
 
     def save(self, path: Path) -> None:
-        self.retriever.whole.save_weights(path)
+        save_weights(self.retriever.whole, path)
 
     def report(self, metrics: dict[str, typing.Any]) -> None:
         write_report(self.run.report_path, self.run, metrics)

@@ -25,6 +25,7 @@ from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, RecipeError
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
+from tfvision.models.weights import save_weights
 from tfvision.progress import progress_bar
 from tfvision.trained.species_network import build_species_trunk, make_predictor, predict, view_settings
 from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
@@ -145,7 +146,7 @@ class SpeciesTraining(Training):
         }
 
     def save(self, path: Path) -> None:
-        self.model.save_weights(path)
+        save_weights(self.model, path)
 
     def _in_full_precision(self) -> keras.Model:
         """The trained network as it will be used: in float32, whatever it was trained in."""

@@ -10,7 +10,7 @@ import numpy as np
 from tfvision.data.picture_file import read_picture_file
 from tfvision.data.resizing import resized
 from tfvision.errors import DataError
-from tfvision.files import atomic_path
+from tfvision.files import write_bytes
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP"}
@@ -90,8 +90,9 @@ def write_picture(path: str | Path, pixels: np.ndarray, alpha: np.ndarray | None
     if alpha is not None:
         pixels = _with_alpha(pixels, resized(alpha, *pixels.shape[:2]))
         pixels = _on_white(pixels) if format == "JPEG" else pixels
-    with atomic_path(path) as temporary:
-        PIL.Image.fromarray(pixels).save(temporary, format, icc_profile=profile, **_OPTIONS[format])
+    encoded = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(encoded, format, icc_profile=profile, **_OPTIONS[format])
+    write_bytes(path, encoded.getvalue())
 
 
 def write_animation(path: str | Path, frames: Iterable[np.ndarray], seconds: Iterable[float]) -> None:
@@ -112,8 +113,9 @@ def write_animation(path: str | Path, frames: Iterable[np.ndarray], seconds: Ite
         images = [image.quantize(256, PIL.Image.Quantize.MEDIANCUT, dither=PIL.Image.Dither.FLOYDSTEINBERG) for image in images]
     durations = [round(1000 * duration) for duration in seconds]
     options = {"optimize": False} if format == "GIF" else {"quality": 95}
-    with atomic_path(path) as temporary:
-        images[0].save(temporary, format, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
+    encoded = io.BytesIO()
+    images[0].save(encoded, format, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
+    write_bytes(path, encoded.getvalue())
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from tfvision.losses.painting import PaintingLoss
 from tfvision.models.perceptual import load_perceptual
 from tfvision.models.stylizer import build_stylizer
 from tfvision.models.vgg19 import SMALLEST_SIZE
+from tfvision.models.weights import save_weights
 from tfvision.trained.stylizer_network import paint
 from tfvision.trained.stylizer_run import StylizerRecipe, StylizerRun
 from tfvision.training.callbacks import TensorBoardLog
@@ -102,7 +103,7 @@ class StylizerTraining(Training):
         return {"images": len(self.data.training), "network": self.network, **judge(self._in_full_precision(), self.loss, unseen, self.targets)}
 
     def save(self, path: Path) -> None:
-        self.model.save_weights(path)
+        save_weights(self.model, path)
 
     def report(self, metrics: dict[str, typing.Any]) -> None:
         shown = self._shown_photos()

@@ -29,6 +29,7 @@ from tfvision.evaluation.detection import judge_detection
 from tfvision.features.table import feature_table
 from tfvision.files import read_json, write_json
 from tfvision.losses.classification import smoothed_cross_entropy
+from tfvision.models.weights import save_weights
 from tfvision.progress import progress_bar
 from tfvision.trained.detector_network import Detector, build_detector
 from tfvision.trained.detector_run import DetectorRecipe, DetectorRun
@@ -140,7 +141,7 @@ class DetectorTraining(Training):
         }
 
     def save(self, path: Path) -> None:
-        self._inference.whole.save_weights(path)
+        save_weights(self._inference.whole, path)
 
     def report(self, metrics: dict[str, typing.Any]) -> None:
         write_training_report(self.run, self.photos, metrics)

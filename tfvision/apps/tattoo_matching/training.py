@@ -22,6 +22,7 @@ from tfvision.errors import DataError, RecipeError
 from tfvision.losses.contrastive import contrastive_loss
 from tfvision.losses.distances import pairwise_distances, squared_distances
 from tfvision.losses.triplet import mined_triplet_loss, triplet_loss
+from tfvision.models.weights import save_weights
 from tfvision.trained.matcher_network import TRAINED, build_embedder
 from tfvision.trained.matcher_run import CONTRASTIVE, TRIPLET, MatcherRecipe, MatcherRun
 from tfvision.training.loop import Batch, LossFunction, Measures, Task, sum_and_weight
@@ -108,7 +109,7 @@ class MatcherTraining(Training):
         }
 
     def save(self, path: Path) -> None:
-        self.embedder.model.save_weights(path)
+        save_weights(self.embedder.model, path)
 
     def _start(self, first_position: int) -> Task:
         recipe, order, model = self.recipe, self.order, self.embedder.model

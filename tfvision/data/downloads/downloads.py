@@ -19,7 +19,7 @@ from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure, Ledger, read_ledger
 from tfvision.data.downloads.photo_requests import THREADS, PhotoRequests
 from tfvision.errors import DataError, RecipeError
-from tfvision.files import atomic_path, temporary_folder
+from tfvision.files import temporary_folder, write_bytes
 
 _COPIES_AT_ONCE = 256
 
@@ -203,6 +203,5 @@ def _copy(path, target, most_bytes):
         raise Failure(f"{path} cannot be read ({error.strerror})", RETRY) from None
     except DataError as error:
         raise Failure(str(error)) from None
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(encoded)
+    write_bytes(target, encoded)
     return len(encoded), hashlib.sha256(encoded).hexdigest()
