@@ -3,12 +3,25 @@ import errno
 import os
 import subprocess
 import sys
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
 from tfvision.errors import DataError, FileError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, atomic_folder, atomic_path, read_json, remove_partial_files, write_arrays, write_json, write_text
+from tfvision.files import (
+    TEMPORARY_PREFIX,
+    atomic_folder,
+    atomic_path,
+    check_checksum,
+    read_arrays,
+    read_json,
+    remove_partial_files,
+    write_arrays,
+    write_checksums,
+    write_json,
+    write_text,
+)
 
 
 def files_below(folder):
@@ -256,3 +269,47 @@ def test_pictures_that_a_full_disk_cuts_short_are_not_taken_for_written(tmp_path
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True)
     assert done.stderr == "" and done.stdout.count("could not be written (File too large)") == 4 and [*tmp_path.iterdir()] == []
+
+
+def test_a_part_of_another_kind_is_named_with_the_remedy(tmp_path):
+    write_json(tmp_path / "notes.json", {"tags": {"a": [1]}})
+    with pytest.raises(FileError, match="notes.json was changed: its 'tags' is missing or of another kind; restore it$"):
+        read_json(tmp_path / "notes.json", {"tags": dict[str, tuple[str, ...]]}, "restore it")
+    with pytest.raises(DataError, match="notes.json was changed: it holds something else; restore it$"):
+        read_json(tmp_path / "notes.json", tuple[str, ...], "restore it", DataError)
+
+
+@pytest.mark.parametrize("name", ["gone", "folder", "circle", "cut", "flipped", "shape", "dtype", "other", "empty"])
+def test_arrays_that_do_not_fit_are_named(tmp_path, name):
+    path = tmp_path / "map.npz"
+    plane = np.arange(12, dtype=np.float32).reshape(6, 2)
+    write_arrays(path, {"plane": {"shape": plane.ravel(), "dtype": plane.astype(int)}.get(name, plane)} if name != "other" else {"x": plane})
+    content = bytearray(path.read_bytes())
+    content[content.index(plane.tobytes()[4:12]) if name not in ("dtype",) else 0] ^= name == "flipped"
+    path.write_bytes({"cut": content[:-30], "empty": b""}.get(name, content))
+    if name in ("gone", "folder", "circle"):
+        path.unlink()
+        {"gone": lambda: None, "folder": path.mkdir, "circle": lambda: path.symlink_to(path.name)}[name]()
+    with pytest.raises(FileError, match=r"map.npz cannot be read \(.+\); it is made again$"):
+        read_arrays(path, {"plane": ("f", (None, 2))}, "it is made again")
+
+
+def test_arrays_are_read_as_they_were_written(tmp_path):
+    write_arrays(tmp_path / "a.npz", {"plane": np.float32([[1, 2]])})
+    assert read_arrays(tmp_path / "a.npz", {"plane": ("f", (None, 2))}, "")["plane"].tolist() == [[1, 2]]
+
+
+def test_a_changed_file_is_found_by_its_checksum_and_an_unlisted_one_is_not_asked_for(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(name.encode() * 100)
+    write_checksums([tmp_path / "a"])
+    assert (tmp_path / "SHA256SUMS").read_text() == f"{sha256(b'a' * 100).hexdigest()}  a\n"  # as sha256sum writes and checks it
+    check_checksum(tmp_path / "a", "restore it")
+    (tmp_path / "b").write_bytes(b"x")
+    check_checksum(tmp_path / "b", "restore it")
+    (tmp_path / "a").write_bytes(b"a" * 99 + b"c")
+    with pytest.raises(FileError, match="a is damaged or was changed since it was written: its SHA-256 is not that in SHA256SUMS beside it; restore it$"):
+        check_checksum(tmp_path / "a", "restore it")
+    (tmp_path / "SHA256SUMS").write_bytes(b"\xff\xfe")
+    with pytest.raises(FileError, match="SHA256SUMS cannot be read .*: restore it, or remove it if a is to be read unchecked$"):
+        check_checksum(tmp_path / "a", "restore it")

@@ -77,7 +77,7 @@ def outcome_of(kind_name: str, number: int, kinds: dict[str, Kind] | None = None
             return "slow", f"{name}: {time.monotonic() - begun:.0f} s"
         if not neighbour.is_file() or neighbour.read_bytes() != b"a neighbour's":
             return "astray", f"{name}: {_short(detail)}"
-    if outcome == "other" and kind.is_guarded and mutated is not None:  # a derived file that is gone is made again
+    if outcome == "other" and kind.is_guarded and isinstance(mutated, bytes):  # a derived file that is gone is made again
         return "silent", f"{name}: {_short(detail)}"
     if outcome in ("same", "other") and kind.lost and isinstance(mutated, bytes) and not said.getvalue():
         lost = kind.lost(mutated.decode("utf-8", "replace"), detail)

@@ -5,12 +5,14 @@ import resource
 import signal
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
 
 from tfvision.errors import GalleryError, StorageError
 from tfvision.features.recipe import FeatureRecipe
+from tfvision.index import storage
 from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.making import gallery_extractor
 
@@ -221,3 +223,59 @@ def test_a_model_that_was_moved_is_asked_for_by_its_former_place(tmp_path, monke
     with FolderGallery.create(tmp_path / "g", 3, facts) as gallery, pytest.raises(GalleryError) as caught:
         gallery_extractor(gallery)
     assert f"was made by the model in {(tmp_path / model)}, where nothing is now: if it was moved, go on with --model NEWPLACE" in str(caught.value)
+
+
+def test_a_large_gallery_is_compared_with_its_checksums_when_a_file_has_changed(insects, monkeypatch):
+    compared = []
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 0)
+    check = storage.Storage._check_file
+    monkeypatch.setattr(storage.Storage, "_check_file", lambda self, name: (compared.append(name), check(self, name)))
+    FolderGallery.open(insects).close()
+    assert "vectors.f32" in compared
+    compared.clear()
+    FolderGallery.open(insects).close()
+    assert not compared
+    path = insects / "data-0001" / "vectors.f32"
+    data = bytearray(path.read_bytes())
+    data[5] ^= 1
+    path.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(GalleryError, match="vectors.f32 is damaged: its checksum"):
+            FolderGallery.open(insects)
+    assert set(compared) == {"vectors.f32"}
+    data[5] ^= 1
+    path.write_bytes(data)
+    compared.clear()
+    with FolderGallery.open(insects, writable=True) as gallery:
+        gallery.add(["e"], [[9, 9, 9]], ["e.jpg"])
+    FolderGallery.open(insects).close()
+    assert compared == ["vectors.f32"]  # what a writer appends to was compared, and what it appends is its own
+
+
+FORGED = {  # file -> what it holds, with the checksum that belongs to it
+    "removed.i64": np.array([10**6], "<i8").tobytes(),
+    "column-0.i32": np.full(4, 10**6, "<i4").tobytes(),
+    "ids.jsonl": b'"a"\n"b"\n',
+    "images.jsonl": b"{}\n" * 4,
+    "column-0.jsonl": b"[" * 50_000 + b"\n" + b'"x"\n' * 10,
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_files_that_fit_their_checksums_and_not_each_other_are_one_line(insects, name):
+    state = json.loads((insects / "gallery.json").read_text())
+    del state["checksum"]
+    (insects / "data-0001" / name).write_bytes(FORGED[name])
+    state["files"][name] = {"bytes": len(FORGED[name]), "crc32": zlib.crc32(FORGED[name])}
+    (insects / "gallery.json").write_text(json.dumps(state))
+    with pytest.raises(GalleryError, match="restore it from a copy, or build the gallery again$"):
+        contents(FolderGallery.open(insects))
+
+
+@pytest.mark.parametrize("facts", [{"recipe": [1]}, {"recipe": {"model": 3}, "identity": "x"}, {"recipe": {"model": "small"}}, {"is_complete": "no"}])
+def test_facts_of_a_gallery_that_cannot_be_are_one_line(insects, facts):
+    state = json.loads((insects / "gallery.json").read_text())
+    del state["checksum"]
+    (insects / "gallery.json").write_text(json.dumps({**state, "facts": facts}))
+    with pytest.raises(GalleryError, match=r"gallery.json is damaged \(its recipe, identity or is_complete cannot be\)"):
+        FolderGallery.open(insects)

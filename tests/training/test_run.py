@@ -6,7 +6,7 @@ import pytest
 
 from tfvision.errors import RecipeError, RunError
 from tfvision.training.recipes import Recipe
-from tfvision.training.run import Run, application_of, new_run_folder, settle_recipe
+from tfvision.training.run import Run, application_of, load_run_weights, new_run_folder, settle_recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,3 +104,29 @@ def test_a_batch_must_fit_the_replicas():
     assert settle_recipe(Recipe(batch_size=4, precision="float32"), replicas).precision == "float32"
     with pytest.raises(RecipeError, match="batch_size 3 must be a multiple of the 2 replicas"):
         settle_recipe(Recipe(batch_size=3), replicas)
+
+
+def test_a_flipped_bit_in_the_weights_or_the_recipe_is_found_by_its_checksum(tmp_path):
+    import keras
+
+    run, network = _start(tmp_path / "run"), keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    network.save_weights(run.weights_path)
+    run.finish({})
+    load_run_weights(network, run.weights_path)
+    for path in (run.weights_path, run.recipe_path):
+        content = path.read_bytes()
+        place = content.index(network.get_weights()[0].tobytes()) if path == run.weights_path else content.index(b"seed") + 7
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(RunError, match=rf"{path.name} is damaged or was changed since it was written: .*; train again, or restore the file$"):
+            assert _Run(run.folder).facts
+            load_run_weights(network, run.weights_path)
+        path.write_bytes(content)
+    (run.folder / "SHA256SUMS").unlink()  # as runs of tfvision 0.2 have none
+    load_run_weights(network, run.weights_path)
+
+
+def test_checksums_of_a_training_that_was_killed_before_its_end_are_forgotten(tmp_path):
+    run = _start(tmp_path / "run")
+    (run.folder / "SHA256SUMS").write_text("0" * 64 + "  model.weights.h5\n")
+    with run.first_steps(is_resumed=True):
+        assert not (run.folder / "SHA256SUMS").exists()

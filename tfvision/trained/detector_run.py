@@ -106,7 +106,9 @@ class DetectorRun(Run[DetectorRecipe]):
     METRICS: typing.ClassVar[typing.Mapping[str, Kind]] = {
         **TOLD,
         **dict.fromkeys(("images", "tattoos", "subjects"), int),
-        **dict.fromkeys(("tattoo", "non_tattoo", "overall"), _SHARE),
+        "tattoo": _SHARE,
+        "non_tattoo": _SHARE,
+        "overall": {**_SHARE, "accuracy": float, "interval": tuple[float, float]},
         "folds": [{"fold": str, **dict.fromkeys(("tattoo", "non_tattoo", "overall"), _SHARE)}],
         "wrong": [dict],
         "weights": str,

@@ -207,3 +207,45 @@ def test_a_port_in_use_is_one_clear_line():
 def test_plotlys_script_comes_from_its_package(client):
     answer = client.get("/static/plotly.min.js")
     assert answer.status_code == 200 and b"plotly.js v" in answer.content[:300]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("mark", {"question": "x", "query": "0", "marks": {"one": True}}),
+        ("mark", {"question": "x", "query": "0", "marks": {"9" * 5000: True}}),
+        ("mark", {"question": "x", "query": "0", "marks": {"٣": True}}),
+        ("mark", {"question": "x", "query": "0", "marks": {"1": "yes"}}),
+        ("mark", {"question": "x", "query": "0", "marks": [[1, True]]}),
+        ("mark", {"question": ["x"], "query": "0", "marks": {"1": True}}),
+        ("mark", {"question": "x", "query": "9" * 5000, "marks": {"1": True}}),
+        ("mark", {"question": "x"}),
+        ("tag", {"tag": {"a": 1}, "places": [0]}),
+        ("tag", {"tag": "a", "places": {"0": 1}}),
+        ("tag", {"tag": "a", "places": [2**70]}),
+        ("conclude", {"question": "x", "conclusion": {"a": 1}}),
+        ("drop", {"question": []}),
+        ("export", {"kind": "csv", "places": "0"}),
+        ("export", {"kind": 7, "places": [0]}),
+    ],
+)
+def test_what_is_sent_malformed_is_one_line_and_changes_nothing(client, path, body):
+    before = client.get("/api/notes").json()
+    answer = client.post(f"/api/{path}", content=json.dumps(body))
+    assert answer.status_code == 400 and answer.json()["error"] and "\n" not in answer.json()["error"]
+    assert client.get("/api/notes").json() == before
+
+
+@pytest.mark.parametrize("path", ["/image/" + "9" * 5000, "/api/codes/" + "9" * 5000, "/api/neighbours?q=" + "9" * 5000, "/api/thumbnails?rows=" + "9" * 5000])
+def test_a_number_of_many_digits_is_no_fault_of_the_server(client, path):
+    assert client.get(path).status_code in (400, 404)
+
+
+def test_marks_that_were_damaged_are_named_by_every_address_that_needs_them_and_kept(client, session):
+    path = session.plan.state / "notes.json"
+    client.post("/api/tag", content=json.dumps({"tag": "kept", "places": [0]}))
+    path.write_text(path.read_text().replace('"kept"', "kept"))
+    before = path.read_bytes()
+    for answer in (client.get("/api/notes"), client.get("/api/status"), client.post("/api/tag", content=json.dumps({"tag": "new", "places": [1]}))):
+        assert answer.status_code == 400 and "notes.json cannot be read as JSON" in answer.json()["error"]
+    assert path.read_bytes() == before

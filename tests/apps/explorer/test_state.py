@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from tfvision.apps.explorer.state import Notes
-from tfvision.errors import DataError, RunError
+from tfvision.errors import DataError, RunError, StorageError
 
 
 def test_tags_are_kept_in_order_without_repeats(tmp_path):
@@ -51,3 +51,38 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "notes.json").write_text(json.dumps({"version": "x"}))
     with pytest.raises(RunError, match="notes.json is no file of notes"):
         Notes(tmp_path).read()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tags": {"one": "a"}},
+        {"tags": {"one": [1]}},
+        {"questions": {"wings": {"marks": {}}}},
+        {"questions": {"wings": {"conclusion": "", "marks": {"id:a": {"b": "yes"}}}}},
+        {"questions": []},
+        {"version": None},
+    ],
+)
+def test_marks_that_are_not_whole_are_refused_and_kept(tmp_path, change):
+    notes = Notes(tmp_path)
+    notes.tag("one", ["a"])
+    path = tmp_path / "notes.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    before = path.read_bytes()
+    with pytest.raises(RunError, match=rf"notes.json is no file of notes, its '{next(iter(change))}' cannot be: restore it from a copy, or move it away"):
+        notes.tag("two", ["b"])
+    assert path.read_bytes() == before
+
+
+def test_notes_behind_a_link_that_leads_nowhere_are_not_begun_anew(tmp_path):
+    (tmp_path / "notes.json").symlink_to(tmp_path / "a disk that is not mounted")
+    with pytest.raises(RunError, match=r"notes.json does not exist"):
+        Notes(tmp_path).tag("one", ["a"])
+    assert (tmp_path / "notes.json").is_symlink()
+
+
+def test_a_lock_that_cannot_be_had_is_named(tmp_path):
+    (tmp_path / "notes.lock").mkdir()
+    with pytest.raises(StorageError, match="notes.lock could not be written"):
+        Notes(tmp_path).tag("one", ["a"])

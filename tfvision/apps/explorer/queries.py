@@ -125,7 +125,8 @@ class Queries:
     def _outside_vector(self, path, layer):
         kept = path.with_name(f"{path.stem}-{_digest(str(layer.gallery.facts.get('identity')).encode())}-{layer.dimension}.npz")
         with self._lock:  # a network is opened once
-            return kept_arrays(kept, {"vector": ("f", (layer.dimension,))}, lambda: {"vector": self._see(path, layer)})["vector"]
+            kinds, make = {"vector": ("f", (layer.dimension,))}, lambda: {"vector": self._see(path, layer)}
+            return kept_arrays(kept, kinds, make, lambda arrays: bool(np.isfinite(arrays["vector"]).all()))["vector"]
 
     def _see(self, path, layer):
         if _digest(path.read_bytes()) != path.stem:

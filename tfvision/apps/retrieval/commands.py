@@ -49,7 +49,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, layout: str | None,
     by_layer = metrics.get("by_layer") or {}
     for name, value in by_layer.items():
         click.echo(f"  {name:<22}{value:.3f}")
-    if metrics.get("map") is not None:
+    if None not in map(metrics.get, ("map", "index", "queries")):
         photos = metrics["images"] + metrics["held_out"]
         click.echo(f"MAP@R     {metrics['map']:.3f} by {metrics['index']}, {metrics['queries']} held-out photos against all {photos}")
     best = max(by_layer, key=by_layer.get, default=None)

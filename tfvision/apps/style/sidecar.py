@@ -32,6 +32,7 @@ _KINDS: dict[str, Kind] = {
 }
 _WHOLE: Kind = {"output": _NAMED_FILE, "identity": str, "iterations": int, "seconds": float, "content_loss": float | None, "style_loss": float | None}
 _REMEDY = "restore it, or make the picture again"
+_OWN_NETWORKS = ("vgg19", "vgg19_slim")  # of which no path is kept
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow")
 _NUMERIC_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_DEFAULT_FPMATH_MODE", "OMP_NUM_THREADS")  # they change last digits
 
@@ -164,6 +165,8 @@ def job_like(path: str | Path, module: str = "") -> StyleJob:
             raise TypeError(f"its {wrong[0]} cannot be {settings[wrong[0]]!r:.40}")
         if settings["is_fast"] and not module:
             refuse_program(settings["module"], str(path), "--module", RunError)
+        if not files["paintings"]:
+            raise ValueError("it names no painting")
         return StyleJob(files["photo"][0], files["paintings"], files["masks"], **settings)
     except RecipeError as error:
         raise RunError(f"{path}: {error}") from error
@@ -236,11 +239,13 @@ def _network(job, folder="."):
         return {}
     path, name, _ = find_weights(job.preset.network)
     known = {"name": name, "sha256": sha256_of(path)}
-    return known if name in ("vgg19", "vgg19_slim") else {**known, "path": os.path.relpath(path, folder)}
+    return known if name in _OWN_NETWORKS else {**known, "path": os.path.relpath(path, folder)}
 
 
 def _network_then(path, record):
     network = record["network"]
     if "path" in network:
         return {"network": os.path.relpath(path.parent / network["path"])}
+    if network and network["name"] not in _OWN_NETWORKS:
+        raise ValueError(f"its network cannot be {network['name']!r:.40}")
     return {"network": network["name"]} if network else {}

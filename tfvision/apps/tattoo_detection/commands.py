@@ -39,7 +39,7 @@ def train(source: str | None, others: str | None, probe_lists: tuple[str, ...], 
         return print_json({key: metrics[key] for key in ("run", "images", "tattoos", "subjects", "folds", "tattoo", "non_tattoo", "overall", "seconds")})
     click.echo(f"{'list':<10}" + "".join(f"{kind.replace('_', '-'):>12}" for kind in _KINDS))
     for row in [*metrics["folds"], {"fold": "all", **{kind: metrics[kind] for kind in _KINDS}}]:
-        cells = (f"{row[kind]['accuracy']:.4f}" if row[kind]["photos"] else "-" for kind in _KINDS)
+        cells = ("-" if row[kind].get("accuracy") is None else f"{row[kind]['accuracy']:.4f}" for kind in _KINDS)
         click.echo(f"{row['fold']:<10}" + "".join(f"{cell:>12}" for cell in cells))
     click.echo(f"overall   {metrics['overall']['accuracy']:.4f} ({shown_interval(metrics['overall'])}, 95 % interval), {len(metrics['wrong'])} photos wrong")
     told = f"{metrics['images']} photos, {metrics['tattoos']} of tattoos, {metrics['seconds']:.0f} s"

@@ -121,7 +121,7 @@ def _facts(run):
         "Data": {"photos": metrics["images"], "of tattoos": metrics["tattoos"], "subjects": metrics["subjects"], "source": source_name(run)},
         "Metrics": {
             "judged": f"on {len(metrics['folds'])} probe lists, each by a detector of the others",
-            **{f"{name} accuracy": share["accuracy"] for name, share in shares.items()},
+            **{f"{name} accuracy": share.get("accuracy") for name, share in shares.items()},
             **{f"{name} accuracy, 95 % interval": " to ".join(f"{end:.3f}" for end in share["interval"]) for name, share in shares.items()},
         },
         "Calibration": {key: run.calibration[key] for key in ("slope", "offset")},

@@ -46,7 +46,7 @@ def train(source: str | None, options: TrainingOptions) -> None:
     metrics = train_matcher(source, options.recipe, options.settings, options.run, options.resume)
     if options.as_json:
         return print_json({key: value for key, value in metrics.items() if key != "broken"})
-    if "accuracy" in metrics:
+    if None not in map(metrics.get, ("accuracy", "loss")):
         click.echo(f"training  {metrics['accuracy']:.3f} told right at the end, loss {metrics['loss']:.4g}")
     told = f"{metrics['images']} photos of {metrics['subjects']} subjects, {metrics['seconds']:.0f} s; {metrics['held_out']} held out"
     print_run(metrics, told, f"tfvision index build PHOTOS --model {metrics['run']} --out GALLERY", broken_in="metrics.json")
