@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 FROZEN = Path(__file__).with_name("frozen")
 ask = runpy.run_path(str(FROZEN / "questions.py"))["ask"]
 ANSWERS = json.loads((FROZEN / "answers.json").read_text())

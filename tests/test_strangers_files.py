@@ -16,6 +16,8 @@ from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.making import add_photos, gallery_extractor
 from tfvision.index.querying import search_photos
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory):

@@ -5,6 +5,8 @@ import pytest
 from tfvision.data.shards.prepared_index import PreparedIndex
 from tfvision.data.shards.verification import verify_prepared
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 def test_prepare_says_what_it_wrote_and_what_is_next(run_command, colour_jpegs, tmp_path):
     out = tmp_path / "out"

@@ -8,6 +8,8 @@ import pytest
 
 from tfvision.data import image_formats
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture
 def holiday(colour_photos, tmp_path):

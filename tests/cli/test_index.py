@@ -10,6 +10,8 @@ import pytest
 
 from tfvision.index.folder_gallery import FolderGallery
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 SMALL = ("--model", "small", "--set", "weights=none", "--set", "image_size=32")  # opened faster than a run
 
 

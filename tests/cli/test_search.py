@@ -5,6 +5,8 @@ import pytest
 
 from tfvision.index.folder_gallery import FolderGallery
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, small_gallery, colour_photos, more_photos):
     photos = (colour_photos / "Viola_prima_3.png", more_photos / "broken.jpg", more_photos / "red.png")

@@ -141,9 +141,9 @@ def test_a_reduced_scale_jpeg_gives_nearly_the_view_of_the_full_one(tmp_path, mo
 def test_each_step_gives_eagerly_what_it_gives_inside_a_pipeline(manifest):
     steps = [
         lambda example: pipeline._read(example, BrokenPhotos()),
-        lambda example: pipeline._choose_regions(example, SETTINGS, 5),
+        lambda example: {**example, **pipeline._choose_regions(example, 5, SETTINGS)},
         lambda example: pipeline._decode(example, BrokenPhotos()),
-        lambda example: pipeline._cut(example, SETTINGS),
+        lambda example: {"views": pipeline._cut(example, SETTINGS)},
     ]
     example = {
         "path": tf.constant(manifest.records[1].path),

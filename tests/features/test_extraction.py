@@ -8,6 +8,8 @@ from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 SIZES = [(48, 40), (40, 48), (48, 40), (60, 48), (48, 40)]
 
 

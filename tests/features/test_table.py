@@ -9,6 +9,8 @@ from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.table import feature_table
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def extractor():

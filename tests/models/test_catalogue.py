@@ -35,7 +35,7 @@ def _pictures(size):
     return np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_resnet_v2")) for name in NETWORKS])
+@pytest.fixture(scope="module", params=NETWORKS)
 def built(request, base_of):
     """(name, network, model that answers with all taps, its size)."""
     network, base = NETWORKS[request.param], base_of(request.param)
@@ -50,10 +50,10 @@ def test_taps_have_the_promised_channels(built):
     assert network.least_image_size <= network.image_size
 
 
-@pytest.mark.slow
-def test_inception_resnet_v2_takes_its_least_size():  # all else here sees it at the paper's
-    network = NETWORKS["inception_resnet_v2"]
-    assert network.build(network.least_image_size).output.shape[1:] == (3, 3, 1536)  # 139, then 69, 67, 33, 31, 15, 7, 3: 3 x 3 windows without padding
+def test_inception_resnet_v2_takes_its_least_size(base_of):
+    base = base_of("inception_resnet_v2")
+    assert base.input_shape[1] == NETWORKS["inception_resnet_v2"].least_image_size
+    assert base.output.shape[1:] == (3, 3, 1536)  # 139, then 69, 67, 33, 31, 15, 7, 3: 3 x 3 windows without padding
 
 
 def test_weights_saved_and_loaded_are_the_same(built, tmp_path):

@@ -11,6 +11,8 @@ from tfvision.apps.species.identification import SpeciesIdentifier
 from tfvision.errors import DataError
 from tfvision.trained.species_run import SpeciesRun
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def result(colour_run, colour_photos, tmp_path_factory):

@@ -7,6 +7,8 @@ from tfvision.data.manifest import find_photos
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.trained.species_run import SpeciesRun
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def export_identifier(colour_export):
