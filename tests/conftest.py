@@ -189,12 +189,40 @@ def stored_weights():
     return read
 
 
+@pytest.fixture(scope="module")
+def figures_once():
+    """For files of tests that write many reports: of each kind of figure the first is rendered, and stands for those after it.
+
+    All are drawn as far as that. The figures themselves are judged in tests/evaluation.
+    """
+    from matplotlib.figure import Figure
+
+    render, rendered = Figure.savefig, {}
+
+    def savefig(figure, picture, **options):
+        frame = sys._getframe(1)
+        while not frame.f_code.co_name.startswith("draw_"):
+            frame = frame.f_back
+        kind = (frame.f_code, options["format"])
+        if kind not in rendered:
+            render(figure, picture, **options)
+            rendered[kind] = picture.getvalue()
+        else:
+            picture.write(rendered[kind])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        yield
+
+
 _OPENED = {}  # (how, what, state of its files) -> what was opened
 
 
 @pytest.fixture(scope="module")
 def opened_once():
     """For files of tests that open the same runs again and again: each is opened, and its graphs are traced, once while its files stay as they are."""
+    from tfvision.apps.retrieval import evaluation as retrieval
+    from tfvision.apps.retrieval import grad_cam
     from tfvision.apps.species import evaluation, identification
     from tfvision.features import extractor
 
@@ -216,6 +244,8 @@ def opened_once():
         for module in (evaluation, identification):
             patch.setattr(module, "load_species_network", once(module.load_species_network, lambda run: _files_of(run.folder)))
             patch.setattr(module, "make_predictor", once(module.make_predictor, lambda model: (id(model),)))
+        for module in (retrieval, grad_cam):
+            patch.setattr(module, "load_retriever", once(module.load_retriever, _files_of))
         yield
 
 

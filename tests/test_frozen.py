@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.usefixtures("opened_once")
+pytestmark = pytest.mark.usefixtures("figures_once", "opened_once")
 
 FROZEN = Path(__file__).with_name("frozen")
 ask = runpy.run_path(str(FROZEN / "questions.py"))["ask"]

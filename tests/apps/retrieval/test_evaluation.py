@@ -15,6 +15,8 @@ from tfvision.features.recipe import FeatureRecipe
 from tfvision.trained.retriever_network import load_retriever
 from tfvision.trained.retriever_run import RetrieverRun
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 def _unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

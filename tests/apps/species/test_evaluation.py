@@ -11,7 +11,7 @@ from tfvision.apps.species.identification import SpeciesIdentifier
 from tfvision.errors import DataError
 from tfvision.trained.species_run import SpeciesRun
 
-pytestmark = pytest.mark.usefixtures("opened_once")
+pytestmark = pytest.mark.usefixtures("figures_once", "opened_once")
 
 
 @pytest.fixture(scope="module")

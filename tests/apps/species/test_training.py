@@ -16,6 +16,8 @@ from tfvision.trained.species_network import load_species_network
 from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.checkpoints import read_facts
 
+pytestmark = pytest.mark.usefixtures("figures_once")
+
 RANKS = ("order", "genus", "species")
 
 

@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import shutil
 
@@ -131,16 +130,6 @@ def test_stopped_and_resumed_equals_uninterrupted(trained, stored_weights):
     assert expected.keys() == got.keys()
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-5, err_msg=name)
-
-
-@pytest.mark.slow
-def test_broken_photos_are_named_and_do_not_stop_training(colour_photos, striped_painting, tiny_stylizer, tmp_path):
-    photos = tmp_path / "photos"
-    shutil.copytree(colour_photos, photos, ignore=shutil.ignore_patterns("*.csv"))
-    (photos / "Rosa_rubra_0.png").write_bytes(b"")
-    metrics = train_stylizer(str(striped_painting), str(photos), settings={**tiny_stylizer, "stages": "[[1, 0.01]]"}, run=str(tmp_path / "run"))
-    assert [os.path.basename(path) for path in metrics["broken"]] == ["Rosa_rubra_0.png"]
-    assert "Rosa_rubra_0.png is empty" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

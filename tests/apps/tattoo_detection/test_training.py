@@ -282,8 +282,9 @@ def _orientation(value):
 @pytest.mark.slow
 def test_a_half_export_has_no_maps(detector_run, tmp_path):
     exportable = make_exportable(detector_run, half=True)
-    differences = verify_signatures(write_saved_model(exportable, tmp_path), exportable, HALF_TOLERANCE)
-    assert list(differences) == ["serving_default", "tensor", "embed"]
+    assert list(exportable.signatures) == ["serving_default", "tensor", "embed"]
+    exportable = dataclasses.replace(exportable, signatures={"serving_default": exportable.signatures["serving_default"]})
+    assert verify_signatures(write_saved_model(exportable, tmp_path), exportable, HALF_TOLERANCE)["serving_default"] > 0
     with pytest.raises(RunError, match="exported with --half"):
         list(load_detector(tmp_path / "detector").detect(["a.png"], tmp_path / "where"))
 

@@ -18,7 +18,7 @@ from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 
-pytestmark = pytest.mark.usefixtures("opened_once")
+pytestmark = pytest.mark.usefixtures("figures_once", "opened_once")
 
 RECIPE = FeatureRecipe("small", weights="none", image_size=32)
 SUBJECTS = 12

@@ -17,6 +17,8 @@ from tfvision.trained.matcher_run import MatcherRun
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.recipes import with_settings
 
+pytestmark = pytest.mark.usefixtures("figures_once")
+
 PAPERS = {"contrastive": {"batch_size": "8", "stages": "[[4, 0.01]]"}, "triplet": {"batch_size": "12", "stages": "[[4, 0.01]]"}}
 
 

@@ -49,12 +49,21 @@ def _batch(weights=None):
     return {"views": {"whole": tf.constant(photos)}, "weight": tf.constant(weights or [1.0] * len(photos))}
 
 
-@pytest.fixture
-def pair(small_teacher):
-    """(network, student, teacher) of width 2."""
+@pytest.fixture(scope="module")
+def built(small_teacher):
     recipe = Vgg19SlimRecipe(width=2)
     teacher = load_teacher(small_teacher, 2, recipe.mapped, [_photos()])
     return *build_student(recipe, [teacher]), teacher
+
+
+@pytest.fixture
+def pair(built):
+    """(network, student, teacher) of width 2; what a test does to their weights is undone."""
+    models = (*built[:2], built[2].model)
+    weights = [model.get_weights() for model in models]
+    yield built
+    for model, values in zip(models, weights, strict=True):
+        model.set_weights(values)
 
 
 def _learnt(network, teacher):
