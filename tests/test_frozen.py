@@ -33,6 +33,7 @@ def places(request):
     return {**{name: str(request.getfixturevalue(fixture)) for name, fixture in fixtures.items()}, "export": str(export)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", ANSWERS)
 def test_it_answers_as_version_0_1_0_did(question, places, tmp_path):
     got = ask(question, places, str(tmp_path))

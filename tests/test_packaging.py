@@ -106,6 +106,7 @@ def _run(command, folder):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_file_of_the_packages_is_in_the_wheel(wheel):
     ours = {path.relative_to(ROOT) for path in (ROOT / "tfvision").rglob("*") if path.is_file() and not _is_made(path)}
     cli = {Path("tfvision/cli") / path.name for path in (ROOT / "cli").iterdir() if not _is_made(path)}
@@ -119,6 +120,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
     assert "License: Apache-2.0" in metadata and f"Version: {tfvision.__version__}" in metadata
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_what_builds_the_wheel_and_no_tests(sdist):
     with tarfile.open(sdist) as archive:
         held = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}

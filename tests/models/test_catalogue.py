@@ -67,6 +67,7 @@ def test_weights_saved_and_loaded_are_the_same(built, tmp_path):
         np.testing.assert_array_equal(got, values)
 
 
+@pytest.mark.slow
 def test_exported_it_answers_as_before(built, tmp_path):
     name, network, model, size = built
     if name in ("inception_resnet_v2", "mobilenet_v2"):
@@ -92,6 +93,7 @@ def test_the_first_layer_makes_of_pixels_what_the_entry_names(built):
     np.testing.assert_allclose(pixels[0, 0, 0], PIXELS[network.pixels], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "channels", "red"),
     [("mobilenet", 1024, (1, -1, -1)), ("ResNet50", 2048, PIXELS["caffe"]), ("efficientnet_b0", 1280, (255, 0, 0))],
@@ -115,6 +117,7 @@ def test_taps_are_found_by_the_tables_names_and_by_keras_names():
     assert {tap: tuple(values.shape) for tap, values in answers.items()} == {"stage2": (2, 5, 5, 96), "stem2_relu": (2, 20, 20, 24)}
 
 
+@pytest.mark.slow
 def test_random_weights_are_the_same_in_every_build():
     one, other = (build_taps("small", weights="none")[0](_pictures(32))["stage3"] for _ in range(2))
     np.testing.assert_array_equal(one, other)

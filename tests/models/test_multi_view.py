@@ -13,6 +13,7 @@ def _photos(size, views, count=2):
     return {view: random.integers(0, 256, (count, size, size, 3)).astype(np.uint8) for view in views}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NETWORKS, "mobilenet"])
 def test_whole_view_path_equals_the_unmodified_network(name, base_of):
     base = base_of(name)
@@ -80,6 +81,7 @@ def test_every_view_reaches_the_answer_and_the_auxiliary_head_sees_the_whole_vie
     np.testing.assert_array_equal(before["auxiliary"], after["auxiliary"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v2", "small"])
 def test_weights_saved_and_loaded_give_the_same_logits(name, tmp_path):
     size = SIZES[name]

@@ -135,6 +135,7 @@ class _StopAt(keras.callbacks.Callback):
             raise _Stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, optimizer):
     recipe = _recipe(stages=((3, 0.1), (2, 0.01)), optimizer=optimizer, epsilon=1e-7, checkpoint_seconds=0.0)

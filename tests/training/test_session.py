@@ -128,6 +128,7 @@ def test_a_training_learns_and_leaves_weights_metrics_report_logs_and_the_list_o
     assert "training on 16 photos, 160 steps; watch: tensorboard --logdir" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phase", "step"), STOPS)
 def test_stopped_in_each_phase_and_resumed_equals_uninterrupted(train, whole, tmp_path, phase, step):
     run = shutil.copytree(whole.parent / f"{phase}_{step}", tmp_path / "parts")
@@ -180,6 +181,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_weights(train, two_co
     assert not (tmp_path / "run" / "model.weights.h5").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(train, two_colours, whole, tmp_path, monkeypatch):
     """The disk fills while a later checkpoint is written; space comes back; the run goes on."""
     import tfvision.files

@@ -56,6 +56,7 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     assert list((trained / "logs").glob("events*"))
 
 
+@pytest.mark.slow
 def test_classes_are_held_out_whole(trained):
     with open(trained / "photos.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -68,6 +69,7 @@ def test_classes_are_held_out_whole(trained):
     assert classes == {label for label, splits in split.items() if splits == {"train"}}
 
 
+@pytest.mark.slow
 def test_it_learns_what_version_0_1_0_learnt(trained, retriever_run):
     now, then = (json.loads(RetrieverRun(folder).metrics_path.read_text()) for folder in (trained, retriever_run))
     assert now.keys() >= then.keys() and now["by_layer"].keys() == then["by_layer"].keys()

@@ -78,6 +78,7 @@ def assert_answers_alike(served, answer):
     assert names[: len(answer["top"])] == [top["name"] for top in answer["top"]]
 
 
+@pytest.mark.slow
 def test_threshold_and_prior_taxa_go_by_the_photo(loaded, photos):
     inputs = {"image_bytes": encoded(photos[:1]).repeat(3), "threshold": np.float32([-1, 1.1, 0]), "within": np.array(["", "", "viola"], object)}
     answer = loaded.run("identify", inputs)
@@ -86,6 +87,7 @@ def test_threshold_and_prior_taxa_go_by_the_photo(loaded, photos):
     assert answer["taxon"][2] == b"Viola prima"
 
 
+@pytest.mark.slow
 def test_threshold_and_prior_taxa_may_be_left_out(loaded, photos):
     left_out = loaded.run("identify", {"image_bytes": encoded(photos)})
     calibrated = loaded.run("serving_default", {"image_bytes": encoded(photos)})

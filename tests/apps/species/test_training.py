@@ -43,6 +43,7 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     assert not list(trained.glob("**/.partial*"))
 
 
+@pytest.mark.slow
 def test_it_learns_what_version_0_1_0_learnt(trained, colour_run):
     now, then = (json.loads(SpeciesRun(folder).metrics_path.read_text()) for folder in (trained, colour_run))
     assert now.keys() >= then.keys() and now["validation"].keys() >= then["validation"].keys()
@@ -52,6 +53,7 @@ def test_it_learns_what_version_0_1_0_learnt(trained, colour_run):
         assert (trained / name).read_text() == (colour_run / name).read_text()
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_scalars_and_example_images(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

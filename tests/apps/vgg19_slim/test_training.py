@@ -73,6 +73,7 @@ def _learnt(network, teacher):
     set_convolutions(network, {**convolutions, "conv1_1": (kernel * 32, bias)})
 
 
+@pytest.mark.slow
 def test_a_student_that_answers_as_the_teacher_has_no_loss_and_no_gradient(pair):
     network, student, teacher = pair
     _learnt(network, teacher)
@@ -129,6 +130,7 @@ def test_broken_photos_do_not_count(pair):
         assert float(measures["conv1_1"][1]) == 2
 
 
+@pytest.mark.slow
 def test_finished_convolutions_answer_alike_on_pixels_of_full_contrast(pair):
     network, _, _ = pair
     model = build_vgg19(2, taps=PERCEPTUAL_LAYERS)
@@ -138,6 +140,7 @@ def test_finished_convolutions_answer_alike_on_pixels_of_full_contrast(pair):
         np.testing.assert_allclose(tensor, expected[layer], rtol=1e-3, atol=1e-3 * float(tf.reduce_max(tensor)) + 1e-6)
 
 
+@pytest.mark.slow
 def test_correlations_are_numpys(pair):
     _network, student, teacher = pair
     batches = [{"views": {"whole": _photos()[part]}, "weight": np.ones(2)} for part in (slice(2), slice(2, 4))]
@@ -186,6 +189,7 @@ def test_a_training_ends_in_a_network_for_load_perceptual(finished):
     assert not (Path(metrics["run"]) / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_it_learns_layer_by_layer_and_then_as_a_whole(finished):
     _, seen = finished
     steps = round(2 * 43 / 4)  # of the first phase
