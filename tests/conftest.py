@@ -1,4 +1,5 @@
 import colorsys
+import contextlib
 import csv
 import functools
 import json
@@ -186,6 +187,97 @@ def stored_weights():
         return values
 
     return read
+
+
+@pytest.fixture(scope="module")
+def figures_once():
+    """For files of tests that write many reports: of each kind of figure the first is rendered, and stands for those after it.
+
+    All are drawn as far as that. The figures themselves are judged in tests/evaluation.
+    """
+    from matplotlib.figure import Figure
+
+    render, rendered = Figure.savefig, {}
+
+    def savefig(figure, picture, **options):
+        frame = sys._getframe(1)
+        while not frame.f_code.co_name.startswith("draw_"):
+            frame = frame.f_back
+        kind = (frame.f_code, options["format"])
+        if kind not in rendered:
+            render(figure, picture, **options)
+            rendered[kind] = picture.getvalue()
+        else:
+            picture.write(rendered[kind])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        yield
+
+
+_OPENED = {}  # (how, what, state of its files) -> what was opened
+
+
+@pytest.fixture(scope="module")
+def opened_once():
+    """For files of tests that open the same runs again and again: each is opened, and its graphs are traced, once while its files stay as they are."""
+    from tfvision.apps.retrieval import evaluation as retrieval
+    from tfvision.apps.retrieval import grad_cam
+    from tfvision.apps.species import evaluation, identification
+    from tfvision.features import extractor
+
+    def once(function, state):
+        def open_it(*given, **named):
+            key = (function.__qualname__, *given[1:], *named.items(), *state(given[0]))
+            if key not in _OPENED:
+                _OPENED[key] = function(*given, **named), given[0]  # kept, as keys hold its id
+            return _OPENED[key][0]
+
+        return open_it
+
+    def of_recipe(recipe):
+        return recipe, *_files_of(recipe.model), os.environ.get("TFVISION_WEIGHTS")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractor, "Extractor", once(extractor.Extractor, lambda recipe: (recipe,)))  # and by its network
+        patch.setattr(extractor, "open_network", once(extractor.open_network, of_recipe))
+        for module in (evaluation, identification):
+            patch.setattr(module, "load_species_network", once(module.load_species_network, lambda run: _files_of(run.folder)))
+            patch.setattr(module, "make_predictor", once(module.make_predictor, lambda model: (id(model),)))
+        for module in (retrieval, grad_cam):
+            patch.setattr(module, "load_retriever", once(module.load_retriever, _files_of))
+        yield
+
+
+def _files_of(folder):
+    """The state of a run or an export: what its files are, but for reports."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in (".h5", ".json", ".pb", ".index"))
+    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+
+
+@pytest.fixture(scope="session")
+def short_inception():
+    """A function -> a context in which InceptionResNetV2 is built of 6 of its 40 blocks, the first and the last of each kind.
+
+    Its stem, its reductions, its taps, all shapes and names stay; tests/models/test_multi_view.py builds the whole network.
+    """
+    import inspect
+
+    import keras
+
+    module = inspect.getmodule(keras.applications.InceptionResNetV2)
+    whole, kept = module.inception_resnet_block, {"block35": (1, 10), "block17": (1, 20), "block8": (1, 10)}
+
+    def block(x, **options):
+        return whole(x, **options) if options["block_idx"] in kept[options["block_type"]] else x
+
+    @contextlib.contextmanager
+    def shortened():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "inception_resnet_block", block)
+            yield
+
+    return shortened
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("figures_once", "opened_once")
+
 FROZEN = Path(__file__).with_name("frozen")
 ask = runpy.run_path(str(FROZEN / "questions.py"))["ask"]
 ANSWERS = json.loads((FROZEN / "answers.json").read_text())
@@ -31,6 +33,7 @@ def places(request):
     return {**{name: str(request.getfixturevalue(fixture)) for name, fixture in fixtures.items()}, "export": str(export)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", ANSWERS)
 def test_it_answers_as_version_0_1_0_did(question, places, tmp_path):
     got = ask(question, places, str(tmp_path))

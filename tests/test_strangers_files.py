@@ -16,6 +16,8 @@ from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.making import add_photos, gallery_extractor
 from tfvision.index.querying import search_photos
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory):
@@ -81,6 +83,7 @@ def test_a_program_that_the_user_names_too_is_run(gallery, canary):
     canary[1].unlink()
 
 
+@pytest.mark.slow
 def test_a_run_that_a_gallery_names_is_no_program(colour_gallery):
     with FolderGallery.open(colour_gallery) as opened:
         assert gallery_extractor(opened).dimension == opened.dimension
@@ -96,6 +99,7 @@ def test_a_module_that_a_record_names_is_not_run(canary, tmp_path, striped_paint
     assert not canary[1].exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../../evil", "a/b", "/tmp/evil", "..", ".hidden", "a\\b", "C:evil", "a\nb"])
 def test_a_models_name_leads_nowhere(colour_exportable, tmp_path, name):
     with pytest.raises(RunError, match="give another with --name"):

@@ -5,6 +5,8 @@ import pytest
 from tfvision.data.shards.prepared_index import PreparedIndex
 from tfvision.data.shards.verification import verify_prepared
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 def test_prepare_says_what_it_wrote_and_what_is_next(run_command, colour_jpegs, tmp_path):
     out = tmp_path / "out"
@@ -55,6 +57,7 @@ def test_broken_photos_are_named_one_a_line(run_command, colour_jpegs, tmp_path)
     assert f"1 could not be read, see {tmp_path / 'out'}/index.json" in stdout
 
 
+@pytest.mark.slow
 def test_a_gallery_of_prepared_data_is_searched_and_shown(run_command, prepared_colours, colour_jpegs, tmp_path):
     features = ("--model", "vgg19_slim", "--layer", "conv1_2", "--set", "weights=none", "--set", "image_size=32")
     for source, gallery in ((prepared_colours, tmp_path / "prepared"), (colour_jpegs, tmp_path / "folder")):

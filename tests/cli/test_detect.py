@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_training_and_the_table_of_folds(run_command, detection_photos, tiny_detector, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [part for key, value in tiny_detector.items() for part in ("--set", f"{key}={value}")]
@@ -20,6 +21,7 @@ def test_training_and_the_table_of_folds(run_command, detection_photos, tiny_det
     assert out.splitlines()[4].split()[0] == "all" and "next      tfvision detect runs/tattoo-detector" in out
 
 
+@pytest.mark.slow
 def test_a_line_a_photo_and_errors_in_their_place(run_command, detector_run, detection_photos, tmp_path):
     (tmp_path / "broken.jpg").write_text("This is a text.")
     photos = [detection_photos / "0.png", tmp_path / "broken.jpg", detection_photos / "1.png", tmp_path / "nowhere.png"]
@@ -32,12 +34,14 @@ def test_a_line_a_photo_and_errors_in_their_place(run_command, detector_run, det
     assert Image.open(answers[0]["where"]).size == (48, 40)
 
 
+@pytest.mark.slow
 def test_folders_and_text(run_command, detector_run, detection_photos):
     code, out, _ = run_command("detect", detector_run, detection_photos)
     assert code == 0 and len(out.splitlines()) == 24
     assert ": tattoo, score +" in out and ": other, score -" in out
 
 
+@pytest.mark.slow
 def test_nothing_readable_ends_with_1(run_command, detector_run, tmp_path):
     code, out, err = run_command("detect", detector_run, tmp_path / "nowhere.png")
     assert (code, out) == (1, "") and "nowhere.png cannot be read (No such file or directory)" in err
@@ -47,6 +51,7 @@ def test_nothing_readable_ends_with_1(run_command, detector_run, tmp_path):
     assert (code, out) == (1, "") and "does not exist: is" in err
 
 
+@pytest.mark.slow
 def test_detecting_with_an_export(run_command, detector_export, detection_photos):
     code, out, _ = run_command("detect", detector_export.parent, detection_photos / "0.png", "--json")
     assert code == 0 and json.loads(out)["is_tattoo"] is True

@@ -1,10 +1,12 @@
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from tfvision.cli.export import export
 
 
+@pytest.mark.slow
 def test_export_prints_path_and_signatures(stylizer_run, tmp_path):
     result = CliRunner().invoke(export, [str(stylizer_run), "--to", str(tmp_path), "--name", "c", "--no-verify", "--json"])
     printed = json.loads(result.stdout.splitlines()[-1])

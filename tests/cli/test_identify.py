@@ -8,6 +8,8 @@ import pytest
 
 from tfvision.data import image_formats
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture
 def holiday(colour_photos, tmp_path):
@@ -28,6 +30,7 @@ def holiday(colour_photos, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_every_file_of_a_folder_has_an_answer_or_a_reason(run_command, colour_run, holiday):
     code, out, err = run_command("identify", colour_run, holiday, "--csv")
     rows = {os.path.relpath(row["image"], holiday): row for row in csv.DictReader(io.StringIO(out))}
@@ -48,11 +51,13 @@ def test_every_file_of_a_folder_has_an_answer_or_a_reason(run_command, colour_ru
     )
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf_8_is_an_error_row_also_alone(run_command, colour_run, holiday):
     code, out, _ = run_command("identify", colour_run, os.fsdecode(os.fsencode(holiday) + b"/\xe9t\xe9.png"), "--json")
     assert code == 1 and json.loads(out)["error"].endswith("the name is not UTF-8: rename it")
 
 
+@pytest.mark.slow
 def test_prepared_photos_are_told_by_their_names(run_command, colour_run, prepared_colours):
     code, out, _ = run_command("identify", colour_run, prepared_colours, "--csv")
     names = [row["image"] for row in csv.DictReader(io.StringIO(out))]

@@ -10,9 +10,12 @@ import pytest
 
 from tfvision.index.folder_gallery import FolderGallery
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 SMALL = ("--model", "small", "--set", "weights=none", "--set", "image_size=32")  # opened faster than a run
 
 
+@pytest.mark.slow
 def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colour_run, tmp_path):
     code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", "--model", colour_run, "--json")
     result = json.loads(out)
@@ -48,6 +51,7 @@ def test_weights_are_not_for_what_has_its_own(run_command, more_photos, colour_r
     assert code == 1 and f"{colour_run} has weights of its own: give --weights with a network, as alexnet, got x.onnx" in err
 
 
+@pytest.mark.slow
 def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, small_gallery, more_photos, tmp_path):
     gallery = shutil.copytree(small_gallery, tmp_path / "gallery")
     code, out, err = run_command("index", "add", gallery, more_photos, "--json")
@@ -59,6 +63,7 @@ def test_add_passes_over_what_is_there_and_names_what_is_broken(run_command, sma
     assert json.loads(run_command("index", "info", gallery, "--json")[1])["images"] == 50
 
 
+@pytest.mark.slow
 def test_an_id_of_another_picture_is_no_pass(run_command, small_gallery, more_photos, tmp_path):
     gallery = shutil.copytree(small_gallery, tmp_path / "gallery")
     run_command("index", "add", gallery, more_photos)
@@ -91,6 +96,7 @@ def test_info_shows_the_measured_recall(run_command, gallery):
     assert f"index     hnsw over 48 rows: recall@10 {facts['recall']:.3f} (measured)" in run_command("index", "info", gallery)[1]
 
 
+@pytest.mark.slow
 def test_whitened_vectors_are_of_the_dimension_asked_for(run_command, colour_photos, tmp_path, more_photos):
     code, out, _ = run_command("index", "build", colour_photos, "--out", tmp_path / "g", *SMALL, "--whiten", "4", "--json")
     assert code == 0 and json.loads(out)["dimension"] == 4

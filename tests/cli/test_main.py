@@ -16,6 +16,7 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_import_of_tensorflow_tells_no_notes_but_what_else_is_written_stays():
     script = "import os; from tfvision.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
     script += "import tensorflow.python, tensorflow as tf; print(tf.__version__, tf.constant(2).numpy()); os.write(2, b'of ours')"
@@ -40,6 +41,7 @@ def test_every_help_has_an_example(run_command, command):
     assert command[0] in COMMANDS
 
 
+@pytest.mark.slow
 def test_identify_prints_a_line_of_json_a_photo_and_errors_in_place(run_command, colour_run, colour_photos, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     photo = colour_photos / "Rosa_rubra_1.png"
@@ -50,6 +52,7 @@ def test_identify_prints_a_line_of_json_a_photo_and_errors_in_place(run_command,
     assert set(answers[1]) == {"image", "error"}
 
 
+@pytest.mark.slow
 def test_identify_of_broken_photos_only_exits_with_one(run_command, colour_run, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     code, out, err = run_command("identify", colour_run, tmp_path / "empty.jpg")
@@ -57,6 +60,7 @@ def test_identify_of_broken_photos_only_exits_with_one(run_command, colour_run, 
     assert "empty.jpg is empty (0 bytes)" in err
 
 
+@pytest.mark.slow
 def test_identify_writes_csv(run_command, colour_run, colour_photos):
     _, out, _ = run_command("identify", colour_run, colour_photos / "Rosa_rubra_1.png", "--csv", "--threshold", "0.3")
     header, row = out.splitlines()
@@ -64,6 +68,7 @@ def test_identify_writes_csv(run_command, colour_run, colour_photos):
     assert "Reds > Rosa" in row
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_fields_others_rely_on(run_command, colour_run, colour_photos, tmp_path):
     code, out, _ = run_command("evaluate", colour_run, colour_photos, "--out", tmp_path, "--json")
     assert code == 0

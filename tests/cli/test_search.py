@@ -5,7 +5,10 @@ import pytest
 
 from tfvision.index.folder_gallery import FolderGallery
 
+pytestmark = pytest.mark.usefixtures("opened_once")
 
+
+@pytest.mark.slow
 def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, small_gallery, colour_photos, more_photos):
     photos = (colour_photos / "Viola_prima_3.png", more_photos / "broken.jpg", more_photos / "red.png")
     code, out, _ = run_command("search", small_gallery, *photos, "-k", "3", "--json")
@@ -18,6 +21,7 @@ def test_it_prints_a_line_a_photo_and_errors_in_place(run_command, small_gallery
     assert {hit["order"] for hit in red["hits"]} == {"Reds"}
 
 
+@pytest.mark.slow
 def test_conditions_expansion_and_reranking(run_command, small_gallery, more_photos):
     options = ("--where", "order=Blues", "--expand", "3", "--rerank", "--json")
     code, out, _ = run_command("search", small_gallery, more_photos / "red.png", "-k", "5", *options)
@@ -25,6 +29,7 @@ def test_conditions_expansion_and_reranking(run_command, small_gallery, more_pho
     assert code == 0 and len(hits) == 5 and {hit["order"] for hit in hits} == {"Blues"}
 
 
+@pytest.mark.slow
 def test_k_larger_than_the_gallery_answers_with_all_and_says_so(run_command, small_gallery, more_photos):
     code, out, err = run_command("search", small_gallery, more_photos / "red.png", "-k", "100", "--json")
     assert code == 0 and len(json.loads(out)["hits"]) == 48
@@ -33,6 +38,7 @@ def test_k_larger_than_the_gallery_answers_with_all_and_says_so(run_command, sma
     assert code == 0 and json.loads(out)["hits"] == [] and "has 0 pictures that fulfil the conditions" in err
 
 
+@pytest.mark.slow
 def test_a_page_holds_pictures_scores_and_no_markup_of_users(run_command, small_gallery, more_photos, tmp_path):
     query = more_photos / "<b>red.png"
     (more_photos / "red.png").rename(query)
@@ -43,6 +49,7 @@ def test_a_page_holds_pictures_scores_and_no_markup_of_users(run_command, small_
     assert "Rosa rubra" in page and "broken.jpg is no image" in page and "http" not in page.replace("http-equiv", "")
 
 
+@pytest.mark.slow
 def test_queries_that_are_no_images_only_exit_with_one(run_command, small_gallery, more_photos):
     code, out, err = run_command("search", small_gallery, more_photos / "broken.jpg")
     assert (code, out) == (1, "") and "broken.jpg is no image" in err
@@ -62,6 +69,7 @@ def test_a_gallery_without_a_recipe_is_told(run_command, tmp_path, more_photos):
     assert code == 1 and "tells of no recipe" in err
 
 
+@pytest.mark.slow
 def test_a_folder_of_queries_is_searched(run_command, small_gallery, more_photos):
     PIL.Image.new("RGB", (20, 20), (60, 60, 220)).save(more_photos / "sky.png")
     code, out, _ = run_command("search", small_gallery, more_photos, "-k", "1", "--json")

@@ -221,6 +221,7 @@ def test_predict_without_a_server_is_one_line(run_command, photos):
     assert "no server answers at" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "predict"])
 def test_help_has_an_example(run_command, command):
     code, out, _ = run_command(command, "--help")

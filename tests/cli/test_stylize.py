@@ -20,6 +20,7 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_prints_the_fields_others_rely_on(run_command, files):
     code, out, _ = run_command("stylize", "photo.jpg", "painting.png", "-o", "out.png", *QUICK, "--json")
     assert code == 0
@@ -65,6 +66,7 @@ def test_a_folder_prints_a_line_a_photo_and_errors_in_place(run_command, files):
     assert (code, out) == (1, "") and "error: photos/2.jpg is no image" in err
 
 
+@pytest.mark.slow
 def test_the_preview_tells_its_address(run_command, files):
     code, _, err = run_command("stylize", "photo.jpg", "painting.png", "-o", "out.png", *QUICK, "--preview", "--no-browser")
     assert code == 0 and "preview at http://127.0.0.1:" in err
@@ -75,6 +77,7 @@ def test_pictures_on_the_way_are_kept(run_command, files):
     assert sorted(path.name for path in (files / "out.png.steps").iterdir()) == ["00001.png", "00002.png"]
 
 
+@pytest.mark.slow
 def test_reconstruct_and_style_sheet(run_command, files, monkeypatch):
     from tfvision.apps.style import figures
 

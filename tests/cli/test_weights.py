@@ -12,6 +12,7 @@ def donor(tmp_path):
     return tmp_path / "donor.weights.h5"
 
 
+@pytest.mark.slow
 def test_import_then_list_then_load(run_command, donor, colour_photos, tmp_path, monkeypatch):
     monkeypatch.setenv("TFVISION_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -56,6 +57,7 @@ def test_mistakes_end_in_one_clear_line(run_command, tmp_path, monkeypatch, argu
     assert message in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_network_is_converted_and_listed(run_command, tmp_path, monkeypatch):
     from tfvision.models.catalogue import get_network
 

@@ -141,9 +141,9 @@ def test_a_reduced_scale_jpeg_gives_nearly_the_view_of_the_full_one(tmp_path, mo
 def test_each_step_gives_eagerly_what_it_gives_inside_a_pipeline(manifest):
     steps = [
         lambda example: pipeline._read(example, BrokenPhotos()),
-        lambda example: pipeline._choose_regions(example, SETTINGS, 5),
+        lambda example: {**example, **pipeline._choose_regions(example, 5, SETTINGS)},
         lambda example: pipeline._decode(example, BrokenPhotos()),
-        lambda example: pipeline._cut(example, SETTINGS),
+        lambda example: {"views": pipeline._cut(example, SETTINGS)},
     ]
     example = {
         "path": tf.constant(manifest.records[1].path),
@@ -174,6 +174,7 @@ def flat(example, prefix=""):
 # Reproducible, resumable, shared out
 
 
+@pytest.mark.slow
 def test_the_seed_decides_every_batch(manifest, trained_on):
     assert_equal(joined(batches_of(manifest, (0, 14), seed=5)), part_of(trained_on, 0, 14))
     assert (joined(batches_of(manifest, (0, 14), seed=6))["index"] != trained_on["index"][:14]).any()
@@ -190,6 +191,7 @@ def test_starting_at_a_position_equals_skipping_to_it(manifest, trained_on, star
     assert_equal(joined(batches_of(manifest, (start, start + 9))), part_of(trained_on, start, start + 9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "replicas"), [(2, 1), (2, 2), (3, 1)])
 def test_the_workers_shares_partition_each_global_batch_in_order(manifest, trained_on, workers, replicas):
     size = 2 * replicas * workers  # of a global batch
@@ -283,6 +285,7 @@ def test_a_manifest_of_broken_photos_alone_ends_without_an_error(tmp_path):
 # Prepared data
 
 
+@pytest.mark.slow
 def test_prepared_data_gives_the_batches_of_its_source_also_when_resumed(colour_jpegs, prepared_colours):
     source, prepared = read_source(colour_jpegs), read_source(prepared_colours)
     whole = batches_of(source, (0, 96), batch_size=8)

@@ -42,6 +42,7 @@ def test_unknown_species_names_near_misses():
         draw_specimen("Vanesa atalanta", 1)
 
 
+@pytest.mark.slow
 def test_taxonomy_has_at_least_the_promised_taxa_at_each_rank(tiny_set):
     rows = _rows(tiny_set)
     taxa = [len({tuple(row[rank] for rank in RANKS[: depth + 1]) for row in rows}) for depth in range(7)]

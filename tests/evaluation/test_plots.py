@@ -48,6 +48,7 @@ def test_bins_are_labelled_by_their_limits():
     assert plots.size_label({"smallest": 8, "largest": 15}) == "8\N{EN DASH}15"
 
 
+@pytest.mark.slow
 def test_figures_of_matching_are_svg_or_png():
     random = np.random.default_rng(0)
     shares = random.random((2, 20))

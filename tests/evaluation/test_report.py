@@ -61,6 +61,7 @@ def test_report_json_equals_the_result_and_the_page_is_self_contained(tmp_path):
     assert not {"script", "link", "iframe"} & set(elements.tags)
 
 
+@pytest.mark.slow
 def test_hostile_names_are_escaped_everywhere(tmp_path):
     result = result_of(ranks=(HOSTILE, "<i>species"), prefix=HOSTILE)
     facts = {HOSTILE: HOSTILE, "Failed photos": [HOSTILE]}

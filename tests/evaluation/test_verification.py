@@ -103,6 +103,7 @@ def test_equal_error_rate_lies_on_the_line_between_two_thresholds():
     assert equal_error_rate(np.array([1, 0.4, 0.1, 0]), np.array([0, 0.1, 0.4, 1])) == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_estimate_and_shrinks_with_data():
     few, many = _random_scores(60, 400), _random_scores(6000, 40000)
     widths = []

@@ -21,6 +21,7 @@ def exchange():
     return Path(folder)
 
 
+@pytest.mark.slow
 def test_an_export_of_the_other_stack_answers_alike(exchange, colour_exportable, colour_export):
     own = exchange / tf.__version__
     if not own.exists():

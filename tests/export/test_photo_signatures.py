@@ -21,6 +21,7 @@ def seen_by_the_pipeline(photos, boxes=None, is_uncropped=False):
     return {view: images.numpy() for view, images in batch["views"].items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_uncropped", [False, True])
 @pytest.mark.parametrize("boxes", [None, sample_boxes()], ids=["no boxes", "boxes"])
 def test_encoded_photos_are_seen_as_the_pipeline_shows_them(boxes, is_uncropped):

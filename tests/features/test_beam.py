@@ -28,6 +28,7 @@ def photos(colour_photos, tmp_path):
     return read_photos(folder)
 
 
+@pytest.mark.slow
 def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was_stopped(photos, tmp_path):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
     broken, extractor = BrokenPhotos(), open_extractor(RECIPE)
@@ -50,6 +51,7 @@ def test_it_gives_what_extraction_on_this_machine_gives_and_goes_on_where_it_was
         list(extract_with_beam(photos, extractor, tmp_path / "parts", part=2))
 
 
+@pytest.mark.slow
 def test_a_gallery_built_by_beam_is_that_built_without_also_after_a_stop(photos, tmp_path, monkeypatch):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
     job, stops = BeamJob(str(tmp_path / "parts"), ("--runner=DirectRunner",)), [False, True]

@@ -8,6 +8,8 @@ from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 SIZES = [(48, 40), (40, 48), (48, 40), (60, 48), (48, 40)]
 
 
@@ -32,6 +34,7 @@ def _all(*arguments, **settings):
     return np.concatenate(indices), np.concatenate(vectors)
 
 
+@pytest.mark.slow
 def test_photos_come_in_order_and_as_the_extractor_sees_them_one_by_one(photos, extractor):
     manifest, pixels = photos
     indices, vectors = _all(manifest, extractor, batch_size=2)

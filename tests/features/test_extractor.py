@@ -33,6 +33,7 @@ def maps():
     return lambda images: {tap: values.numpy() for tap, values in model(images.astype(np.float32)).items()}
 
 
+@pytest.mark.slow
 def test_features_are_pooled_joined_and_normalised(plain, maps):
     pooled = {tap: values.mean((1, 2)) for tap, values in maps(PICTURES).items()}
     assert plain.widths == {"conv3_4": 64, "pool5": 128} and plain.dimension == 192
@@ -58,6 +59,7 @@ def test_aspect_keeps_the_shape_and_the_network_sees_all_of_it(maps):
     assert extractor.features(np.zeros((1, 8, 400, 3), np.uint8)).shape == (1, 192)  # so narrow that the network needs more
 
 
+@pytest.mark.slow
 def test_vectors_of_scales_are_averaged(plain, maps):
     extractor = _with(scales=(1.0, 0.5))
     assert extractor.image_size == 64
@@ -66,6 +68,7 @@ def test_vectors_of_scales_are_averaged(plain, maps):
     np.testing.assert_allclose(extractor.features(PICTURES), _unit(sum(vectors)), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_flipped_an_image_and_its_mirror_image_are_one(plain):
     extractor = _with(is_flipped=True)
     mirrored = PICTURES[:, :, ::-1]
@@ -78,6 +81,7 @@ def test_normalised_addition_gives_each_tap_the_same_weight():
     np.testing.assert_allclose(np.linalg.norm(got[:, :64], axis=1), np.sqrt(0.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_identity_tells_apart_what_cannot_be_compared(plain, tmp_path):
     assert plain.identity == _with().identity and len(plain.identity) == 64
     others = [_with(pooling="max"), _with(layers=("pool5", "conv3_4")), _with(image_size=48), _with(weights="none")]

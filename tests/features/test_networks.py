@@ -59,6 +59,7 @@ def run_extractor(colour_run):
     return open_extractor(FeatureRecipe(str(colour_run), is_normalised=False))
 
 
+@pytest.mark.slow
 def test_a_species_run_gives_the_features_before_its_last_layer(run_extractor, colour_run):
     from tfvision.data.graph_decoding import views_of_pixels
     from tfvision.trained.species_network import load_species_network
@@ -79,6 +80,7 @@ def test_a_species_run_gives_the_features_before_its_last_layer(run_extractor, c
     np.testing.assert_allclose(run_extractor.features(images), expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_export_gives_what_its_run_gives(run_extractor, colour_export):
     size = run_extractor.image_size
     exports = [open_extractor(FeatureRecipe(str(path), image_size=size, is_normalised=False)) for path in (colour_export, colour_export.parent)]

@@ -9,6 +9,8 @@ from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.features.table import feature_table
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def extractor():
@@ -41,6 +43,7 @@ class _Stopping:
         return self._extractor.features(images)
 
 
+@pytest.mark.slow
 def test_a_stopped_table_goes_on_and_is_as_if_it_had_not_been_stopped(photos, extractor, tmp_path, monkeypatch):
     monkeypatch.setattr(table, "_PHOTOS_BETWEEN_SAVES", 2)
     expected, is_read = feature_table(photos, extractor, batch_size=2)
@@ -59,6 +62,7 @@ def test_a_stopped_table_goes_on_and_is_as_if_it_had_not_been_stopped(photos, ex
     np.testing.assert_array_equal(again, vectors)
 
 
+@pytest.mark.slow
 def test_a_table_of_another_extractor_or_a_damaged_one_is_made_anew(photos, extractor, tmp_path):
     cache = tmp_path / "cache.npy"
     vectors, _ = feature_table(photos, extractor, cache)

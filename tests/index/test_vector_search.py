@@ -112,6 +112,7 @@ def test_flat_search_marks_what_is_not_there():
     assert rows.tolist() == [[0, 2, -1]] and scores.tolist() == [[1, 0, -np.inf]]
 
 
+@pytest.mark.slow
 def test_faiss_and_tensorflow_share_a_process(run_python):
     """Both bring threads of their own. (The other order is that of `tfvision search`.)"""
     script = """

@@ -6,8 +6,8 @@ SMALLER = {name: {"connected": 64} for name in ("alexnet", "alexnet_torchvision"
 
 
 @pytest.fixture(scope="session")
-def base_of():
-    """A function: name -> that network without its top, built once a session, at its least size; InceptionResNetV2 at the paper's.
+def base_of(short_inception):
+    """A function: name -> that network without its top, built once a session, at its least size; InceptionResNetV2 with few of its blocks.
 
     Tests may load other weights into it and rely on none; its layers and the size of its input stay as they are.
     """
@@ -16,7 +16,7 @@ def base_of():
     @functools.cache
     def build(name):
         network = get_network(name)
-        size = network.image_size if name == "inception_resnet_v2" else network.least_image_size
-        return network.build(size, **SMALLER.get(name, {}))
+        with short_inception():
+            return network.build(network.least_image_size, **SMALLER.get(name, {}))
 
     return build

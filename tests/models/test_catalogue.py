@@ -35,7 +35,7 @@ def _pictures(size):
     return np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_resnet_v2")) for name in NETWORKS])
+@pytest.fixture(scope="module", params=NETWORKS)
 def built(request, base_of):
     """(name, network, model that answers with all taps, its size)."""
     network, base = NETWORKS[request.param], base_of(request.param)
@@ -50,10 +50,10 @@ def test_taps_have_the_promised_channels(built):
     assert network.least_image_size <= network.image_size
 
 
-@pytest.mark.slow
-def test_inception_resnet_v2_takes_its_least_size():  # all else here sees it at the paper's
-    network = NETWORKS["inception_resnet_v2"]
-    assert network.build(network.least_image_size).output.shape[1:] == (3, 3, 1536)  # 139, then 69, 67, 33, 31, 15, 7, 3: 3 x 3 windows without padding
+def test_inception_resnet_v2_takes_its_least_size(base_of):
+    base = base_of("inception_resnet_v2")
+    assert base.input_shape[1] == NETWORKS["inception_resnet_v2"].least_image_size
+    assert base.output.shape[1:] == (3, 3, 1536)  # 139, then 69, 67, 33, 31, 15, 7, 3: 3 x 3 windows without padding
 
 
 def test_weights_saved_and_loaded_are_the_same(built, tmp_path):
@@ -67,6 +67,7 @@ def test_weights_saved_and_loaded_are_the_same(built, tmp_path):
         np.testing.assert_array_equal(got, values)
 
 
+@pytest.mark.slow
 def test_exported_it_answers_as_before(built, tmp_path):
     name, network, model, size = built
     if name in ("inception_resnet_v2", "mobilenet_v2"):
@@ -92,6 +93,7 @@ def test_the_first_layer_makes_of_pixels_what_the_entry_names(built):
     np.testing.assert_allclose(pixels[0, 0, 0], PIXELS[network.pixels], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "channels", "red"),
     [("mobilenet", 1024, (1, -1, -1)), ("ResNet50", 2048, PIXELS["caffe"]), ("efficientnet_b0", 1280, (255, 0, 0))],
@@ -115,6 +117,7 @@ def test_taps_are_found_by_the_tables_names_and_by_keras_names():
     assert {tap: tuple(values.shape) for tap, values in answers.items()} == {"stage2": (2, 5, 5, 96), "stem2_relu": (2, 20, 20, 24)}
 
 
+@pytest.mark.slow
 def test_random_weights_are_the_same_in_every_build():
     one, other = (build_taps("small", weights="none")[0](_pictures(32))["stage3"] for _ in range(2))
     np.testing.assert_array_equal(one, other)

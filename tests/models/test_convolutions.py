@@ -80,6 +80,7 @@ def test_what_keras_saves_is_read_in_order(tmp_path, convolutions):
     assert facts == {"is_normalised": False}
 
 
+@pytest.mark.slow
 def test_a_whole_keras_vgg19_with_top_is_read(tmp_path):
     reference = keras.applications.VGG19(weights=None, include_top=False)
     reference.save_weights(tmp_path / "x.weights.h5")

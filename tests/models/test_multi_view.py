@@ -13,7 +13,8 @@ def _photos(size, views, count=2):
     return {view: random.integers(0, 256, (count, size, size, 3)).astype(np.uint8) for view in views}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_resnet_v2")) for name in (*NETWORKS, "mobilenet")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*NETWORKS, "mobilenet"])
 def test_whole_view_path_equals_the_unmodified_network(name, base_of):
     base = base_of(name)
     stem, branch, tail = split_network(base, get_network(name))
@@ -34,8 +35,21 @@ def test_pretrained_weights_reach_stem_whole_branch_and_tail_and_not_the_crop_br
 
 
 @pytest.mark.slow
-def test_inception_resnet_v2_has_the_papers_shapes(base_of):
-    trunk = build_trunk("inception_resnet_v2", base=base_of("inception_resnet_v2"))
+@pytest.mark.full_size
+def test_inception_resnet_v2_is_split_whole_at_the_papers_layers():
+    """The one place where all of its 40 blocks are built."""
+    network = NETWORKS["inception_resnet_v2"]
+    base = network.build(network.image_size)
+    assert base.count_params() == 55_873_736 - 1_537_000  # the paper's, as Keras counts them, without the last layer
+    stem, branch, tail = split_network(base, network)
+    assert [part.output.shape[1:] for part in (stem, branch, tail)] == [(35, 35, 192), (17, 17, 1088), (8, 8, 1536)]
+    assert sum(len(part.weights) for part in (stem, branch, tail)) == len(base.weights) == 896
+
+
+@pytest.mark.slow
+def test_inception_resnet_v2_has_the_papers_shapes(short_inception):
+    with short_inception():
+        trunk = build_trunk("inception_resnet_v2")
     stem = trunk.get_layer("stem")
     assert stem.output.shape[1:] == (35, 35, 192)
     assert sum(isinstance(layer, keras.layers.Conv2D) for layer in stem.layers) == 5
@@ -67,6 +81,7 @@ def test_every_view_reaches_the_answer_and_the_auxiliary_head_sees_the_whole_vie
     np.testing.assert_array_equal(before["auxiliary"], after["auxiliary"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v2", "small"])
 def test_weights_saved_and_loaded_give_the_same_logits(name, tmp_path):
     size = SIZES[name]

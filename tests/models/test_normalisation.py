@@ -28,6 +28,7 @@ def _responses(convolutions, image):
     return {layer: tensor[0].numpy() for layer, tensor in model(np.float32(image[None])).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_every_filter_answers_with_one_on_average(convolutions, images, pooling):
     scaled, _ = normalise(convolutions, images, pooling)
@@ -47,6 +48,7 @@ def _mean_responses(convolutions, images, pooling):
     return {layer: np.concatenate([answer[layer].numpy().reshape(-1, answer[layer].shape[-1]) for answer in answers]).mean(axis=0) for layer in convolutions}
 
 
+@pytest.mark.slow
 def test_the_function_is_unchanged_but_for_a_factor_a_channel(convolutions, images):
     scaled, means = normalise(convolutions, images)
     other = np.random.default_rng(9).integers(0, 256, (40, 56, 3), np.uint8)  # not one of those it was measured on

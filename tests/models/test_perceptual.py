@@ -75,6 +75,7 @@ def test_an_imported_vgg19_is_found(offline, monkeypatch, variable):
     assert known_weights()["vgg19"] == str(import_path())
 
 
+@pytest.mark.slow
 def test_weights_as_keras_has_them_are_normalised_on_the_spot(offline, monkeypatch):
     monkeypatch.setenv("TFVISION_WEIGHTS", str(offline))
     donor = build_vgg19(2, taps=PERCEPTUAL_LAYERS)

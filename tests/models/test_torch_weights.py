@@ -107,6 +107,7 @@ def _random_tensors(base, network, seed=0):
     return tensors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_network_computes_what_torchvisions_does(network, tmp_path):
     build, oracle, size = NETWORKS[network]
@@ -165,6 +166,7 @@ def _folded(tensors):
     return folded
 
 
+@pytest.mark.slow
 def test_folded_batch_normalisation_gives_the_same_answers(tmp_path):
     base, folded = build_resnet18(32, width=4), build_resnet18(32, width=4)
     tensors = _random_tensors(base, "resnet18")
@@ -176,6 +178,7 @@ def test_folded_batch_normalisation_gives_the_same_answers(tmp_path):
     np.testing.assert_allclose(folded(images), base(images), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_is_missing_stays_random_is_said_and_does_no_harm(tmp_path):
     base = build_resnet18(32, width=4)
     tensors = {name: values for name, values in _random_tensors(base, "resnet18").items() if not name.startswith("layer4.1.")}

@@ -28,6 +28,7 @@ def test_the_layers_are_the_papers():
     assert CONTENT_LAYER == "conv4_2"
 
 
+@pytest.mark.slow
 def test_every_layer_equals_keras_own_vgg19():
     reference = keras.applications.VGG19(weights=None, include_top=False, input_shape=(None, None, 3))
     convolutions = [layer for layer in reference.layers if isinstance(layer, keras.layers.Conv2D)]

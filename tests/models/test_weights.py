@@ -32,6 +32,7 @@ def network(base_of):
     return base_of("mobilenet_v2")
 
 
+@pytest.mark.slow
 def test_the_folder_of_the_environment_comes_first(network, monkeypatch, tmp_path, offline):
     expected = network.get_weights()
     network.save_weights(tmp_path / "mobilenet_v2.weights.h5")
@@ -43,11 +44,13 @@ def test_the_folder_of_the_environment_comes_first(network, monkeypatch, tmp_pat
     assert known_weights()["mobilenet_v2"] == str(tmp_path / "mobilenet_v2.weights.h5")
 
 
+@pytest.mark.slow
 def test_offline_the_error_says_what_to_do(network, offline):
     with pytest.raises(WeightsError, match="Offline, put mobilenet_v2.weights.h5"):
         load_pretrained(network, "mobilenet_v2", "imagenet")
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_random_weights_and_says_so(network, offline):
     assert load_pretrained(network, "mobilenet_v2", "auto").startswith("random weights: no ImageNet weights")
 
@@ -73,6 +76,7 @@ def test_an_unknown_network_lists_the_known_ones():
         get_network("lenet")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_downloaded_is_imported(offline):
     message = "resnet18 cannot be downloaded: `tfvision weights import FILE --network resnet18` .* --weights FILE of train, explore and index build .*https://"
     with pytest.raises(WeightsError, match=message):
@@ -89,6 +93,7 @@ def test_weights_of_keras_that_are_no_numbers_are_refused(network, tmp_path):
     network.set_weights(kept)
 
 
+@pytest.mark.slow
 def test_vgg19_takes_what_keras_saves_and_what_was_imported(monkeypatch, tmp_path, offline):
     donor = build_vgg19(2, taps=LAYERS)
     donor.save_weights(tmp_path / "vgg19.weights.h5")

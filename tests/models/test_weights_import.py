@@ -19,6 +19,7 @@ def donor(tmp_path_factory):
     return convolutions_of(model), file
 
 
+@pytest.mark.slow
 def test_it_writes_the_normalised_network(donor, colour_photos, tmp_path):
     convolutions, file = donor
     result = import_weights(file, colour_photos, out=tmp_path / "out.npz", size_px=32, count=5)
@@ -30,6 +31,7 @@ def test_it_writes_the_normalised_network(donor, colour_photos, tmp_path):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_importing_what_was_imported_changes_nothing(donor, colour_photos, tmp_path):
     import_weights(donor[1], colour_photos, out=tmp_path / "one.npz", size_px=32, count=3)
     import_weights(tmp_path / "one.npz", colour_photos, out=tmp_path / "two.npz", size_px=32, count=3)
@@ -38,6 +40,7 @@ def test_importing_what_was_imported_changes_nothing(donor, colour_photos, tmp_p
         np.testing.assert_allclose(one[layer][0], two[layer][0], rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_photos_are_spread_over_the_set(donor, colour_photos, tmp_path):
     # Of 48 photos, 12 a colour, four are the first of each colour: reds and blues alike move the means.
     import_weights(donor[1], colour_photos, out=tmp_path / "few.npz", size_px=32, count=4)
@@ -46,6 +49,7 @@ def test_photos_are_spread_over_the_set(donor, colour_photos, tmp_path):
     np.testing.assert_allclose(few, everything, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_broken_photos_are_told_and_only_broken_ones_refused(donor, colour_photos, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -70,6 +74,7 @@ def test_mistakes_are_named(donor, colour_photos, arguments, message):
         import_weights(donor[1], colour_photos, **arguments)
 
 
+@pytest.mark.slow
 def test_a_converted_network_is_found_again(tmp_path, monkeypatch):
     monkeypatch.setenv("TFVISION_WEIGHTS", str(tmp_path / "weights"))
     donor, receiver = (get_network("small").build(80) for _ in range(2))
@@ -80,6 +85,7 @@ def test_a_converted_network_is_found_again(tmp_path, monkeypatch):
     np.testing.assert_array_equal(receiver.get_weights()[0], donor.get_weights()[0])
 
 
+@pytest.mark.slow
 def test_pytorchs_names_become_keras_weights(tmp_path):
     base = get_network("squeezenet").build(63)
     tensors = {}
@@ -115,6 +121,7 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, monk
     assert not (tmp_path / "weights").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_tell_nothing_apart_are_refused(tmp_path):
     base = get_network("small").build(80)
     for layer in base.layers:

@@ -50,6 +50,7 @@ def _refusal(call, *arguments, **options):
     return caught.value
 
 
+@pytest.mark.slow
 def test_requests_that_wait_together_run_as_one_batch(batcher, load):
     batch = batcher(max_batch_size=4, batch_timeout_micros=LONG)
     futures = [batch.submit(load("double"), "rows", _x(*rows)) for rows in ([[1]], [[2], [3]], [[4]])]

@@ -71,6 +71,7 @@ def _examples(request, values, context=None):
     return request
 
 
+@pytest.mark.slow
 def test_predict_answers_with_values_and_says_who_answered(predictions):
     response = predictions.Predict(_predict_request(x=np.float32([[1, 2], [3, 4.5]])), timeout=60)
     assert list(response.outputs["y"].float_val) == [2, 4, 6, 9]  # the field that many clients read
@@ -230,6 +231,7 @@ def test_models_are_reloaded_within_what_is_served(double_base, add_version, sav
         assert caught.value.code() == StatusCode.NOT_FOUND
 
 
+@pytest.mark.slow
 def test_calls_that_wait_to_be_accepted_are_not_cancelled(server, channel):
     models = model_service_pb2_grpc.ModelServiceStub(channel)
     server._loop.call_soon_threadsafe(time.sleep, 2)  # accepts none meanwhile; from 1,000 on gRPC would end some
@@ -261,6 +263,7 @@ def test_tensor_protos_hold_every_type(dtype):
         np.testing.assert_array_equal(to_array("x", proto), value)
 
 
+@pytest.mark.slow
 def test_tensor_proto_that_unpacks_to_gigabytes_is_refused():
     proto = tf.make_tensor_proto(np.float32([1]))
     proto.tensor_shape.dim[0].size = 2**40

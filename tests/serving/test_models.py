@@ -70,6 +70,7 @@ def _refusal(call, *arguments):
     return caught.value.code, caught.value.message
 
 
+@pytest.mark.slow
 def test_the_newest_version_serves(ready, double_base, add_version):
     add_version(double_base, 3, factor=3.0)
     add_version(double_base, 10, factor=10.0)
@@ -78,6 +79,7 @@ def test_the_newest_version_serves(ready, double_base, add_version):
     assert models.status("double") == [VersionStatus(10, "AVAILABLE", 0, "")]
 
 
+@pytest.mark.slow
 def test_policies_choose_versions(ready, double_base, add_version):
     for version in (2, 3):
         add_version(double_base, version)
@@ -87,6 +89,7 @@ def test_policies_choose_versions(ready, double_base, add_version):
     assert serve(policy="specific", versions=(1, 3)) == [3, 1]
 
 
+@pytest.mark.slow
 def test_versions_and_labels_are_found(ready, double_base, add_version):
     add_version(double_base, 2, factor=3.0)
     models = ready(_double(double_base, policy="all", labels={"stable": 1}))
@@ -116,6 +119,7 @@ def test_a_model_without_versions_is_not_ready(store, tmp_path):
     assert _refusal(models.status, "double") == (grpc.StatusCode.NOT_FOUND, "Could not find any versions of model double")
 
 
+@pytest.mark.slow
 def test_every_model_must_serve_for_all_to_be_ready(store, saved_models, tmp_path):
     models = store(_double(saved_models / "double"), ModelSettings("empty", str(tmp_path)))
     assert not models.wait_until_ready(60)
@@ -135,6 +139,7 @@ def test_names_that_are_no_versions_are_ignored(ready, double_base, add_version)
     assert _states(ready(_double(double_base, policy="all"))) == [(1, "AVAILABLE")]
 
 
+@pytest.mark.slow
 def test_a_new_version_is_loaded_and_the_old_one_unloaded(ready, double_base, add_version):
     models = ready(_double(double_base))
     add_version(double_base, 2, factor=3.0)
@@ -153,6 +158,7 @@ def test_requests_in_flight_finish_on_the_old_version(ready, double_base, add_ve
     assert future.result(60)["y"].tolist() == [[2, 2]]
 
 
+@pytest.mark.slow
 def test_no_request_fails_while_versions_are_swapped(ready, double_base, add_version):
     models = ready(_double(double_base))
     answers, is_over = [], threading.Event()
@@ -176,6 +182,7 @@ def test_no_request_fails_while_versions_are_swapped(ready, double_base, add_ver
     assert set(answers) == {(1, 2), (2, 2), (3, 3), (4, 4)}
 
 
+@pytest.mark.slow
 def test_a_broken_version_leaves_the_old_one_serving_and_shows_its_error(ready, double_base):
     models = ready(_double(double_base))
     (double_base / "2").mkdir()
@@ -192,6 +199,7 @@ def test_a_broken_newest_version_at_the_start_falls_back_to_the_one_before(ready
     assert _states(models) == [(2, "END"), (1, "AVAILABLE")]
 
 
+@pytest.mark.slow
 def test_a_version_with_a_broken_warm_up_does_not_serve(ready, double_base, add_version, write_warm_up):
     models = ready(_double(double_base))
     shutil.copytree(double_base / "1", double_base / "2.tmp")
@@ -201,6 +209,7 @@ def test_a_version_with_a_broken_warm_up_does_not_serve(ready, double_base, add_
     assert "Failed to parse warmup record" in models.status("double", 2)[0].error_message
 
 
+@pytest.mark.slow
 def test_a_broken_version_is_tried_again_only_once_its_folder_changes(ready, double_base):
     metrics = ServingMetrics()
     models = ready(_double(double_base), metrics=metrics)
@@ -220,6 +229,7 @@ def test_the_last_version_stays_when_its_folder_goes(ready, double_base):
     assert _ask(models) == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_removed_version_gives_way_to_the_one_before(ready, double_base, add_version):
     add_version(double_base, 2, factor=3.0)
     models = ready(_double(double_base))
@@ -228,6 +238,7 @@ def test_a_removed_version_gives_way_to_the_one_before(ready, double_base, add_v
     assert _ask(models) == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_version_that_comes_back_serves_again(ready, double_base, add_version):
     add_version(double_base, 2, factor=3.0)
     models = ready(_double(double_base))
@@ -237,6 +248,7 @@ def test_a_version_that_comes_back_serves_again(ready, double_base, add_version)
     _wait_for(lambda: _ask(models)[0] == 2)
 
 
+@pytest.mark.slow
 def test_the_status_keeps_the_last_versions_only(ready, double_base):
     models = ready(_double(double_base))
     for version in range(2, 15):
@@ -252,6 +264,7 @@ def test_warm_up_and_loading_are_measured(ready, saved_models):
     assert f'model_path="{saved_models / "photos" / "1"}",status="success"'.encode() in metrics.text()
 
 
+@pytest.mark.slow
 def test_after_stop_requests_are_refused(ready, saved_models):
     models = ready(_double(saved_models / "double"))
     models.stop()

@@ -178,6 +178,7 @@ def test_warm_up_with_a_request_that_the_model_refuses_fails(copy_of, write_warm
     assert "must have the shape [?,2]" in _loading_error(path).message
 
 
+@pytest.mark.slow
 def test_warm_up_takes_a_thousand_records_and_no_more(copy_of, write_warm_up, predict_log):
     from tfvision.serving.servable import Servable
 
@@ -239,6 +240,7 @@ def test_no_examples_is_an_invalid_argument():
         serialized_examples(input_pb2.Input())
 
 
+@pytest.mark.slow
 def test_http_statuses_follow_tensorflow_servings_table():
     # The rows of ToHTTPStatusCode in TensorFlow Serving's http_server.cc, by TensorFlow's error numbers.
     table = {1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500}

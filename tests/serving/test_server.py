@@ -79,6 +79,7 @@ def _counted(server, status):
     return f'request_count{{model_name="waiter",status="{status}"}}' in _ask(server, "/monitoring/prometheus/metrics")[1]
 
 
+@pytest.mark.slow
 def test_request_that_takes_too_long_is_504(waiting_model):
     folder, release, _ = waiting_model
     with running_server(folder, **FREE_PORTS, limits={"timeout_seconds": 0.1}) as server:
@@ -87,6 +88,7 @@ def test_request_that_takes_too_long_is_504(waiting_model):
     assert answer == (504, {"error": "The deadline passed before the model answered"})
 
 
+@pytest.mark.slow
 def test_deadline_of_a_grpc_client_ends_the_wait(waiting_model):
     folder, release, _ = waiting_model
     request = predict_pb2.PredictRequest()
@@ -100,6 +102,7 @@ def test_deadline_of_a_grpc_client_ends_the_wait(waiting_model):
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.slow
 def test_full_queue_is_429_and_a_client_that_left_is_not_run(waiting_model):
     folder, release, runs = waiting_model
     batching = BatchingSettings(max_batch_size=1, batch_timeout_micros=0, max_enqueued_batches=2, num_batch_threads=1)
@@ -137,6 +140,7 @@ def test_full_server_refuses_before_it_has_the_body(waiting_model):
             assert _status(connection) == 200
 
 
+@pytest.mark.slow
 def test_stopping_answers_what_has_come_in(waiting_model):
     folder, release, runs = waiting_model
     with running_server(folder, **FREE_PORTS) as server:
@@ -158,6 +162,7 @@ def _refuses(server):
     return False
 
 
+@pytest.mark.slow
 def test_new_version_is_served_beside_requests(double_base, add_version):
     with running_server(double_base, **FREE_PORTS, poll_seconds=0.05) as server:
         assert _ask(server, "/v1/models/double:predict", '{"instances": [[1, 2]]}')[1] == {"predictions": [[2, 4]]}
@@ -168,6 +173,7 @@ def test_new_version_is_served_beside_requests(double_base, add_version):
         assert answers[-1] == (200, {"predictions": [[10, 20]]})
 
 
+@pytest.mark.slow
 def test_model_that_cannot_be_loaded_leaves_the_others(saved_models, tmp_path):
     shutil.copytree(saved_models / "double", tmp_path / "double")
     (tmp_path / "broken" / "1").mkdir(parents=True)
@@ -182,6 +188,7 @@ def test_model_that_cannot_be_loaded_leaves_the_others(saved_models, tmp_path):
         assert _ask(server, "/healthz")[0] == 200
 
 
+@pytest.mark.slow
 def test_models_config_names_models_versions_and_labels(saved_models, double_base, add_version, tmp_path):
     add_version(double_base, 2, factor=10.0)
     config = tmp_path / "models.config"
@@ -247,6 +254,7 @@ def test_port_that_is_taken_is_named_with_a_way_out(saved_models, kind):
             pass
 
 
+@pytest.mark.slow
 def test_two_servers_never_share_a_port(saved_models):
     with running_server(saved_models / "double", **FREE_PORTS) as server:
         ports = {"rest_port": 0, "grpc_port": int(server.grpc_address.rsplit(":")[-1])}

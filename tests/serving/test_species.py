@@ -24,6 +24,7 @@ def server(colour_export):
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", SIGNATURES)
 def test_rest_answers_as_keras_does(server, colour_exportable, signature):
     inputs = colour_exportable.signatures[signature].samples
@@ -39,6 +40,7 @@ def test_rest_answers_as_keras_does(server, colour_exportable, signature):
         assert [row["taxon"].encode() for row in predictions] == expected["taxon"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", SIGNATURES)
 def test_official_stubs_get_what_keras_gives(server, colour_exportable, signature):
     inputs = colour_exportable.signatures[signature].samples
@@ -52,6 +54,7 @@ def test_official_stubs_get_what_keras_gives(server, colour_exportable, signatur
     assert compare(outputs, colour_exportable.reference(signature, inputs), signature, tolerance=1e-5) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left_out", [["threshold"], ["within"], ["threshold", "within"]], ids=" ".join)
 def test_what_identify_has_defaults_for_may_be_left_out(server, colour_exportable, left_out):
     inputs = colour_exportable.signatures["identify"].samples
@@ -91,6 +94,7 @@ def test_a_damaged_webp_is_the_clients_error(server):
     assert answer.status_code == 400 and "\n" not in answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_broken_photo_among_good_ones_fails_alone(server, colour_exportable):
     good = rest_request({"image_bytes": colour_exportable.signatures["serving_default"].samples["image_bytes"][:1]})
     broken = rest_request({"image_bytes": np.array([b"\xff\xd8\xff no photo"], object)})

@@ -48,6 +48,7 @@ def _variants(stored):
     yield from OTHERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READ)
 def test_a_changed_file_never_ends_in_a_traceback(copy_frozen, name):
     folder = copy_frozen(name)

@@ -31,6 +31,7 @@ def run_of(tmp_path_factory):
     return make
 
 
+@pytest.mark.slow
 def test_vectors_have_length_1_unless_the_recipe_says_otherwise():
     for is_normalised in (True, False):
         model = build_embedder(dataclasses.replace(RECIPE, is_normalised=is_normalised), 32).model
@@ -51,6 +52,7 @@ def test_the_loss_may_be_on_another_layer_than_the_vector():
     assert {name: tuple(values.shape) for name, values in outputs.items()} == {"embedding": (3, 10), "trained": (3, 2)}
 
 
+@pytest.mark.slow
 def test_a_vector_is_the_mean_over_quarter_turns():
     model = build_embedder(RECIPE, 32).model
     recipe = dataclasses.replace(RECIPE, rotations=4)
@@ -60,6 +62,7 @@ def test_a_vector_is_the_mean_over_quarter_turns():
     np.testing.assert_allclose(embed(model, np.rot90(PHOTOS, 1, (1, 2)), recipe), expected, atol=1e-5)  # which way it is held does not count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["none", "file"])
 def test_pretrained_layers_and_statistics_can_be_kept(tmp_path, weights):
     get_network("small").build(32).save_weights(tmp_path / "small.weights.h5")
@@ -72,6 +75,7 @@ def test_pretrained_layers_and_statistics_can_be_kept(tmp_path, weights):
         assert learnt and all(("stage2" in name or "stage3" in name) and "kernel" in name for name in learnt)
 
 
+@pytest.mark.slow
 def test_a_run_is_opened_as_features(run_of):
     recipe = dataclasses.replace(RECIPE, rotations=2, embedding=8)
     model, folder = run_of(recipe)
@@ -85,6 +89,7 @@ def test_a_run_is_opened_as_features(run_of):
     assert open_extractor(FeatureRecipe(model=str(other))).identity != extractor.identity
 
 
+@pytest.mark.slow
 def test_the_papers_vectors_keep_their_lengths_where_asked(run_of):
     recipe = MatcherRecipe(network="siamese_triplet", weights="none", tap="ip2", is_normalised=False, loss="triplet", batch_size=12)
     model, folder = run_of(recipe)

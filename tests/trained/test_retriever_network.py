@@ -36,6 +36,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_stage_2_leaves_the_base_alone(retriever):
     base = {id(variable) for variable in retriever.classifier.trainable_variables}
     for model in retriever.tuned.values():
@@ -58,6 +59,7 @@ def test_every_index_of_a_batch(retriever, images):
         np.testing.assert_allclose(answers[name], model(answers["addition"])["index"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["softmax", "cosface"])
 def test_weights_are_saved_and_loaded_at_any_image_size(tmp_path, images, loss):
     recipe = dataclasses.replace(RECIPE, loss=loss, tuning_input="normalised_addition")

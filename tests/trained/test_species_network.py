@@ -32,6 +32,7 @@ def test_batch_normalisation_frozen_parts_and_size_follow_the_recipe(recipe):
     assert (image_size_of(recipe), image_size_of(RECIPES["paper-baseline"]())) == (32, 299)
 
 
+@pytest.mark.slow
 def test_mirrored_prediction_is_the_mean_over_photo_and_mirror_image(recipe):
     model = add_heads(build_species_trunk(recipe)[0], 4)
     photos = _photos()
@@ -42,6 +43,7 @@ def test_mirrored_prediction_is_the_mean_over_photo_and_mirror_image(recipe):
     np.testing.assert_allclose(make_predictor(model, is_mirrored=True)(photos), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_keeps_float32_variables_and_logits(recipe, precision):
     trunk, _ = build_species_trunk(recipe, precision)

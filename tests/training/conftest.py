@@ -8,12 +8,13 @@ import pytest
 from tfvision.applications import APPLICATIONS, Application
 
 
-@pytest.fixture
-def colour_names(monkeypatch):
+@pytest.fixture(scope="module")
+def colour_names():
     """The application of tests/training/colour_names: one folder, and one row of APPLICATIONS."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setitem(APPLICATIONS, "colour-names", Application("colour_names"))
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        patch.setitem(APPLICATIONS, "colour-names", Application("colour_names"))
+        yield
     for name in [name for name in sys.modules if name.split(".")[0] == "colour_names"]:
         del sys.modules[name]
 

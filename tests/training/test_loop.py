@@ -135,6 +135,7 @@ class _StopAt(keras.callbacks.Callback):
             raise _Stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, optimizer):
     recipe = _recipe(stages=((3, 0.1), (2, 0.01)), optimizer=optimizer, epsilon=1e-7, checkpoint_seconds=0.0)
@@ -151,25 +152,26 @@ import sys
 import numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path.insert(0, sys.argv[1])
-from test_loop import _model, _recipe, _task
-from tfvision.training.classification import classification_loss
+from test_loop import MIRRORED_RECIPES, _model, _task
 from tfvision.training.loop import train
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-with strategy.scope():
-    model = _model()
-recipe = _recipe(stages=((3, 0.2),), gradient_clip_norm=0.05, weight_decay=0.01, optimizer=sys.argv[3], epsilon=0.1)
-train(_task(model, recipe), recipe, strategy, sys.argv[2] + "/latest.npz")
-np.savez(sys.argv[2] + "/weights.npz", *model.get_weights())
+for optimizer, recipe in MIRRORED_RECIPES.items():
+    with strategy.scope():
+        model = _model()
+    train(_task(model, recipe), recipe, strategy, f"{sys.argv[2]}/{optimizer}-latest.npz")
+    np.savez(f"{sys.argv[2]}/{optimizer}.npz", *model.get_weights())
 """
+MIRRORED_RECIPES = {
+    optimizer: _recipe(stages=((3, 0.2),), gradient_clip_norm=0.05, weight_decay=0.01, optimizer=optimizer, epsilon=0.1) for optimizer in ("sgd", "adam")
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_two_mirrored_replicas_equal_one_device_clipping_included(tmp_path, run_python, optimizer):
-    run_python(MIRRORED, __file__.rsplit("/", 1)[0], tmp_path, optimizer)
-    recipe = _recipe(stages=((3, 0.2),), gradient_clip_norm=0.05, weight_decay=0.01, optimizer=optimizer, epsilon=0.1)
-    model, _ = _train(tmp_path / "single", recipe)
-    stored = np.load(tmp_path / "weights.npz")
-    for one, name in zip(model.get_weights(), stored.files, strict=True):
-        np.testing.assert_allclose(one, stored[name], atol=1e-6)
+def test_two_mirrored_replicas_equal_one_device_clipping_included(tmp_path, run_python):
+    run_python(MIRRORED, __file__.rsplit("/", 1)[0], tmp_path)
+    for optimizer, recipe in MIRRORED_RECIPES.items():
+        model, _ = _train(tmp_path / optimizer, recipe)
+        stored = np.load(tmp_path / f"{optimizer}.npz")
+        for one, name in zip(model.get_weights(), stored.files, strict=True):
+            np.testing.assert_allclose(one, stored[name], atol=1e-6, err_msg=optimizer)

@@ -7,6 +7,7 @@ from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.training.mixup import blend, blend_loss, draw_share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_shares_follow_the_folded_beta_distribution(alpha):
     shares = np.array([float(draw_share(alpha, [1, step])) for step in range(1500)])

@@ -35,6 +35,7 @@ def test_labels_are_told_with_examples_and_what_is_no_label(tmp_path):
     assert labels_line(read_source(tmp_path)) == "labels: family (2: a, b) > species (4: a0, a1, b0, ...); columns that are none: observer"
 
 
+@pytest.mark.slow
 def test_training_batches_are_the_same_again_and_go_on_anywhere(colour_photos):
     photos = UnlabelledPhotos(colour_photos, _Recipe())
     whole = np.concatenate([images_of(batch) for batch in photos.batches(0, 12, _context())])

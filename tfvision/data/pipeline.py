@@ -13,6 +13,7 @@ A broken photo stays in its batch with weight 0, so that it neither shifts other
 """
 
 import dataclasses
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -152,12 +153,13 @@ def _load(dataset, manifest, labels, settings, broken, seed=0):
         "label": tf.constant(labels, tf.int32),
         "box": tf.constant([record.box for record in manifest.records], tf.float32, [len(manifest), 4]),
     }
+    choose_regions, cut = (_traced_once(step, _plain(settings)) for step in (_choose_regions, _cut))
     steps = [
         lambda example: {**example, **{name: column[example["index"]] for name, column in columns.items()}},
         lambda example: _read(example, broken),
-        lambda example: _choose_regions(example, settings, seed),
+        lambda example: {**example, **choose_regions(_of(example, "size", "position", "box"), seed=tf.constant(seed % 2**31, tf.int32))},
         lambda example: _decode(example, broken),
-        lambda example: _cut(example, settings),
+        lambda example: {**_of(example, "label", "weight", "index"), "views": cut(_of(example, "image", "frame", "size", "regions", "target", "seed"))},
     ]
 
     @tf.autograph.experimental.do_not_convert  # no step branches on a tensor in Python, and conversion takes a second
@@ -167,6 +169,25 @@ def _load(dataset, manifest, labels, settings, broken, seed=0):
         return example
 
     return dataset.map(load, num_parallel_calls=_PHOTOS_AT_ONCE, deterministic=True)
+
+
+@functools.lru_cache(maxsize=32)
+def _traced_once(step, settings):
+    """A step as a graph that all data sets of these settings share: to trace it takes longer than to read a small one."""
+    return tf.function(functools.partial(step, settings=settings), autograph=False)
+
+
+def _plain(settings):
+    """Settings that are equal where they ask for the same views: the random changes without the recipe that states them."""
+    changes = settings.augmentation
+    if changes:
+        values = {field.name: getattr(changes, field.name) for field in dataclasses.fields(Augmentation)}
+        changes = Augmentation(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return dataclasses.replace(settings, views=tuple(settings.views), augmentation=changes)
+
+
+def _of(example, *names):
+    return {name: example[name] for name in names}
 
 
 def _finish(dataset, batch_size):
@@ -195,9 +216,9 @@ def _read(example, broken):
     return {**example, "encoded": encoded, "size": size, "orientation": orientation}
 
 
-def _choose_regions(example, settings, seed):
-    """size, position -> regions, float32 [views, 4]; target, int32 [2]; ratio; seed of the colours, int32 [2]."""
-    seeds = tf.random.experimental.stateless_split([seed % 2**31, tf.cast(example["position"], tf.int32)], 2)
+def _choose_regions(example, seed, settings):
+    """size, position, box -> regions, float32 [views, 4]; target, int32 [2]; ratio; seed of the colours, int32 [2]."""
+    seeds = tf.random.experimental.stateless_split([seed, tf.cast(example["position"], tf.int32)], 2)
     if settings.augmentation:
         region = random_region(example["size"], seeds[0], settings.augmentation)
     elif settings.is_uncropped:
@@ -206,7 +227,7 @@ def _choose_regions(example, settings, seed):
         region = view_steps.central_region(example["size"])
     regions = view_steps.view_regions(region, example["box"], settings.views)
     target = view_steps.target_size(region[2:], settings.image_size, settings.is_aspect_kept, settings.least_size)
-    return {**example, "seed": seeds[1], "regions": regions, "target": target, "ratio": view_steps.decoding_ratio(regions, target)}
+    return {"seed": seeds[1], "regions": regions, "target": target, "ratio": view_steps.decoding_ratio(regions, target)}
 
 
 def _decode(example, broken):
@@ -241,10 +262,9 @@ def _bytes(value):
 
 
 def _cut(example, settings):
-    """image, frame, regions -> views: {name: uint8 [size, size, 3]}."""
+    """image, frame, size, regions, target, seed -> {view: uint8 [size, size, 3]}."""
     images = view_steps.cut_views(example["image"], example["size"], example["regions"], example["target"], example["frame"])
     if settings.augmentation:
         images = 255.0 * distort(images / 255.0, example["seed"], settings.augmentation)
     images = view_steps.as_pixels(images)
-    views = {name: images[number] for number, name in enumerate(settings.views)}
-    return {"views": views, "label": example["label"], "weight": example["weight"], "index": example["index"]}
+    return {name: images[number] for number, name in enumerate(settings.views)}

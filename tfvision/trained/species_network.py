@@ -103,9 +103,18 @@ def predict(
     Yields:
       (photo numbers int [n], logits float32 [n, classes]), photos in order.
     """
+    return predict_batches(predictor, prediction_batches(manifest, recipe, broken, batch_size))
+
+
+def prediction_batches(manifest: Manifest, recipe: SpeciesRecipe, broken: BrokenPhotos | None = None, batch_size: int = PREDICTION_BATCH) -> tf.data.Dataset:
+    """The photos as `predict` sees them, for those who ask of the same ones again and again."""
     broken = BrokenPhotos() if broken is None else broken
-    labels = np.zeros(len(manifest), np.int32)
-    for batch in evaluation_batches(manifest, labels, view_settings(recipe), batch_size, broken):
+    return evaluation_batches(manifest, np.zeros(len(manifest), np.int32), view_settings(recipe), batch_size, broken)
+
+
+def predict_batches(predictor: Predictor, batches: tf.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`predict` of `prediction_batches`."""
+    for batch in batches:
         logits = predictor(batch["views"]).numpy()
         is_good = batch["weight"].numpy() > 0
         yield batch["index"].numpy()[is_good], logits[is_good]

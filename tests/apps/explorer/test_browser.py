@@ -52,6 +52,7 @@ def _wait_for_colour(page, x, y, strongest):
     page.wait_for_function(script, arg=[x, y, strongest])
 
 
+@pytest.mark.slow
 def test_browse_shows_sorts_filters_and_searches(page):
     _wait_for_colour(page, 60, 60, 0)  # the first is red
     page.get_by_label("Sort").select_option("colour")
@@ -67,6 +68,7 @@ def test_browse_shows_sorts_filters_and_searches(page):
     page.get_by_text("No picture fits.").wait_for()
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_everything(page):
     _wait_for_colour(page, 60, 60, 0)
     page.keyboard.press("p")
@@ -105,6 +107,7 @@ def _tag(page, rows):
     page.evaluate("rows => fetch('api/tag', { method: 'POST', body: JSON.stringify({ tag: 'some', places: rows, is_tagged: true }) })", rows)
 
 
+@pytest.mark.slow
 def test_the_help_names_the_keys_that_are_tested_here(page):
     page.keyboard.press("?")
     sections = page.locator("dialog section")
@@ -112,6 +115,7 @@ def test_the_help_names_the_keys_that_are_tested_here(page):
     assert shown == KEYS_TESTED
 
 
+@pytest.mark.slow
 def test_keys_of_the_page_work_on_every_view(page):
     _tag(page, [0, 1, 2])
     for number, view in enumerate(("browse", "map", "near?q=0", "distribution?q=0", "compare?q=0&q=4", "verdict?q=0&x=colour", "tidy", "basket?tag=some"), 1):
@@ -139,6 +143,7 @@ def test_keys_of_the_page_work_on_every_view(page):
         page.wait_for_url(address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", WALLS)
 def test_keys_of_pictures_work_on_every_wall(page, view):
     _tag(page, [0, 1, 2, 3])
@@ -178,6 +183,7 @@ def test_keys_of_pictures_work_on_every_wall(page, view):
         page.wait_for_url(re.compile(r"#near\?q=\d"))
 
 
+@pytest.mark.slow
 def test_plus_and_minus_change_the_size_of_pictures(page):
     page.keyboard.press("p")
     for key, size in (("+", "144"), ("+", "184"), ("-", "144")):
@@ -185,6 +191,7 @@ def test_plus_and_minus_change_the_size_of_pictures(page):
         page.wait_for_url(re.compile(f"size={size}"))
 
 
+@pytest.mark.slow
 def test_clicks_with_ctrl_and_shift_pick(page):
     _wait_for_colour(page, 60, 60, 0)
     page.locator(".wall").click(position={"x": 50, "y": 50}, modifiers=["Control"])
@@ -193,6 +200,7 @@ def test_clicks_with_ctrl_and_shift_pick(page):
     page.get_by_text("Basket (3)").wait_for()
 
 
+@pytest.mark.slow
 def test_keys_of_the_map_move_it_and_switch_the_lasso(page):
     _open_view(page, "map")
     page.locator(".map-legend", has_text="greens").wait_for()
@@ -214,6 +222,7 @@ def test_keys_of_the_map_move_it_and_switch_the_lasso(page):
         page.locator(f"button[aria-pressed={is_on}]", has_text="Lasso").wait_for()
 
 
+@pytest.mark.slow
 def test_the_neighbourhood_is_walked_with_a_trail_back(page):
     _go(page, "#near?q=0")
     page.locator("main.view-near .wall").wait_for()  # the wall of Browse began with a red picture, too
@@ -229,6 +238,7 @@ def test_the_neighbourhood_is_walked_with_a_trail_back(page):
     page.wait_for_function("() => document.querySelectorAll('.columns section').length === 1")
 
 
+@pytest.mark.slow
 def test_the_distribution_is_brushed_back_to_pictures(page):
     _go(page, "#distribution?q=0")
     page.locator(".chart .barlayer path").first.wait_for()
@@ -246,6 +256,7 @@ def test_the_distribution_is_brushed_back_to_pictures(page):
     page.get_by_text("4 pictures", exact=True).wait_for()
 
 
+@pytest.mark.slow
 def test_queries_and_groups_are_compared(page):
     _go(page, "#compare?q=0&q=4")
     page.get_by_role("heading", name="Kolmogorov-Smirnov distance").wait_for()
@@ -256,6 +267,7 @@ def test_queries_and_groups_are_compared(page):
     page.wait_for_function("() => document.querySelectorAll('.matrices table')[2]?.rows.length === 3")
 
 
+@pytest.mark.slow
 def test_hits_are_judged_from_the_keyboard(page):
     _go(page, "#verdict?q=0")
     page.get_by_label("X: what should be retrieved").fill("its 'colour'")
@@ -276,6 +288,7 @@ def test_hits_are_judged_from_the_keyboard(page):
         assert "Do deep features retrieve its &#x27;colour&#x27;?" in report.read()
 
 
+@pytest.mark.slow
 def test_the_map_is_lassoed_and_coloured(page):
     _go(page, "#map")
     page.locator(".map-legend", has_text="greens").wait_for()
@@ -295,6 +308,7 @@ def test_the_map_is_lassoed_and_coloured(page):
     page.locator(".map-legend .ramp").wait_for()
 
 
+@pytest.mark.slow
 def test_housekeeping_finds_pairs_and_the_basket_lets_them_out(page):
     _go(page, "#tidy?least=0.95")
     page.get_by_text("3 groups of 6 pictures").wait_for()
@@ -313,6 +327,7 @@ def test_housekeeping_finds_pairs_and_the_basket_lets_them_out(page):
     page.get_by_role("link", name="doubles (3)").wait_for()
 
 
+@pytest.mark.slow
 def test_two_pages_see_each_others_marks(page, address, watched_page):
     other = watched_page(address)
     page.keyboard.press("p")
@@ -320,6 +335,7 @@ def test_two_pages_see_each_others_marks(page, address, watched_page):
     other.get_by_text("Basket (1)").wait_for(timeout=SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width, scheme", [(390, "dark"), (1280, "light")])
 def test_nothing_is_wider_than_the_page(address, watched_page, width, scheme):
     page = watched_page(address, width, 844, scheme)
@@ -331,6 +347,7 @@ def test_nothing_is_wider_than_the_page(address, watched_page, width, scheme):
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
 
 
+@pytest.mark.slow
 def test_a_failed_question_is_told_on_the_page_and_a_wrong_address_too(page):
     _go(page, "#near?q=g:colour%3Dpink")
     page.get_by_text("there is no picture with colour = pink").wait_for()

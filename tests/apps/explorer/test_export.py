@@ -60,6 +60,7 @@ def test_no_path_of_this_machine_is_told(site, tmp_path):
     assert [path.name for path in site.iterdir() if path.is_file()] == ["index.html"]
 
 
+@pytest.mark.slow
 def test_the_site_answers_as_the_server_does(site_address, watched_page, session, layer):
     page = watched_page(site_address)
     page.set_default_timeout(60_000)
@@ -92,6 +93,7 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
     assert found["verdict"]["queries"][0]["layers"][0][0]["low"] == pytest.approx(wilson["low"])
 
 
+@pytest.mark.slow
 def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_page):
     from tfvision.apps.explorer import distributions
 

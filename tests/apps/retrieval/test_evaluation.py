@@ -15,6 +15,8 @@ from tfvision.features.recipe import FeatureRecipe
 from tfvision.trained.retriever_network import load_retriever
 from tfvision.trained.retriever_run import RetrieverRun
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 def _unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -33,6 +35,7 @@ def result(retriever_run, hue_photos):
     return evaluate_retriever(str(retriever_run), str(hue_photos), "labels")
 
 
+@pytest.mark.slow
 def test_photos_that_trained_the_run_do_not_ask(result, retriever_run):
     assert (result["queries"], result["left_out"], result["trained_queries"]) == (8, 24, 0)
     assert (result["images"], result["protocol_split"]) == (32, "held-out")
@@ -41,6 +44,7 @@ def test_photos_that_trained_the_run_do_not_ask(result, retriever_run):
     assert stored["by_layer"] == result["by_layer"] and stored["tap_norms"].keys() == {"stage1", "stage2", "stage3"}
 
 
+@pytest.mark.slow
 def test_evaluating_repeats_what_training_found(result, retriever_run):
     metrics = json.loads((retriever_run / "metrics.json").read_text())
     assert result["by_layer"] == pytest.approx(metrics["by_layer"], abs=1e-6)

@@ -11,6 +11,8 @@ from tfvision.apps.species.identification import SpeciesIdentifier
 from tfvision.errors import DataError
 from tfvision.trained.species_run import SpeciesRun
 
+pytestmark = pytest.mark.usefixtures("figures_once", "opened_once")
+
 
 @pytest.fixture(scope="module")
 def result(colour_run, colour_photos, tmp_path_factory):
@@ -33,6 +35,7 @@ def test_photos_are_recognised_in_another_folder(result, colour_run, colour_phot
     assert moved["accuracy"] == result["accuracy"]
 
 
+@pytest.mark.slow
 def test_accuracy_equals_what_identification_names(result, colour_run, colour_photos):
     rows = [row for row in csv.DictReader(SpeciesRun(colour_run).photos_path.open()) if row["split"] == "validation"]
     identifier = SpeciesIdentifier.load(str(colour_run))
@@ -41,6 +44,7 @@ def test_accuracy_equals_what_identification_names(result, colour_run, colour_ph
     assert result["accuracy"] == pytest.approx(np.mean(right))
 
 
+@pytest.mark.slow
 def test_the_report_holds_the_result(result):
     stored = json.loads(open(result["report"].replace(".html", ".json")).read())
     assert stored["accuracy"] == result["accuracy"]
@@ -49,6 +53,7 @@ def test_the_report_holds_the_result(result):
     assert list(stored["accuracy_by_rank"]) == ["order", "genus", "species"]
 
 
+@pytest.mark.slow
 def test_prior_taxa_condition_every_answer_and_leave_other_photos_out(colour_run, colour_photos, result, tmp_path):
     reds = evaluate_species(str(colour_run), str(colour_photos), out=str(tmp_path), within=["Reds"])
     assert reds["images"] == result["images"] / 2
@@ -56,6 +61,7 @@ def test_prior_taxa_condition_every_answer_and_leave_other_photos_out(colour_run
     assert reds["accuracy_by_rank"]["order"] == 1.0
 
 
+@pytest.mark.slow
 def test_species_that_the_model_does_not_know_are_left_out_and_counted(colour_run, colour_photos, tmp_path):
     manifest = colour_photos / "mixed.csv"
     text = (colour_photos / "manifest.csv").read_text().replace("Viola prima", "Viola secunda")
@@ -66,6 +72,7 @@ def test_species_that_the_model_does_not_know_are_left_out_and_counted(colour_ru
     assert result["names"] == ["of no class of the run: 'Blues / Viola / Viola secunda' (2 photos, the nearest is 'Viola prima')"]
 
 
+@pytest.mark.slow
 def test_names_in_another_spelling_are_the_runs_own_and_are_said(colour_run, colour_photos, result, tmp_path):
     manifest = colour_photos / "spelled.csv"
     text = (colour_photos / "manifest.csv").read_text()
@@ -77,6 +84,7 @@ def test_names_in_another_spelling_are_the_runs_own_and_are_said(colour_run, col
     assert told.startswith("names in another spelling, read as the run's: ") and "'Viola_prima' as 'Viola prima'" in told
 
 
+@pytest.mark.slow
 def test_a_flat_folder_is_matched_to_a_run_of_several_ranks(colour_run, colour_photos, result, tmp_path):
     assert SpeciesRun(colour_run).facts["ranks"] == ["order", "genus", "species"]  # as asked for, which a flat folder does not have
     for path in colour_photos.glob("*.png"):
@@ -97,6 +105,7 @@ def test_no_photo_left_is_one_clear_line(colour_run, colour_photos, tmp_path):
     manifest.unlink()
 
 
+@pytest.mark.slow
 def test_what_the_run_will_do_comes_before_what_a_refit_would(colour_run, colour_photos, tmp_path, capsys):
     """All photos are grey: nothing can be told, and the run's own threshold must not be judged by one that was fitted on them."""
     from tfvision.cli.main import main
@@ -128,6 +137,7 @@ def test_what_the_run_will_do_comes_before_what_a_refit_would(colour_run, colour
     assert [row["is_right"] == "1" for row in told] == right
 
 
+@pytest.mark.slow
 def test_photos_like_those_of_the_training_are_not_said_to_be_others(result):
     assert not result["as_it_stands"]["is_apart"] and result["unlikeness"] == ""
     assert result["headline"].index("as it stands") < result["headline"].index("is right for")

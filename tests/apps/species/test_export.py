@@ -1,7 +1,7 @@
+import dataclasses
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfvision.apps.species.export import make_exportable
 from tfvision.apps.species.identification import SpeciesIdentifier
 from tfvision.export.conversion import write_tflite
-from tfvision.export.export import HALF_TOLERANCE, export_model
+from tfvision.export.export import HALF_TOLERANCE
+from tfvision.export.saved_model import write_saved_model
 from tfvision.export.session import LoadedModel
 from tfvision.export.verification import compare, verify_export
 from tfvision.trained.species_network import load_species_network
@@ -61,12 +62,12 @@ def test_equal_logits_and_probabilities_of_0_come_in_the_order_of_identify(colou
     biases = dict(zip(run.taxonomy.class_names, bias, strict=True)) | {"Rosa pallida": 9, "Rosa rubra": 9, "Viola prima": -900, "Caerula alta": -999}
     model.get_layer("species_logits").set_weights([0 * kernel, np.float32(list(biases.values()))])
     model.save_weights(run.weights_path)
-    signatures = make_exportable(run.folder).signatures
-    served = signatures["serving_default"].function(encoded(photos[:1]))
+    identify = make_exportable(run.folder).signatures["identify"].function
+    served = identify(encoded(photos[:1]), tf.constant([-1.0]), tf.constant([""]))
     assert served["top_names"].numpy().tolist() == [[b"Rosa pallida", b"Rosa rubra", b"Viola prima", b"Caerula alta"]]
     identifier = SpeciesIdentifier.load(run.folder)
     assert_answers_alike(served, next(identifier.identify(photos[:1])))
-    blue = signatures["identify"].function(encoded(photos[:1]), tf.constant([0.0]), tf.constant(["blues"]))
+    blue = identify(encoded(photos[:1]), tf.constant([0.0]), tf.constant(["blues"]))
     assert_answers_alike(blue, next(identifier.identify(photos[:1], within=["blues"], threshold=0.0)))
 
 
@@ -77,6 +78,7 @@ def assert_answers_alike(served, answer):
     assert names[: len(answer["top"])] == [top["name"] for top in answer["top"]]
 
 
+@pytest.mark.slow
 def test_threshold_and_prior_taxa_go_by_the_photo(loaded, photos):
     inputs = {"image_bytes": encoded(photos[:1]).repeat(3), "threshold": np.float32([-1, 1.1, 0]), "within": np.array(["", "", "viola"], object)}
     answer = loaded.run("identify", inputs)
@@ -85,6 +87,7 @@ def test_threshold_and_prior_taxa_go_by_the_photo(loaded, photos):
     assert answer["taxon"][2] == b"Viola prima"
 
 
+@pytest.mark.slow
 def test_threshold_and_prior_taxa_may_be_left_out(loaded, photos):
     left_out = loaded.run("identify", {"image_bytes": encoded(photos)})
     calibrated = loaded.run("serving_default", {"image_bytes": encoded(photos)})
@@ -144,13 +147,15 @@ def test_sample_response_is_the_answer_to_the_sample_request(colour_export, load
 
 
 @pytest.mark.slow
-def test_half_of_the_weights_size(colour_run, colour_exportable, colour_export, tmp_path):
-    halved = Path(export_model(make_exportable(colour_run, half=True), tmp_path, verify=False)["path"])
+def test_half_of_the_weights_size(colour_run, colour_exportable, tmp_path):
+    def written(exportable):  # of one signature: all read the same weights
+        only = dataclasses.replace(exportable, signatures={"serving_default": exportable.signatures["serving_default"]})
+        folder = write_saved_model(only, tmp_path)
+        return folder, sum(path.stat().st_size for path in folder.glob("variables/*")), (folder / "saved_model.pb").stat().st_size
+
+    (_, size, graph), (halved, half_size, half_graph) = (written(exportable) for exportable in (colour_exportable, make_exportable(colour_run, half=True)))
+    assert half_size + half_graph - graph < 0.6 * size
     samples = colour_exportable.signatures["serving_default"].samples
     with LoadedModel(halved) as model:
         difference = compare(model.run("serving_default", samples), colour_exportable.reference("serving_default", samples), "half", HALF_TOLERANCE)
     assert difference > 0
-    size = sum(path.stat().st_size for path in colour_export.glob("variables/*"))
-    graph = (colour_export / "saved_model.pb").stat().st_size
-    half_size = sum(path.stat().st_size for name in ("saved_model.pb", "variables/*") for path in halved.glob(name))
-    assert half_size - graph < 0.6 * size

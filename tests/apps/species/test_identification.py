@@ -7,6 +7,8 @@ from tfvision.data.manifest import find_photos
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.trained.species_run import SpeciesRun
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture(scope="module")
 def export_identifier(colour_export):
@@ -18,6 +20,7 @@ def red(colour_photos):
     return str(colour_photos / "Rosa_rubra_3.png")
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_deepest_taxon_of_its_lineage(identifier, red):
     (answer,) = identifier.identify([red], threshold=0.5)
     assert answer["image"] == red
@@ -35,6 +38,7 @@ def test_where_no_taxon_is_likely_enough_nothing_is_named(identifier, red, monke
     assert (answer["taxon"], answer["rank"], answer["lineage"]) == ("life", "root", [])
 
 
+@pytest.mark.slow
 def test_a_lower_threshold_never_gives_a_shallower_answer(identifier, red):
     depths = [len(next(identifier.identify([red], threshold=t))["lineage"]) for t in (0.99, 0.8, 0.6, 0.4, 0.0)]
     assert depths == sorted(depths) and depths[-1] == 3
@@ -63,6 +67,7 @@ def test_a_broken_photo_is_answered_by_an_error_in_its_place(identifier, red, tm
     assert sum("taxon" in answer for answer in answers) == 41
 
 
+@pytest.mark.slow
 def test_the_users_box_changes_the_crop_view_only_where_the_box_differs(identifier, tmp_path):
     random = np.random.default_rng(0)
     pixels = random.normal((40, 60, 200), 20, (80, 80, 3)).clip(0, 255)
@@ -119,6 +124,7 @@ def test_damaged_weights_are_named(tmp_path, colour_run):
         SpeciesIdentifier.load(str(tmp_path / "run"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"within": ("Blues",)}, {"threshold": 0.9}, {"target_accuracy": 0.8}, {"box": (4, 4, 20, 20)}])
 def test_an_export_identifies_as_its_run_does(identifier, export_identifier, colour_photos, options):
     photos = sorted(colour_photos.glob("*.png"))[::9]

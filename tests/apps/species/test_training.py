@@ -16,6 +16,8 @@ from tfvision.trained.species_network import load_species_network
 from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.checkpoints import read_facts
 
+pytestmark = pytest.mark.usefixtures("figures_once")
+
 RANKS = ("order", "genus", "species")
 
 
@@ -41,6 +43,7 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     assert not list(trained.glob("**/.partial*"))
 
 
+@pytest.mark.slow
 def test_it_learns_what_version_0_1_0_learnt(trained, colour_run):
     now, then = (json.loads(SpeciesRun(folder).metrics_path.read_text()) for folder in (trained, colour_run))
     assert now.keys() >= then.keys() and now["validation"].keys() >= then["validation"].keys()
@@ -50,6 +53,7 @@ def test_it_learns_what_version_0_1_0_learnt(trained, colour_run):
         assert (trained / name).read_text() == (colour_run / name).read_text()
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_scalars_and_example_images(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -57,6 +61,32 @@ def test_tensorboard_shows_scalars_and_example_images(trained):
     events.Reload()
     tags = set(events.Tags()["tensors"])
     assert tags >= {"loss", "accuracy", "learning_rate", "val_accuracy", "views/whole", "views/crop"}
+
+
+def _prepared(source, recipe, folder, ranks=RANKS):
+    """A training that has read its photos and built nothing, and its list of them."""
+    run = SpeciesRun.start(folder, 0, recipe, {"source": str(source), "ranks": ranks})
+    training = SpeciesTraining(run, recipe, tf.distribute.get_strategy(), {})
+    return training, training.prepare()
+
+
+@pytest.mark.slow
+def test_prepared_data_is_trained_on_as_its_source_and_left_out_of_either(colour_jpegs, prepared_colours, colour_run, tmp_path):
+    """That their batches are the same is shown in tests/data/test_pipeline.py."""
+    from tfvision.apps.species.evaluation import evaluate_species
+
+    recipe = SpeciesRun(colour_run).recipe
+    (folder, listed), (prepared, also) = (_prepared(source, recipe, tmp_path / source.name) for source in (colour_jpegs, prepared_colours))
+    assert listed == also and len(listed.splitlines()) == 49
+    for one, other in ((folder.labels, prepared.labels), (folder.splits, prepared.splits)):
+        np.testing.assert_array_equal(one, other)
+
+    # What the run was trained on is left out, from whichever of the two it is evaluated.
+    run = SpeciesRun(shutil.copytree(colour_run, tmp_path / "run"))
+    run.photos_path.write_text(also)
+    results = [evaluate_species(run.folder, str(source), out=tmp_path / "evaluation") for source in (colour_jpegs, prepared_colours)]
+    assert results[0]["left_out"] == results[1]["left_out"] != {} and results[0]["accuracy"] == results[1]["accuracy"] and results[1]["images"] > 0
+    assert "data:image/jpeg" in (tmp_path / "evaluation" / "report.html").read_text() or results[1]["accuracy"] == 1
 
 
 class _Stopped(Exception):
@@ -73,56 +103,17 @@ class _StopTrained(keras.callbacks.Callback):
         raise _Stopped
 
 
-def _trained_weights(source, recipe, settings, run):
-    stop = _StopTrained()
-    with pytest.raises(_Stopped):
-        train_species(str(source), recipe, settings, str(run), ranks=RANKS, callbacks=[stop])
-    return stop.weights
-
-
 @pytest.mark.slow
-def test_training_from_prepared_data_equals_training_from_the_folder(colour_jpegs, prepared_colours, tiny_settings, tmp_path):
-    from tfvision.apps.species.evaluation import evaluate_species
-
-    settings = {**tiny_settings, "stages": "[[1, 0.05]]", "has_auxiliary_head": "false", "views": "whole"}
-    expected = _trained_weights(colour_jpegs, "small", settings, tmp_path / "folder")
-    train_species(str(prepared_colours), "small", settings, str(tmp_path / "prepared"), ranks=RANKS)
-    prepared = load_species_network(SpeciesRun(tmp_path / "prepared")).get_weights()
-    assert len(expected) > 10
-    for one, other in zip(prepared, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-    photos = [SpeciesRun(tmp_path / name).photos_path.read_text() for name in ("folder", "prepared")]
-    assert photos[0] == photos[1]
-
-    # What the run was trained on is left out, from whichever of the two it is evaluated.
-    results = [evaluate_species(tmp_path / "prepared", str(source), out=tmp_path / "evaluation") for source in (colour_jpegs, prepared_colours)]
-    assert results[0]["left_out"] == results[1]["left_out"] != {} and results[0]["accuracy"] == results[1]["accuracy"] and results[1]["images"] > 0
-    assert "data:image/jpeg" in (tmp_path / "evaluation" / "report.html").read_text() or results[1]["accuracy"] == 1
-
-
-class _StopInSecondPhase(keras.callbacks.Callback):
-    begun = 0
-
-    def on_train_begin(self, logs=None):
-        self.begun += 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        if (self.begun, batch) == (2, 3):
-            raise _Stopped
-
-
-@pytest.mark.slow
-def test_stopped_after_the_coarse_rank_and_resumed_equals_uninterrupted(colour_photos, tiny_settings, tmp_path):
+def test_stopped_after_the_coarse_rank_and_resumed_equals_uninterrupted(colour_photos, tiny_settings, copy_at, tmp_path):
     settings = {**tiny_settings, "checkpoint_seconds": "0", "start_rank": "genus", "coarse_stages": "[[1, 0.05]]", "stages": "[[1, 0.05]]"}
     settings.update(views="whole", has_auxiliary_head="false")
-    train_species(str(colour_photos), "small", settings, str(tmp_path / "whole"), ranks=RANKS)
-    with pytest.raises(_Stopped):
-        train_species(str(colour_photos), "small", settings, str(tmp_path / "parts"), ranks=RANKS, callbacks=[_StopInSecondPhase()])
-    assert read_facts(SpeciesRun(tmp_path / "parts").checkpoint_path)["phase"] == 1
+    whole, parts = SpeciesRun(tmp_path / "whole"), SpeciesRun(tmp_path / "parts")
+    train_species(str(colour_photos), "small", settings, str(whole.folder), ranks=RANKS, callbacks=[copy_at(whole.folder, parts.folder, 1, 3)])
+    assert read_facts(parts.checkpoint_path) == {"phase": 1, "step": 3}
     stop = _StopTrained()
     with pytest.raises(_Stopped):
-        train_species(run=str(tmp_path / "parts"), resume=True, callbacks=[stop])
-    for one, other in zip(stop.weights, load_species_network(SpeciesRun(tmp_path / "whole")).get_weights(), strict=True):
+        train_species(run=str(parts.folder), resume=True, callbacks=[stop])
+    for one, other in zip(stop.weights, load_species_network(whole).get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
@@ -157,15 +148,21 @@ def test_a_missing_source_leaves_no_run_behind(tmp_path):
 
 
 @pytest.mark.slow
-def test_broken_photos_are_counted_named_and_do_not_stop_training(colour_photos, tiny_settings, tmp_path):
-    photos = tmp_path / "photos"
-    shutil.copytree(colour_photos, photos)
-    (photos / "Rosa_rubra_0.png").write_bytes(b"")
-    whole = (photos / "Viola_prima_1.png").read_bytes()
-    (photos / "Viola_prima_1.png").write_bytes(whole[: len(whole) // 2])
-    metrics = train_species(str(photos), "small", {**tiny_settings, "stages": "[[1, 0.05]]"}, str(tmp_path / "run"), ranks=RANKS)
-    assert sorted(os.path.basename(path) for path in metrics["broken"]) == ["Rosa_rubra_0.png", "Viola_prima_1.png"]
-    assert "Rosa_rubra_0.png is empty" in (tmp_path / "run" / "report.html").read_text()
+def test_broken_photos_are_counted_and_a_class_in_one_group_is_trained_and_named_as_unmeasured(tmp_path, tiny_settings, capsys):
+    lines = ["image,species,group"]
+    for species, group in (("a", ""), ("b", ""), ("c", "one observation")):
+        _photos(tmp_path / species, 6)
+        lines += [f"{species}/{number}.png,{species},{group}" for number in range(6)]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    (tmp_path / "a/0.png").write_bytes(b"")
+    whole = (tmp_path / "c/1.png").read_bytes()
+    (tmp_path / "c/1.png").write_bytes(whole[: len(whole) // 2])
+    settings = {**tiny_settings, "stages": "[[1, 0.05]]", "views": "whole", "has_auxiliary_head": "false"}
+    metrics = train_species(str(tmp_path), "small", settings, str(tmp_path / "run"))
+    assert (metrics["classes"], metrics["images"]) == (3, 18)
+    assert "no validation photos, so no accuracy, for c" in capsys.readouterr().err
+    assert sorted(os.path.relpath(path, tmp_path) for path in metrics["broken"]) == ["a/0.png", "c/1.png"]
+    assert "0.png is empty" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_class_of_which_no_photo_can_be_read_leaves_the_taxonomy(tmp_path, capsys):
@@ -181,28 +178,13 @@ def test_a_class_of_which_no_photo_can_be_read_leaves_the_taxonomy(tmp_path, cap
     assert "left out, none of the photos to train on can be read: b (8)" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_class_in_one_group_is_trained_and_named_as_unmeasured(tmp_path, tiny_settings, capsys):
-    lines = ["image,species,group"]
-    for species, group in (("a", ""), ("b", ""), ("c", "one observation")):
-        _photos(tmp_path / species, 6)
-        lines += [f"{species}/{number}.png,{species},{group}" for number in range(6)]
-    (tmp_path / "manifest.csv").write_text("\n".join(lines))
-    metrics = train_species(str(tmp_path), "small", {**tiny_settings, "stages": "[[1, 0.05]]"}, str(tmp_path / "run"))
-    assert metrics["classes"] == 3
-    assert "no validation photos, so no accuracy, for c" in capsys.readouterr().err
-
-
 @pytest.fixture
 def prepared(tmp_path, capsys):
     """A function (source, settings...) -> (a training that has read its photos and built nothing, what it told)."""
 
     def prepare(source, ranks=None, **settings):
         recipe = dataclasses.replace(SpeciesRecipe(name="", weights="none"), **settings)
-        run = SpeciesRun.start(tmp_path / "run", 0, recipe, {"source": str(source), "ranks": ranks})
-        training = SpeciesTraining(run, recipe, tf.distribute.get_strategy(), {})
-        training.prepare()
-        return training, capsys.readouterr().err
+        return _prepared(source, recipe, tmp_path / "run", ranks)[0], capsys.readouterr().err
 
     return prepare
 
@@ -249,19 +231,19 @@ def test_an_unknown_start_rank_lists_the_ranks(colour_photos, tiny_settings, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.full_size
-def test_the_papers_network_takes_a_real_step(colour_photos, tmp_path):
+def test_the_papers_network_takes_a_real_step(colour_photos, short_inception, tmp_path):
     """The first recipe as it stands, but for weights that cannot be downloaded here, the least size that the network takes, and 2 photos a step.
 
     Its two views are built in tests/models/test_multi_view.py; going from rank to rank is the same for every network.
     """
-    epochs = 2 / 39  # a step of two of the 39 training photos
+    epochs, stop = 2 / 39, _StopTrained()  # a step of two of the 39 training photos
     settings = {"weights": "none", "image_size": "139", "batch_size": "2", "stages": f"[[{epochs}, 0.01]]"}
-    weights = _trained_weights(colour_photos, "paper-baseline", settings, tmp_path / "run")
+    with short_inception(), pytest.raises(_Stopped):
+        train_species(str(colour_photos), "paper-baseline", settings, str(tmp_path / "run"), ranks=RANKS, callbacks=[stop])
     run = SpeciesRun(tmp_path / "run")
     assert run.recipe.network == "inception_resnet_v2"
     assert read_facts(run.checkpoint_path)["step"] == 1
-    assert len(weights) > 400 and all(np.isfinite(values).all() for values in weights)
+    assert len(stop.weights) > 200 and all(np.isfinite(values).all() for values in stop.weights)
 
 
 def _photos(folder, count):

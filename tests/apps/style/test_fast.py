@@ -44,6 +44,7 @@ def offline(monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_called", [True, False], ids=["callable", "signature only"])
 def test_a_local_module_of_the_public_kind(tmp_path, photo, painting, as_called):
     _save(tmp_path / "module", as_called)
@@ -90,6 +91,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, photo, painting, colour
         stylize_fast(photo, painting, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_one_painting(stylizer_run, stylizer_export, photo, painting, capsys):
     expected = paint(load_stylizer(StylizerRun.open(stylizer_run)), photo[None])[0]
     for module in (stylizer_run, Path(stylizer_export["path"]).parent):

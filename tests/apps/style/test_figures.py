@@ -31,6 +31,7 @@ def test_one_layer_gives_the_picture_of_reconstruct(preset, photo):
     assert Path("photo-content-conv2_1.png.json").exists()
 
 
+@pytest.mark.slow
 def test_without_layers_the_row_of_figure_1_is_made_and_gone_on_with(preset, monkeypatch):
     monkeypatch.setattr(figures, "STYLE_LAYERS", ("conv1_1", "conv2_1", "conv3_1"))
     made = []

@@ -39,6 +39,7 @@ def only(results):
     return result
 
 
+@pytest.mark.slow
 def test_a_picture_is_that_of_stylize_with_a_record_beside_it(job, photo, painting):
     result = only(stylize_files(job, options=StudioOptions(command="tfvision stylize photo.png painting.png")))
     expected = stylize(photo, [painting], job.preset)
@@ -61,6 +62,7 @@ def test_the_record_makes_the_very_same_picture_from_anywhere(job, files, monkey
     assert (files / "elsewhere" / "2.png").read_bytes() == (files / "out" / "1.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_format_alpha_profile_and_orientation_are_kept(job, photo):
     tags = PIL.Image.Exif()
     tags[0x0112] = 6
@@ -101,6 +103,7 @@ def test_matched_colours_are_given_to_the_painting_first(job, photo, painting):
     np.testing.assert_array_equal(read_picture_file(result["output"]).pixels, expected)
 
 
+@pytest.mark.slow
 def test_where_no_mask_is_white_the_photo_stays(job, photo):
     mask = np.zeros(photo.shape[:2], np.uint8)
     mask[:, 48:] = 255
@@ -112,6 +115,7 @@ def test_where_no_mask_is_white_the_photo_stays(job, photo):
     np.testing.assert_array_equal(picture[:, 36:], whole[:, 36:])
 
 
+@pytest.mark.slow
 def test_two_paintings_rule_by_masks_or_mix_by_numbers(job, photo, painting):
     PIL.Image.fromarray(photo[::-1].copy()).save("other.png")
     left = np.zeros(photo.shape[:2], np.uint8)
@@ -150,6 +154,7 @@ def test_photos_of_one_name_do_not_overwrite_each_other(job, photo):
     assert [result["output"] for result in results] == ["out/1.png", "out/1.png.png"]
 
 
+@pytest.mark.slow
 def test_a_finished_folder_is_left_as_it_is_when_resumed(job, photo):
     _folder("photos", [photo, photo[::-1]], ["1.png", "2.png"])
     job = dataclasses.replace(job, photo="photos")
@@ -170,7 +175,7 @@ def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
     moving[20:50, 10:40] = (250, 20, 20)
     moved = photo.copy()
     moved[20:50, 50:80] = (250, 20, 20)
-    _folder("frames", [moving, moving, moved], ["1.png", "2.png", "3.png"])
+    _folder("frames", [moving, moved], ["1.png", "2.png"])
     job = dataclasses.replace(job, photo="frames", preset=dataclasses.replace(job.preset, iterations=40))
     results = list(stylize_files(job, "out", StudioOptions(is_frames=True)))
     pictures = [read_picture_file(result["output"]).pixels.astype(int) for result in results]
@@ -178,11 +183,12 @@ def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
     unheld = [read_picture_file(result["output"]).pixels.astype(int) for result in stylize_files(free, "unheld", StudioOptions(is_frames=True))]
     np.testing.assert_array_equal(pictures[0], unheld[0])
     unchanged = np.s_[:, 56:]
-    assert np.abs(pictures[2] - pictures[1])[unchanged].mean() < 0.7 * np.abs(unheld[2] - unheld[1])[unchanged].mean()
-    red = pictures[2][..., 0] - pictures[2][..., 2]  # at 64 px the square went from columns 7-26 to 33-53
+    assert np.abs(pictures[1] - pictures[0])[unchanged].mean() < 0.7 * np.abs(unheld[1] - unheld[0])[unchanged].mean()
+    red = pictures[1][..., 0] - pictures[1][..., 2]  # at 64 px the square went from columns 7-26 to 33-53
     assert red[16:30, 36:50].mean() > red[16:30, 10:24].mean() + 60
 
 
+@pytest.mark.slow
 def test_frames_are_gone_on_with_as_if_nothing_had_happened(job, photo):
     _folder("frames", [photo, photo[::-1], photo], ["1.png", "2.png", "3.png"])
     job = dataclasses.replace(job, photo="frames")
@@ -197,6 +203,7 @@ def test_frames_are_gone_on_with_as_if_nothing_had_happened(job, photo):
         job_like("whole/2.png")
 
 
+@pytest.mark.slow
 def test_an_animation_becomes_one_with_the_same_timing(job, photo):
     frames = [PIL.Image.fromarray(part) for part in (photo, photo[::-1].copy(), photo[:, ::-1].copy())]
     frames[0].save("1.gif", save_all=True, append_images=frames[1:], duration=[100, 300, 200])
@@ -219,6 +226,7 @@ def test_of_an_animation_the_first_frame_becomes_a_still(job, photo, capsys):
 # Interruption
 
 
+@pytest.mark.slow
 def test_an_interrupted_picture_is_gone_on_with(job, monkeypatch):
     monkeypatch.setattr(stylization, "LEG_ITERATIONS", 2)
     job = dataclasses.replace(job, preset=dataclasses.replace(job.preset, iterations=6))

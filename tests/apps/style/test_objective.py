@@ -31,6 +31,7 @@ def _literal(network, preset, image, photo, painting):
     return float(total), tape.gradient(total, image)[0].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["default", "paper", "printed"])
 def test_value_and_gradient_are_those_of_equation_7(tiny_network, smooth_picture, name):
     preset = dataclasses.replace(get_preset(name), **PLAIN)
@@ -61,6 +62,7 @@ def test_tiles_give_the_untiled_value_and_gradient(untiled_and_tiled, smooth_pic
     np.testing.assert_allclose(parts.gradient, whole.gradient, atol=1e-4 * np.abs(whole.gradient).max())
 
 
+@pytest.mark.slow
 def test_the_gradient_points_where_finite_differences_do(tiny_network, smooth_picture):
     """All terms together, in float32: the slope along the gradient."""
     preset = dataclasses.replace(get_preset("default"), total_variation_weight=5.0, range_weight=50.0, temporal_weight=5.0)
@@ -98,6 +100,7 @@ def test_weights_mix_paintings(tiny_network, smooth_picture):
         np.testing.assert_allclose(mixed.style[layer][0], 0.25 * alone.style[layer][0] + 0.75 * only_other.style[layer][0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_temporal_term_holds_only_what_the_photo_held(tiny_network, smooth_picture):
     preset = dataclasses.replace(get_preset("default"), content_weight=0.0, style_weight=0.0, temporal_weight=100.0, **PLAIN)
     image, before, painting = _images(smooth_picture, (64, 64), (64, 64), (64, 64))

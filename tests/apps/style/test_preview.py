@@ -48,6 +48,7 @@ def page():
         yield line.removeprefix("preview at "), preview
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_names_nothing_from_elsewhere(page):
     url, _ = page
     status, headers, body = ask(url, "/")
@@ -58,6 +59,7 @@ def test_the_page_is_whole_and_names_nothing_from_elsewhere(page):
     assert status == 200 and headers["content-type"].startswith("text/javascript") and b"fetch(" in script
 
 
+@pytest.mark.slow
 def test_the_state_tells_losses_and_time_left(page):
     url, preview = page
     preview.begin("photo.jpg", [RED, BLUE])
@@ -69,6 +71,7 @@ def test_the_state_tells_losses_and_time_left(page):
     assert state["curve"] == [[3.0, 2.0], [1.5, 1.0]] and not state["is_done"]
 
 
+@pytest.mark.slow
 def test_photo_and_paintings_are_shown(page):
     url, preview = page
     preview.begin("photo.jpg", [RED, BLUE])
@@ -77,6 +80,7 @@ def test_photo_and_paintings_are_shown(page):
     assert ask(url, "/input/2")[0] == 404
 
 
+@pytest.mark.slow
 def test_the_picture_is_computed_only_while_somebody_watches(page, monkeypatch):
     url, preview = page
     monkeypatch.setattr(module, "_SECONDS_BETWEEN_PICTURES", 0)
@@ -91,6 +95,7 @@ def test_the_picture_is_computed_only_while_somebody_watches(page, monkeypatch):
     assert colour_of(ask(url, "/picture")[2])[2] > 240
 
 
+@pytest.mark.slow
 def test_a_finished_picture_is_fetched_before_the_page_goes(page):
     url, preview = page
     preview.begin("photo.jpg", [RED])
@@ -113,6 +118,7 @@ def test_without_a_watcher_nothing_is_waited_for(monkeypatch):
     preview.wait_for_farewell()
 
 
+@pytest.mark.slow
 def test_a_next_picture_begins_a_new_curve(page):
     url, preview = page
     for name in ("1.jpg", "2.jpg"):
@@ -132,11 +138,13 @@ def test_a_long_curve_is_thinned_and_keeps_its_newest_point():
     assert 200 <= len(curve) <= 300 and curve[-1] == (0.003, 0.002)
 
 
+@pytest.mark.slow
 def test_other_names_for_this_machine_are_refused(page):
     url, _ = page
     assert ask(url, "/state", host="elsewhere.example")[0] == 400
 
 
+@pytest.mark.slow
 def test_large_pictures_are_shown_smaller(page):
     url, preview = page
     preview.finish("out.png", np.zeros((1500, 3000, 3), np.uint8))

@@ -11,6 +11,7 @@ from tfvision.apps.style.stylization import stylize
 from tfvision.errors import DataError, RecipeError, RunError
 
 
+@pytest.mark.slow
 def test_the_picture_comes_closer_to_the_painting(photo, painting, tiny_preset):
     first = []
     result = stylize(photo, [painting], tiny_preset, on_iteration=lambda progress: first.append(progress))
@@ -22,6 +23,7 @@ def test_the_picture_comes_closer_to_the_painting(photo, painting, tiny_preset):
     assert (result.iterations, result.network) == (6, "vgg19_slim")
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_bytes(photo, painting, tiny_preset):
     preset = dataclasses.replace(tiny_preset, start="noise", seed=3)
     one, same, other = (stylize(photo, [painting], dataclasses.replace(preset, seed=seed)).picture for seed in (3, 3, 4))
@@ -52,6 +54,7 @@ def test_an_interrupted_run_ends_in_the_same_picture(photo, painting, tiny_prese
     assert not state.exists()
 
 
+@pytest.mark.slow
 def test_presets_share_an_objective_unless_it_looks_at_what_they_differ_in(tiny_preset):
     opened = {name: stylization._open_objective(dataclasses.replace(tiny_preset, **stylization._UNSEEN)) for name in ("one", "other")}
     assert opened["one"] is opened["other"]
@@ -83,11 +86,13 @@ def test_a_state_of_another_call_is_refused(photo, painting, tiny_preset, tmp_pa
         stylize(painting, [photo], tiny_preset, state_path=tmp_path / "state.npz")
 
 
+@pytest.mark.slow
 def test_it_stops_where_the_loss_no_longer_falls(photo, painting, tiny_preset):
     preset = dataclasses.replace(tiny_preset, iterations=500, tolerance=0.4)
     assert 10 < stylize(photo, [painting], preset).iterations < 200
 
 
+@pytest.mark.slow
 def test_each_scale_starts_from_the_one_before_with_the_photos_detail(photo, painting, tiny_preset):
     preset = dataclasses.replace(tiny_preset, size=128, scales=((0.5, 1),), iterations=0, style_layers=("conv1_1",), style_weight=0.0)
     # Nothing but content, started from the photo: there is nothing to do, so the larger photo must come out.
@@ -159,6 +164,7 @@ def test_3000_pixels_are_foreseen_to_fit_into_8_gb_with_vgg19():
     assert memory.memory_needed(get_preset("default"), 64, 2250, 3000) < 8e9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_loss_that_is_not_finite_makes_no_picture(photo, painting, tiny_preset, optimizer):
     preset = dataclasses.replace(tiny_preset, style_weight=1e300, optimizer=optimizer, iterations=2, scales=())

@@ -48,6 +48,7 @@ def test_every_signature_answers_as_keras_does(stylizer_exportable, stylizer_exp
     assert stylizer_export["differences"]["tflite"] < 1e-4 and differences["tensor"] <= 1
 
 
+@pytest.mark.slow
 def test_photos_of_several_sizes_and_formats_in_one_batch(loaded, stylizer_run):
     photos = [_pixels(0, 30, 44), _pixels(1, 61, 35)]
     batch = np.array([_encoded(photos[0], "PNG"), _encoded(photos[1], "JPEG", quality=95)], object)
@@ -79,6 +80,7 @@ def test_too_many_pixels_are_refused_before_decoding(loaded):
         loaded.run("serving_default", {"image_bytes": np.array([bomb], object)})
 
 
+@pytest.mark.slow
 def test_the_sample_response_is_a_picture_as_tensorflow_serving_writes_it(stylizer_export):
     import base64
 
@@ -86,6 +88,7 @@ def test_the_sample_response_is_a_picture_as_tensorflow_serving_writes_it(styliz
     assert decode_photo(check_photo(base64.b64decode(prediction["image_bytes"]["b64"]))).shape == (180, 240, 3)
 
 
+@pytest.mark.slow
 def test_the_card_names_painting_and_losses_and_no_path(stylizer_export):
     card = json.loads(open(f"{stylizer_export['path']}/assets.extra/model_card.json").read())
     assert card["Task"] == "paints photos in the manner of stripes.png"
@@ -100,6 +103,7 @@ def test_half_of_the_weights_size(stylizer_run, tmp_path):
     assert differences["tensor"] <= 24 and differences["serving_default"] <= 48
 
 
+@pytest.mark.slow
 def test_a_picture_that_differs_from_keras_is_found(stylizer_exportable, stylizer_export):
     def reference(signature, inputs):
         outputs = stylizer_exportable.reference(signature, inputs)
@@ -109,6 +113,7 @@ def test_a_picture_that_differs_from_keras_is_found(stylizer_exportable, stylize
         verify_signatures(stylizer_export["path"], dataclasses.replace(stylizer_exportable, reference=reference))
 
 
+@pytest.mark.slow
 def test_served_pictures_are_saved_by_predict(stylizer_export, tmp_path, monkeypatch, capsys):
     from pathlib import Path
 

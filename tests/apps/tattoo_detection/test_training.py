@@ -67,6 +67,7 @@ def test_the_svm_minimises_the_papers_objective():
     np.testing.assert_allclose(svm_scores(features, weights, bias), features @ found[:3] + bias, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_random_squares_are_parts_of_the_photo_flipped_both_ways():
     recipe = dataclasses.replace(RECIPES["paper"](), image_size=6, crop_size=4)
     photo = np.arange(36, dtype=np.uint8).reshape(6, 6, 1).repeat(3, axis=2)
@@ -96,6 +97,7 @@ def test_alexnet_from_scratch_is_as_the_paper_draws_it():
     assert outputs[FEATURES].shape == (1, 4096) and outputs[MAPS].shape == (1, 13, 13, 256)
 
 
+@pytest.mark.slow
 def test_the_whole_network_sees_the_centre_and_its_svm_is_the_last_layer(tiny_detector):
     recipe = with_settings(RECIPES["small"](), tiny_detector)
     detector = build_detector(recipe)
@@ -110,12 +112,14 @@ def test_the_whole_network_sees_the_centre_and_its_svm_is_the_last_layer(tiny_de
     np.testing.assert_allclose(detector.whole(images)[SCORE].numpy()[:, 0], svm_scores(features, weights, 0.25), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_map_rests_on_what_the_network_sees(detector, detection_photos):
     heat = detector.heat(_manifest_of(detection_photos))
     assert heat.shape == (24, 120, 120) and heat.min() >= 0 and heat.max() <= 1
     assert not heat[:, :12].any() and not heat[:, 108:].any()
 
 
+@pytest.mark.slow
 def test_the_map_finds_the_part_that_is_a_tattoo(detector, detection_photos, tmp_path):
     with Image.open(detection_photos / "0.png") as tattoo, Image.open(detection_photos / "1.png") as wall:
         for name, place in (("left", (0, 0)), ("right", (48, 0))):
@@ -127,6 +131,7 @@ def test_the_map_finds_the_part_that_is_a_tattoo(detector, detection_photos, tmp
     assert left[:60, :60].sum() > 0.5 * left.sum() and right[:60, 60:].sum() > 0.5 * right.sum()
 
 
+@pytest.mark.slow
 def test_the_finer_network_has_the_same_layers(tiny_detector):
     detector = build_detector(with_settings(RECIPES["small"](), tiny_detector))
     assert detector.finer.input_shape[1:3] == (120, 120) and detector.finer.output["maps"].shape[1] == 3 * detector.whole.output["maps"].shape[1]
@@ -166,6 +171,7 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     assert set(map(len, lists.values())) == {1} and set().union(*lists.values()) == {"list 1", "list 2", "list 3"}
 
 
+@pytest.mark.slow
 def test_it_learns_what_version_0_1_0_learnt(trained, detector_run):
     now, then = (json.loads((folder / "metrics.json").read_text()) for folder in (trained, detector_run))
     assert now.keys() >= then.keys() and [row["fold"] for row in now["folds"]] == [row["fold"] for row in then["folds"]]
@@ -228,6 +234,7 @@ def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_detection_names_broken_photos_in_their_place(detector, detection_photos, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_text("This is a text.")
@@ -241,6 +248,7 @@ def test_detection_names_broken_photos_in_their_place(detector, detection_photos
     assert [path.name for path in (tmp_path / "where").iterdir()] == ["0-where.png"]
 
 
+@pytest.mark.slow
 def test_pictures_of_photos_of_one_name_are_all_kept(detector, detection_photos, tmp_path):
     photos = [shutil.copy(detection_photos / "0.png", _made(tmp_path / name) / "a.png") for name in ("one", "two")]
     answers = list(detector.detect(photos, tmp_path / "where"))
@@ -282,8 +290,9 @@ def _orientation(value):
 @pytest.mark.slow
 def test_a_half_export_has_no_maps(detector_run, tmp_path):
     exportable = make_exportable(detector_run, half=True)
-    differences = verify_signatures(write_saved_model(exportable, tmp_path), exportable, HALF_TOLERANCE)
-    assert list(differences) == ["serving_default", "tensor", "embed"]
+    assert list(exportable.signatures) == ["serving_default", "tensor", "embed"]
+    exportable = dataclasses.replace(exportable, signatures={"serving_default": exportable.signatures["serving_default"]})
+    assert verify_signatures(write_saved_model(exportable, tmp_path), exportable, HALF_TOLERANCE)["serving_default"] > 0
     with pytest.raises(RunError, match="exported with --half"):
         list(load_detector(tmp_path / "detector").detect(["a.png"], tmp_path / "where"))
 
@@ -293,6 +302,7 @@ def test_another_models_export_is_refused(colour_export):
         load_detector(colour_export)
 
 
+@pytest.mark.slow
 def test_evaluation_leaves_out_what_was_trained_on(detector_run, detection_photos, tmp_path):
     for name in ("tattoo", "wall"):
         (tmp_path / name).mkdir()

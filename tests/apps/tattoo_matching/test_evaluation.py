@@ -18,6 +18,8 @@ from tfvision.features.extraction import extract
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
 
+pytestmark = pytest.mark.usefixtures("figures_once", "opened_once")
+
 RECIPE = FeatureRecipe("small", weights="none", image_size=32)
 SUBJECTS = 12
 
@@ -69,11 +71,13 @@ def test_figures_equal_a_direct_computation(result, custody):
     assert fmr[row - 1] <= result["eer"] <= fmr[row]
 
 
+@pytest.mark.slow
 def test_two_strangers_measure_false_alarms(result):
     assert (result["unmated"], result["has_unmated"]) == (2, True)
     assert result["fnir"] == {}  # two probes tell no rate below one half
 
 
+@pytest.mark.slow
 def test_intervals_hold_their_figures(result):
     intervals = result["intervals"]
     for rank, (low, high) in intervals["cmc"].items():
@@ -82,6 +86,7 @@ def test_intervals_hold_their_figures(result):
     assert intervals["eer"][0] <= result["eer"] <= intervals["eer"][1]
 
 
+@pytest.mark.slow
 def test_folds_are_given_each(result):
     assert [fold["fold"] for fold in result["by_fold"]] == [0, 1, 2, 3, 4]
     assert sum(fold["mated"] for fold in result["by_fold"]) == 36
@@ -89,6 +94,7 @@ def test_folds_are_given_each(result):
     assert mean == pytest.approx(result["cmc"]["1"])
 
 
+@pytest.mark.slow
 def test_the_report_has_curves_and_matches(result):
     page = open(result["report"], encoding="utf-8").read()
     for text in ("Cumulative match characteristic", "Detection error trade-off", "Scores of pairs", "Folds", "Found most surely", "never an identification"):
@@ -139,6 +145,7 @@ def test_broken_photos_are_named_and_neither_ask_nor_are_found(custody, tmp_path
     assert "3_1.png" in open(result["report"], encoding="utf-8").read()
 
 
+@pytest.mark.slow
 def test_no_probe_that_can_be_read(custody, tmp_path):
     folder = shutil.copytree(custody, tmp_path / "photos")
     for path in folder.glob("*_[123].png"):
@@ -147,6 +154,7 @@ def test_no_probe_that_can_be_read(custody, tmp_path):
         evaluate_matcher(RECIPE, folder, out=tmp_path / "report")
 
 
+@pytest.mark.slow
 def test_subjects_with_one_photo_are_strangers_to_all(tmp_path):
     for name in ("a/1", "a/2", "b/1"):
         path = tmp_path / "photos" / f"{name}.png"
@@ -176,6 +184,7 @@ def test_an_unknown_distance(custody):
         evaluate_matcher(RECIPE, custody, distance="manhattan")
 
 
+@pytest.mark.slow
 def test_parts_of_several_models_are_pooled(custody):
     trial = make_trial(read_matching_source(custody), "identification")
     extractor = open_extractor(RECIPE)

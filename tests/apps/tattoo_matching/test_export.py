@@ -59,6 +59,7 @@ def test_two_photos_are_compared(run, exported):
     np.testing.assert_allclose(compared["distance"], [0, np.linalg.norm(vectors[1] - vectors[2])], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_pixels_are_seen_whole(run, exported):
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
     with LoadedModel(exported["path"]) as model:
@@ -75,6 +76,7 @@ def test_an_export_makes_the_same_features_as_its_run(run, exported):
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_card_tells_how_vectors_are_compared_and_no_path(exported):
     with open(f"{exported['path']}/assets.extra/model_card.json") as file:
         card = json.load(file)

@@ -66,6 +66,7 @@ def _settings():
     return {"network": "small", "weights": "none", "image_size": 32, "tap": "", "loss_tap": "", "frozen": "", "rotations": 1, "is_normalised": True}
 
 
+@pytest.mark.slow
 def test_every_probe_is_asked_of_the_run_that_left_it_out(tattc, trained, tmp_path):
     result = train_and_evaluate_folds(tattc, "mixed-media", settings=_settings(), folder=tmp_path)
     assert trained == [("contrastive", 0), ("contrastive", 1)]
@@ -88,6 +89,7 @@ def measured(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_trained_again_and_nothing_else_is_taken_for_it(tattc, trained, measured, tmp_path):
     for _ in range(2):
         train_and_evaluate_folds(tattc, "mixed-media", settings=_settings(), folder=tmp_path)
@@ -96,6 +98,7 @@ def test_what_is_there_is_not_trained_again_and_nothing_else_is_taken_for_it(tat
         train_and_evaluate_folds(tattc, "mixed-media", settings={**_settings(), "margin": 0.5}, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_table_5_has_both_losses_beside_what_was_published(tattc, trained, measured, tmp_path):
     result = train_and_evaluate_folds(tattc, "similarity", settings=_settings(), folder=tmp_path)
     assert [name for name, _ in trained] == ["triplet"] * 2 + ["contrastive"] * 2
@@ -106,6 +109,7 @@ def test_table_5_has_both_losses_beside_what_was_published(tattc, trained, measu
     assert "table 5 of the paper" in title(result)
 
 
+@pytest.mark.slow
 def test_any_source_of_subjects_has_folds(tattoo_photos, trained, measured, tmp_path):
     result = train_and_evaluate_folds(tattoo_photos, settings={**_settings(), "folds": 2}, folder=tmp_path)
     assert trained == [("small", 0), ("small", 1)] and result["published"] == {} and result["folds"] == 2
@@ -127,6 +131,7 @@ def test_the_papers_numbers_are_complete():
     assert all(len(shares) == len(RANKS) and list(shares) == sorted(shares) for rows in PUBLISHED.values() for shares in rows.values())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_is_told_first(tattc, trained, tmp_path, draw_tattoos):
     with pytest.raises(RecipeError, match="--recipe must be one of small, contrastive, triplet, got 'large'"):
         train_and_evaluate_folds(tattc, "mixed-media", ("large",), folder=tmp_path)

@@ -17,6 +17,8 @@ from tfvision.trained.matcher_run import MatcherRun
 from tfvision.training.checkpoints import read_facts
 from tfvision.training.recipes import with_settings
 
+pytestmark = pytest.mark.usefixtures("figures_once")
+
 PAPERS = {"contrastive": {"batch_size": "8", "stages": "[[4, 0.01]]"}, "triplet": {"batch_size": "12", "stages": "[[4, 0.01]]"}}
 
 
@@ -60,6 +62,7 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     assert not run.checkpoint_path.exists() and list(run.logs_path.glob("events*"))
 
 
+@pytest.mark.slow
 def test_it_learns_what_version_0_1_0_learnt(trained, matcher_run):
     now, then = (json.loads(MatcherRun(folder).metrics_path.read_text()) for folder in (trained, matcher_run))
     assert now.keys() >= then.keys()
@@ -68,6 +71,7 @@ def test_it_learns_what_version_0_1_0_learnt(trained, matcher_run):
     assert (trained / "photos.csv").read_text() == (matcher_run / "photos.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "dimension", "columns"), [("contrastive", 10, ("image", "subject", "medium")), ("triplet", 256, ("image", "subject"))])
 def test_the_papers_recipes_train_the_tower_of_table_2(draw_tattoos, tmp_path, recipe, dimension, columns):
     draw_tattoos(tmp_path, columns)

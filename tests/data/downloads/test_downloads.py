@@ -403,6 +403,7 @@ result = download_photos(wanted, sys.argv[2], settings)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_what_was_done_before_a_stop_is_not_asked_for_again(server, tmp_path, stop):
     child = subprocess.Popen([sys.executable, "-c", CHILD, server.url("held/"), str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -222,6 +222,7 @@ def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_one_process_works_alone_and_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(colour_jpegs, tmp_path):
     prepare(colour_jpegs, tmp_path / "whole", shards=6)
     out = tmp_path / "out"

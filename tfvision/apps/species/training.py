@@ -27,7 +27,7 @@ from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
 from tfvision.models.weights import save_weights
 from tfvision.progress import progress_bar
-from tfvision.trained.species_network import build_species_trunk, make_predictor, predict, view_settings
+from tfvision.trained.species_network import build_species_trunk, make_predictor, predict_batches, prediction_batches, view_settings
 from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.callbacks import TensorBoardLog, Validation
 from tfvision.training.classification import classification_loss
@@ -208,9 +208,10 @@ class SpeciesTraining(Training):
         is_chosen = np.isin(np.arange(len(manifest)), chosen)
         manifest, labels = manifest.select(is_chosen), self._classes.of_class[labels[is_chosen]]
         predictor = make_predictor(self.model, self.recipe.is_mirrored_at_prediction)
+        batches = prediction_batches(manifest, self.recipe, self.broken)
 
         def measure() -> float:
-            parts = [logits.argmax(1) == labels[numbers] for numbers, logits in predict(predictor, manifest, self.recipe, self.broken)]
+            parts = [logits.argmax(1) == labels[numbers] for numbers, logits in predict_batches(predictor, batches)]
             return float(np.concatenate(parts).mean())
 
         return Validation(measure)
