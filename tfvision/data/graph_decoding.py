@@ -136,7 +136,7 @@ def _one_at_a_time(make: Callable[[], tf.Tensor]) -> tf.Tensor:
 
 
 class _Encoded(typing.NamedTuple):
-    """An encoded image whose header was read: string, its first bytes, bool, int32 [2] (upright), int64, int32, bool (see Scans), int32 [2] (a GIF's)."""
+    """An encoded image whose header was read: string, its first bytes, bool, int32 [2] (upright), int64, int32, bool (as of jpeg_scans.Scans), int32 [2] (a GIF's)."""
 
     encoded: tf.Tensor
     head: tf.Tensor
@@ -171,9 +171,9 @@ def _with_few_scans(encoded, pixels):
     most = jpeg_scans.MAX_SCANNED_PIXELS // tf.maximum(pixels, jpeg_scans.LEAST_PIXELS)
     most = tf.cast(most, tf.int32)
     data = tf.io.decode_raw(encoded, tf.uint8)
-    at_most = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == jpeg_scans.SCAN), dtype=tf.int32)
+    at_most = tf.shape(tf.where((data[:-1] == 0xFF) & (data[1:] == jpeg_scans.SCAN)))[0]
     is_plain = (at_most <= most) & (pixels <= _LARGE_PIXELS)
-    count, is_buffered = tf.cond(is_plain, lambda: (at_most, tf.constant(False)), lambda: tuple(count_scans(encoded, most)))
+    count, is_buffered = tf.cond(is_plain, lambda: (at_most, tf.constant(False)), lambda: count_scans(encoded, most))
     is_small = ~is_buffered | (pixels <= jpeg_scans.MAX_BUFFERED_PIXELS)
     checks = [
         tf.debugging.Assert(is_small, [f"the image is {jpeg_scans.TOO_LARGE_BUFFER}"]),

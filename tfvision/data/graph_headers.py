@@ -65,8 +65,11 @@ def first_position(head: tf.Tensor, word: bytes) -> tf.Tensor:
     return tf.cast(positions[0], tf.int32)
 
 
-def count_scans(encoded: tf.Tensor, most: tf.Tensor) -> jpeg_scans.Scans:
-    """`jpeg_scans.count_scans`: int32 scalar, bool scalar."""
+def count_scans(encoded: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How many scans a JPEG has, and whether a decoder holds all coefficients until the last, as `jpeg_scans` finds it: int32, bool scalar.
+
+    It stops at one more than `most`, which is also what too many segments count for.
+    """
     data = tf.concat([tf.io.decode_raw(encoded, tf.uint8), tf.zeros([16], tf.uint8)], 0)
     behind = data[1:]
     is_marker = data[:-1] == 0xFF
@@ -92,7 +95,7 @@ def count_scans(encoded: tf.Tensor, most: tf.Tensor) -> jpeg_scans.Scans:
 
     start = (0, 0, 0, tf.constant(False))
     index, count, _, is_buffered = tf.while_loop(goes_on, step, start, parallel_iterations=1, maximum_iterations=jpeg_scans.MAX_SEGMENTS)
-    return jpeg_scans.Scans(tf.where(goes_on(index, count), most + 1, count), is_buffered)
+    return tf.where(goes_on(index, count), most + 1, count), is_buffered
 
 
 class GifFrame(typing.NamedTuple):
