@@ -1,14 +1,19 @@
 import io
 import re
+import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from benchmarks import hostile_pictures
+from tfvision.data import gif_frames
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.graph_decoding import image_of_encoded, views_of_encoded, views_of_pixels
+from tfvision.data.graph_headers import first_gif_frame, size_in_header
 from tfvision.data.views import as_pixels, central_region, cut_views, decoding_ratio, view_regions
+from tfvision.errors import DataError
 
 VIEWS, SIZE_PX = ("whole", "crop"), 64
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -133,3 +138,85 @@ def test_a_limit_of_pixels_holds_before_decoding():
     assert image_of_encoded(tf.constant(PHOTOS["PNG"]), max_pixels=300 * 520).shape == (300, 520, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="too many pixels"):
         image_of_encoded(tf.constant(PHOTOS["PNG"]), max_pixels=300 * 520 - 1)
+
+
+def test_a_wide_picture_is_resized_in_stripes_to_the_bit(monkeypatch):
+    monkeypatch.setattr("tfvision.data.graph_decoding._STRIPE_PIXELS", 7 * 300)
+    for orientation in (1, 6, 7):
+        photo = encoded(drawing(channels=4), "PNG", exif=exif(orientation))
+        np.testing.assert_array_equal(views_of_encoded(tf.constant(photo), tf.constant(NO_BOX), VIEWS, SIZE_PX), by_pillow_and_eagerly(photo))
+
+
+def test_large_pictures_take_turns(monkeypatch):
+    monkeypatch.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 100)
+    cut = tf.function(lambda photos: tf.map_fn(lambda photo: views_of_encoded(photo, tf.zeros([4]), VIEWS, SIZE_PX), photos, fn_output_signature=tf.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError):  # a broken one lets the next in
+        cut(tf.constant([PHOTOS["PNG"], PHOTOS["PNG"][:200]]))
+    np.testing.assert_array_equal(cut(tf.constant([PHOTOS["PNG"]] * 3)), [in_graph(PHOTOS["PNG"], NO_BOX)] * 3)
+
+
+def test_a_gif_is_cut_behind_its_first_frame():
+    animation = PHOTOS["animated GIF"]
+    cut = first_gif_frame(tf.constant(animation)).encoded.numpy()
+    assert cut == gif_frames.first_gif_frame(animation) and len(cut) < len(animation)
+    with Image.open(io.BytesIO(cut)) as image:
+        assert image.n_frames == 1
+
+
+@pytest.mark.parametrize("photo", [b"GIF89a", PHOTOS["GIF"][:500], b"GIF89a" + bytes(300), b"GIF89a" + b"\xff" * 300])
+def test_a_gif_without_a_whole_frame_stays_as_it_is(photo):
+    assert gif_frames.first_gif_frame(photo) == photo
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        in_graph(photo, NO_BOX)
+
+
+def test_the_first_frame_of_a_gif_lies_where_it_belongs_on_the_screen():
+    start = PHOTOS["GIF"].index(b"\x2c\0\0\0\0")
+    moved = PHOTOS["GIF"][:6] + struct.pack("<HH", 600, 400) + PHOTOS["GIF"][10:start] + b"\x2c" + struct.pack("<HH", 50, 70) + PHOTOS["GIF"][start + 5 :]
+    picture = image_of_encoded(tf.constant(moved)).numpy()
+    assert picture.shape == (400, 600, 3)
+    np.testing.assert_array_equal(picture[70:370, 50:570], image_of_encoded(tf.constant(PHOTOS["GIF"])))
+
+
+def test_a_frame_larger_than_the_header_of_a_gif_says_counts():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too many pixels"):
+        in_graph(hostile_pictures.gif(13_000, 12_000, screen=(10, 10)), NO_BOX)
+
+
+@pytest.mark.parametrize("make", [hostile_pictures.jpeg_of_scans, hostile_pictures.jpeg_of_repeated_scans])
+def test_scans_are_counted_before_decoding(make, monkeypatch):
+    monkeypatch.setattr("tfvision.data.jpeg_scans.MAX_SCANNED_PIXELS", 20 * 65_536)
+    check_photo(make(160, 120, 20))
+    assert image_of_encoded(tf.constant(make(160, 120, 20))).shape == (120, 160, 3)
+    film = b"\xff\xda" * 100  # behind the picture, as phones attach it
+    assert image_of_encoded(tf.constant(make(160, 120, 20) + film)).shape == (120, 160, 3)
+    with pytest.raises(DataError, match="the image is a JPEG of too many scans for its size: save it as one that is not progressive"):
+        check_photo(make(160, 120, 21))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the image is a JPEG of too many scans for its size"):
+        image_of_encoded(tf.constant(make(160, 120, 21)))
+
+
+def test_a_progressive_jpeg_may_have_fewer_pixels(monkeypatch):
+    monkeypatch.setattr("tfvision.data.jpeg_scans.MAX_BUFFERED_PIXELS", 300 * 520 - 1)
+    monkeypatch.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 1000)
+    image_of_encoded(tf.constant(encoded(drawing(), "JPEG")))
+    check_photo(encoded(drawing(), "JPEG"))
+    progressive = encoded(drawing(), "JPEG", progressive=True)
+    with pytest.raises(DataError, match="progressive JPEG of more than"):
+        check_photo(progressive)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="progressive JPEG of more than"):
+        image_of_encoded(tf.constant(progressive))
+
+
+@pytest.mark.parametrize("padding", [b"\xff" * 5000, b"\0" * 5000, b"\xff\xfe\0\2" * 5000])
+def test_a_jpeg_of_padding_is_refused_before_pillow_reads_it_byte_by_byte(padding):
+    photo = encoded(drawing(), "JPEG")
+    with pytest.raises(DataError, match="bytes between them that mean nothing"):
+        check_photo(photo[:2] + padding + photo[2:])
+
+
+@pytest.mark.parametrize("name", ["lossless", "lossy", "transparent"])
+def test_the_size_of_a_webp_stands_in_its_header(name):
+    options = {"lossless": {"lossless": True}, "lossy": {}, "transparent": {}}[name]
+    photo = encoded(drawing(channels=4 if name == "transparent" else 3), "WEBP", **options)
+    assert size_in_header(tf.io.decode_raw(photo, tf.uint8)).numpy().tolist() == [300, 520]

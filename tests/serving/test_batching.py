@@ -300,3 +300,26 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(UserError) as caught:
         BatchingSettings(**{"max_batch_size": 8, **settings})
     assert str(caught.value) == message
+
+
+def test_a_slow_image_holds_up_no_other_request_of_its_model(batcher, gated, monkeypatch):
+    monkeypatch.setattr("tfvision.serving.batching.has_slow_image", lambda inputs: inputs["x"][0, 0] == 9)
+    run = gated.run_checked
+    gated.run_checked = lambda name, inputs: run(name, inputs) if inputs["x"][0, 0] == 9 else type(gated).__base__.run_checked(gated, name, inputs)
+    batch = batcher(max_batch_size=2, num_batch_threads=1)
+    gated.gate.clear()
+    slow = [batch.submit(gated, "rows", _x([9])) for _ in range(4)]
+    assert batch.submit(gated, "rows", _x([1])).result(5)["rows"].tolist() == [1]
+    assert _refusal(batch.submit, gated, "rows", _x([9])).code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    batch.check_room(gated)  # for requests of which nobody knows yet
+    assert slow[-1].cancel()
+    slow[-1] = batch.submit(gated, "rows", _x([9]))  # in the place that was given up
+    gated.gate.set()
+    assert [future.result(5)["rows"].tolist() for future in slow] == [[1]] * 4  # one by one
+
+
+def test_a_request_that_is_given_up_frees_its_place(batcher, load):
+    batch = batcher(max_batch_size=2, max_enqueued_batches=1, batch_timeout_micros=LONG)
+    for _ in range(5):
+        assert batch.submit(load("double"), "rows", _x([1])).cancel()
+    assert [future.result()["rows"].tolist() for future in [batch.submit(load("double"), "rows", _x([1])) for _ in range(2)]] == [[2], [2]]

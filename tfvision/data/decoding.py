@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data import jpeg_scans
 from tfvision.data.image_formats import IS_RAW, NEEDS_HEIF, formats, is_raw_name, needs_heif, quiet_pillow
 from tfvision.data.photo_files import NOT_UTF8, is_utf8, printable
 from tfvision.data.shards.slices import read_slice, slice_of
@@ -130,12 +131,14 @@ def opened_header(encoded: bytes | Path, name: Path | str = "the image", max_pix
       encoded: a photo's bytes, or the file of which Pillow reads what it needs.
 
     Raises:
-      DataError: as `read_photo`.
+      DataError: as `read_photo`; a JPEG of too many scans, where its bytes are given.
     """
     import PIL.Image
 
     if not encoded:
         raise DataError(f"{name} is empty (0 bytes)")
+    if isinstance(encoded, bytes) and encoded[:2] == b"\xff\xd8" and (refusal := jpeg_scans.why_refused(encoded)):
+        raise DataError(f"{name} is {refusal}")
     PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow raises from twice its limit on
     quiet_pillow()
     try:

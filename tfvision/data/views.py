@@ -97,16 +97,20 @@ def cut_views(image: tf.Tensor, size: tf.Tensor, regions: tf.Tensor, image_size:
     """
     image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
     origin, shape = (tf.zeros([2], tf.int32), tf.shape(image)[:2]) if frame is None else (frame[:2], frame[2:])
-    scale = tf.cast(shape, tf.float32) / tf.cast(size, tf.float32)
     cut = []
     for region in tf.unstack(regions):
-        low = tf.clip_by_value(tf.cast(tf.round(region[:2] * scale), tf.int32), 0, shape - 1)
-        high = tf.cast(tf.round((region[:2] + region[2:]) * scale), tf.int32)
-        high = tf.clip_by_value(high, low + 1, shape)
-        low, high = low - origin, high - origin
+        low, high = (corner - origin for corner in region_in_pixels(region, size, shape))
         part = image[low[0] : high[0], low[1] : high[1]]
         cut.append(tf.image.resize(part, image_size, antialias=True))
     return tf.stack(cut)
+
+
+def region_in_pixels(region: tf.Tensor, size: tf.Tensor, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A region of a photo of this size in its pixels, of this shape where they are at a reduced scale: (top, left), (bottom, right), int32 [2]."""
+    scale = tf.cast(shape, tf.float32) / tf.cast(size, tf.float32)
+    low = tf.clip_by_value(tf.cast(tf.round(region[:2] * scale), tf.int32), 0, shape - 1)
+    high = tf.cast(tf.round((region[:2] + region[2:]) * scale), tf.int32)
+    return low, tf.clip_by_value(high, low + 1, shape)
 
 
 def as_pixels(images: tf.Tensor) -> tf.Tensor:

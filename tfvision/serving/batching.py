@@ -1,7 +1,8 @@
 """Micro-batching: requests that arrive together run as one batch, and a request that fails fails alone.
 
 Each (version, signature) has a queue of its own, short in time: what cannot be answered soon is refused at once. A few
-threads serve all queues, the oldest request first. Requests join along the first axis.
+threads serve all queues, the oldest request first. Requests join along the first axis. Those with an image that takes long to
+decode have queues and a thread of their own, and run one by one, so that others do not wait for them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import os
 import threading
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import numpy as np
 
 from tfvision.errors import UserError
 from tfvision.serving.errors import ServingError
+from tfvision.serving.images import has_slow_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +64,22 @@ class BatchingSettings:
             raise UserError(f"allowed_batch_sizes must rise and end with max_batch_size {self.max_batch_size}, got {sizes}")
 
 
+class _Key(NamedTuple):
+    """What a queue holds the requests for."""
+
+    servable: Servable
+    signature_name: str
+    is_slow: bool  # requests whose images take long to decode
+
+    @property
+    def stable(self) -> tuple[str, str, bool]:
+        """The same for all versions of a model."""
+        return self.servable.name, self.signature_name, self.is_slow
+
+
+_MOST_SLOW_REQUESTS = 4  # that wait or run, for each version and signature
+
+
 @dataclasses.dataclass(eq=False)
 class _Request:
     inputs: dict[str, np.ndarray]
@@ -78,15 +96,14 @@ class Batcher:
 
     def __init__(self, settings: BatchingSettings = BatchingSettings(), metrics: ServingMetrics | None = None) -> None:
         self._settings, self._metrics = settings, metrics
-        self._queues: dict[
-            tuple[Servable, str], collections.deque[_Request]
-        ] = {}  # (servable, signature name) -> deque of _Request, oldest first; none is empty
-        self._company: dict[tuple[str, str], tuple[int, float]] = {}  # (model, signature name) -> rows in flight as its last batch ended, and when that was
-        self._rows: collections.Counter[tuple[Servable, str]] = collections.Counter()  # (servable, signature name) -> rows that wait or run
-        self._row_seconds: dict[tuple[str, str], collections.deque[float]] = {}  # (model name, signature name) -> deque of what a row took in the last batches
+        self._queues: dict[_Key, collections.deque[_Request]] = {}  # oldest first; none is empty
+        self._company: dict[tuple[str, str, bool], tuple[int, float]] = {}  # _Key.stable -> rows in flight as its last batch ended, and when that was
+        self._rows: collections.Counter[_Key] = collections.Counter()  # rows that wait or run
+        self._row_seconds: dict[tuple[str, str, bool], collections.deque[float]] = {}  # _Key.stable -> what a row took in the last batches
         self._changed = threading.Condition()
         self._is_open = True
-        self._threads = [threading.Thread(target=self._serve, name=f"batch-{number}", daemon=True) for number in range(settings.num_batch_threads)]
+        names = [f"batch-{number}" for number in range(settings.num_batch_threads)]
+        self._threads = [threading.Thread(target=self._serve, args=[name == "slow"], name=name, daemon=True) for name in (*names, "slow")]
         for thread in self._threads:
             thread.start()
 
@@ -102,21 +119,22 @@ class Batcher:
         """
         servable.check(signature_name, inputs, outputs)
         request = _make_request(servable.signatures[signature_name], inputs, tuple(outputs), deadline)
+        key = _Key(servable, signature_name, has_slow_image(inputs))
         with self._changed:
             if not self._is_open:
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
-            key = (servable, signature_name)
             self._check_room(key, request.rows)
             self._rows[key] += request.rows
             self._queues.setdefault(key, collections.deque()).append(request)
-            self._changed.notify()
+            self._changed.notify_all()
+        request.future.add_done_callback(lambda future: self._forget(key, request) if future.cancelled() else None)
         return request.future
 
     def check_room(self, servable: Servable, signature_name: str | None = None) -> None:
         """Refuses as `submit` would refuse one row; None: where any signature is full, for requests not parsed yet."""
         with self._changed:
             for key in list(self._rows):
-                if key[0] is servable and signature_name in (None, key[1]):
+                if key.servable is servable and signature_name in (None, key.signature_name) and not key.is_slow:
                     self._check_room(key, 1)
 
     def close(self) -> None:
@@ -130,33 +148,50 @@ class Batcher:
     def _check_room(self, key, rows):
         ahead, size = self._rows[key], self._settings.max_batch_size
         rows += ahead
-        is_short = rows <= 2 * size or ahead * self._seconds_a_row(*key) <= self._settings.max_wait_micros / 1e6
+        is_short = rows <= 2 * size or ahead * self._seconds_a_row(key) <= self._settings.max_wait_micros / 1e6
+        if key.is_slow:
+            is_short = ahead < _MOST_SLOW_REQUESTS
         # The first is always taken, or a request larger than all that may wait could never be answered.
         if ahead and not (is_short and rows <= size * self._settings.max_enqueued_batches):
             message = f"The batch scheduling queue to which this task was submitted is full; {ahead} rows are before it"
             raise ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
 
-    def _seconds_a_row(self, servable, signature_name):
-        # The least of the last batches: a single hitch of the machine must not make a fast model refuse requests.
-        return min(self._row_seconds.get((servable.name, signature_name), [float("inf")]))
+    def _forget(self, key, request):
+        """Frees the place of a request that nobody waits for, if it has not run."""
+        with self._changed:
+            queue = self._queues.get(key, ())
+            if request in queue:
+                queue.remove(request)
+                self._free(key, request.rows)
+                if not queue:
+                    del self._queues[key]
 
-    def _serve(self):
+    def _free(self, key, rows):
+        self._rows[key] -= rows
+        if not self._rows[key]:
+            del self._rows[key]
+
+    def _seconds_a_row(self, key):
+        # The least of the last batches: a single hitch of the machine must not make a fast model refuse requests.
+        return min(self._row_seconds.get(key.stable, [float("inf")]))
+
+    def _serve(self, is_slow):
         while True:
             with self._changed:
-                key, batch = self._next_batch()
+                key, batch = self._next_batch(is_slow)
             if key is None:
                 return
             self._run(key, batch)
             del key, batch  # or an idle thread would keep a model alive
 
-    def _next_batch(self):
+    def _next_batch(self, is_slow):
         """The oldest batch that is ready, once there is one; (None, None) when closed and empty."""
-        while self._queues or self._is_open:
+        while (queues := [item for item in self._queues.items() if item[0].is_slow == is_slow]) or self._is_open:
             now, wake = time.monotonic(), None
-            for key, queue in sorted(self._queues.items(), key=lambda item: item[1][0].arrived):
-                company, since = self._company.get((key[0].name, key[1]), (self._settings.max_batch_size, 0))
+            for key, queue in sorted(queues, key=lambda item: item[1][0].arrived):
+                company, since = self._company.get(key.stable, (self._settings.max_batch_size, 0))
                 starts = max(queue[0].arrived, since) + self._settings.batch_timeout_micros / 1e6
-                if now >= starts or not self._is_open or self._is_enough(queue, company):
+                if now >= starts or not self._is_open or is_slow or self._is_enough(queue, company):
                     return key, self._take(key)
                 wake = min(starts, wake or starts)
             self._changed.wait(None if wake is None else wake - now)
@@ -166,14 +201,14 @@ class Batcher:
         return queue[0].shapes is None or _rows(queue) >= min(company, self._settings.max_batch_size)
 
     def _take(self, key):
-        batch = _first_batch(self._queues[key], self._settings.max_batch_size)
+        batch = _first_batch(self._queues[key], 0 if key.is_slow else self._settings.max_batch_size)
         rest = [request for request in self._queues[key] if request not in batch]
         if rest:
             self._queues[key] = collections.deque(rest)
         else:
             del self._queues[key]
         if self._queues:
-            self._changed.notify()  # another thread may be free for what is left
+            self._changed.notify_all()  # another thread may be free for what is left
         return batch
 
     def _run(self, key, batch):
@@ -181,70 +216,67 @@ class Batcher:
         if self._metrics:
             for request in wanted:
                 self._metrics.queued(time.monotonic() - request.arrived)
-        servable, signature_name = key
-        outcomes = self._outcomes(servable, signature_name, wanted) if wanted else []
+        outcomes = self._outcomes(key, wanted) if wanted else []
         with self._changed:  # before the answers, so that who was answered may ask again
-            self._company[servable.name, signature_name] = (self._rows[key], time.monotonic())
-            self._rows[key] -= _rows(batch)
-            if not self._rows[key]:
-                del self._rows[key]
+            self._company[key.stable] = (self._rows[key], time.monotonic())
+            self._free(key, _rows(batch))
         for request, outcome in zip(wanted, outcomes, strict=True):
             resolve = request.future.set_exception if isinstance(outcome, ServingError) else request.future.set_result
             resolve(outcome)
 
-    def _outcomes(self, servable: Servable, signature_name: str, batch: list[_Request]) -> list[Any]:
+    def _outcomes(self, key: _Key, batch: list[_Request]) -> list[Any]:
         """For each request its answer or its ServingError; after a failure each runs alone, so that only the one at fault fails."""
         try:
-            return self._answers(servable, signature_name, batch)
+            return self._answers(key, batch)
         except Exception as error:
             if len(batch) == 1:
                 return [_as_serving_error(error)]
-        return [outcome for request in batch for outcome in self._outcomes(servable, signature_name, [request])]
+        return [outcome for request in batch for outcome in self._outcomes(key, [request])]
 
-    def _answers(self, servable, signature_name, batch):
+    def _answers(self, key, batch):
         if batch[0].shapes is None:
-            values: dict[str, np.ndarray] = self._timed_run(servable, signature_name, batch[0].inputs, 1)
+            values: dict[str, np.ndarray] = self._timed_run(key, batch[0].inputs, 1)
             bounds: list[tuple[int | None, int | None]] = [(None, None)]
         else:
-            values = self._joined(servable, signature_name, batch)
+            values = self._joined(key, batch)
             ends = np.cumsum([request.rows for request in batch]).tolist()
             bounds = itertools.pairwise([0, *ends])
         return [
-            {key: values[key] if start is None else values[key][start:end] for key in request.outputs or values}
+            {name: values[name] if start is None else values[name][start:end] for name in request.outputs or values}
             for request, (start, end) in zip(batch, bounds, strict=True)
         ]
 
-    def _joined(self, servable, signature_name, batch):
+    def _joined(self, key, batch):
         """Runs the rows of all requests, at most max_batch_size at a time: {name: array [rows of all, ...]}."""
         names = batch[0].inputs
-        inputs = {key: _concatenate([request.inputs[key] for request in batch]) for key in names}
+        inputs = {name: _concatenate([request.inputs[name] for request in batch]) for name in names}
         rows, size = _rows(batch), self._settings.max_batch_size
         parts = []
         for start in range(0, max(rows, 1), size):
-            part = {key: value[start : start + size] for key, value in inputs.items()}
-            parts.append(self._padded_run(servable, signature_name, part, min(size, rows - start)))
-        return {key: _concatenate([part[key] for part in parts]) for key in parts[0]}
+            part = {name: value[start : start + size] for name, value in inputs.items()}
+            parts.append(self._padded_run(key, part, min(size, rows - start)))
+        return {name: _concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _padded_run(self, servable, signature_name, inputs, rows):
+    def _padded_run(self, key, inputs, rows):
         padding = next((size - rows for size in self._settings.allowed_batch_sizes if size >= rows > 0), 0)
         if padding:  # with copies of the first row, which is known to be valid input, as TensorFlow Serving does
-            inputs = {key: np.concatenate([value, np.repeat(value[:1], padding, axis=0)]) for key, value in inputs.items()}
-        values = self._timed_run(servable, signature_name, inputs, max(rows, 1))
-        for key, value in values.items():
+            inputs = {name: np.concatenate([value, np.repeat(value[:1], padding, axis=0)]) for name, value in inputs.items()}
+        values = self._timed_run(key, inputs, max(rows, 1))
+        for name, value in values.items():
             if value.ndim == 0 or len(value) != rows + padding:
-                message = f"Batched output tensor's 0th dimension does not equal the sum of the input tensors' ({key})"
+                message = f"Batched output tensor's 0th dimension does not equal the sum of the input tensors' ({name})"
                 raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)
-        return {key: value[:rows] for key, value in values.items()} if padding else values
+        return {name: value[:rows] for name, value in values.items()} if padding else values
 
-    def _timed_run(self, servable, signature_name, inputs, rows):
+    def _timed_run(self, key, inputs, rows):
         started = time.monotonic()
-        values = servable.run_checked(signature_name, inputs)
+        values = key.servable.run_checked(key.signature_name, inputs)
         seconds = time.monotonic() - started
         with self._changed:
-            times = self._row_seconds.setdefault((servable.name, signature_name), collections.deque(maxlen=8))
+            times = self._row_seconds.setdefault(key.stable, collections.deque(maxlen=8))
             times.append(seconds / rows)
         if self._metrics:
-            self._metrics.ran(servable.name, seconds)
+            self._metrics.ran(key.servable.name, seconds)
         return values
 
 

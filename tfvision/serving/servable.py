@@ -149,7 +149,8 @@ def return_freed_memory() -> None:
 
 
 def _session_config():
-    config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+    # One thread more than a picture that takes long to decode keeps busy.
+    config = tf.compat.v1.ConfigProto(allow_soft_placement=True, inter_op_parallelism_threads=max(2, os.cpu_count() or 2))
     config.gpu_options.allow_growth = True  # two versions live side by side during a swap
     return config
 

@@ -1,0 +1,188 @@
+"""What an encoded image says of itself before its pixels, read in a graph by TensorFlow's operations alone."""
+
+import typing
+
+import tensorflow as tf
+
+from tfvision.data import jpeg_scans
+
+HEAD_BYTES = 65536  # where an orientation is looked for: EXIF stands first in a file, in one segment of 64 KiB
+_ORIENTATION_TAG = 0x0112
+_MOST_TAGS = 64
+_MAX_GIF_STEPS = 10_000
+_SUB_BLOCKS_A_STEP = 1024
+
+
+def is_jpeg_encoded(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether an encoded image is a JPEG: bool scalar."""
+    return tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
+
+
+def orientation_in(head: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
+    """The EXIF orientation of a JPEG or PNG, int32 scalar, 1 where there is none.
+
+    Args:
+      head: uint8 [n], the file's first bytes.
+      is_jpeg: bool scalar.
+    """
+    start = tf.where(is_jpeg, first_position(head, b"Exif\0\0") + 6, first_position(head, b"eXIf") + 4)
+    return tf.cond(start > 0, lambda: _orientation_at(head, start), lambda: 1)
+
+
+def size_in_header(head: tf.Tensor) -> tf.Tensor:
+    """Height and width, int32 [2], of a PNG, GIF (its screen), BMP or WebP; zeros where it is none of them."""
+    first = tf.cast(tf.concat([head[:32], tf.zeros([32], tf.uint8)], 0), tf.int32)
+
+    def big(position):  # 4 bytes
+        return sum(first[position + offset] * 256 ** (3 - offset) for offset in range(4))
+
+    def little(position, count=2):
+        return sum(first[position + offset] * 256**offset for offset in range(count))
+
+    lossless = little(21, 4)  # 14 bits each
+    sizes = {
+        (0, b"\x89PNG"): (big(20), big(16)),
+        (0, b"GIF8"): (little(8), little(6)),
+        (0, b"BM"): (tf.abs(little(22, 4)), tf.abs(little(18, 4))),
+        (8, b"WEBPVP8 "): (little(28) % 2**14, little(26) % 2**14),
+        (8, b"WEBPVP8L"): (1 + tf.bitwise.right_shift(lossless, 14) % 2**14, 1 + lossless % 2**14),
+        (8, b"WEBPVP8X"): (1 + little(27, 3), 1 + little(24, 3)),
+    }
+    size = tf.stack([0, 0])
+    for (start, word), this in sizes.items():
+        size = tf.where(tf.reduce_all(first[start : start + len(word)] == list(word)), tf.stack(this), size)
+    return size
+
+
+def first_position(head: tf.Tensor, word: bytes) -> tf.Tensor:
+    """Where `word` first stands in `head`, int32 scalar; far below 0 where it does not."""
+    padded = tf.concat([head, tf.zeros([len(word)], tf.uint8)], 0)
+    count = tf.size(head)
+    is_here = tf.ones([count], tf.bool)
+    for offset, byte in enumerate(word):
+        is_here &= padded[offset : offset + count] == byte
+    positions = tf.concat([tf.where(is_here)[:, 0], [-100]], 0)
+    return tf.cast(positions[0], tf.int32)
+
+
+def count_scans(encoded: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How many scans a JPEG has, and whether a decoder holds all coefficients until the last, as `jpeg_scans` finds it: int32, bool scalar.
+
+    It stops at one more than `most`, which is also what too many segments count for.
+    """
+    data = tf.concat([tf.io.decode_raw(encoded, tf.uint8), tf.zeros([16], tf.uint8)], 0)
+    behind = data[1:]
+    is_marker = data[:-1] == 0xFF
+    for byte in jpeg_scans.NO_MARKERS:
+        is_marker &= behind != byte
+    places = tf.concat([tf.where(is_marker)[:, 0], [tf.size(data, tf.int64) - 16]], 0)  # that no walk runs out of them
+
+    def at(position):
+        return tf.cast(data[position], tf.int32)
+
+    def step(index, count, components, is_buffered):
+        place = places[index]
+        marker = at(place + 1)
+        length = tf.where(_is_one_of(marker, jpeg_scans.WITHOUT_LENGTH), 0, at(place + 2) * 256 + at(place + 3))
+        components = tf.where(_is_one_of(marker, jpeg_scans.FRAMES), at(place + 9), components)
+        is_scan = marker == jpeg_scans.SCAN
+        is_buffered |= _is_one_of(marker, jpeg_scans.PROGRESSIVE_FRAMES) | (is_scan & (at(place + 4) < components))
+        following = tf.searchsorted(places, [place + 2 + tf.cast(length, tf.int64)])[0]
+        return tf.minimum(following, tf.size(places) - 1), count + tf.cast(is_scan, tf.int32), components, is_buffered
+
+    def goes_on(index, count, *_):
+        return (at(places[index] + 1) != jpeg_scans.END) & (index < tf.size(places) - 1) & (count <= most)
+
+    start = (0, 0, 0, tf.constant(False))
+    index, count, _, is_buffered = tf.while_loop(goes_on, step, start, parallel_iterations=1, maximum_iterations=jpeg_scans.MAX_SEGMENTS)
+    return tf.where(goes_on(index, count), most + 1, count), is_buffered
+
+
+class GifFrame(typing.NamedTuple):
+    """The first frame of a GIF.
+
+    Attributes:
+      encoded: a GIF of it alone, at the screen's corner.
+      corner, size: int32 [2]; top and left on the screen, height and width.
+    """
+
+    encoded: tf.Tensor
+    corner: tf.Tensor
+    size: tf.Tensor
+
+
+def first_gif_frame(encoded: tf.Tensor) -> GifFrame:
+    """Cuts a GIF behind its first frame: TensorFlow would decode all of them to return the first.
+
+    A string that holds no frame comes back as it is, and one of a multitude of tiny blocks fails.
+    """
+    data = tf.concat([tf.io.decode_raw(encoded, tf.uint8), tf.zeros([16], tf.uint8)], 0)
+    end = tf.size(data) - 16
+
+    def at(position):
+        return tf.cast(data[tf.minimum(position, end + 15)], tf.int32)
+
+    def little(position):
+        return at(position + 1) * 256 + at(position)
+
+    def table_bytes(flags):
+        return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
+
+    def step(place, frame, is_inside):
+        """From one block, or row of sub-blocks of one length, to the next."""
+        first = at(place)
+        rows = tf.gather(data, tf.minimum(place + (first + 1) * tf.range(_SUB_BLOCKS_A_STEP), end))
+        alike = tf.argmin(tf.concat([tf.cast(rows == data[tf.minimum(place, end)], tf.int32), [0]], 0), output_type=tf.int32)
+        is_frame = ~is_inside & (first == 0x2C)
+        behind_start = place + tf.where(is_frame, 11 + table_bytes(at(place + 9)), 2)
+        behind_row = place + tf.where(first == 0, 1, (first + 1) * alike)
+        return tf.where(is_inside, behind_row, behind_start), tf.where(is_frame, place, frame), tf.where(is_inside, first != 0, True)
+
+    def goes_on(place, frame, is_inside):
+        is_block = (frame < 0) & ((at(place) == 0x21) | (at(place) == 0x2C))
+        return (place < end) & (is_inside | is_block)
+
+    start = (13 + table_bytes(at(10)), -1, tf.constant(False))
+    place, frame, is_inside = tf.while_loop(goes_on, step, start, parallel_iterations=1, maximum_iterations=_MAX_GIF_STEPS)
+    is_short = tf.debugging.Assert(~goes_on(place, frame, is_inside), ["the GIF has too many blocks before the end of its first frame, save it as a PNG"])
+    with tf.control_dependencies([is_short]):
+        frame = tf.maximum(frame, 0)
+    parts = [tf.strings.substr(encoded, 0, frame + 1), b"\0\0\0\0", tf.strings.substr(encoded, frame + 5, place - frame - 5), b"\x3b"]
+    cut = tf.cond(frame > 0, lambda: tf.strings.join(parts), lambda: encoded)
+    return GifFrame(cut, tf.stack([little(frame + 3), little(frame + 1)]), tf.stack([little(frame + 7), little(frame + 5)]))
+
+
+def _is_one_of(value, choices):
+    return tf.reduce_any(tf.constant(choices) == value)
+
+
+def _orientation_at(head, start):
+    """The orientation in the TIFF structure that begins at `start`; 1 where it is broken or has none."""
+    read = _Reader(head, start)
+    directory = read.number(4, 4)
+    entries = directory + 2 + 12 * tf.range(tf.minimum(read.number(directory, 2), _MOST_TAGS))
+    is_orientation = read.number(entries, 2) == _ORIENTATION_TAG
+    values = tf.boolean_mask(read.number(entries + 8, 2), is_orientation)
+    value = tf.concat([values, [1]], 0)[0]
+    return tf.where((value >= 1) & (value <= 8), value, 1)
+
+
+class _Reader:
+    """Reads unsigned numbers of a TIFF structure in its own byte order; 0 beyond the end."""
+
+    def __init__(self, head, start):
+        self._bytes, self._start = tf.cast(head, tf.int32), start
+        self._is_little = self._byte(tf.constant(0)) == ord("I")
+
+    def number(self, position, length):
+        """The number of `length` bytes at `position` (int32, any shape)."""
+        position = tf.convert_to_tensor(position)
+        values = [self._byte(position + offset) for offset in range(length)]
+        big = sum(value * 256 ** (length - 1 - offset) for offset, value in enumerate(values))
+        little = sum(value * 256**offset for offset, value in enumerate(values))
+        return tf.where(self._is_little, little, big)
+
+    def _byte(self, position):
+        position, count = self._start + position, tf.size(self._bytes)
+        inside = (position >= 0) & (position < count)
+        return tf.where(inside, tf.gather(self._bytes, tf.clip_by_value(position, 0, count - 1)), 0)
