@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     Refuse = Callable[[str, bytes], tuple[int, bytes] | None]
 
-BACKLOG = 128  # connections not yet accepted; all of them may be accepted at once, before any is closed
-_RESERVED_FILES = 128 + BACKLOG  # for models, logs, threads and libraries
+_ACCEPTED_AT_ONCE = 128  # before any is closed that is too many
+_WAITING = 4096  # connections that the system accepts meanwhile; what it drops is tried again by clients after a second
+_RESERVED_FILES = 128 + _ACCEPTED_AT_ONCE  # for models, logs, threads and libraries
 _MOST_FILES = 65_536
 _MOST_PIPELINED = 16
 _REPEAT_SECONDS = 60.0
@@ -49,7 +50,7 @@ class ConnectionLimits:
     max_head_bytes: int = 32 * 1024
     max_headers: int = 128
     head_seconds: float = 10.0
-    idle_seconds: float = 75.0
+    idle_seconds: float = 30.0
     body_seconds: float = 30.0
     min_bytes_per_second: int = 1024
     grace_seconds: float = 5.0
@@ -88,7 +89,7 @@ class BoundedServer(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
-                backlog=BACKLOG,
+                backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=max(1, round(limits.idle_seconds)),
                 **settings,
             )
@@ -97,6 +98,11 @@ class BoundedServer(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         with _seldom_logged():
             await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_WAITING)
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second, as uvicorn calls it: closes what is overdue."""
@@ -136,10 +142,15 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unparsed_bytes += len(data)
-        super().data_received(data)
-        if self._unparsed_bytes > self._limits.max_head_bytes and not self.transport.is_closing():
-            self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large")
+        size = self._limits.max_head_bytes
+        for start in range(0, len(data), size):
+            part = data[start : start + size]
+            self._unparsed_bytes += len(part)
+            super().data_received(part)
+            if self._unparsed_bytes > size:
+                self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large")
+            if self.transport.is_closing():
+                return
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

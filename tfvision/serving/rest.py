@@ -6,6 +6,8 @@ GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
 GET  /monitoring/prometheus/metrics, /healthz (the process lives), /readyz (every model serves)
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import functools
@@ -13,7 +15,7 @@ import re
 import time
 import urllib.parse
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -33,6 +35,7 @@ from tfvision.serving.parsing_process import ParsingProcess, is_large
 _MODEL = r"(?i:/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _POST_PATH = re.compile(_MODEL + r":(classify|regress|predict))")
 _GET_PATH = re.compile(_MODEL.replace("/([^/:]+)", "(?:/([^/:]+))?", 1) + r"(?:/(metadata))?)")
+_METRICS_SECONDS = 0.1  # between two texts of the metrics
 _SENT_AT_ONCE = 64 * 1024
 _STALLED_SECONDS = 1.0  # without a byte: so long others wait for the place of an upload that does not go on
 _LARGE_BYTES = 32 * 1024  # from this size on, parsing would hold up other requests: a thread does it
@@ -43,9 +46,11 @@ class RestApi:
 
     def __init__(self, api: Api, metrics: metrics_page.ServingMetrics, limits: RequestLimits, parsing: ParsingProcess) -> None:
         self._api, self._metrics, self._limits = api, metrics, limits
-        self._pages: dict[str, Callable[[], Response]] = {"/healthz": self._healthz, "/readyz": self._readyz, METRICS_PATH: self._metrics_page}
+        self._pages: dict[str, Callable[[], Awaitable[Response]]] = {"/healthz": self._healthz, "/readyz": self._readyz, METRICS_PATH: self._metrics_page}
         self._held: dict[_Held, None] = {}  # of all requests, the one that has waited longest for bytes first
         self._bytes_held = 0
+        self._next_metrics: asyncio.Future[bytes] | None = None
+        self._metrics_since = 0.0
         self._parsing = parsing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -73,21 +78,29 @@ class RestApi:
             return error and (error.http_status, rest_json.format_error(error.message))
         return None
 
-    def _healthz(self):
+    async def _healthz(self):
         return _json(200, {"status": "alive"})
 
-    def _readyz(self):
+    async def _readyz(self):
         waiting = [name for name in self._api.store.names() if not self._api.store.is_ready(name)]
         return _json(503 if waiting else 200, {"status": "waiting" if waiting else "ready", "waiting_for": waiting})
 
-    def _metrics_page(self):
-        return Response(self._metrics.text(), media_type=metrics_page.CONTENT_TYPE)
+    async def _metrics_page(self):
+        if self._next_metrics is None:
+            self._next_metrics = asyncio.ensure_future(self._metrics_text())
+        return Response(await asyncio.shield(self._next_metrics), media_type=metrics_page.CONTENT_TYPE)
+
+    async def _metrics_text(self):
+        """The metrics for all who ask meanwhile: so many of them cost no more than one."""
+        await asyncio.sleep(self._metrics_since + _METRICS_SECONDS - time.monotonic())
+        self._next_metrics, self._metrics_since = None, time.monotonic()
+        return await asyncio.to_thread(self._metrics.text)
 
     async def _answer(self, scope, receive, held):
         method = scope["method"]
         path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0].decode("latin-1")
         if path in self._pages and method in ("GET", "HEAD"):
-            return self._pages[path]()
+            return await self._pages[path]()
         if not path.lower().startswith("/v1/"):
             raise ServingError(grpc.StatusCode.NOT_FOUND, f"Not found: {path}; models are at /v1/models/NAME")
         if method == "OPTIONS":
@@ -99,7 +112,7 @@ class RestApi:
             raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
         spec = _model_spec(*match.groups()[:3])
         if method == "GET":
-            return self._describe(spec, is_metadata=match[4] == "metadata")
+            return await asyncio.to_thread(self._describe, spec, match[4] == "metadata")
         with self._api.measured(spec.name, match[4].capitalize(), "REST"):
             return await self._post(match[4], spec, scope, receive, held)
 
@@ -141,7 +154,7 @@ class RestApi:
             return await self._parsing.parse(function, body, arguments, deadline)
         return await _off_loop(len(body), function, body, *arguments)
 
-    def hold(self, held, size):
+    def hold(self, held: _Held, size: int) -> None:
         if self._bytes_held + size > self._limits.max_held_bytes:
             self._make_room(held)
         if self._bytes_held + size > self._limits.max_held_bytes:
@@ -150,7 +163,7 @@ class RestApi:
         self._held.pop(held, None)
         self._held[held] = None
 
-    def release(self, held, size):
+    def release(self, held: _Held, size: int) -> None:
         self._bytes_held -= size
         self._held.pop(held, None)
 
