@@ -329,7 +329,7 @@ def _frame(kind, flags, stream, data):
     return struct.pack(">I", len(data))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + data
 
 
-def _send_frames(connection, message, seconds=20):
+def _send_frames(connection, message, seconds=4):
     """Sends a message as far as the server's windows let it, in DATA frames; its window updates are obeyed."""
     windows, sent, received, end = {0: 65535, 1: 65535}, 0, b"", time.time() + seconds
     connection.settimeout(0.5)

@@ -30,12 +30,13 @@ from tfvision.serving.images import check_images
 from tfvision.serving.parsing_process import ParsingProcess
 from tfvision.serving.tensor_protos import to_proto
 
-MAX_CONCURRENT_CALLS = 1024
+MAX_CONCURRENT_CALLS = 256  # so many wait in the event loop at most, before the next is refused by gRPC's core
 MAX_PENDING_CALLS = 4096  # not yet accepted; gRPC ends those beyond as CANCELLED, by its default some from 1,000 on
 _LARGE_BYTES = 32 * 1024  # from this size on, conversion would hold up other requests: a thread does it
 _MOST_SMALL_BYTES = 2**18  # of messages that hold no tensors
 _SLOW_SECONDS = 1.0
 _HEALTH_SECONDS = 1.0
+_MOST_WATCHERS = 64  # each is a call that does not end
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
@@ -203,7 +204,7 @@ class _Health(health_pb2_grpc.HealthServicer):
     """SERVING when every model has a version that serves."""
 
     def __init__(self, store):
-        self._store = store
+        self._store, self._watchers = store, 0
 
     async def Check(self, request, context):
         if request.service not in _SERVICES:
@@ -211,13 +212,18 @@ class _Health(health_pb2_grpc.HealthServicer):
         return health_pb2.HealthCheckResponse(status=self._status(request.service))
 
     async def Watch(self, request, context):
-        told = None
-        while True:
-            status = self._status(request.service)
-            if status != told:
-                told = status
-                yield health_pb2.HealthCheckResponse(status=status)
-            await asyncio.sleep(_HEALTH_SECONDS)
+        if self._watchers >= _MOST_WATCHERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_MOST_WATCHERS} clients watch already; ask with Check")
+        told, self._watchers = None, self._watchers + 1
+        try:
+            while True:
+                status = self._status(request.service)
+                if status != told:
+                    told = status
+                    yield health_pb2.HealthCheckResponse(status=status)
+                await asyncio.sleep(_HEALTH_SECONDS)
+        finally:
+            self._watchers -= 1
 
     def _status(self, service):
         statuses = health_pb2.HealthCheckResponse

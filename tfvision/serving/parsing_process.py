@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import grpc
@@ -70,18 +71,22 @@ class ParsingProcess:
         self._thread.shutdown()
 
     def _exchange(self, task, body):
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = self._process = _started(self._max_bytes)
+        process = self._process = self._process or _started(self._max_bytes)
         try:
             _send(process.stdin, pickle.dumps(task), body)
-            return pickle.loads(_receive(process.stdout)[0])
+            answer, is_last = _receive(process.stdout)
         except (OSError, EOFError):  # ended by the system, or by `_end`
-            return False, _too_much(self._max_bytes)
+            answer, is_last = pickle.dumps((False, _too_much(self._max_bytes))), b"last"
+        if is_last:
+            self._process = None
+            process.kill()
+            process.communicate()
+        return pickle.loads(answer)
 
     def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
 
 
 def is_large(body: bytes | bytearray) -> bool:
@@ -100,12 +105,12 @@ def main(max_bytes: int) -> None:
 
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints shall not break an answer
-    os.nice(5)
     _have_messages_without_tensorflow()
     import tfvision.serving.grpc_messages
     import tfvision.serving.rest_json  # noqa: F401, before the memory is bounded
 
-    in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() if os.path.exists("/proc/self/statm") else 2**30
+    at_start = _most_memory()
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + max_bytes,) * 2)
     while True:
         try:
@@ -118,10 +123,18 @@ def main(max_bytes: int) -> None:
             answer = pickle.dumps((False, error))
         except MemoryError:
             answer = pickle.dumps((False, _too_much(max_bytes)))
-        task = body = None
-        _send(answers, answer, b"")
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > max_bytes // 4:
-            return  # and so gives the memory back
+        except Exception as error:
+            answer = pickle.dumps((False, ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}".splitlines()[0])))
+        is_last = _most_memory() > at_start + max_bytes // 4  # which it gives back by its end
+        _send(answers, answer, b"last" if is_last else b"")
+        if is_last:
+            return
+
+
+def _most_memory():
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _have_messages_without_tensorflow():
