@@ -36,6 +36,7 @@ def write_tiny_export(folder, convolutions):
     """Exports a small image model: decoding, then convolutions of 64 x 64 pixels; returns its version's folder."""
     import tensorflow as tf
 
+    from tfvision.data.graph_decoding import views_of_encoded
     from tfvision.export.exportable import Exportable, Signature
     from tfvision.export.samples import sample_images
     from tfvision.export.saved_model import write_saved_model
@@ -44,8 +45,7 @@ def write_tiny_export(folder, convolutions):
     kernels = [tf.Variable(tf.random.stateless_normal([3, 3, a, b], (1, a), stddev=(9 * a) ** -0.5)) for a, b in itertools.pairwise(depths)]
 
     def decode(encoded):
-        image = tf.ensure_shape(tf.io.decode_image(encoded, 3, expand_animations=False), [None, None, 3])
-        return tf.image.resize(image, (64, 64)) / 255
+        return tf.cast(views_of_encoded(encoded, tf.zeros([4]), ("whole",), 64)[0], tf.float32) / 255
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def predict(image_bytes):

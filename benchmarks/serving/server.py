@@ -16,12 +16,13 @@ _TIMEOUT_SECONDS = 40
 class Server:
     """`tfvision serve` in a process of its own, over a folder of models; a context manager."""
 
-    def __init__(self, models, *options):
+    def __init__(self, models, *options, files=None):
         self.rest_port, self.grpc_port = _free_ports()
         self._log = tempfile.TemporaryFile()
         serve = [sys.executable, "-c", "from tfvision.cli.main import main; main()", "serve", str(models)]
         ports = ["--rest-port", str(self.rest_port), "--grpc-port", str(self.grpc_port)]
-        self._process = subprocess.Popen([*serve, *ports, *options], stdout=self._log, stderr=self._log)
+        bounded = ["prlimit", f"--nofile={files}:{files}"] if files else []
+        self._process = subprocess.Popen([*bounded, *serve, *ports, *options], stdout=self._log, stderr=self._log)
 
     def wait_until_ready(self):
         while self._get_status("/readyz") != 200:
@@ -45,9 +46,24 @@ class Server:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
+    def memory_mb_of_all(self):
+        """Resident memory of the server and its children."""
+        sizes = [self.memory_mb()]
+        for child in _children(self._process.pid):
+            with contextlib.suppress(OSError, StopIteration):
+                lines = Path(f"/proc/{child}/status").read_text().splitlines()
+                sizes.append(next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")))
+        return sum(sizes)
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
     def cpu_seconds(self):
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def log_bytes(self):
+        return os.fstat(self._log.fileno()).st_size
 
     def log(self):
         """The end of what the server wrote."""
@@ -72,6 +88,15 @@ class Server:
             return self.get(path)[0]
         except (OSError, http.client.HTTPException):
             return None
+
+
+def _children(pid):
+    """Of all its threads."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += path.read_text().split()
+    return found
 
 
 def _free_ports():

@@ -1,5 +1,6 @@
 """The gRPC services, asked by the official stubs of tensorflow-serving-api."""
 
+import asyncio
 import threading
 import time
 
@@ -21,6 +22,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from tfvision.serving import grpc_messages, grpc_services
 from tfvision.serving.errors import ServingError
 from tfvision.serving.server import running_server
 from tfvision.serving.tensor_protos import to_array, to_proto
@@ -269,3 +271,58 @@ def test_tensor_proto_that_unpacks_to_gigabytes_is_refused():
     proto.tensor_shape.dim[0].size = 2**40
     with pytest.raises(ServingError, match="takes more than 1073741824 bytes"):
         to_array("x", proto)
+
+
+def test_messages_of_many_values_are_read_elsewhere(predictions, monkeypatch):
+    monkeypatch.setattr(grpc_messages, "_SURELY_SMALL_BYTES", 100)
+    monkeypatch.setattr(grpc_messages, "_MOST_VALUES", 50)
+    rows = np.arange(200, dtype=np.float32).reshape(100, 2)
+    request = _predict_request()
+    request.inputs["x"].CopyFrom(to_proto(rows))
+    np.testing.assert_array_equal(tf.make_ndarray(predictions.Predict(request, timeout=60).outputs["y"]), 2 * rows)
+    classify = _examples(_request(classification_pb2.ClassificationRequest, "examples"), [0.0] * 60)
+    assert len(predictions.Classify(classify, timeout=60).result.classifications) == 60
+
+
+class _Context:
+    """Of a call whose request does not come."""
+
+    async def read(self):
+        await asyncio.sleep(60)
+
+
+def test_requests_that_do_not_come_are_ended():
+    async def receive():
+        uploads = grpc_services._Uploads(most_slow=2, seconds=0.2)
+        return await asyncio.gather(*(uploads.receive(_Context()) for _ in range(5)), return_exceptions=True)
+
+    assert [error.code for error in asyncio.run(receive())] == [StatusCode.DEADLINE_EXCEEDED] * 5
+
+
+def test_beyond_a_few_slow_requests_the_oldest_gives_way(monkeypatch):
+    monkeypatch.setattr(grpc_services, "_SLOW_SECONDS", 0.01)
+
+    async def receive():
+        uploads = grpc_services._Uploads(most_slow=2, seconds=0.2)
+        return await asyncio.gather(*(uploads.receive(_Context()) for _ in range(5)), return_exceptions=True)
+
+    codes = [error.code for error in asyncio.run(receive())]
+    assert codes == [StatusCode.RESOURCE_EXHAUSTED] * 3 + [StatusCode.DEADLINE_EXCEEDED] * 2
+
+
+def test_a_call_without_a_request_is_told(channel):
+    call = channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(iter(()), timeout=60)
+    assert (caught.value.code(), caught.value.details()) == (StatusCode.INTERNAL, "The call has no request")
+
+
+def test_watchers_are_few(channel, monkeypatch):
+    monkeypatch.setattr(grpc_services, "_MOST_WATCHERS", 1)
+    watch = health_pb2_grpc.HealthStub(channel).Watch
+    first = watch(health_pb2.HealthCheckRequest())
+    next(first)
+    with pytest.raises(grpc.RpcError) as caught:
+        next(watch(health_pb2.HealthCheckRequest()))
+    assert caught.value.code() == StatusCode.RESOURCE_EXHAUSTED
+    first.cancel()

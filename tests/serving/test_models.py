@@ -183,7 +183,7 @@ def test_no_request_fails_while_versions_are_swapped(ready, double_base, add_ver
 
 
 @pytest.mark.slow
-def test_a_broken_version_leaves_the_old_one_serving_and_shows_its_error(ready, double_base):
+def test_a_broken_version_leaves_the_old_one_serving_and_shows_its_error(ready, double_base, caplog):
     models = ready(_double(double_base))
     (double_base / "2").mkdir()
     _wait_for(lambda: _states(models) == [(2, "END"), (1, "AVAILABLE")])
@@ -191,6 +191,8 @@ def test_a_broken_version_leaves_the_old_one_serving_and_shows_its_error(ready, 
     broken = models.status("double")[0]
     assert broken.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     assert broken.error_message.startswith("Could not find SavedModel .pb or .pbtxt")
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "tfvision.serving.versions"]
+    assert told == f"double, version 2 could not be loaded: {broken.error_message}. Served: 1. It is tried again when {double_base / '2'} changes"
 
 
 def test_a_broken_newest_version_at_the_start_falls_back_to_the_one_before(ready, double_base):

@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 
+from tfvision.serving import json_text, parsing_process, rest
 from tfvision.serving.server import running_server
 
 
@@ -182,6 +183,37 @@ def test_bodies_held_together_are_bounded(server):
         assert _read(connection)[0] == 400  # read to its end, and no JSON
     for connection in sockets:
         connection.close()
+
+
+def test_upload_that_does_not_go_on_gives_its_place_to_others(server, monkeypatch):
+    monkeypatch.setattr(rest, "_STALLED_SECONDS", 0.0)
+    host, port = server.rest_url.removeprefix("http://").split(":")
+    head = b"POST /v1/models/double:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 190000\r\n\r\n"
+    first, second, third = (socket.create_connection((host, int(port))) for _ in range(3))
+    for connection in (first, second):
+        connection.sendall(head + b" " * 189_999)
+    _ask(server, "GET", "/healthz")  # by then the others have been read
+    third.sendall(head + b" " * 190_000)
+    assert _read(third)[0] == 400  # read to its end, and no JSON
+    (dropped,), _, _ = select.select([first, second], [], [], 60)
+    assert _read(dropped) == (429, {"error": "The request did not come in time, and others need its place"})
+    assert _ask(server, "POST", "/v1/models/double:predict", {"instances": [[1, 2]]})[0] == 200
+    for connection in (first, second, third):
+        connection.close()
+
+
+def test_requests_of_many_values_and_their_answers_are_made_in_parts(server, monkeypatch):
+    monkeypatch.setattr(parsing_process, "_MOST_VALUES", 50)
+    monkeypatch.setattr(json_text, "_MOST_AT_ONCE", 50)
+    monkeypatch.setattr(rest, "_SENT_AT_ONCE", 1000)
+    rows = [[number, 0.5] for number in range(400)]
+    doubled = [[2.0 * number, 1.0] for number in range(400)]
+    assert _ask(server, "POST", "/v1/models/double:predict", {"instances": rows}) == (200, {"predictions": doubled})
+    assert _ask(server, "POST", "/v1/models/double:predict", {"inputs": rows}) == (200, {"outputs": doubled})
+    status, answer = _ask(server, "POST", "/v1/models/nothing:predict", {"instances": rows})
+    assert (status, answer) == (404, {"error": "Servable not found for request: Latest(nothing)"})
+    examples = {"signature_name": "regress", "examples": [{"x": 1.0 * number} for number in range(60)]}
+    assert _ask(server, "POST", "/v1/models/examples:regress", examples) == (200, {"results": [3.0 * number for number in range(60)]})
 
 
 def _read(connection):

@@ -220,24 +220,24 @@ def test_a_model_without_the_serve_tag_is_not_found(copy_of):
 def test_the_context_is_merged_into_each_example(load):
     from tensorflow_serving.apis import input_pb2
 
-    from tfvision.serving.servable import serialized_examples
+    from tfvision.serving.examples import example_rows, serialized_examples
 
     both = input_pb2.Input().example_list_with_context
     request_input = input_pb2.Input(example_list_with_context=both)
     request_input.example_list_with_context.context.features.feature["x"].float_list.value.append(5)
     request_input.example_list_with_context.examples.add()
     request_input.example_list_with_context.examples.add().features.feature["x"].float_list.value.append(7)
-    outputs = load("examples").run("regress", {"inputs": serialized_examples(request_input)})["outputs"]
+    outputs = load("examples").run("regress", {"inputs": example_rows(serialized_examples(request_input))})["outputs"]
     np.testing.assert_array_equal(outputs, [15, 21])  # three times; the example's own value wins
 
 
 def test_no_examples_is_an_invalid_argument():
     from tensorflow_serving.apis import input_pb2
 
-    from tfvision.serving.servable import serialized_examples
+    from tfvision.serving.examples import example_rows, serialized_examples
 
     with pytest.raises(ServingError, match="^Input is empty.$"):
-        serialized_examples(input_pb2.Input())
+        example_rows(serialized_examples(input_pb2.Input()))
 
 
 @pytest.mark.slow

@@ -16,17 +16,16 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    input_pb2,
     model_pb2,
     regression_pb2,
 )
 
 from tfvision.data.decoding import MAX_PIXELS
 from tfvision.serving.errors import ServingError
+from tfvision.serving.examples import example_rows
 from tfvision.serving.images import as_decodable
 from tfvision.serving.metrics import ServingMetrics
 from tfvision.serving.models import DEFAULT_SIGNATURE, ModelStore
-from tfvision.serving.servable import serialized_examples
 
 _EXAMPLES = "inputs"  # the one input of signatures on Examples
 
@@ -37,13 +36,15 @@ class RequestLimits:
 
     Attributes:
       max_request_bytes: of a REST body or a gRPC message.
-      max_held_bytes: of all REST bodies being read and answered together.
+      max_held_bytes: of all REST bodies being read, and answers being sent, together.
+      max_parsing_bytes: of memory that a large request may take while it is read.
       max_pixels: width x height of an encoded image.
       timeout_seconds: for a REST request; gRPC clients bring their own deadline.
     """
 
     max_request_bytes: int = 64 * 2**20
     max_held_bytes: int = 512 * 2**20
+    max_parsing_bytes: int = 640 * 2**20
     max_pixels: int = MAX_PIXELS
     timeout_seconds: float = 30.0  # as TensorFlow Serving's --rest_api_timeout_in_ms
 
@@ -78,16 +79,25 @@ class Api:
             known = model_name if model_name in self.store.names() else ""  # clients may invent any number of names
             self._metrics.request(known, api, entrypoint, code, time.monotonic() - started)
 
-    def check_room(self, spec: model_pb2.ModelSpec, signature_name: str | None = None) -> None:
-        """Refuses before a request is parsed: under overload, refusing must cost little. None: for any signature."""
-        self.store.check_room(spec.name, *_version(spec), signature_name)
+    def refusal(self, spec: model_pb2.ModelSpec, api: str, entrypoint: str, signature_name: str | None = None) -> ServingError | None:
+        """Why any request to a model would be refused now, if so, and counts it: under overload, refusing must cost little.
+
+        Args:
+          signature_name: None = of any signature.
+        """
+        try:
+            self.store.check_room(spec.name, *version_of(spec), signature_name)
+        except ServingError as error:
+            self._metrics.request(spec.name, api, entrypoint, error.code, 0.0)
+            return error
+        return None
 
     async def predict(
         self, spec: model_pb2.ModelSpec, inputs: dict[str, np.ndarray], outputs: Sequence[str] = (), deadline: float | None = None
     ) -> tuple[int, dict[str, np.ndarray]]:
         """(version, {name: array}) of the signature that a ModelSpec names; the deadline is one of time.monotonic()."""
         inputs = await as_decodable(inputs)
-        version, future = self.store.submit(spec.name, *_version(spec), spec.signature_name, inputs, tuple(outputs), deadline)
+        version, future = self.store.submit(spec.name, *version_of(spec), spec.signature_name, inputs, tuple(outputs), deadline)
         try:
             left = None if deadline is None else deadline - time.monotonic()
             return version, await asyncio.wait_for(asyncio.wrap_future(future), left)
@@ -95,35 +105,36 @@ class Api:
             raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "The deadline passed before the model answered") from None
 
     async def classify(
-        self, spec: model_pb2.ModelSpec, examples: input_pb2.Input, deadline: float | None = None
+        self, spec: model_pb2.ModelSpec, examples: Sequence[bytes], deadline: float | None = None
     ) -> tuple[int, classification_pb2.ClassificationResult]:
-        """(version, ClassificationResult) for an Input of Examples."""
+        """(version, ClassificationResult) for serialized Examples."""
         return await self._run_examples(CLASSIFY, spec, examples, deadline)
 
-    async def regress(self, spec: model_pb2.ModelSpec, examples: input_pb2.Input, deadline: float | None = None) -> tuple[int, regression_pb2.RegressionResult]:
-        """(version, RegressionResult) for an Input of Examples."""
+    async def regress(self, spec: model_pb2.ModelSpec, examples: Sequence[bytes], deadline: float | None = None) -> tuple[int, regression_pb2.RegressionResult]:
+        """(version, RegressionResult) for serialized Examples."""
         return await self._run_examples(REGRESS, spec, examples, deadline)
 
-    async def multi_inference(self, request: inference_pb2.MultiInferenceRequest, deadline: float | None = None) -> inference_pb2.MultiInferenceResponse:
+    async def multi_inference(
+        self, tasks: Sequence[inference_pb2.InferenceTask], examples: Sequence[bytes], deadline: float | None = None
+    ) -> inference_pb2.MultiInferenceResponse:
         """Classify and Regress of one model on the same Examples (multi_inference.cc); all tasks run on one version."""
-        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        version, signatures = self.store.signatures(spec.name, *_version(spec))
-        calls = _checked_tasks(request.tasks, signatures)
-        rows = serialized_examples(request.input)
-        specs = [model_pb2.ModelSpec(name=spec.name, signature_name=task.model_spec.signature_name, version={"value": version}) for task in request.tasks]
+        spec = tasks[0].model_spec if tasks else model_pb2.ModelSpec()
+        version, signatures = self.store.signatures(spec.name, *version_of(spec))
+        calls = _checked_tasks(tasks, signatures)
+        rows = example_rows(examples)
+        specs = [model_pb2.ModelSpec(name=spec.name, signature_name=task.model_spec.signature_name, version={"value": version}) for task in tasks]
         runs = [self.predict(spec, {_EXAMPLES: rows}, outputs, deadline) for spec, (_, outputs) in zip(specs, calls, strict=True)]
         response = inference_pb2.MultiInferenceResponse()
         for spec, (method, _), (_, values) in zip(specs, calls, await asyncio.gather(*runs), strict=True):
             response.results.add(model_spec=spec, **{method.result: method.make_result(values, len(rows))})
         return response
 
-    def signature(self, spec: model_pb2.ModelSpec, signature_name: str) -> SignatureDef:
-        """A SignatureDef, with the REST API's words where there is none."""
-        _, signatures = self.store.signatures(spec.name, *_version(spec))
-        name = signature_name or DEFAULT_SIGNATURE
-        if name not in signatures:
-            raise _invalid(f'Serving signature name: "{name}" not found in signature def')
-        return signatures[name]
+    def signatures(self, spec: model_pb2.ModelSpec) -> dict[str, SignatureDef] | ServingError:
+        """{name: SignatureDef} of the version that a ModelSpec names, or why there is none."""
+        try:
+            return self.store.signatures(spec.name, *version_of(spec))[1]
+        except ServingError as error:
+            return error
 
     def metadata(self, spec: model_pb2.ModelSpec, fields: Sequence[str] = ("signature_def",)) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """GetModelMetadataResponse."""
@@ -132,7 +143,7 @@ class Api:
         for field in fields:
             if field != "signature_def":
                 raise _invalid(f"Metadata field {field} is not supported")
-        version, signatures = self.store.signatures(spec.name, *_version(spec))
+        version, signatures = self.store.signatures(spec.name, *version_of(spec))
         definitions = get_model_metadata_pb2.SignatureDefMap()
         for name, signature in signatures.items():
             definitions.signature_def[name].CopyFrom(signature)
@@ -145,19 +156,19 @@ class Api:
     def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
         """GetModelStatusResponse; as in get_model_status_impl.cc a label is passed over."""
         response = get_model_status_pb2.GetModelStatusResponse()
-        for status in self.store.status(spec.name, _version(spec)[0]):
+        for status in self.store.status(spec.name, version_of(spec)[0]):
             state = get_model_status_pb2.ModelVersionStatus.State.Value(status.state)
             entry = response.model_version_status.add(version=status.version, state=state)
             entry.status.error_code, entry.status.error_message = status.error_code, status.error_message
         return response
 
     async def _run_examples(self, method, spec, examples, deadline):
-        _, signatures = self.store.signatures(spec.name, *_version(spec))
+        _, signatures = self.store.signatures(spec.name, *version_of(spec))
         name = spec.signature_name or DEFAULT_SIGNATURE
         if name not in signatures:
             raise _invalid(f"No signature was found with the name: {name}")
         outputs = method.outputs_of(signatures[name])
-        rows = serialized_examples(examples)
+        rows = example_rows(examples)
         version, values = await self.predict(spec, {_EXAMPLES: rows}, outputs, deadline)
         return version, method.make_result(values, len(rows))
 
@@ -194,7 +205,7 @@ def _checked_tasks(tasks, signatures):
     return calls
 
 
-def _version(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
+def version_of(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
     """(version, label) of a ModelSpec, None where it names none."""
     return spec.version.value if spec.HasField("version") else None, spec.version_label or None
 

@@ -35,9 +35,18 @@ class ServingError(Exception):
         self.code = code
         self.message = message
 
+    def __reduce__(self) -> tuple[type["ServingError"], tuple[grpc.StatusCode, str]]:
+        return type(self), (self.code, self.message)
+
     @property
     def http_status(self) -> int:
         return HTTP_STATUSES.get(self.code, 500)
+
+
+class TooLargeError(ServingError):
+    """A request that asks for more than this server gives to one. TensorFlow Serving has no limit, and so no status for it."""
+
+    http_status = 413
 
 
 def code_of_number(number: int) -> grpc.StatusCode:

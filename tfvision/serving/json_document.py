@@ -62,7 +62,7 @@ class RepeatedMembers(dict[str, Any]):
         return len(self._pairs)
 
 
-def read_document(body: bytes) -> Any:
+def read_document(body: bytes | bytearray) -> Any:
     """JSON bytes -> dict, list, str, int, float, bool or None; integers beyond 64 bits are floats.
 
     Strings hold bytes that are no UTF-8 as surrogates, as the error handler "surrogateescape" has it.

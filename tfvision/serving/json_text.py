@@ -18,6 +18,7 @@ import numpy as np
 from tfvision.serving.errors import ServingError
 
 _MAX_QUOTED_CHARACTERS = 500
+_MOST_AT_ONCE = 50_000  # values that are printed in one step
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _USUAL = 1e-13, 1e6  # the sizes of float32 that Python prints in the same digits
 _NAMES = {"float16": "half"}  # numpy's name of a type -> TensorFlow's, where it is another
@@ -36,6 +37,12 @@ def tensor_texts(name: str, array: np.ndarray, is_row: bool) -> list[str]:
       ServingError: INVALID_ARGUMENT for a type that JSON cannot carry.
     """
     array = np.asarray(array, object if isinstance(array, bytes) else None)
+    if array.size > _MOST_AT_ONCE and array.ndim and len(array) > 1:
+        texts = [text for part in _parts(array) for text in tensor_texts(name, part, True)]
+        return texts if is_row else [f"[{','.join(texts)}]"]
+    if array.size > _MOST_AT_ONCE and array.ndim > 1 and len(array):
+        texts = tensor_texts(name, array[0], False)
+        return texts if is_row else [f"[{','.join(texts)}]"]
     if array.dtype.kind in "OS":
         array = _each(array, lambda value: _string_to_json(name, value))
     elif array.dtype == np.float32 and not _has_unusual(array):
@@ -98,6 +105,12 @@ def json_type(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "Null" if value is None else str(value)
     return next(name for kind, name in ((dict, "Object"), (list, "Array"), (str, "String"), ((int, float), "Number")) if isinstance(value, kind))
+
+
+def _parts(array):
+    """Along the first axis, so that a large output is made in steps, between which other threads have their turn."""
+    rows = max(1, _MOST_AT_ONCE * len(array) // array.size)
+    return (array[start : start + rows] for start in range(0, len(array), rows))
 
 
 def _has_unusual(array):

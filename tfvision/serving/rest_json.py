@@ -6,7 +6,7 @@ may be left out, of all rows alike, as in gRPC.
 
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
@@ -15,9 +15,11 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from tfvision.serving.errors import ServingError
+from tfvision.serving.examples import serialized_examples
 from tfvision.serving.json_document import DocumentError, read_document
 from tfvision.serving.json_tensors import Unfit, decode_string, explain, invalid, is_base64, to_array
 from tfvision.serving.json_text import decimal_text, dump, json_type, quote, tensor_texts
+from tfvision.serving.models import DEFAULT_SIGNATURE
 
 
 class PredictJson(typing.NamedTuple):
@@ -28,7 +30,7 @@ class PredictJson(typing.NamedTuple):
     is_row: bool  # asked with `instances`, answered with `predictions`
 
 
-def parse_predict_request(body: bytes, find_signature: Callable[[str], SignatureDef]) -> PredictJson:
+def parse_predict_request(body: bytes | bytearray, find_signature: Callable[[str], SignatureDef]) -> PredictJson:
     """JSON bytes -> PredictJson.
 
     Args:
@@ -52,7 +54,17 @@ def parse_predict_request(body: bytes, find_signature: Callable[[str], Signature
     return PredictJson(signature_name, _row_inputs(document, types, defaults), is_row=True)
 
 
-def parse_examples_request(body: bytes) -> tuple[str, input_pb2.Input]:
+def named_signature(signatures: Mapping[str, SignatureDef] | ServingError, name: str) -> SignatureDef:
+    """One of a model's SignatureDefs ("" is the default one); raises ServingError where there is none by this name, or the one given."""
+    if isinstance(signatures, ServingError):
+        raise signatures
+    name = name or DEFAULT_SIGNATURE
+    if name not in signatures:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return signatures[name]
+
+
+def parse_examples_request(body: bytes | bytearray) -> tuple[str, input_pb2.Input]:
     """JSON bytes of a classify or regress request -> (signature name, Input of Examples). Raises ServingError."""
     document, signature_name = _parse(body)
     request = input_pb2.Input()
@@ -68,6 +80,12 @@ def parse_examples_request(body: bytes) -> tuple[str, input_pb2.Input]:
         raise _malformed(document, "'examples' value is an empty array")
     examples.extend(_example(value) for value in document["examples"])
     return signature_name, request
+
+
+def parse_serialized_examples(body: bytes | bytearray) -> tuple[str, list[bytes]]:
+    """As `parse_examples_request`: (signature name, serialized Examples)."""
+    signature_name, request = parse_examples_request(body)
+    return signature_name, serialized_examples(request)
 
 
 def format_predictions(outputs: dict[str, np.ndarray], is_row: bool) -> bytes:

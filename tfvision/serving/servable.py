@@ -12,10 +12,10 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
-from tensorflow_serving.apis.input_pb2 import Input
 
 from tfvision.export.session import load_session
 from tfvision.serving.errors import ServingError, code_of_number
+from tfvision.serving.examples import example_rows, serialized_examples
 
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_WARM_UP_RECORDS = 1000
@@ -114,32 +114,6 @@ class Servable:
         self._session = None
         gc.collect()  # graph, operations and session refer to each other in circles
         return_freed_memory()
-
-
-def serialized_examples(request_input: Input) -> np.ndarray:
-    """The rows of a tensorflow.serving.Input, as classify and regress signatures take them: object array [batch] of bytes.
-
-    The context, where there is one, is put before each example: protobuf merges what is parsed one after the other.
-
-    Raises:
-      ServingError: INVALID_ARGUMENT where there are no examples.
-    """
-    kind = request_input.WhichOneof("kind")
-    examples, context = [], b""
-    if kind:
-        examples = getattr(request_input, kind).examples
-    if kind == "example_list_with_context":
-        context = request_input.example_list_with_context.context.SerializeToString()
-    if not examples:
-        raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, "Input is empty.")
-    return string_array([context + example.SerializeToString() for example in examples])
-
-
-def string_array(values: Sequence[bytes]) -> np.ndarray:
-    """An object array of bytes: numpy's own `S` dtype would drop zeros at the end of a string."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 def return_freed_memory() -> None:
@@ -274,5 +248,5 @@ def _warm_up_request(log, path):
         return request.model_spec.signature_name, inputs, tuple(request.output_filter)
     if kind in ("classify_log", "regress_log"):
         request = getattr(log, kind).request
-        return request.model_spec.signature_name, {_EXAMPLES_KEY: serialized_examples(request.input)}, ()
+        return request.model_spec.signature_name, {_EXAMPLES_KEY: example_rows(serialized_examples(request.input))}, ()
     raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind} in {path}")

@@ -114,6 +114,8 @@ class RunningServer:
       batching: BatchingSettings, or the path of a batching.config; None for the default.
       poll_seconds: how often the folders are looked at for new versions.
       limits: {field: value} of RequestLimits; None for the defaults.
+      connections: {field: value} of ConnectionLimits; by default there are as many connections as the process may open files for, half
+        of them for gRPC, and a body has as much time as a request.
 
     Attributes:
       rest_url, grpc_address: where it listens, once started.
@@ -132,6 +134,7 @@ class RunningServer:
         batching: BatchingSettings | Path | str | None = None,
         poll_seconds: float = 1.0,
         limits: Mapping[str, Any] | None = None,
+        connections: Mapping[str, Any] | None = None,
     ) -> None:
         self.host, self.is_local = host, _is_loopback(host)
         self._thread: threading.Thread | None = None
@@ -140,7 +143,7 @@ class RunningServer:
         _listen(host, grpc_port, "gRPC").close()  # taken ports are told before TensorFlow is loaded
         self._socket = _listen(host, rest_port, "REST")
         try:
-            self._build(models, grpc_port, batching, poll_seconds, limits)
+            self._build(models, grpc_port, batching, poll_seconds, limits, connections)
         except BaseException:
             self._socket.close()
             raise
@@ -175,34 +178,32 @@ class RunningServer:
             self.store.stop()
         self._socket.close()
 
-    def _build(self, models, grpc_port, batching, poll_seconds, limits):
+    def _build(self, models, grpc_port, batching, poll_seconds, limits, connections):
         from tfvision.serving.api import Api, RequestLimits
+        from tfvision.serving.connections import ConnectionLimits, max_connections
         from tfvision.serving.metrics import ServingMetrics
 
         self._limits, self._grpc_port, self._metrics = RequestLimits(**(limits or {})), grpc_port, ServingMetrics()
+        own = {"max_connections": max_connections() // 2, "body_seconds": self._limits.timeout_seconds}
+        self._connections = ConnectionLimits(**own | dict(connections or {}))
         self.store = ModelStore(models, _batching(batching), self._metrics, poll_seconds)
         self._api = Api(self.store, self._metrics)
         self.rest_url = f"http://{_address(self.host, self._socket.getsockname()[1])}"
 
     async def _run(self, started):
         import PIL.Image
-        import uvicorn
 
+        from tfvision.serving.connections import BoundedServer
         from tfvision.serving.grpc_services import build_server
-        from tfvision.serving.rest import build_app
+        from tfvision.serving.parsing_process import ParsingProcess
+        from tfvision.serving.rest import RestApi
 
         PIL.Image.init()  # or the first photo waits for Pillow's plug-ins
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        config = uvicorn.Config(
-            build_app(self._api, self._metrics, self._limits),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-        rest, grpc_server = uvicorn.Server(config), build_server(self._api, self._limits, self._reload)
+        parsing = ParsingProcess(self._limits.max_parsing_bytes)
+        app = RestApi(self._api, self._metrics, self._limits, parsing)
+        rest = BoundedServer(app, self._connections, app.refuse, timeout_graceful_shutdown=DRAIN_SECONDS)
+        grpc_server = build_server(self._api, self._limits, self._connections, parsing, self._reload)
         try:
             port = grpc_server.add_insecure_port(_address(self.host, self._grpc_port))
             self.grpc_address = _address(self.host, port)
@@ -219,6 +220,7 @@ class RunningServer:
         await self._stopping.wait()
         rest.should_exit = True
         await asyncio.gather(serving, grpc_server.stop(DRAIN_SECONDS))
+        parsing.close()
 
     def _reload(self, config: ModelServerConfig) -> None:
         """Serves the models of a ReloadConfigRequest; a SavedModel is a program, and so must lie in what the user chose to serve."""

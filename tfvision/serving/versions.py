@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -189,11 +190,20 @@ class WatchedModel:
         except Exception as error:
             version.fingerprint = fingerprint
             version.set("END", _as_serving_error(error))
+            if self.settled.is_set():  # before, whoever starts the server tells
+                self._log_failure(version)
         else:
             version.servable = servable
             version.set("AVAILABLE")
         if self._metrics:
             self._metrics.loaded(str(path), version.status.error_code == 0, time.monotonic() - started)
+
+    def _log_failure(self, version: _Version) -> None:
+        served = ", ".join(map(str, sorted(self._available()))) or "none"
+        logging.getLogger(__name__).error(
+            "%s, version %d could not be loaded: %s. Served: %s. It is tried again when %s changes",
+            *(self.settings.name, version.number, version.status.error_message, served, version.path),
+        )
 
     def _warm_up(self, servable: Servable, path: Path) -> None:
         started = time.monotonic()

@@ -266,6 +266,7 @@ def _answering(function, method):
     """An endpoint: the work is done in a thread, a user's error becomes its one line."""
 
     async def endpoint(request):
+        from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response
 
         try:
@@ -273,6 +274,8 @@ def _answering(function, method):
             found = await asyncio.to_thread(function, *arguments)
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody reads
         if isinstance(found, Response):
             return found
         return Response(json.dumps(found, default=str), media_type="application/json", headers={"Cache-Control": "no-store"})

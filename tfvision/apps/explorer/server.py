@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # it takes a while
     from starlette.applications import Starlette
 
 HOST = "127.0.0.1"
+_MOST_CONNECTIONS = 256  # a browser has six
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,15 +62,14 @@ def explore(plan: Plan, say: Callable[[str], object], port: int = 8080, is_opene
 @contextlib.contextmanager
 def running(plan: Plan, say: Callable[[str], object] = lambda line: None, port: int = 0, token: str | None = None) -> Iterator[str]:
     """Serves a Plan's collection until the block ends; yields the page's address with its token. Raises UserError."""
-    import uvicorn
+    from tfvision.serving.connections import BoundedServer, ConnectionLimits, max_connections
 
     listener = listen(port)
     try:
         session = Session(plan, say)
         token = token or secrets.token_urlsafe(18)
         bound = listener.getsockname()[1]
-        config = uvicorn.Config(application(session, token, bound), log_config=None, access_log=False, lifespan="off")
-        server = uvicorn.Server(config)
+        server = BoundedServer(application(session, token, bound), ConnectionLimits(max_connections=max_connections(_MOST_CONNECTIONS)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         session.start()
