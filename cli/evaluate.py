@@ -50,6 +50,8 @@ def _asked(run: str, arguments: list[str], own: dict[str, click.Command]) -> str
     for name, command in own.items():
         if APPLICATIONS[name].evaluates_any_model and protocol in _protocols(command):
             return name
+        if completed(arguments, options_of(command)) != arguments:  # --folds alone, which takes no run
+            return name
     from tfvision.training.run import application_of
 
     return application_of(run, "evaluation")

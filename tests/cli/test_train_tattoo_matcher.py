@@ -68,7 +68,10 @@ def test_mistakes_are_one_line(run_command, photos, tmp_path, monkeypatch, argum
     assert (code, out) == (1, "") and message in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("arguments", [["SOURCE", "--protocol", "mixed-media", "--folds"], ["--protocol=mixed-media", "--folds", "SOURCE"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["SOURCE", "--protocol", "mixed-media", "--folds"], ["--protocol=mixed-media", "--folds", "SOURCE"], ["--folds", "SOURCE", "--protocol", "mixed-media"]],
+)
 def test_folds_alone_trains_and_prints_a_table(run_command, monkeypatch, arguments):
     from tfvision.apps.tattoo_matching import folds
 
@@ -99,3 +102,8 @@ def test_folds_alone_trains_and_prints_a_table(run_command, monkeypatch, argumen
 def test_what_does_not_go_with_folds_is_wrong_usage(run_command, arguments, message):
     code, _, err = run_command("evaluate", *arguments)
     assert code == 2 and message in err
+
+
+def test_folds_alone_needs_no_protocol(run_command, tmp_path):
+    code, _, err = run_command("evaluate", tmp_path, "--folds", "--recipe", "large")
+    assert code == 1 and "holds no photos" in err  # and not: is it a run folder?

@@ -137,6 +137,18 @@ def test_a_whole_copy_is_no_warning(tmp_path, recwarn, capsys):
     assert not recwarn and "is read as UKBench: 10,200 photos, 2,550 groups" in capsys.readouterr().err
 
 
+def test_another_set_in_the_same_form_is_told(tmp_path):
+    with pytest.warns(DataWarning, match="is read as CUB-200-2011: 48,562 photos, 555 classes, more than its 11,788 and 200: another set in the same form"):
+        LAYOUTS["cub"].check(tmp_path, 48_562, 555)  # NABirds
+
+
+def test_lists_of_other_photos_leave_class_folders_what_they_are(tmp_path):
+    _photos(tmp_path, ["a/1.jpg", "b/2.jpg"])
+    for name in ("images.txt", "image_class_labels.txt", "Ebay_train.txt", "Ebay_test.txt"):
+        (tmp_path / name).write_text("something else\n")
+    assert [record.lineage for record in read_source(tmp_path).records] == [("a",), ("b",)]
+
+
 def test_photos_that_a_list_names_and_the_copy_lacks_are_left_out(tmp_path):
     cub(tmp_path)
     (tmp_path / "images/001.Black_footed_Albatross/B_2.jpg").unlink()
@@ -204,7 +216,7 @@ def test_damaged_lists_are_told_with_the_line(tmp_path, name, text, message):
 
 def test_lists_without_any_of_the_photos(tmp_path):
     sop(tmp_path)
-    for path in tmp_path.glob("*/*.JPG"):
+    for path in [*tmp_path.glob("*/*.JPG")]:
         path.rename(path.with_name(f"other_{path.name}"))
     with pytest.raises(DataError, match="has none of the photos of --layout sop: expected the photos that Ebay_train.txt"):
         read_source(tmp_path)

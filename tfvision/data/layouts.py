@@ -88,8 +88,11 @@ class Layout:
         if (photos, parts) == (self.photos, self.parts):
             print(f"{folder} is read as {self.title}: {photos:,} photos, {parts:,} {self.part}", file=sys.stderr)
             return
-        counts = f"{photos:,} of its {self.photos:,} photos, {parts:,} of its {self.parts:,} {self.part}"
-        warnings.warn(f"{folder} is read as {self.title}: {counts}; scores are not those of the whole set", DataWarning, stacklevel=2)
+        if photos > self.photos or parts > self.parts:
+            told = f"{photos:,} photos, {parts:,} {self.part}, more than its {self.photos:,} and {self.parts:,}: another set in the same form"
+        else:
+            told = f"{photos:,} of its {self.photos:,} photos, {parts:,} of its {self.parts:,} {self.part}; scores are not those of the whole set"
+        warnings.warn(f"{folder} is read as {self.title}: {told}", DataWarning, stacklevel=2)
 
 
 def list_layout(folder: Path | str, names: Sequence[str], layout: str | None = None) -> tuple[str, Listing] | None:
@@ -154,7 +157,7 @@ def _read_holidays(folder: Path, names: Sequence[str]) -> Listing:
 
 
 def _is_sop(folder: Path, names: Sequence[str]) -> bool:
-    return _folder_with(folder, _SOP_LISTS) is not None
+    return any(os.path.dirname(name).endswith("_final") for name in names) and _folder_with(folder, _SOP_LISTS) is not None
 
 
 def _read_sop(folder: Path, names: Sequence[str]) -> Listing:
@@ -171,14 +174,15 @@ def _read_sop(folder: Path, names: Sequence[str]) -> Listing:
 
 
 def _is_cub(folder: Path, names: Sequence[str]) -> bool:
-    return _folder_with(folder, _CUB_LISTS[:2]) is not None
+    root = _folder_with(folder, _CUB_LISTS[:2])
+    return root is not None and any(name.startswith(os.path.join(_images(folder, root), "")) for name in names)
 
 
 def _read_cub(folder: Path, names: Sequence[str]) -> Listing:
     root = _needed(folder, "cub", _CUB_LISTS[:2])
     photos, classes, splits, boxes = (_by_id(root / list_name, fields) for list_name, fields in zip(_CUB_LISTS, (1, 1, 1, 4), strict=True))
     class_names, known = _by_id(root / "classes.txt", 1), set(names)
-    prefix = os.path.relpath(root / "images", folder)
+    prefix = _images(folder, root)
     name_of = {id: name for id, (_, photo) in photos.items() if (name := os.path.normpath(os.path.join(prefix, photo))) in known}
     _refuse_nothing(folder, name_of, "cub", "the photos that images.txt lists, in images/")
     for list_name, rows in zip(_CUB_LISTS, (photos, classes, splits, boxes), strict=True):
@@ -193,6 +197,10 @@ def _read_cub(folder: Path, names: Sequence[str]) -> Listing:
         splits=tuple("train" if splits[id][1] == "1" else "test" for id in name_of) if splits else (),
         boxes=tuple(boxes_in_photos(root / _CUB_LISTS[3], lines, [str(folder / name) for name in name_of.values()], own)) if boxes else (),
     )
+
+
+def _images(folder: Path, root: Path) -> str:
+    return os.path.relpath(root / "images", folder)
 
 
 def _are_called(pattern: re.Pattern[str], names: Sequence[str]) -> bool:
