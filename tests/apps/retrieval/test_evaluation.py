@@ -2,6 +2,7 @@ import csv
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tfvision.apps.retrieval.evaluation import evaluate_retriever
@@ -103,3 +104,14 @@ def test_grad_cam_of_taps_and_of_any_layer(retriever_run, hue_photos, tmp_path):
     assert result["label"] in RetrieverRun.open(retriever_run).classes
     with pytest.raises(RecipeError, match="--layer must be one of stage1, stage2, stage3, or any layer"):
         draw_grad_cams(str(retriever_run), str(photo), ("conv9",), None, str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::tfvision.errors.DataWarning")
+def test_a_benchmark_is_evaluated_by_its_own_protocol(retriever_run, hue_photos, tmp_path):
+    for number, path in enumerate(sorted(hue_photos.glob("*.png"))[:10]):
+        PIL.Image.open(path).rotate(90).save(tmp_path / f"ukbench{number:05d}.png")
+    result = evaluate_retriever(str(retriever_run), str(tmp_path), out=tmp_path / "report")
+    assert (result["protocol"], result["queries"], result["images"]) == ("ukbench", 8, 10)
+    assert 1 <= result["ns_score"] <= 4
+    assert "NS-score by index" in (tmp_path / "report" / "report.html").read_text()
