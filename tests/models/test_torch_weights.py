@@ -239,6 +239,15 @@ def test_a_tensor_that_claims_too_much_is_damage(tmp_path):
         load_torch_weights(build_resnet18(32, width=4), "resnet18", tmp_path / "x.safetensors")
 
 
+def test_layers_that_are_asked_for_may_not_stay_random(tmp_path):
+    base = build_alexnet_torchvision(224, (4, 6, 8, 8, 6), 10)
+    tensors = {name: values for name, values in _random_tensors(base, "alexnet_torchvision").items() if not name.startswith("classifier.4")}
+    np.savez(tmp_path / "x.npz", **tensors)
+    assert load_torch_weights(base, "alexnet_torchvision", tmp_path / "x.npz", True, {"conv1", "fc6"}) == ["classifier.4"]
+    with pytest.raises(WeightsError, match="x.npz lacks classifier.4, on which the layers that are asked for depend: ask for earlier ones, or give"):
+        load_torch_weights(base, "alexnet_torchvision", tmp_path / "x.npz", True, {"fc6", "fc7"})
+
+
 def test_an_array_that_claims_more_than_its_archive_holds_is_damage(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, archive.open("conv1.weight.npy", "w") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)})

@@ -140,7 +140,7 @@ def _fields(message: memoryview) -> Message:
         else:
             size, at = _varint(message, at) if key & 7 == _LENGTH else (_SIZES.get(key & 7, len(message) + 1), at)
             if size > len(message) - at:
-                raise ValueError("it ends within a field")
+                raise ValueError("it ends within a field: was it downloaded whole?")
             value, at = message[at : at + size], at + size
         found.setdefault(key >> 3, []).append(value)
     return found

@@ -26,14 +26,15 @@ def build_taps(name: str, taps: Sequence[str] = (), image_size: int | None = Non
 
     Raises:
       RecipeError: an unknown network or tap, or too small an image.
-      WeightsError: as `load_pretrained`.
+      WeightsError: as `load_pretrained`; the taps depend on a layer that a file lacks.
     """
     network = get_network(name)
     if image_size and image_size < network.least_image_size:
         raise RecipeError(f"image_size of {name} must be at least {network.least_image_size}, got {image_size}")
     base = network.build(image_size)
     outputs = tap_outputs(base, network, name, taps)
-    loaded = load_pretrained(base, name, weights)
+    needed = {layer.name for layer in keras.Model(base.input, outputs).layers}
+    loaded = load_pretrained(base, name, weights, needed)
     if weights == "none":
         _draw_weights(base)
     image = keras.Input((image_size, image_size, 3), name="image")

@@ -5,7 +5,7 @@ whatever the exporter made of them, so layers are told by their order and their 
 into the convolutions, which then have biases.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ Names = dict[str, tuple[str, str | None]]  # layer -> name of the convolution, n
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")  # in the order of Keras: gamma, beta, mean, variance
 
 
-def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_partial_allowed: bool = False) -> list[str]:
+def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_partial_allowed: bool = False, needed: Collection[str] = ()) -> list[str]:
     """Loads a file of tensors into a network.
 
     Args:
@@ -35,6 +35,7 @@ def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_par
       path: a file of SUFFIXES.
       is_partial_allowed: whether convolutions may be missing: these stay random, and where a residual block lacks one,
         the block is switched off (the scale of its last batch normalisation is 0), so that what lies before it gets through.
+      needed: names of the network's layers that may not stay random, unless their block is switched off.
 
     Returns:
       Names of the convolutions that are missing in the file, as the file would call them.
@@ -54,11 +55,16 @@ def load_torch_weights(base: keras.Model, network: str, path: Path | str, is_par
             missing.append(name)
     if not values or (missing and not is_partial_allowed):
         raise WeightsError(f"{path} holds no whole {network}: it lacks {_few(missing)}{_near_miss(network, tensors)}")
+    lost = [name for layer, (name, _) in names.items() if name in missing and layer in needed and not _is_in_a_block(layer)]
+    if lost:
+        raise WeightsError(
+            f"{path} lacks {_few(lost)}, on which the layers that are asked for depend: ask for earlier ones, or give the weights of all of {network}"
+        )
     _check(base, values, path, network)
     for layer, arrays in values.items():
         base.get_layer(layer).set_weights(arrays)
     for layer, (name, _) in names.items():
-        if name in missing and layer.endswith(("_a", "_b")):
+        if name in missing and _is_in_a_block(layer):
             _switch_off(base.get_layer(f"{layer[:-1]}b_bn"))
     return missing
 
@@ -128,6 +134,11 @@ def _folded(bias: np.ndarray, epsilon: float) -> list[np.ndarray]:
     """A batch normalisation that only adds a bias."""
     one = np.ones_like(bias)
     return [one * np.float32(np.sqrt(1 + epsilon)), bias, 0 * one, one]
+
+
+def _is_in_a_block(layer: str) -> bool:
+    """Whether a convolution lies on the way that a residual block's shortcut goes round."""
+    return layer.endswith(("_a", "_b"))
 
 
 def _switch_off(norm: keras.layers.Layer) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _OF_HDF5_BYTES = 4096  # for each array, besides it
 SHIPPED = {"vgg19_slim": Path(__file__).with_name("vgg19_slim.npz")}  # trained by this project: docs/style-network.md
 
 
-def load_pretrained(base: keras.Model, network: str, weights: str) -> str:
+def load_pretrained(base: keras.Model, network: str, weights: str, needed: Collection[str] = ()) -> str:
     """Loads weights into a network without top.
 
     Args:
@@ -35,6 +35,7 @@ def load_pretrained(base: keras.Model, network: str, weights: str) -> str:
       weights: "none", "imagenet" (what tfvision ships, the folder in $TFVISION_WEIGHTS, Keras's cache, then
         its download), "auto" (as "imagenet" where it can be had, else none), or a path: to a .weights.h5, to an npz of
         `tfvision weights import`, or to a file of PyTorch, Caffe or ONNX (torch_weights), perhaps not of all layers.
+      needed: names of layers that may not stay random.
 
     Returns:
       One sentence that says which weights were loaded.
@@ -45,10 +46,10 @@ def load_pretrained(base: keras.Model, network: str, weights: str) -> str:
     if weights == "none":
         return "random weights"
     if weights not in ("imagenet", "auto"):
-        return _load_file(base, network, Path(weights))
+        return _load_file(base, network, Path(weights), needed)
     path = SHIPPED.get(network) or local_weights(network)
     if path:
-        return _load_file(base, network, path)
+        return _load_file(base, network, path, needed)
     try:
         return _download(base, network)
     except WeightsError:
@@ -113,12 +114,12 @@ def keras_cache() -> Path:
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
 
 
-def _load_file(base: keras.Model, network: str, path: Path) -> str:
+def _load_file(base: keras.Model, network: str, path: Path, needed: Collection[str]) -> str:
     if not path.is_file():
         raise WeightsError(f"{path} does not exist: give a file with the weights of {network}, `imagenet` or `none`")
     refuse_pickle(path)
     if network in TORCH_NAMES and path.suffix in SUFFIXES:
-        return _with_gaps(path, load_torch_weights(base, network, path, is_partial_allowed=True))
+        return _with_gaps(path, load_torch_weights(base, network, path, is_partial_allowed=True, needed=needed))
     if path.suffix in SUFFIXES and network.startswith("vgg19"):
         return _load_convolutions(base, path)
     if not path.name.endswith(".weights.h5"):
@@ -156,9 +157,8 @@ def _download(base: keras.Model, network: str) -> str:
     application = get_network(network).application
     if application is None and network in TORCH_NAMES:
         raise WeightsError(
-            f"{network} cannot be downloaded: `tfvision weights import FILE --network {network}` makes its weights known, or --weights FILE of "
-            f"train, explore and index build takes them as they are, {SOURCES[network][0].url}, say (`tfvision weights list` has more); "
-            "to start from random ones, use --weights none"
+            f"{network} cannot be downloaded: `tfvision weights import FILE --network {network}`, or --weights FILE of train, explore, index build and "
+            f"feature-maps; FILE is {SOURCES[network][0].url}, say (`tfvision weights list` has more). --weights none takes random ones"
         )
     if application is None:
         raise WeightsError(f"{network} has no ImageNet weights: use --weights none")
