@@ -222,7 +222,7 @@ _OPENED = {}  # (how, what, state of its files) -> what was opened
 def opened_once():
     """For files of tests that open the same runs again and again: each is opened, and its graphs are traced, once while its files stay as they are."""
     from tfvision.apps.retrieval import evaluation as retrieval
-    from tfvision.apps.retrieval import grad_cam
+    from tfvision.apps.retrieval import features, grad_cam
     from tfvision.apps.species import evaluation, identification
     from tfvision.features import extractor
 
@@ -244,7 +244,7 @@ def opened_once():
         for module in (evaluation, identification):
             patch.setattr(module, "load_species_network", once(module.load_species_network, lambda run: _files_of(run.folder)))
             patch.setattr(module, "make_predictor", once(module.make_predictor, lambda model: (id(model),)))
-        for module in (retrieval, grad_cam):
+        for module in (retrieval, grad_cam, features):
             patch.setattr(module, "load_retriever", once(module.load_retriever, _files_of))
         yield
 

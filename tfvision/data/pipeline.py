@@ -263,7 +263,8 @@ def _bytes(value):
 
 def _cut(example, settings):
     """image, frame, size, regions, target, seed -> {view: uint8 [size, size, 3]}."""
-    images = view_steps.cut_views(example["image"], example["size"], example["regions"], example["target"], example["frame"])
+    target = example["target"] if settings.is_aspect_kept else settings.image_size  # a number, so that the shape is known in the graph
+    images = view_steps.cut_views(example["image"], example["size"], example["regions"], target, example["frame"])
     if settings.augmentation:
         images = 255.0 * distort(images / 255.0, example["seed"], settings.augmentation)
     images = view_steps.as_pixels(images)

@@ -147,15 +147,13 @@ def test_sample_response_is_the_answer_to_the_sample_request(colour_export, load
 
 
 @pytest.mark.slow
-def test_half_of_the_weights_size(colour_run, colour_exportable, tmp_path):
-    def written(exportable):  # of one signature: all read the same weights
-        only = dataclasses.replace(exportable, signatures={"serving_default": exportable.signatures["serving_default"]})
-        folder = write_saved_model(only, tmp_path)
-        return folder, sum(path.stat().st_size for path in folder.glob("variables/*")), (folder / "saved_model.pb").stat().st_size
-
-    (_, size, graph), (halved, half_size, half_graph) = (written(exportable) for exportable in (colour_exportable, make_exportable(colour_run, half=True)))
-    assert half_size + half_graph - graph < 0.6 * size
+def test_half_of_the_weights_size(colour_run, colour_exportable, colour_export, tmp_path):
+    exportable = make_exportable(colour_run, half=True)
+    halved = write_saved_model(dataclasses.replace(exportable, signatures={"serving_default": exportable.signatures["serving_default"]}), tmp_path)
     samples = colour_exportable.signatures["serving_default"].samples
     with LoadedModel(halved) as model:
         difference = compare(model.run("serving_default", samples), colour_exportable.reference("serving_default", samples), "half", HALF_TOLERANCE)
     assert difference > 0
+    size, half_size = (sum(path.stat().st_size for path in folder.glob("variables/*")) for folder in (colour_export, halved))
+    graph, half_graph = ((folder / "saved_model.pb").stat().st_size for folder in (colour_export, halved))
+    assert half_size + half_graph - graph < 0.6 * size
