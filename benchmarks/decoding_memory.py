@@ -53,7 +53,7 @@ def _load(folder):
 
 
 def _measured(encoded):
-    from tfvision.serving.servable import string_array
+    from tfvision.serving.examples import string_array
 
     ctypes.CDLL(None).malloc_trim(0)
     before, seconds = _memory_mb("VmRSS"), []

@@ -131,12 +131,23 @@ def _one_at_a_time(make: Callable[[], tf.Tensor]) -> tf.Tensor:
         made = make()
     with tf.control_dependencies([made]):
         release = tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
-    with tf.control_dependencies([release] if release is not None else []):
+    with tf.control_dependencies([release] if release is not None else []):  # None where it ran eagerly
         return tf.identity(made)
 
 
 class _Encoded(typing.NamedTuple):
-    """An encoded image whose header was read: string, its first bytes, bool, int32 [2] (upright), int64, int32, bool (as of jpeg_scans.Scans), int32 [2] (a GIF's)."""
+    """An encoded image whose header was read.
+
+    Attributes:
+      encoded: string.
+      head: uint8 [n], its first bytes.
+      is_jpeg: bool.
+      size: int32 [2], height and width, upright.
+      pixels: int64.
+      orientation: int32.
+      is_buffered: bool, as of jpeg_scans.Scans, of a large JPEG.
+      corner: int32 [2], where a GIF's frame begins.
+    """
 
     encoded: tf.Tensor
     head: tf.Tensor

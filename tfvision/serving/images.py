@@ -20,7 +20,7 @@ INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images
 _EXAMPLES_NAME, _EXAMPLE_FEATURE = "inputs", "image/encoded"  # and tf.Examples in inputs of this name may
 _MAX_WEBP_PIXELS = 40_000_000
 _IS_WEBP_DECODED = hasattr(tf.io, "decode_webp")  # by graphs; TensorFlow 2.15 cannot
-_HEADER_BYTES = 2**20  # Pillow reads some headers byte by byte
+_HEADER_BYTES, _OTHER_HEADER_BYTES = 2**20, 2**16  # of PNG and GIF; of what Pillow may read byte by byte
 _SLOW_PIXELS, _SLOW_JPEG_PIXELS = 16_000_000, 60_000_000  # of a large JPEG few pixels are made
 _SLOW_SCANNED_PIXELS, _SLOW_BUFFERED_BYTES = 500_000_000, 4 * 2**20
 
@@ -60,9 +60,9 @@ async def as_decodable(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _pixels(encoded: bytes, name: str, max_pixels: int) -> int:
-    # A WebP is opened whole by Pillow, in C, and of a JPEG the segments are counted.
-    is_whole = encoded[:2] == b"\xff\xd8" or _is_webp(encoded)
-    with opened_header(encoded if is_whole else encoded[:_HEADER_BYTES], name, max_pixels) as image:
+    if not (encoded[:2] == b"\xff\xd8" or _is_webp(encoded)):  # of a JPEG the segments are counted; a WebP is opened whole, in C
+        encoded = encoded[: _HEADER_BYTES if encoded[:4] == b"\x89PNG" or _is_gif(encoded) else _OTHER_HEADER_BYTES]
+    with opened_header(encoded, name, max_pixels) as image:
         return image.width * image.height
 
 
