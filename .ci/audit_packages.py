@@ -27,7 +27,7 @@ def verdict(report, ignored):
     if not asked:
         return 0, ["pip-audit: the advisories could not be reached, no package was audited"]
     found = [
-        f"pip-audit: {package['name']} {package['version']}: {' = '.join([fault['id'], *fault['aliases']])}, mended in {', '.join(fault['fix_versions']) or 'none'}"
+        f"{package['name']} {package['version']}: {' = '.join([fault['id'], *fault['aliases']])}, mended in {', '.join(fault['fix_versions']) or 'no'}"
         for package in asked
         for fault in package["vulns"]
         if not ignored & {fault["id"], *fault["aliases"]}

@@ -16,7 +16,7 @@ UNKNOWN = {"name": "numpy", "skip_reason": "Dependency not found"}
 
 def test_a_known_fault_fails_unless_it_is_ignored_by_either_name():
     code, lines = audit_packages.verdict({"dependencies": [SOUND, FAULTY, UNKNOWN]}, set())
-    assert code == 1 and lines == ["pip-audit: pillow 9.0: PYSEC-1 = CVE-1, mended in 9.1", "pip-audit: 2 packages were audited, 1 could not be"]
+    assert code == 1 and lines == ["pillow 9.0: PYSEC-1 = CVE-1, mended in 9.1", "pip-audit: 2 packages were audited, 1 could not be"]
     assert audit_packages.verdict({"dependencies": [FAULTY]}, {"CVE-1"})[0] == 0
 
 
