@@ -221,3 +221,10 @@ def test_strangers_doings_are_logged_once_a_minute(caplog):
         "after",
     ]
     assert not caplog.records[0].exc_info
+
+
+def test_connection_whose_second_request_is_being_answered_is_not_idle():
+    with _running() as (server, address), _connect(address) as connection:
+        connection.sendall(HEAD + b"Content-Length: 3\r\n\r\nabc" + b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(16).startswith(b"HTTP/1.1 200")
+        assert not server.idle

@@ -192,7 +192,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._waits_for and not self.pipeline:
+        if not self._waits_for and self.cycle.response_complete:  # and not only that of a request before the last
             self._rest()
 
     def resume_writing(self) -> None:

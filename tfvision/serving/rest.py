@@ -58,13 +58,13 @@ class RestApi:
         try:
             try:
                 response = await self._answer(scope, receive, held)
+                held.release()
+                if len(response.body) > _SENT_AT_ONCE:
+                    held.add(len(response.body))
+                    return await _send_in_parts(response, send)
             except ServingError as error:
                 response = _json_bytes(rest_json.format_error(error.message), error.http_status)
-            held.release()
-            if len(response.body) <= _SENT_AT_ONCE:
-                return await response(scope, receive, send)
-            held.add(len(response.body))
-            await _send_in_parts(response, send)
+            await response(scope, receive, send)
         finally:
             held.release()
 

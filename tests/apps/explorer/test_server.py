@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from tfvision.apps.explorer.server import application, listen
+from tfvision.apps.explorer.server import application, listen, running
 from tfvision.errors import UserError
 
 TOKEN = "secret-token"
@@ -249,3 +249,11 @@ def test_marks_that_were_damaged_are_named_by_every_address_that_needs_them_and_
     for answer in (client.get("/api/notes"), client.get("/api/status"), client.post("/api/tag", content=json.dumps({"tag": "new", "places": [1]}))):
         assert answer.status_code == 400 and "notes.json cannot be read as JSON" in answer.json()["error"]
     assert path.read_bytes() == before
+
+
+def test_what_connections_do_is_bounded(session):
+    with running(session.plan) as url:
+        address = url.removeprefix("http://").partition("/")[0].split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=20) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 80_000)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 431")
