@@ -65,6 +65,17 @@ def _all_answers(connection):
     return answers
 
 
+def _ask(connection):
+    """Asks, and reads the whole answer."""
+    connection.sendall(HEAD + b"Content-Length: 3\r\n\r\nabc")
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n3"):
+        part = connection.recv(1000)
+        assert part
+        answer += part
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def _sent(address, data):
     with _connect(address) as connection:
         with contextlib.suppress(ConnectionError):
@@ -166,12 +177,12 @@ def test_beyond_the_most_connections_the_one_idle_longest_gives_way():
     with _running(max_connections=3, head_seconds=30, idle_seconds=30) as (_, address):
         waiting = [_connect(address) for _ in range(3)]
         with _connect(address) as connection:
-            connection.sendall(HEAD + b"Content-Length: 3\r\n\r\nabc")
-            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+            _ask(connection)
             assert waiting[0].recv(1000) == b""
-            for other in waiting[1:]:
-                other.sendall(HEAD + b"Content-Length: 3\r\n\r\nabc")
-                assert other.recv(1000).startswith(b"HTTP/1.1 200")
+            with _connect(address):
+                assert waiting[1].recv(1000) == b""  # and not the one that was answered before
+            for other in [connection, waiting[2]]:
+                _ask(other)
         for other in waiting:
             other.close()
 

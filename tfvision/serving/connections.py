@@ -37,7 +37,7 @@ class ConnectionLimits:
     """What one connection may do.
 
     Attributes:
-      max_connections: at once; beyond it the one that has been idle longest is closed, and where none is, the new one.
+      max_connections: at once; beyond it the oldest that has had no request is closed, or that which has been idle longest, and where none is, the new one.
       max_head_bytes, max_headers: of a request's first line and headers, and of what frames its body.
       head_seconds: until the first request, and from a request's first byte to the end of its head.
       idle_seconds: between two requests.
@@ -79,7 +79,8 @@ class BoundedServer(uvicorn.Server):
 
     def __init__(self, app: Any, limits: ConnectionLimits = ConnectionLimits(), refuse: Refuse | None = None, **settings: Any) -> None:
         self.limits, self.refuse = limits, refuse
-        self.idle: dict[_BoundedProtocol, None] = {}  # without a request, the longest first
+        self.unasked: dict[_BoundedProtocol, None] = {}  # connections that have not had a request, the oldest first
+        self.idle: dict[_BoundedProtocol, None] = {}  # those between two requests, the idle longest first
         protocol: Any = self._protocol
         super().__init__(
             uvicorn.Config(
@@ -132,13 +133,14 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if len(self.connections) > self._limits.max_connections:
-            if not self._owner.idle:
+            idlest = next(iter(self._owner.unasked or self._owner.idle), None)
+            if idlest is None:
                 return self._end(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections; try again")
-            next(iter(self._owner.idle)).close()
-        self._owner.idle[self] = None
+            idlest.close()
+        self._owner.unasked[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner.idle.pop(self, None)
+        self._is_busy()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -167,7 +169,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unparsed_bytes, self._body_bytes = 0, 0
-        self._owner.idle.pop(self, None)
+        self._is_busy()
         self._wait("body", self._limits.body_seconds)
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._fault = HTTPStatus.TOO_MANY_REQUESTS
@@ -225,11 +227,15 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def close(self) -> None:
         """Closes it, between two requests."""
-        self._owner.idle.pop(self, None)
+        self._is_busy()
         self.transport.close()
 
     def _wait(self, waits_for, seconds):
         self._since, self._waits_for, self._seconds = time.monotonic(), waits_for, seconds
+
+    def _is_busy(self):
+        self._owner.unasked.pop(self, None)
+        self._owner.idle.pop(self, None)
 
     def _rest(self):
         """Until the next request."""
@@ -255,7 +261,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         if is_asked:
             self.transport.write(_response(status, b'{"error":"%b"}' % message.encode(), is_kept=False))
-        self._owner.idle.pop(self, None)
+        self._is_busy()
         self.transport.close()
 
 

@@ -55,7 +55,7 @@ def build_server(
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
         ("grpc.max_allowed_incoming_connections", connections.max_connections),
         ("grpc.server_handshake_timeout_ms", round(1000 * connections.head_seconds)),
-        ("grpc.max_connection_idle_ms", round(1000 * connections.idle_seconds)),
+        ("grpc.max_connection_idle_ms", round(1000 * connections.head_seconds)),  # clients connect again of themselves
         ("grpc.keepalive_time_ms", round(1000 * connections.idle_seconds)),  # whoever is gone is noticed, also in the midst of a call
         ("grpc.keepalive_timeout_ms", round(1000 * connections.unread_seconds)),
         ("grpc.max_concurrent_streams", MAX_PENDING_CALLS),
