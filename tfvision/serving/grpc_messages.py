@@ -14,6 +14,7 @@ from tfvision.serving.examples import serialized_examples
 from tfvision.serving.tensor_protos import to_array
 
 _SURELY_SMALL_BYTES = 8 * 1024
+_OF_LITTLE_MEMORY_BYTES = 2**20
 _MOST_VALUES = 5_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 _FIXED_BYTES = {
@@ -31,8 +32,9 @@ def read_message(data: bytes | bytearray, request_class: Any) -> Any:
     """Bytes -> a message. Raises ServingError, INTERNAL as gRPC's C++ has it, where they are none."""
     try:
         return request_class.FromString(bytes(data))
-    except Exception:  # protobuf's DecodeError has a different home in each of its major versions
-        raise ServingError(grpc.StatusCode.INTERNAL, f"The message is no {request_class.__name__}") from None
+    except Exception:  # protobuf's DecodeError has a different home in each of its major versions, and does not tell too little memory apart
+        or_large = ", or takes too much memory to be read: send fewer values" if len(data) > _OF_LITTLE_MEMORY_BYTES else ""
+        raise ServingError(grpc.StatusCode.INTERNAL, f"The message is no {request_class.__name__}{or_large}") from None
 
 
 def read_predict(data: bytes | bytearray) -> tuple[predict_pb2.PredictRequest, dict[str, np.ndarray]]:

@@ -160,19 +160,12 @@ def _send(file, first, second):
     file.flush()
 
 
-def _receive(file: BinaryIO) -> tuple[bytes, bytearray]:
+def _receive(file: BinaryIO) -> tuple[bytes, bytes]:
     lengths = file.read(_LENGTHS.size)
-    if len(lengths) < _LENGTHS.size:
+    parts = [file.read(length) for length in _LENGTHS.unpack(lengths)] if len(lengths) == _LENGTHS.size else []
+    if not parts or list(map(len, parts)) != list(_LENGTHS.unpack(lengths)):
         raise EOFError
-    parts = tuple(map(bytearray, _LENGTHS.unpack(lengths)))
-    for part in parts:
-        view = memoryview(part)
-        while view:
-            count = file.readinto(view)  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError
-            view = view[count:]
-    return parts  # type: ignore[return-value]
+    return parts[0], parts[1]
 
 
 def _too_much(max_bytes):
