@@ -78,7 +78,7 @@ def test_an_unknown_network_lists_the_known_ones():
 
 @pytest.mark.slow
 def test_what_cannot_be_downloaded_is_imported(offline):
-    message = "resnet18 cannot be downloaded: `tfvision weights import FILE --network resnet18` .* --weights FILE of train, explore, index build and feature-maps.*https://"
+    message = "resnet18 cannot be downloaded: `tfvision weights import FILE --network resnet18`.* --weights FILE of train, explore, index build and feature-maps.*https://"
     with pytest.raises(WeightsError, match=message):
         load_pretrained(get_network("resnet18").build(32), "resnet18", "imagenet")
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ def _load_file(base: keras.Model, network: str, path: Path, needed: Collection[s
 def load_keras_weights(base: keras.Model, network: str, path: Path) -> None:
     """Loads a file of Keras's, .weights.h5 or .h5, into a network without top: arrays alone, whatever else it holds. Raises WeightsError."""
     try:
-        base.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras 3 warns of containers that files of others lack; a layer without weights is an error
+            base.load_weights(path)
     except Exception as error:  # Keras raises whatever h5py or the layout leads it to
         raise WeightsError(f"{path} does not fit {network} without its top ({in_one_line(error)})") from error
     for layer in base.layers:
