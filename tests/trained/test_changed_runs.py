@@ -77,3 +77,16 @@ def test_a_threshold_that_is_missing_is_named(copy_frozen):
     path.write_text(json.dumps(stored))
     with pytest.raises(UserError, match="calibration.json was changed: its 'threshold' is missing or of another kind; train again, or restore the file"):
         _read(folder, "species")
+
+
+@pytest.mark.parametrize("changed", [{"views": []}, {"frozen": ["x"]}, {"image_size": -5}])
+def test_a_recipe_that_makes_no_network_is_named(copy_frozen, changed):
+    from tfvision.trained.species_network import load_species_network
+
+    folder = copy_frozen("species")
+    path = folder / "recipe.json"
+    stored = json.loads(path.read_text())
+    stored["recipe"] |= changed
+    path.write_text(json.dumps(stored))
+    with pytest.raises(UserError, match="recipe.json was changed: no network can be built from it"):
+        load_species_network(SpeciesRun.open(folder))

@@ -102,7 +102,8 @@ def build_detector(recipe: DetectorRecipe, weights: str | None = None, precision
 
 def load_detector_network(run: DetectorRun) -> Detector:
     """The network of a finished run, with its weights. Raises RunError."""
-    detector = build_detector(run.recipe, "none")
+    with run.building():
+        detector = build_detector(run.recipe, "none")
     load_run_weights(detector.whole, run.weights_path)
     return detector
 

@@ -69,7 +69,8 @@ def build_embedder(recipe: MatcherRecipe, image_size: int | None = None, weights
 def load_embedder(folder: str | Path, image_size: int | None = None) -> Embedder:
     """The tower of a finished run, with its weights. Raises RunError."""
     run = MatcherRun.open(folder)
-    embedder = build_embedder(run.recipe, image_size)
+    with run.building():
+        embedder = build_embedder(run.recipe, image_size)
     load_run_weights(embedder.model, run.weights_path)
     return embedder
 

@@ -114,7 +114,8 @@ def build_tuning(recipe: RetrieverRecipe, widths: Sequence[int], classes: int, l
 def load_retriever(folder: str | Path, image_size: int | None = None) -> Retriever:
     """The networks of a finished run, with its weights. Raises RunError."""
     run = RetrieverRun.open(folder)
-    retriever = build_retriever(run.recipe, len(run.classes), image_size)
+    with run.building():
+        retriever = build_retriever(run.recipe, len(run.classes), image_size)
     load_run_weights(retriever.whole, run.weights_path)
     return retriever
 

@@ -55,8 +55,9 @@ def build_species_trunk(recipe: SpeciesRecipe, precision: str = "float32", weigh
 
 def load_species_network(run: SpeciesRun) -> keras.Model:
     """The network of a finished run, with its weights. Raises RunError."""
-    trunk, _ = build_species_trunk(run.recipe, weights="none")
-    model = add_heads(trunk, len(run.taxonomy))
+    with run.building():
+        trunk, _ = build_species_trunk(run.recipe, weights="none")
+        model = add_heads(trunk, len(run.taxonomy))
     load_run_weights(model, run.weights_path)
     return model
 

@@ -69,6 +69,8 @@ class SpeciesRecipe(Recipe):
         for key in ("validation_fraction", "dropout", "label_smoothing", "mixing", "class_balance"):
             if not 0 <= getattr(self, key) <= 1:
                 raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
+        if not 0 <= self.batch_norm_momentum < 1 or not self.batch_norm_epsilon > 0:
+            raise RecipeError(f"batch_norm_momentum must be 0 to 1, batch_norm_epsilon above 0, got {self.batch_norm_momentum}, {self.batch_norm_epsilon}")
         if self.start_rank and not self.coarse_stages:
             raise RecipeError("start_rank needs coarse_stages, [[epochs, learning rate], ...], for the ranks above the finest")
 
@@ -80,14 +82,17 @@ class SpeciesRecipe(Recipe):
 
 _THRESHOLDS = {"threshold": float, "depth_curve": [{"target": float, "threshold": float}]}  # of calibration.json
 _MEASURED = {"temperature": float, "target": float, "confidence": float | None, "class_sizes": tuple[int, ...]}  # besides, in a run
+_LARGEST_TEMPERATURE = 1e6
 _LARGEST_THRESHOLD = 2.0  # above 1, no answer but the root's is given
 
 
 def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing.Any]:
     """calibration.json of a run of so many classes, or of an export. Raises RunError."""
     stored = read_run_file(path, _THRESHOLDS if classes is None else _THRESHOLDS | _MEASURED)
-    is_threshold = all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in (stored, *stored["depth_curve"]))
-    if not is_threshold or (classes is not None and (stored["temperature"] <= 0 or len(stored["class_sizes"]) != classes)):
+    is_sound = all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in (stored, *stored["depth_curve"]))
+    if classes is not None:
+        is_sound = is_sound and 1 / _LARGEST_TEMPERATURE <= stored["temperature"] <= _LARGEST_TEMPERATURE and len(stored["class_sizes"]) == classes
+    if not is_sound:
         raise RunError(f"{path} was changed: its thresholds, temperature or class_sizes cannot be; {REMEDY}")
     return stored
 

@@ -12,7 +12,8 @@ from tfvision.training.run import load_run_weights
 
 def load_stylizer(run: StylizerRun) -> keras.Model:
     """The network of a finished run, in float32. Raises RunError."""
-    model = build_stylizer(run.recipe.width, run.recipe.blocks)
+    with run.building():
+        model = build_stylizer(run.recipe.width, run.recipe.blocks)
     load_run_weights(model, run.weights_path)
     return model
 

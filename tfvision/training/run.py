@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.applications import names_with
-from tfvision.errors import RecipeError, RunError, UserError, in_one_line
+from tfvision.errors import RecipeError, RunError, UserError, in_one_line, is_out_of_memory
 from tfvision.files import CHECKSUMS_NAME, check_checksum, read_json, remove_partial_files, write_checksums, write_json
 from tfvision.kinds import Kind
 from tfvision.training.recipes import Recipe, RecipeT, from_json
@@ -140,6 +140,18 @@ class Run(typing.Generic[RecipeT]):
             return from_json(self.facts["recipe"], self.RECIPE) if self.facts else self.RECIPE()
         except RecipeError as error:
             raise RunError(f"{self.recipe_path}: {error}") from error
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """A block that builds the network of the stored recipe. Raises RunError where it makes none: it was changed."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # Keras and TensorFlow raise many kinds
+            if is_out_of_memory(error):
+                raise
+            raise RunError(f"{self.recipe_path} was changed: no network can be built from it ({in_one_line(error)}); {REMEDY}") from error
 
     @property
     def first_files(self) -> list[Path]:
