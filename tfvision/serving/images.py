@@ -19,7 +19,6 @@ from tfvision.serving.errors import ServingError
 INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images
 _EXAMPLES_NAME, _EXAMPLE_FEATURE = "inputs", "image/encoded"  # and tf.Examples in inputs of this name may
 _MAX_WEBP_PIXELS = 40_000_000
-_IS_WEBP_DECODED = hasattr(tf.io, "decode_webp")  # by graphs; TensorFlow 2.15 cannot
 _HEADER_BYTES, _OTHER_HEADER_BYTES = 2**20, 2**16  # of PNG and GIF; of what Pillow may read byte by byte
 _SLOW_PIXELS, _SLOW_JPEG_PIXELS = 16_000_000, 60_000_000  # of a large JPEG few pixels are made
 _SLOW_SCANNED_PIXELS, _SLOW_BUFFERED_BYTES = 500_000_000, 4 * 2**20
@@ -116,8 +115,8 @@ def _is_gif(encoded: bytes) -> bool:
 
 
 def _is_unknown_webp(encoded: bytes) -> bool:
-    """Whether it is a WebP that graphs cannot decode."""
-    return not _IS_WEBP_DECODED and _is_webp(encoded)
+    """Whether it is a WebP that graphs cannot decode: those of TensorFlow 2.15 cannot."""
+    return _is_webp(encoded) and not hasattr(tf.io, "decode_webp")
 
 
 def _is_webp(encoded: bytes) -> bool:
