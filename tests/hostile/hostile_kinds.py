@@ -71,6 +71,7 @@ def outcome_of(kind_name: str, number: int, kinds: dict[str, Kind] | None = None
         neighbour.write_bytes(b"a neighbour's")
         (folder / name).unlink()
         _put(folder / name, mutated)
+        _sound_answer(kind)  # the first imports and builds what all need
         begun, said = time.monotonic(), io.StringIO()
         outcome, detail = _read(kind, folder, said)
         if time.monotonic() - begun > SLOW_SECONDS:
