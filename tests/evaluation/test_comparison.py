@@ -212,3 +212,18 @@ def test_photos_that_another_run_was_trained_on_do_not_count_either(retriever_ru
     assert len(trial.questions) == 8 and left_out == 24
     with pytest.raises(DataError, match="trained on every query"):
         asked_trial(run, hue_photos, "labels", beside=[other])
+
+
+def _rows_of(*seeds_of_rows):
+    return [
+        Row(name, tuple(JudgedRun(f"{name}{seed}", {"seed": seed, "fold": 0}, {}) for seed in seeds)) for name, seeds in zip("ab", seeds_of_rows, strict=False)
+    ]
+
+
+def test_seeds_are_held_to_each_others_photos_by_pairs():
+    from tfvision.evaluation.compared_runs import _beside
+
+    paired, unlike = _rows_of((0, 1), (0, 1)), _rows_of((0, 1), (2,))
+    assert _beside("a0", paired, ("seed",)) == ["b0"] and _beside("b1", paired, ("seed",)) == ["a1"]
+    assert _beside("a0", unlike, ("seed",)) == ["b2"] and _beside("b2", unlike, ("seed",)) == ["a0", "a1"]
+    assert _beside("a0", _rows_of((0, 1)), ("seed",)) == []
