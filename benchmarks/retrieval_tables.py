@@ -3,8 +3,8 @@
     python benchmarks/retrieval_tables.py SOURCE [--protocol labels] [--seeds 3] [--recipe small] [--set key=value]... [--out DIR]
 
 Each seed splits the photos anew, trains both losses on the same photos, and asks with the held-out ones; `--protocol-split
-paper` trains on the queries too, as the paper does, and says so. A run that is there already is gone on with. Figures are
-means over seeds with the half width of their 95 % interval (Student's t).
+paper` trains on the queries too, as the paper does, and says so; `--set share=0.1` takes a tenth of the groups, as its table 1
+does. A run that is there already is gone on with. Figures are means over seeds with their 95 % interval (Student's t).
 """
 
 import dataclasses
@@ -14,8 +14,6 @@ import tempfile
 from pathlib import Path
 
 import click
-import numpy as np
-from scipy import stats
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -57,43 +55,25 @@ def asked_of(folder, source, protocol):
     return asked_trial(RetrieverRun.open(folder), source, protocol)[0]
 
 
-def mean_and_interval(values):
-    """ "0.812 ± 0.010"; without an interval for one seed."""
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return f"{values.mean():.3f}"
-    return f"{values.mean():.3f} ± {stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)):.3f}"
+def row(name, results, loss=""):
+    """The seeds of a loss as one row of the tables."""
+    from tfvision.evaluation.comparison import JudgedRun, Row
+
+    return Row(name, tuple(JudgedRun(f"{name}-{seed}", {"loss": loss}, result) for seed, result in enumerate(results)))
 
 
-def table(title, columns, rows):
-    """A Markdown table; rows: name -> list of results, columns: heading -> function of a result."""
-    lines = [f"\n{title}\n", "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, results in rows.items():
-        cells = [mean_and_interval([read(result) for result in results]) if read(results[0]) is not None else "" for read in columns.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def gains(rows, taps, tuned):
+    """The table of what tuning gains, paired by seed."""
+    from tfvision.evaluation.comparison import Measure, Table
 
+    def best(result, names):
+        return max(result["by_layer"][name] for name in names)
 
-def tables(results, taps, tuned, score):
-    """All four tables, and what tuning gains."""
-
-    def by_layer(name):
-        return lambda result: result["by_layer"].get(name)
-
-    trained = {loss: results[loss] for loss in LOSSES}
-    parts = [table(f"Table 1: {score} of single taps", {tap: by_layer(tap) for tap in taps}, results)]
-    for number, loss in enumerate(LOSSES, 2):
-        columns = {loss: by_layer(taps[-1]), **{name: by_layer(name) for name in ("addition", "normalised_addition", *tuned)}}
-        parts.append(table(f"Table {number}: {score}, trained with {loss}", columns, {loss: results[loss]}))
-    parts.append(table("Table 4: mean norms of the taps", {tap: lambda result, tap=tap: result["tap_norms"][tap] for tap in taps}, results))
-    gains = {}
+    measures = {}
     for name in tuned:
-        gains[f"{name} - best single tap"] = lambda result, name=name: result["by_layer"][name] - max(result["by_layer"][tap] for tap in taps)
-        gains[f"{name} - better addition"] = lambda result, name=name: (
-            result["by_layer"][name] - max(result["by_layer"][a] for a in ("addition", "normalised_addition"))
-        )
-    parts.append(table("What tuning gains, paired by seed (the best tap and addition are chosen on the queries, to tuning's disadvantage)", gains, trained))
-    return "\n".join(parts)
+        measures[f"{name} - best single tap"] = Measure(lambda result, name=name: result["by_layer"][name] - best(result, taps))
+        measures[f"{name} - better addition"] = Measure(lambda result, name=name: result["by_layer"][name] - best(result, ("addition", "normalised_addition")))
+    return Table("What tuning gains, paired by seed (the best tap and addition are chosen on the queries, to tuning's disadvantage)", measures, rows)
 
 
 @click.command()
@@ -106,8 +86,9 @@ def tables(results, taps, tuned, score):
 @click.option("--out", help="Keep the runs and the figures, tables.json, in this folder.")
 def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
     """Print the four tables."""
+    from tfvision.apps.retrieval.comparison import tables
     from tfvision.apps.retrieval.recipes import RECIPES
-    from tfvision.apps.retrieval.report import SCORES, stamp
+    from tfvision.apps.retrieval.report import stamp
     from tfvision.training.recipes import with_settings
 
     settings = {**dict(pair.split("=", 1) for pair in pairs), "protocol_split": protocol_split}
@@ -127,7 +108,9 @@ def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
         f"\n{recipe.network} at {recipe.size_px} px, recipe {recipe.name}, {seeds} seeds; "
         f"{first['queries']} queries in {first['images']} photos. {stamp(first)}"
     )
-    print(tables(results, recipe.tap_names, recipe.tuned_names, SCORES[first["protocol"]][0]))
+    trained = [row(loss, results[loss], loss) for loss in LOSSES]
+    made = [*tables([*trained, row(UNTRAINED, results[UNTRAINED])]), gains(trained, recipe.tap_names, recipe.tuned_names)]
+    print("\n" + "\n\n".join(table.markdown() for table in made))
 
 
 if __name__ == "__main__":

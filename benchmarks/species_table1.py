@@ -1,105 +1,119 @@
-"""The paper's three experiments on the built-in specimens: its table 1, with seeds and intervals.
+"""The species paper's three experiments on any photos, or on the built-in specimens: its table 1 and figures 3 and 4, with seeds and intervals.
 
-    python benchmarks/species_table1.py [--seeds 3] [--epochs 14] [--control] [--out table1]
+    python benchmarks/species_table1.py [SOURCE] [--ranks ...] [--seeds 3] [--recipe small] [--set key=value]... [--epochs 14] [--control] [--out table1]
 
-Each seed draws its own specimens, splits them and trains every row on the same photos for the same
-number of epochs; hierarchical transfer spends a third of them on genera. `--control` adds a baseline of
-twice the epochs, about the processor time of two views.
+Each seed splits the photos anew (of the specimens, draws its own; photos with a split column keep it) and trains every row on the same photos for the
+same number of epochs; hierarchical transfer spends a third of them on the rank above the finest, and is left out where there is none.
+`--control` adds a baseline of twice the epochs, about the processor time of two views. A run that is there already is gone on with.
 """
 
-import argparse
 import dataclasses
-import json
+import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from scipy import stats
+import click
 
-from tfvision.apps.species.evaluation import evaluate_species
-from tfvision.apps.species.recipes import RECIPES
-from tfvision.apps.species.training import train_species
-from tfvision.data.specimens import write_specimens
-from tfvision.evaluation.specificity import clopper_pearson
+from tfvision.command_line import comma_separated, key_values
 
-COLUMNS = ("accuracy", "training accuracy", "specificity accuracy", "depth", "seconds")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+BASELINE = "baseline"
 
 
-def experiments(epochs, has_control):
-    """Row name -> recipe; all share the numbers of the recipe `specimens`."""
-    recipe = dataclasses.replace(RECIPES["specimens"](), stages=((epochs, RECIPES["specimens"]().stages[0][1]),))
-    rate, coarse = recipe.stages[0][1], epochs / 3
-    rows = {
-        "baseline": dataclasses.replace(recipe, views=("whole",)),
-        "multi-view": recipe,
-        "multi-view + hierarchical": dataclasses.replace(recipe, start_rank="genus", coarse_stages=((coarse, rate),), stages=((epochs - coarse, rate),)),
-    }
+def experiments(recipe, epochs, ranks, has_control):
+    """Row name -> recipe; all share the numbers of one recipe, of which the first stage counts."""
+    from tfvision.data.views import VIEWS
+
+    rate = recipe.stages[0][1]
+    epochs = epochs or sum(count for count, _ in recipe.stages)
+    recipe = dataclasses.replace(recipe, stages=((epochs, rate),), coarse_stages=(), start_rank="")
+    two_views = dataclasses.replace(recipe, views=recipe.views if len(recipe.views) > 1 else tuple(VIEWS)[:2])
+    rows = {BASELINE: dataclasses.replace(recipe, views=("whole",)), "multi-view": two_views}
+    if len(ranks) > 1:
+        coarse = ((epochs / 3, rate),)
+        rows["multi-view + hierarchical"] = dataclasses.replace(two_views, start_rank=ranks[-2], coarse_stages=coarse, stages=((epochs * 2 / 3, rate),))
     if has_control:
-        rows["baseline, twice the epochs"] = dataclasses.replace(rows["baseline"], stages=((2 * epochs, rate),))
+        rows["baseline, twice the epochs"] = dataclasses.replace(rows[BASELINE], stages=((2 * epochs, rate),))
     return rows
 
 
-def measure(recipe, photos, folder):
-    """Trains one row on one seed; returns its figures by column."""
-    metrics = train_species(str(photos), recipe, run=str(folder))
+def measure(recipe, photos, ranks, folder):
+    """Trains one row on one seed, or goes on with it; returns its run with what the tables ask for."""
+    from tfvision.apps.species.evaluation import evaluate_species
+    from tfvision.apps.species.training import train_species
+    from tfvision.evaluation.comparison import JudgedRun
+
+    is_begun = (folder / "recipe.json").exists()
+    metrics = train_species(run=str(folder), resume=True) if is_begun else train_species(str(photos), recipe, run=str(folder), ranks=ranks)
     # The paper's way: the threshold meets the target on the fitting half, without a margin.
-    named = evaluate_species(str(folder), str(photos), confidence=0)["specificity"]
-    return {
-        "accuracy": metrics["accuracy"],
-        "training accuracy": metrics["validation"]["training_accuracy"],
-        "specificity accuracy": named["accuracy"],
-        "depth": named["depth"],
-        "seconds": metrics["seconds"],
-        "photos": metrics["validation"]["images"],
-    }
+    named = evaluate_species(str(folder), str(photos), ranks=ranks, confidence=0)
+    result = {**metrics["validation"], "specificity": named["specificity"], "depth_curve": named["depth_curve"], "seconds": metrics["seconds"]}
+    return JudgedRun(str(folder), {"seed": recipe.seed}, result, str(photos))
 
 
-def interval(values):
-    """Half the width of the 95 % interval of the mean (Student's t over seeds); nan for one seed."""
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return float("nan")
-    return stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+def table_1(rows):
+    """Table 1 with what training took, and each row's gain over the baseline, paired by seed."""
+    from tfvision.apps.species.comparison import TABLE_1
+    from tfvision.evaluation.comparison import Measure, Row, Table
+
+    base = [run.result["accuracy"] for run in rows[0].runs]
+    gained = [
+        Row(
+            row.name,
+            tuple(
+                dataclasses.replace(run, result={**run.result, "gain": run.result["accuracy"] - of_base}) for run, of_base in zip(row.runs, base, strict=True)
+            ),
+        )
+        for row in rows
+    ]
+    more = {"seconds": Measure(lambda result: result["seconds"], digits=0), "accuracy - baseline": Measure(lambda result: result["gain"])}
+    return Table("Table 1", {**TABLE_1, **more}, gained)
 
 
-def table(results):
-    """The table as Markdown, and each row's paired difference to the baseline."""
-    lines = ["| network | " + " | ".join(COLUMNS) + " | accuracy - baseline |", "|---" * (len(COLUMNS) + 2) + "|"]
-    base = np.array([figures["accuracy"] for figures in results["baseline"]])
-    for name, rows in results.items():
-        cells = []
-        for column in COLUMNS:
-            values = [figures[column] for figures in rows]
-            digits = {"seconds": 0, "depth": 2}.get(column, 3)
-            cells.append(f"{np.mean(values):.{digits}f} ± {interval(values):.{digits}f}")
-        photos = sum(figures["photos"] for figures in rows)
-        right = round(sum(figures["photos"] * figures["accuracy"] for figures in rows))
-        low, high = clopper_pearson(right, photos)
-        cells[0] += f" ({low:.3f} to {high:.3f} over {photos} photos)"
-        difference = np.array([figures["accuracy"] for figures in rows]) - base
-        cells.append("" if name == "baseline" else f"{100 * difference.mean():+.1f} ± {100 * interval(difference):.1f} points")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def told_photos(row):
+    """ "baseline: 453 of 777 photos right over all seeds (0.547 to 0.618)": the binomial interval over photos."""
+    from tfvision.evaluation.specificity import clopper_pearson
+
+    photos = sum(run.result["images"] for run in row.runs)
+    right = round(sum(run.result["images"] * run.result["accuracy"] for run in row.runs))
+    low, high = clopper_pearson(right, photos)
+    return f"{row.name}: {right} of {photos} photos right over all seeds ({low:.3f} to {high:.3f})"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=float, default=RECIPES["specimens"]().stages[0][0])
-    parser.add_argument("--control", action="store_true", help="add a baseline of twice the epochs")
-    parser.add_argument("--out", help="keep the runs and the figures as table1.json in this folder")
-    arguments = parser.parse_args()
-    folder = Path(arguments.out or tempfile.mkdtemp(prefix="table1-"))
+@click.command()
+@click.argument("source", required=False)
+@click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first.")
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--recipe", "name", help="[default: specimens, with SOURCE: small]")
+@click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--epochs", type=float, help="[default: the recipe's]")
+@click.option("--control", is_flag=True, help="Add a baseline of twice the epochs.")
+@click.option("--out", help="Keep the runs, the tables and the figures in this folder.")
+def main(source, ranks, seeds, name, settings, epochs, control, out):
+    """Print table 1, and draw figures 3 and 4."""
+    from tfvision.apps.species.comparison import panels, tables
+    from tfvision.apps.species.recipes import RECIPES
+    from tfvision.data.manifest import read_source
+    from tfvision.data.specimens import write_specimens
+    from tfvision.evaluation.compared_runs import Comparison, write_comparison
+    from tfvision.evaluation.comparison import Row
+    from tfvision.training.recipes import with_settings
+
+    folder = Path(out or tempfile.mkdtemp(prefix="table1-"))
+    recipe = with_settings(RECIPES[name or ("small" if source else "specimens")](), settings)
     results = {}
-    for seed in range(arguments.seeds):
-        photos = write_specimens(folder / f"specimens-{seed}", seed=seed)
-        for name, recipe in experiments(arguments.epochs, arguments.control).items():
-            run = folder / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-            results.setdefault(name, []).append(measure(dataclasses.replace(recipe, seed=seed), photos, run))
-            print(name, "seed", seed, results[name][-1], flush=True)
-    (folder / "table1.json").write_text(json.dumps(results, indent=2))
-    print(f"\n{arguments.seeds} seeds, {arguments.epochs:g} epochs, depth counted from the root as 0 (species 7), target 0.9\n")
-    print(table(results))
+    for seed in range(seeds):
+        photos = source or write_specimens(folder / f"specimens-{seed}", seed=seed)
+        for row, own in experiments(recipe, epochs, read_source(photos, ranks).ranks, control).items():
+            run = folder / f"{row.replace(' ', '-').replace(',', '')}-{seed}"
+            results.setdefault(row, []).append(measure(dataclasses.replace(own, seed=seed), photos, ranks, run))
+            print(f"{row}, seed {seed}: accuracy {results[row][-1].result['accuracy']:.3f}", flush=True)
+    rows = tuple(Row(row, tuple(runs)) for row, runs in results.items())
+    written = write_comparison(folder, Comparison("species", "training", rows, [table_1(rows), *tables(rows)[1:]], panels(rows)))
+    print(f"\n{recipe.network}, recipe {recipe.name}, {seeds} seeds; depth counted from the root as 0 (species of a full lineage: 7), target 0.9\n")
+    print("\n".join([table_1(rows).markdown(), "", *map(told_photos, rows), "", f"figures 3 and 4: {written['png']}"]))
 
 
 if __name__ == "__main__":

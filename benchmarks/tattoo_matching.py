@@ -20,7 +20,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from scipy import stats
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -115,19 +114,14 @@ def recipe_of(name, settings, paper_steps):
     return with_settings(recipe, settings.get(name, {}))
 
 
-def mean_and_interval(values):
-    """ "0.812 ± 0.010"; without an interval for one fold."""
-    if len(values) < 2:
-        return f"{np.mean(values):.3f}"
-    return f"{np.mean(values):.3f} ± {stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
-
-
 def table(rows):
     """A Markdown table; rows: name -> results of its folds."""
+    from tfvision.evaluation.comparison import Estimate
+
     lines = ["| | folds | probes | " + " | ".join(f"rank {rank}" for rank in RANKS) + " | mAP | training |", "|---" * (len(RANKS) + 5) + "|"]
     for name, results in rows.items():
-        cells = [mean_and_interval([result["cmc"][str(rank)] for result in results]) for rank in RANKS]
-        cells.append(mean_and_interval([result["map"] for result in results]))
+        cells = [str(Estimate.of([result["cmc"][str(rank)] for result in results])) for rank in RANKS]
+        cells.append(str(Estimate.of([result["map"] for result in results])))
         seconds = np.mean([result["training_seconds"] for result in results])
         cells.append(f"{seconds / 60:.0f} min" if seconds else "none")
         lines.append(f"| {name} | {len(results)} | {sum(result['probes'] for result in results)} | " + " | ".join(cells) + " |")

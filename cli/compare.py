@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="[NAME=]RUN...")
-@click.option("--evaluate", "source", metavar="SOURCE", help="First evaluate all runs on the photos of SOURCE that none of them was trained on.")
+@click.option("--evaluate", "source", metavar="SOURCE", help="First evaluate all runs on SOURCE, rows on the same photos: those that none was trained on.")
 @click.option("--protocol", help="What they are judged by: as of `evaluate`, or `training`. [default: the evaluation that all have, else their training]")
 @click.option("--out", help="Folder for table.md, table.csv, figure.png, figure.svg, comparison.html and comparison.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -177,3 +177,28 @@ def test_vectors_that_are_not_finite_are_refused():
     vectors[3] = np.nan
     with pytest.raises(RunError, match="not all finite"):
         judge("labels", vectors, vectors, labels_questions(labels))
+
+
+def test_mistakes_are_first_hits_that_are_wrong():
+    random = np.random.default_rng(1)
+    vectors = random.standard_normal((24, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[5] = vectors[4]  # of another label: of equals the wrong one comes first
+    labels = [str(row // 4) for row in range(24)]
+    labels[5] = "9"
+    found = {mistake.query: (mistake.found, mistake.similarity) for mistake in judge("labels", vectors, vectors, labels_questions(labels))["mistakes"]}
+    expected = {}
+    for row in range(24):
+        others = [other for other in range(24) if other != row]
+        mates = [other for other in others if labels[other] == labels[row]]
+        wrong = max((other for other in others if other not in mates), key=lambda other: vectors[row] @ vectors[other])
+        if mates and vectors[row] @ vectors[wrong] >= max(vectors[row] @ vectors[mate] for mate in mates):
+            expected[row] = wrong
+    assert {query: hit for query, (hit, _) in found.items()} == expected and found[4][0] == 5
+    assert found[4][1] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_query_of_ukbench_is_not_its_own_first_hit():
+    vectors = np.eye(8, dtype=np.float32)[[0, 1, 2, 3, 0, 5, 6, 7]]  # 0 and 4 are alike, and of two groups
+    mistakes = judge("ukbench", vectors, vectors, ukbench_questions([*"aaaabbbb"]))["mistakes"]
+    assert {mistake.query: mistake.found for mistake in mistakes}[0] == 4

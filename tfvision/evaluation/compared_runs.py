@@ -68,7 +68,7 @@ def compare_runs(
     Args:
       runs: folders of finished runs, or of evaluations of models that are no runs.
       protocol: as of `tfvision evaluate`, or "training"; None = the one evaluation that all have, else their training.
-      source: evaluates all runs on it first; a photo that any of them was trained on does not count for all.
+      source: evaluates all runs on it first; see `_beside` for the photos that count.
       names: {run: name of its row}; runs of one name are one row.
 
     Raises:
@@ -79,7 +79,8 @@ def compare_runs(
     if source is not None:
         if application.evaluate is None:
             raise RunError(f"runs of {name} are not evaluated on photos: compare what their training found, without --evaluate")
-        reports = [application.evaluate(run, str(source), protocol, [other for other in folders if other != run]) for run in folders]
+        rows = _rows([JudgedRun(run, _settings_of(Path(run)), {}) for run in folders], names or {}, application.replicated_by)
+        reports = [application.evaluate(_model_of(run), str(source), protocol, _beside(run, rows, application.replicated_by)) for run in folders]
         protocol = _protocol_of(Path(reports[0]))
         judged = [_evaluated(Path(run), Path(report)) for run, report in zip(folders, reports, strict=True)]
     else:
@@ -106,6 +107,23 @@ def write_comparison(folder: Path | str, comparison: Comparison) -> dict[str, st
             temporary.write_bytes(picture)
     write_text(paths["html"], page.compose(f"Comparison of {len(comparison.rows)} rows", _sections(comparison, drawn["svg"])))
     return {kind: str(path) for kind, path in paths.items()}
+
+
+def _beside(run: str, rows: Sequence[Row], replicated_by: Sequence[str]) -> list[str]:
+    """Runs of other rows, whose training photos do not count for a run either; where all rows have the same seeds, those of its seed alone.
+
+    Seeds hold out photos each in its way, so that nothing would be left if each were held to what all have left out.
+    """
+    seed = lambda judged: tuple(judged.recipe.get(key) for key in replicated_by)
+    own = next(judged for row in rows for judged in row.runs if judged.run == run)
+    is_paired = len({frozenset(map(seed, row.runs)) for row in rows}) == 1
+    others = [judged for row in rows if own not in row.runs for judged in row.runs if not _is_report(Path(judged.run))]
+    return [judged.run for judged in others if not is_paired or seed(judged) == seed(own)]
+
+
+def _model_of(run: str) -> str:
+    """What is evaluated: the run, or of an evaluation of what is none, its model."""
+    return read_run_file(Path(run) / REPORT_FILE, {"model": str})["model"] if _is_report(Path(run)) else run
 
 
 def photos_digest(**photos: Iterable[Record]) -> str:

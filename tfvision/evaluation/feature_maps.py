@@ -31,10 +31,10 @@ def draw_feature_maps(network: LayeredNetwork, photo: Path | str, layers: Sequen
     """
     pixels = read_pixels(photo)
     responses = network.responses(pixels, layers)
-    flat = [layer for layer, maps in responses.items() if maps.ndim != 3]
+    flat = [layer for layer, maps in responses.items() if maps.ndim != 3 or maps.shape[0] * maps.shape[1] == 1]
     if flat and (layers or len(flat) == len(responses)):
         raise RecipeError(f"--layer {flat[0]} of {network.name} has no positions, so nothing to show: choose an earlier one")
-    shown = {layer: maps for layer, maps in responses.items() if maps.ndim == 3}
+    shown = {layer: maps for layer, maps in responses.items() if layer not in flat}
     sheets = {layer: feature_map_sheet(pixels, maps, f"{layer} of {network.name}", count) for layer, maps in shown.items()}
     return {"image": str(photo), "pictures": write_layer_pictures(photo, sheets, out), "maps": {layer: list(maps.shape) for layer, maps in shown.items()}}
 

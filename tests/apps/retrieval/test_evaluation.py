@@ -46,6 +46,18 @@ def test_photos_that_trained_the_run_do_not_ask(result, retriever_run):
 
 
 @pytest.mark.slow
+def test_mistakes_of_each_index_are_counted_and_shown(result, retriever_run):
+    assert {index: one["count"] for index, one in result["mistakes"].items()} == dict.fromkeys(result["by_layer"], 0) | {
+        "tuned3": result["mistakes"]["tuned3"]["count"]
+    }
+    (pair,) = result["mistakes"]["tuned3"]["pairs"]
+    assert pair["query"].split("_")[0] != pair["found"].split("_")[0] and result["mistaken_by_all_taps"] == 0
+    assert result["recall"]["tuned3"]["1"] == 1 - result["mistakes"]["tuned3"]["count"] / result["queries"]
+    assert (retriever_run / "evaluation-labels" / "mistakes.png").is_file()
+    assert "Mistakes" in (retriever_run / "evaluation-labels" / "report.html").read_text()
+
+
+@pytest.mark.slow
 def test_evaluating_repeats_what_training_found(result, retriever_run):
     metrics = json.loads((retriever_run / "metrics.json").read_text())
     assert result["by_layer"] == pytest.approx(metrics["by_layer"], abs=1e-6)

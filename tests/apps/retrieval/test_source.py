@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tfvision.apps.retrieval.recipes import RECIPES
-from tfvision.apps.retrieval.source import choose_training, read_retrieval_source, read_trial
+from tfvision.apps.retrieval.source import choose_training, read_retrieval_source, read_trial, share_of
 from tfvision.errors import DataError, DataWarning
 
 RECIPE = dataclasses.replace(RECIPES["small"](), held_out_fraction=0.25)
@@ -304,3 +304,17 @@ def test_the_command_line_knows_all_layouts_and_protocols():
     options = {option.name: option for option in (*train.params, *evaluate.params)}
     assert options["layout"].type.choices == LAYOUT_NAMES
     assert set(options["protocol"].type.choices) == set(PROTOCOLS) == set(SCORES)
+
+
+def test_a_share_of_the_groups_is_always_the_same_one(tmp_path):
+    lines = [f"{group}-{number}.png,{group}" for group in range(20) for number in range(4)]
+    manifest = _manifest(tmp_path, "image,group", *lines)
+    source = read_retrieval_source(manifest)
+    tenth = share_of(source, 0.1)
+    assert len(set(tenth.groups)) == 2 and len(tenth.manifest) == 8 and tenth.groups == share_of(source, 0.1).groups
+    assert set(tenth.groups) <= set(share_of(source, 0.5).groups) and share_of(source, 1.0) is source
+    assert len(read_trial(manifest, "ukbench", share=0.1).questions) == 8
+    with pytest.raises(DataError, match="--share must be above 0 and at most 1, got 2"):
+        share_of(source, 2)
+    with pytest.raises(DataError, match="--share is of groups or labels, which --protocol oxford does not go by"):
+        read_trial(tmp_path, "oxford", share=0.1)

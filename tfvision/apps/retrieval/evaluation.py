@@ -56,7 +56,8 @@ def evaluate_retriever(
       DataError, RunError.
     """
     run = RetrieverRun.open(run)
-    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks, layout, run.recipe.share if share is None else share, beside)
+    share = run.recipe.share if share is None else share
+    trial, trained, left_out = asked_trial(run, source, protocol, queries, ranks, layout, share, beside)
     retriever = load_retriever(run.folder, run.recipe.size_px)
     extractor = tap_extractor(retriever, run.recipe, str(run.folder))
     broken = BrokenPhotos()
@@ -71,7 +72,7 @@ def evaluate_retriever(
         "trained_queries": trained,
         "left_out": left_out,
         "images": len(trial.gallery),
-        "share": run.recipe.share if share is None else share,
+        "share": share,
         **mistakes_of(judged, trial),
         "judged_on": {"source": str(source), "digest": photos_digest(gallery=trial.gallery.records, queries=trial.asking)},
         "broken": dict(broken),
@@ -92,7 +93,7 @@ def asked_trial(
     queries: str = "boxes",
     ranks: Sequence[str] | None = None,
     layout: str | None = None,
-    share: float = 1.0,
+    share: float | None = None,
     beside: Sequence[Path | str] = (),
 ) -> tuple[Trial, int, int]:
     """The Trial that a run is evaluated by, how many of its queries the run was trained on, and how many were left out for that.
@@ -100,7 +101,7 @@ def asked_trial(
     Raises:
       DataError: no query is left.
     """
-    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries, layout, share)
+    trial = read_trial(source, protocol, ranks or run.facts["ranks"], queries, layout, run.recipe.share if share is None else share)
     is_trained = trained_on(run.folder, trial.asking)
     if run.recipe.protocol_split == "paper":
         return trial, int(is_trained.sum()), 0

@@ -1,6 +1,7 @@
 """What each index of a retriever mistakes: queries whose first hit is wrong, counted and shown (figures 3 and 4)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def mistakes_of(judged: Mapping[str, Mapping[str, Any]], trial: Trial) -> dict[s
     taps = [{mistake.query for mistake in one["mistakes"]} for name, one in judged.items() if name not in ADDITIONS and not name.startswith("tuned")]
     return {
         "mistakes": {
-            name: {"count": len(one["mistakes"]), "pairs": [_told(mistake, trial) for mistake in _nearest(one["mistakes"])]} for name, one in judged.items()
+            name: {"count": len(one["mistakes"]), "pairs": [_told(mistake, trial) for mistake in _nearest(one["mistakes"], trial)]}
+            for name, one in judged.items()
         },
         "mistaken_by_all_taps": len(set.intersection(*taps)) if taps else 0,
     }
@@ -39,14 +41,15 @@ def mistakes_of(judged: Mapping[str, Mapping[str, Any]], trial: Trial) -> dict[s
 def mistakes_sheet(mistakes: Mapping[str, Mapping[str, Any]], trial: Trial) -> np.ndarray | None:
     """The pairs of each index in a row, the query on the left: uint8 [height, width, 3]; None where there are none."""
     rows = [(f"{index}: {one['count']} wrong", [_cell(pair, trial) for pair in one["pairs"]]) for index, one in mistakes.items() if one["pairs"]]
-    return picture_sheet("Wrong first hits: query and hit", rows, _CELL_PX) if rows else None
+    return picture_sheet("Wrong first hits: left the query, right what was found first", rows, _CELL_PX) if rows else None
 
 
-def _nearest(mistakes: list[Mistake]) -> list[Mistake]:
-    """The most similar pairs, each once whichever of the two asked."""
-    pairs: dict[frozenset[int], Mistake] = {}
+def _nearest(mistakes: list[Mistake], trial: Trial) -> list[Mistake]:
+    """The most similar pairs, one of each two labels whichever of them asked."""
+    pairs: dict[frozenset[tuple[str, ...]], Mistake] = {}
     for mistake in sorted(mistakes, key=lambda one: (-one.similarity, one.query)):
-        pairs.setdefault(frozenset((mistake.query, mistake.found)), mistake)
+        labels = (trial.queries.records[mistake.query].lineage, trial.gallery.records[mistake.found].lineage)
+        pairs.setdefault(frozenset(labels), mistake)
     return [*pairs.values()][:SHOWN]
 
 
@@ -61,7 +64,8 @@ def _told(mistake: Mistake, trial: Trial) -> dict[str, Any]:
 
 def _cell(pair: Mapping[str, Any], trial: Trial) -> Cell:
     query, found = pair["rows"]
-    return Cell((_seen(trial.queries.records[query]), _seen(trial.gallery.records[found])), f"{pair['similarity']:.2f}  {pair['query']}: {pair['found']}")
+    names = [Path(pair[which]).name for which in ("query", "found")]
+    return Cell((_seen(trial.queries.records[query]), _seen(trial.gallery.records[found])), f"{pair['similarity']:.2f}  {': '.join(names)}")
 
 
 def _seen(record: Record) -> np.ndarray | None:
