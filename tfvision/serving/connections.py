@@ -37,7 +37,8 @@ class ConnectionLimits:
     """What one connection may do.
 
     Attributes:
-      max_connections: at once; beyond it the oldest that has had no request is closed, or that which has been idle longest, and where none is, the new one.
+      max_connections: at once; beyond it one without a request is closed, the oldest of those that have had none or of those that have had one,
+        whichever are more; where there is none, the new one.
       max_head_bytes, max_headers: of a request's first line and headers, and of what frames its body.
       head_seconds: until the first request, and from a request's first byte to the end of its head.
       idle_seconds: between two requests.
@@ -133,7 +134,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if len(self.connections) > self._limits.max_connections:
-            idlest = next(iter(self._owner.unasked or self._owner.idle), None)
+            idlest = next(iter(max(self._owner.unasked, self._owner.idle, key=len)), None)  # of the kind that there is a flood of
             if idlest is None:
                 return self._end(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections; try again")
             idlest.close()

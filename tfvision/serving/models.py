@@ -14,7 +14,7 @@ import grpc
 from tfvision.errors import UserError
 from tfvision.serving.batching import Batcher, BatchingSettings
 from tfvision.serving.errors import ServingError
-from tfvision.serving.versions import VersionStatus, WatchedModel, no_label, no_versions, not_found
+from tfvision.serving.versions import DEFAULT_SIGNATURE, VersionStatus, WatchedModel, no_label, no_versions, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
     from tfvision.serving.metrics import ServingMetrics
 
-__all__ = ["ModelSettings", "ModelStore", "VersionStatus"]
+__all__ = ["DEFAULT_SIGNATURE", "ModelSettings", "ModelStore", "VersionStatus"]
 
 POLICIES = ("latest", "all", "specific")
-DEFAULT_SIGNATURE = "serving_default"
 
 
 @dataclasses.dataclass(frozen=True)

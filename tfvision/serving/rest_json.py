@@ -19,7 +19,7 @@ from tfvision.serving.examples import serialized_examples
 from tfvision.serving.json_document import DocumentError, read_document
 from tfvision.serving.json_tensors import Unfit, decode_string, explain, invalid, is_base64, to_array
 from tfvision.serving.json_text import decimal_text, dump, json_type, quote, tensor_texts
-from tfvision.serving.models import DEFAULT_SIGNATURE
+from tfvision.serving.versions import DEFAULT_SIGNATURE
 
 
 class PredictJson(typing.NamedTuple):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfvision.serving.models import ModelSettings
     from tfvision.serving.servable import Servable
 
+DEFAULT_SIGNATURE = "serving_default"  # of a version, for requests that name none
 _KEPT_ENDED = 10  # versions no longer served that the status still shows
 
 
