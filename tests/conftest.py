@@ -215,11 +215,16 @@ def figures_once():
         yield
 
 
-_OPENED = {}  # (how, what, state of its files) -> what was opened
+@pytest.fixture(scope="session")
+def opened():
+    """(how, what, state of its files) -> what was opened, and from what."""
+    kept = {}
+    yield kept
+    kept.clear()  # at the interpreter's end, TensorFlow would have gone before its functions
 
 
 @pytest.fixture(scope="module")
-def opened_once():
+def opened_once(opened):
     """For files of tests that open the same runs again and again: each is opened, and its graphs are traced, once while its files stay as they are."""
     from tfvision.apps.retrieval import evaluation as retrieval
     from tfvision.apps.retrieval import features, grad_cam
@@ -229,9 +234,9 @@ def opened_once():
     def once(function, state):
         def open_it(*given, **named):
             key = (function.__qualname__, *given[1:], *named.items(), *state(given[0]))
-            if key not in _OPENED:
-                _OPENED[key] = function(*given, **named), given[0]  # kept, as keys hold its id
-            return _OPENED[key][0]
+            if key not in opened:
+                opened[key] = function(*given, **named), given[0]  # kept, as keys hold its id
+            return opened[key][0]
 
         return open_it
 
