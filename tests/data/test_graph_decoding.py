@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks import hostile_pictures
-from tfvision.data import gif_frames
+from tfvision.data import gif_frames, graph_decoding
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.graph_decoding import image_of_encoded, views_of_encoded, views_of_pixels
 from tfvision.data.graph_headers import first_gif_frame, size_in_header
@@ -66,6 +66,17 @@ PHOTOS = {
     "animated GIF": encoded(drawing(), "GIF", save_all=True, append_images=[drawing(seed=1)]),
     "BMP": encoded(drawing(), "BMP"),
 }
+
+
+@pytest.fixture
+def other_limits(monkeypatch):
+    """monkeypatch, where graphs that were traced are not used again."""
+    traced = (graph_decoding._opening, graph_decoding._viewing)
+    for functions in traced:
+        functions.cache_clear()
+    yield monkeypatch
+    for functions in traced:
+        functions.cache_clear()
 
 
 @pytest.mark.parametrize("box", [NO_BOX, (30.0, 20.0, 90.0, 80.0)], ids=["no box", "box"])
@@ -140,15 +151,15 @@ def test_a_limit_of_pixels_holds_before_decoding():
         image_of_encoded(tf.constant(PHOTOS["PNG"]), max_pixels=300 * 520 - 1)
 
 
-def test_a_wide_picture_is_resized_in_stripes_to_the_bit(monkeypatch):
-    monkeypatch.setattr("tfvision.data.graph_decoding._STRIPE_PIXELS", 7 * 300)
+def test_a_wide_picture_is_resized_in_stripes_to_the_bit(other_limits):
+    other_limits.setattr("tfvision.data.graph_decoding._STRIPE_PIXELS", 7 * 300)
     for orientation in (1, 6, 7):
         photo = encoded(drawing(channels=4), "PNG", exif=exif(orientation))
         np.testing.assert_array_equal(views_of_encoded(tf.constant(photo), tf.constant(NO_BOX), VIEWS, SIZE_PX), by_pillow_and_eagerly(photo))
 
 
-def test_large_pictures_take_turns(monkeypatch):
-    monkeypatch.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 100)
+def test_large_pictures_take_turns(other_limits):
+    other_limits.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 100)
     cut = tf.function(lambda photos: tf.map_fn(lambda photo: views_of_encoded(photo, tf.zeros([4]), VIEWS, SIZE_PX), photos, fn_output_signature=tf.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError):  # a broken one lets the next in
         cut(tf.constant([PHOTOS["PNG"], PHOTOS["PNG"][:200]]))
@@ -184,8 +195,8 @@ def test_a_frame_larger_than_the_header_of_a_gif_says_counts():
 
 
 @pytest.mark.parametrize("make", [hostile_pictures.jpeg_of_scans, hostile_pictures.jpeg_of_repeated_scans])
-def test_scans_are_counted_before_decoding(make, monkeypatch):
-    monkeypatch.setattr("tfvision.data.jpeg_scans.MAX_SCANNED_PIXELS", 20 * 65_536)
+def test_scans_are_counted_before_decoding(make, other_limits):
+    other_limits.setattr("tfvision.data.jpeg_scans.MAX_SCANNED_PIXELS", 20 * 65_536)
     check_photo(make(160, 120, 20))
     assert image_of_encoded(tf.constant(make(160, 120, 20))).shape == (120, 160, 3)
     film = b"\xff\xda" * 100  # behind the picture, as phones attach it
@@ -196,9 +207,9 @@ def test_scans_are_counted_before_decoding(make, monkeypatch):
         image_of_encoded(tf.constant(make(160, 120, 21)))
 
 
-def test_a_progressive_jpeg_may_have_fewer_pixels(monkeypatch):
-    monkeypatch.setattr("tfvision.data.jpeg_scans.MAX_BUFFERED_PIXELS", 300 * 520 - 1)
-    monkeypatch.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 1000)
+def test_a_progressive_jpeg_may_have_fewer_pixels(other_limits):
+    other_limits.setattr("tfvision.data.jpeg_scans.MAX_BUFFERED_PIXELS", 300 * 520 - 1)
+    other_limits.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 1000)
     image_of_encoded(tf.constant(encoded(drawing(), "JPEG")))
     check_photo(encoded(drawing(), "JPEG"))
     progressive = encoded(drawing(), "JPEG", progressive=True)

@@ -104,7 +104,7 @@ def test_pytorchs_names_become_keras_weights(tmp_path):
     [
         ("x.pth", "resnet18", None, WeightsError, "is a pickle, which can run code when it is read"),
         ("x.pt", "small", None, WeightsError, "is a pickle"),
-        ("x.keras", "small", None, WeightsError, "is not of a kind that is read: .safetensors, .npz, .weights.h5, .h5"),
+        ("x.keras", "small", None, WeightsError, "is not of a kind that is read: .safetensors, .npz, .caffemodel, .onnx, .weights.h5, .h5"),
         ("x.safetensors", "small", None, WeightsError, "small is not read from .safetensors"),
         ("x.h5", "small", None, WeightsError, "does not fit small without its top"),
         ("none.h5", "small", None, WeightsError, "none.h5 does not exist"),

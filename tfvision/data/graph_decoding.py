@@ -8,6 +8,7 @@ A picture is held once, as it is decoded, in 3 bytes a pixel or 4: it is turned,
 pictures a model decodes one at a time, whatever comes together.
 """
 
+import functools
 import typing
 from collections.abc import Callable, Sequence
 
@@ -37,18 +38,7 @@ def views_of_encoded(encoded: tf.Tensor, box: tf.Tensor, views: Sequence[str], i
     Returns:
       uint8 [views, image_size, image_size, 3].
     """
-    photo = _open(encoded)
-    box = _box_in(photo.size, box)
-    regions = view_regions(whole_region(photo.size, box) if is_uncropped else central_region(photo.size), box, views)
-    ratio = decoding_ratio(regions, image_size)
-
-    def cut():
-        picture = _Picture(_decode(photo, ratio), photo.orientation)
-        bounds = [region_in_pixels(region, photo.size, picture.shape) for region in tf.unstack(regions)]
-        return as_pixels(tf.stack([picture.resized(low, high, image_size) for low, high in bounds]))
-
-    held_pixels = tf.where(photo.is_jpeg & ~photo.is_buffered, photo.pixels // tf.cast(ratio, tf.int64) ** 2, photo.pixels)
-    return tf.cond(held_pixels > _LARGE_PIXELS, lambda: _one_at_a_time(cut), cut)
+    return _viewing(tuple(views), image_size, is_uncropped)(encoded, box)
 
 
 def image_of_encoded(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
@@ -67,6 +57,32 @@ def views_of_pixels(image: tf.Tensor, views: Sequence[str], image_size: int, is_
     size = tf.shape(image)[:2]
     regions = view_regions(central_region(size, 1.0) if is_uncropped else central_region(size), tf.zeros([4]), views)
     return as_pixels(cut_views(image, size, regions, image_size))
+
+
+@functools.cache
+def _viewing(views, image_size, is_uncropped):
+    """`views_of_encoded` as a function that all signatures of a model share."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([4], tf.float32)], autograph=False)
+    def view(encoded, box):
+        photo = _open(encoded)
+        box = _box_in(photo.size, box)
+        regions = view_regions(whole_region(photo.size, box) if is_uncropped else central_region(photo.size), box, views)
+        ratio = decoding_ratio(regions, image_size)
+
+        @tf.function(autograph=False)
+        def cut():
+            picture = _Picture(_decode(photo, ratio), photo.orientation)
+
+            def view_of(region):
+                return picture.resized(*region_in_pixels(region, photo.size, picture.shape), image_size)
+
+            return as_pixels(tf.map_fn(view_of, regions, fn_output_signature=tf.float32, parallel_iterations=1))
+
+        held_pixels = tf.where(photo.is_jpeg & ~photo.is_buffered, photo.pixels // tf.cast(ratio, tf.int64) ** 2, photo.pixels)
+        return tf.cond(held_pixels > _LARGE_PIXELS, lambda: _one_at_a_time(cut), cut)
+
+    return view
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -160,6 +176,16 @@ class _Encoded(typing.NamedTuple):
 
 
 def _open(encoded, max_pixels=MAX_PIXELS):
+    return _opening(max_pixels)(encoded)
+
+
+@functools.cache
+def _opening(max_pixels):
+    """Reads the header; a function that is traced once for all models."""
+    return tf.function(lambda encoded: _read_header(encoded, max_pixels), input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
+def _read_header(encoded, max_pixels):
     is_jpeg, is_gif = is_jpeg_encoded(encoded), tf.strings.substr(encoded, 0, 4) == b"GIF8"
     head = tf.io.decode_raw(tf.strings.substr(encoded, 0, HEAD_BYTES), tf.uint8)
     stored_size = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(encoded)[:2], lambda: size_in_header(head))

@@ -210,6 +210,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         """Ends the connection where the client has taken too long."""
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
+            if self._waits_for == "next head":
+                self._owner.idle.setdefault(self)
         elif self._unread_since is None:
             self._unread_since = now
         if self._unread_since is not None and now - self._unread_since > self._limits.unread_seconds:
@@ -241,7 +243,8 @@ class _BoundedProtocol(HttpToolsProtocol):
     def _rest(self):
         """Until the next request."""
         self._wait("next head", self._limits.idle_seconds)
-        self._owner.idle[self] = None
+        if not self.transport.get_write_buffer_size():  # else it is idle once the answer has gone out
+            self._owner.idle[self] = None
 
     def _refuse(self, status, document):
         """An answer without the application; the request's body is passed over."""

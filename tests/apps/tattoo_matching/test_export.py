@@ -15,7 +15,17 @@ from tfvision.trained.matcher_network import build_embedder, embed
 from tfvision.trained.matcher_run import MatcherRecipe, MatcherRun
 
 RECIPE = MatcherRecipe(name="tiny", network="small", image_size=32, weights="none", batch_size=8, embedding=8, rotations=2)
-METRICS = {"dimension": 8, "images": 3, "subjects": 2, "held_out": 0, "crosses_media": False, "weights": "random weights"}
+METRICS = {
+    "run": "",
+    "seconds": 1.0,
+    "broken": {},
+    "dimension": 8,
+    "images": 3,
+    "subjects": 2,
+    "held_out": 0,
+    "crosses_media": False,
+    "weights": "random weights",
+}
 
 
 @pytest.fixture(scope="module")
