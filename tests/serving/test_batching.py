@@ -260,8 +260,8 @@ def test_what_nobody_waits_for_does_not_run(batcher, load):
     cancelled = batch.submit(load("double"), "rows", _x([1]))
     late = batch.submit(load("double"), "rows", _x([2]), deadline=time.monotonic() - 1)
     assert cancelled.cancel()
-    answered = batch.submit(load("double"), "rows", _x([3], [4]), deadline=time.monotonic() + 600)
-    assert answered.result()["rows"].tolist() == [2, 2]
+    answered = batch.submit(load("double"), "rows", _x([3], [4], [5]), deadline=time.monotonic() + 600)  # with the late one the batch is full
+    assert answered.result(timeout=30)["rows"].tolist() == [3, 3, 3]
     assert late.exception().code == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
