@@ -49,7 +49,7 @@ def feature_map_sheet(pixels: np.ndarray, maps: np.ndarray, title: str, count: i
     height, width, channels = maps.shape
     strongest = np.argsort(-np.abs(maps).mean((0, 1)), kind="stable")[:count]
     cells = [
-        Cell((_of_aspect(pixels, width / height),), "photo, as the network sees it"),
+        Cell((_of_aspect(pixels, width / height),), "the photo, as seen"),
         *(Cell((_as_grey(maps[..., channel]),), f"channel {channel}") for channel in strongest),
     ]
     rows = [("", cells[start : start + _MOST_COLUMNS]) for start in range(0, len(cells), _MOST_COLUMNS)]

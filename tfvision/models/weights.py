@@ -124,8 +124,8 @@ def _load_file(base: keras.Model, network: str, path: Path, needed: Collection[s
     if path.suffix in SUFFIXES and network.startswith("vgg19"):
         return _load_convolutions(base, path)
     if not path.name.endswith(".weights.h5"):
-        kinds = ", ".join(SUFFIXES) if network in TORCH_NAMES or network.startswith("vgg19") else "none else"
-        raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code); of {network} are also read: {kinds}")
+        others = f"; of {network} are also read: {', '.join(SUFFIXES)}" if network in TORCH_NAMES or network.startswith("vgg19") else ""
+        raise WeightsError(f"{path} is not a Keras .weights.h5 file (whole models are not loaded: they can run code){others}")
     load_keras_weights(base, network, path)
     return f"weights of {path}"
 
