@@ -9,13 +9,14 @@ One process, as TensorFlow Serving loads the model; each picture comes twice, so
 
 import argparse
 import concurrent.futures
-import ctypes
 import io
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 
 from hostile_pictures import PICTURES
+from serving.server import memory_mb
 from serving.tables import print_header, print_table
 
 from tfvision.export.versions import version_folders
@@ -29,13 +30,14 @@ def main():
     parser.add_argument("pictures", nargs="*", default=list(PICTURES), help="names of hostile_pictures.PICTURES")
     options = parser.parse_args()
     print_header()
-    folder = list(version_folders(options.export).values())[-1]
+    folder, rows = list(version_folders(options.export).values())[-1], []
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _load, (folder,)) as pool:
-        print_table(("picture", "kB", "MP", "peak MB", "a pixel", "kept MB", "seconds", "answer"))
         for name in options.pictures:
             with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as maker:
                 encoded = maker.submit(_made, name).result()
-            print(f"| {' | '.join(map(str, [name, *pool.submit(_measured, encoded).result()]))} |", flush=True)
+            rows.append((name, *pool.submit(_measured, encoded).result()))
+            print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
+    print_table(("picture", "kB", "MP", "peak MB", "a pixel", "kept MB", "seconds", "answer"), *rows)
 
 
 def _made(name):
@@ -54,9 +56,10 @@ def _load(folder):
 
 def _measured(encoded):
     from tfvision.serving.examples import string_array
+    from tfvision.serving.servable import return_freed_memory
 
-    ctypes.CDLL(None).malloc_trim(0)
-    before, seconds = _memory_mb("VmRSS"), []
+    return_freed_memory()
+    before, seconds = memory_mb(), []
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     for _ in range(REPEATS):
         started = time.perf_counter()
@@ -66,7 +69,7 @@ def _measured(encoded):
         except Exception as error:
             answer = str(error)[:90]
         seconds.append(time.perf_counter() - started)
-    peak, kept, pixels = _memory_mb("VmHWM") - before, _memory_mb("VmRSS") - before, _pixels(encoded)
+    peak, kept, pixels = memory_mb(field="VmHWM") - before, memory_mb() - before, _pixels(encoded)
     return [len(encoded) // 1000, f"{pixels / 1e6:.1f}", f"{peak:.0f}", f"{peak * 2**20 / pixels:.1f}", f"{kept:.0f}", f"{min(seconds):.2f}", answer]
 
 
@@ -76,11 +79,6 @@ def _pixels(encoded):
     PIL.Image.MAX_IMAGE_PIXELS = None
     with PIL.Image.open(io.BytesIO(encoded)) as image:
         return image.width * image.height
-
-
-def _memory_mb(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 if __name__ == "__main__":

@@ -216,28 +216,28 @@ def _trickle(connections, start, seconds=45):
 
 
 def head_without_end(target):
-    connection = _connection(target)
-    connection.sendall(b"GET /healthz HTTP/1.1\r\n")
-    for number in range(400):
-        if not _send_all(connection, b"X-%d: " % number + b"a" * MIB + b"\r\n"):
-            break
-    return {_answer(connection): 1}
+    return _answer_to_much(target, b"GET /healthz HTTP/1.1\r\n", _large_headers(400))
 
 
 def header_without_end(target):
-    connection = _connection(target)
-    connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
-    for _ in range(400):
-        if not _send_all(connection, b"a" * MIB):
-            break
-    return {_answer(connection): 1}
+    return _answer_to_much(target, b"GET /healthz HTTP/1.1\r\nX: ", [b"a" * MIB] * 400)
 
 
 def trailers_without_end(target):
+    start = _post_head(target, 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n"
+    return _answer_to_much(target, start, _large_headers(100))
+
+
+def _large_headers(count):
+    return (b"X-%d: " % number + b"a" * MIB + b"\r\n" for number in range(count))
+
+
+def _answer_to_much(target, start, parts):
+    """Sends the parts, as many as the server takes."""
     connection = _connection(target)
-    connection.sendall(_post_head(target, 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n")
-    for number in range(100):
-        if not _send_all(connection, b"X-%d: " % number + b"a" * MIB + b"\r\n"):
+    connection.sendall(start)
+    for part in parts:
+        if not _send_all(connection, part):
             break
     return {_answer(connection): 1}
 

@@ -43,16 +43,14 @@ class Server:
 
     def memory_mb(self, field="VmRSS"):
         """Resident memory; the largest there ever was with the field VmHWM."""
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+        return memory_mb(self._process.pid, field)
 
     def memory_mb_of_all(self):
         """Resident memory of the server and its children."""
         sizes = [self.memory_mb()]
         for child in _children(self._process.pid):
             with contextlib.suppress(OSError, StopIteration):
-                lines = Path(f"/proc/{child}/status").read_text().splitlines()
-                sizes.append(next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")))
+                sizes.append(memory_mb(child))
         return sum(sizes)
 
     def open_files(self):
@@ -88,6 +86,12 @@ class Server:
             return self.get(path)[0]
         except (OSError, http.client.HTTPException):
             return None
+
+
+def memory_mb(process="self", field="VmRSS"):
+    """Resident memory of a process; the largest there ever was with the field VmHWM."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def _children(pid):

@@ -120,25 +120,26 @@ def test_connection_without_a_request_is_closed(address):
     assert _sent(address, b"") == b""
 
 
+def _trickle(connection, size, part):
+    """Sends a body in small parts until the server ends it, ten seconds at most; returns when it began."""
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+    started = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() < started + 10:
+            connection.sendall(part)
+            time.sleep(0.01)
+    return started
+
+
 def test_body_that_trickles_is_ended_however_long_it_would_take(address):
     with _connect(address) as connection:
-        connection.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n")
-        started = time.monotonic()
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() < started + 10:
-                connection.sendall(b"a")
-                time.sleep(0.01)
+        started = _trickle(connection, 1_000_000, b"a")
         assert b"408" in _all_answers(connection) or time.monotonic() < started + 10
 
 
 def test_body_within_its_rate_has_a_last_moment(address):
     with _connect(address) as connection:
-        connection.sendall(HEAD + b"Content-Length: 100000000\r\n\r\n")
-        started = time.monotonic()
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() < started + 10:
-                connection.sendall(b"a" * 4096)
-                time.sleep(0.01)
+        started = _trickle(connection, 100_000_000, b"a" * 4096)
     assert 0.7 < time.monotonic() - started < 10
 
 

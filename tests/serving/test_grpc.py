@@ -291,23 +291,20 @@ class _Context:
         await asyncio.sleep(60)
 
 
-def test_requests_that_do_not_come_are_ended():
-    async def receive():
-        uploads = grpc_services._Uploads(most_slow=2, seconds=0.2)
-        return await asyncio.gather(*(uploads.receive(_Context()) for _ in range(5)), return_exceptions=True)
+async def _receive_five():
+    """The codes of five requests that do not come."""
+    uploads = grpc_services._Uploads(most_slow=2, seconds=0.2)
+    errors = await asyncio.gather(*(uploads.receive(_Context()) for _ in range(5)), return_exceptions=True)
+    return [error.code for error in errors]
 
-    assert [error.code for error in asyncio.run(receive())] == [StatusCode.DEADLINE_EXCEEDED] * 5
+
+def test_requests_that_do_not_come_are_ended():
+    assert asyncio.run(_receive_five()) == [StatusCode.DEADLINE_EXCEEDED] * 5
 
 
 def test_beyond_a_few_slow_requests_the_oldest_gives_way(monkeypatch):
     monkeypatch.setattr(grpc_services, "_SLOW_SECONDS", 0.01)
-
-    async def receive():
-        uploads = grpc_services._Uploads(most_slow=2, seconds=0.2)
-        return await asyncio.gather(*(uploads.receive(_Context()) for _ in range(5)), return_exceptions=True)
-
-    codes = [error.code for error in asyncio.run(receive())]
-    assert codes == [StatusCode.RESOURCE_EXHAUSTED] * 3 + [StatusCode.DEADLINE_EXCEEDED] * 2
+    assert asyncio.run(_receive_five()) == [StatusCode.RESOURCE_EXHAUSTED] * 3 + [StatusCode.DEADLINE_EXCEEDED] * 2
 
 
 def test_a_call_without_a_request_is_told(channel):

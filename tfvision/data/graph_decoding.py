@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfvision.data import jpeg_scans
 from tfvision.data.boxes import FRACTION_ROUNDING, LEAST_SHOWN
 from tfvision.data.decoding import JPEG_RATIOS, MAX_PIXELS
-from tfvision.data.graph_headers import HEAD_BYTES, count_scans, first_gif_frame, first_position, is_jpeg_encoded, orientation_in, size_in_header
+from tfvision.data.graph_headers import HEAD_BYTES, count_scans, first_gif_frame, first_position, is_jpeg_encoded, is_one_of, orientation_in, size_in_header
 from tfvision.data.views import as_pixels, central_region, cut_views, decoding_ratio, region_in_pixels, view_regions, whole_region
 
 _LARGE_PIXELS = 16_000_000  # held at once; pictures of fewer are decoded beside each other
@@ -88,8 +88,8 @@ def _viewing(views, image_size, is_uncropped):
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns an image [height, width, channels] as the EXIF orientation (int32 scalar, 1 to 8) asks."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
-    image = tf.cond(_is_one_of(orientation, *_UPSIDE_DOWN), lambda: tf.reverse(image, [0]), lambda: image)
-    return tf.cond(_is_one_of(orientation, *_MIRRORED), lambda: tf.reverse(image, [1]), lambda: image)
+    image = tf.cond(is_one_of(orientation, *_UPSIDE_DOWN), lambda: tf.reverse(image, [0]), lambda: image)
+    return tf.cond(is_one_of(orientation, *_MIRRORED), lambda: tf.reverse(image, [1]), lambda: image)
 
 
 _UPSIDE_DOWN, _MIRRORED = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations, once 5 to 8 are transposed
@@ -110,7 +110,7 @@ class _Picture:
         """uint8 [height, width, 3] of the upright image."""
         corner = tf.stack(
             [
-                tf.where(_is_one_of(self._orientation, *orientations), self.shape[axis] - corner[axis] - size[axis], corner[axis])
+                tf.where(is_one_of(self._orientation, *orientations), self.shape[axis] - corner[axis] - size[axis], corner[axis])
                 for axis, orientations in enumerate((_UPSIDE_DOWN, _MIRRORED))
             ]
         )
@@ -275,7 +275,3 @@ def _on_white(image):
 
 def _turned(pair, orientation):
     return tf.where(orientation >= 5, tf.reverse(pair, [0]), pair)
-
-
-def _is_one_of(value, *choices):
-    return tf.reduce_any(tf.constant(choices) == value)

@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from tfvision.data import jpeg_scans
+from tfvision.data.gif_frames import EXTENSION, FRAME, TRAILER
 
 HEAD_BYTES = 65536  # where an orientation is looked for: EXIF stands first in a file, in one segment of 64 KiB
 _ORIENTATION_TAG = 0x0112
@@ -83,10 +84,10 @@ def count_scans(encoded: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     def step(index, count, components, is_buffered):
         place = places[index]
         marker = at(place + 1)
-        length = tf.where(_is_one_of(marker, jpeg_scans.WITHOUT_LENGTH), 0, at(place + 2) * 256 + at(place + 3))
-        components = tf.where(_is_one_of(marker, jpeg_scans.FRAMES), at(place + 9), components)
+        length = tf.where(is_one_of(marker, *jpeg_scans.WITHOUT_LENGTH), 0, at(place + 2) * 256 + at(place + 3))
+        components = tf.where(is_one_of(marker, *jpeg_scans.FRAMES), at(place + 9), components)
         is_scan = marker == jpeg_scans.SCAN
-        is_buffered |= _is_one_of(marker, jpeg_scans.PROGRESSIVE_FRAMES) | (is_scan & (at(place + 4) < components))
+        is_buffered |= is_one_of(marker, *jpeg_scans.PROGRESSIVE_FRAMES) | (is_scan & (at(place + 4) < components))
         following = tf.searchsorted(places, [place + 2 + tf.cast(length, tf.int64)])[0]
         return tf.minimum(following, tf.size(places) - 1), count + tf.cast(is_scan, tf.int32), components, is_buffered
 
@@ -96,6 +97,11 @@ def count_scans(encoded: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     start = (0, 0, 0, tf.constant(False))
     index, count, _, is_buffered = tf.while_loop(goes_on, step, start, parallel_iterations=1, maximum_iterations=jpeg_scans.MAX_SEGMENTS)
     return tf.where(goes_on(index, count), most + 1, count), is_buffered
+
+
+def is_one_of(value: tf.Tensor, *choices: int) -> tf.Tensor:
+    """Whether an int32 scalar is one of the numbers: bool scalar."""
+    return tf.reduce_any(tf.constant(choices) == value)
 
 
 class GifFrame(typing.NamedTuple):
@@ -133,13 +139,13 @@ def first_gif_frame(encoded: tf.Tensor) -> GifFrame:
         first = at(place)
         rows = tf.gather(data, tf.minimum(place + (first + 1) * tf.range(_SUB_BLOCKS_A_STEP), end))
         alike = tf.argmin(tf.concat([tf.cast(rows == data[tf.minimum(place, end)], tf.int32), [0]], 0), output_type=tf.int32)
-        is_frame = ~is_inside & (first == 0x2C)
+        is_frame = ~is_inside & (first == FRAME)
         behind_start = place + tf.where(is_frame, 11 + table_bytes(at(place + 9)), 2)
         behind_row = place + tf.where(first == 0, 1, (first + 1) * alike)
         return tf.where(is_inside, behind_row, behind_start), tf.where(is_frame, place, frame), tf.where(is_inside, first != 0, True)
 
     def goes_on(place, frame, is_inside):
-        is_block = (frame < 0) & ((at(place) == 0x21) | (at(place) == 0x2C))
+        is_block = (frame < 0) & is_one_of(at(place), EXTENSION, FRAME)
         return (place < end) & (is_inside | is_block)
 
     start = (13 + table_bytes(at(10)), -1, tf.constant(False))
@@ -147,13 +153,9 @@ def first_gif_frame(encoded: tf.Tensor) -> GifFrame:
     is_short = tf.debugging.Assert(~goes_on(place, frame, is_inside), ["the GIF has too many blocks before the end of its first frame, save it as a PNG"])
     with tf.control_dependencies([is_short]):
         frame = tf.maximum(frame, 0)
-    parts = [tf.strings.substr(encoded, 0, frame + 1), b"\0\0\0\0", tf.strings.substr(encoded, frame + 5, place - frame - 5), b"\x3b"]
+    parts = [tf.strings.substr(encoded, 0, frame + 1), b"\0\0\0\0", tf.strings.substr(encoded, frame + 5, place - frame - 5), TRAILER]
     cut = tf.cond(frame > 0, lambda: tf.strings.join(parts), lambda: encoded)
     return GifFrame(cut, tf.stack([little(frame + 3), little(frame + 1)]), tf.stack([little(frame + 7), little(frame + 5)]))
-
-
-def _is_one_of(value, choices):
-    return tf.reduce_any(tf.constant(choices) == value)
 
 
 def _orientation_at(head, start):

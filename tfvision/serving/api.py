@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
@@ -21,13 +21,14 @@ from tensorflow_serving.apis import (
 )
 
 from tfvision.data.decoding import MAX_PIXELS
-from tfvision.serving.errors import ServingError
-from tfvision.serving.examples import example_rows
+from tfvision.serving.errors import ServingError, as_serving_error
+from tfvision.serving.examples import EXAMPLES_NAME, example_rows
 from tfvision.serving.images import as_decodable
 from tfvision.serving.metrics import ServingMetrics
-from tfvision.serving.models import DEFAULT_SIGNATURE, ModelStore
+from tfvision.serving.models import ModelStore
+from tfvision.serving.versions import DEFAULT_SIGNATURE
 
-_EXAMPLES = "inputs"  # the one input of signatures on Examples
+_LARGE_BYTES = 32 * 1024  # from this size on parsing and conversion hold up other requests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +75,15 @@ class Api:
         except Exception as error:
             logging.getLogger(__name__).exception("%s of model %s failed", api, model_name)
             code = grpc.StatusCode.INTERNAL
-            raise ServingError(code, f"{type(error).__name__}: {error}".splitlines()[0]) from error
+            raise as_serving_error(error, code) from error
         finally:
             known = model_name if model_name in self.store.names() else ""  # clients may invent any number of names
             self._metrics.request(known, api, entrypoint, code, time.monotonic() - started)
 
-    def refusal(self, spec: model_pb2.ModelSpec, api: str, entrypoint: str, signature_name: str | None = None) -> ServingError | None:
-        """Why any request to a model would be refused now, if so, and counts it: under overload, refusing must cost little.
-
-        Args:
-          signature_name: None = of any signature.
-        """
+    def refusal(self, spec: model_pb2.ModelSpec, api: str, entrypoint: str) -> ServingError | None:
+        """Why any request to a model would be refused now, if so, and counts it: under overload, refusing must cost little."""
         try:
-            self.store.check_room(spec.name, *version_of(spec), signature_name)
+            self.store.check_room(spec.name, *version_of(spec))
         except ServingError as error:
             self._metrics.request(spec.name, api, entrypoint, error.code, 0.0)
             return error
@@ -123,7 +120,7 @@ class Api:
         calls = _checked_tasks(tasks, signatures)
         rows = example_rows(examples)
         specs = [model_pb2.ModelSpec(name=spec.name, signature_name=task.model_spec.signature_name, version={"value": version}) for task in tasks]
-        runs = [self.predict(spec, {_EXAMPLES: rows}, outputs, deadline) for spec, (_, outputs) in zip(specs, calls, strict=True)]
+        runs = [self.predict(spec, {EXAMPLES_NAME: rows}, outputs, deadline) for spec, (_, outputs) in zip(specs, calls, strict=True)]
         response = inference_pb2.MultiInferenceResponse()
         for spec, (method, _), (_, values) in zip(specs, calls, await asyncio.gather(*runs), strict=True):
             response.results.add(model_spec=spec, **{method.result: method.make_result(values, len(rows))})
@@ -169,7 +166,7 @@ class Api:
             raise _invalid(f"No signature was found with the name: {name}")
         outputs = method.outputs_of(signatures[name])
         rows = example_rows(examples)
-        version, values = await self.predict(spec, {_EXAMPLES: rows}, outputs, deadline)
+        version, values = await self.predict(spec, {EXAMPLES_NAME: rows}, outputs, deadline)
         return version, method.make_result(values, len(rows))
 
 
@@ -199,10 +196,15 @@ def _checked_tasks(tasks, signatures):
         method = _EXAMPLES_METHODS[task.method_name]
         calls.append((method, method.outputs_of(signatures[name])))
         seen.add(name)
-        inputs.add(signatures[name].inputs[_EXAMPLES].name)
+        inputs.add(signatures[name].inputs[EXAMPLES_NAME].name)
         if len(inputs) > 1:
             raise _invalid("Input tensor must be the same for all Signatures.")
     return calls
+
+
+async def off_loop(size_bytes: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns for the arguments; in a thread where they are so large that it would hold up other requests."""
+    return await asyncio.to_thread(function, *arguments) if size_bytes > _LARGE_BYTES else function(*arguments)
 
 
 def version_of(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
@@ -213,7 +215,7 @@ def version_of(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
 def _check_examples_input(signature: SignatureDef, kind: str) -> None:
     if len(signature.inputs) != 1:
         raise _invalid("Expected one input Tensor.")
-    if _EXAMPLES not in signature.inputs:
+    if EXAMPLES_NAME not in signature.inputs:
         raise _failed(f"No {kind} inputs found in SignatureDef")
 
 

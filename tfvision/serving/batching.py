@@ -20,7 +20,7 @@ import grpc
 import numpy as np
 
 from tfvision.errors import UserError
-from tfvision.serving.errors import ServingError
+from tfvision.serving.errors import ServingError, as_serving_error
 from tfvision.serving.images import has_slow_image
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Batcher:
             return self._answers(key, batch)
         except Exception as error:
             if len(batch) == 1:
-                return [_as_serving_error(error)]
+                return [as_serving_error(error)]
         return [outcome for request in batch for outcome in self._outcomes(key, [request])]
 
     def _answers(self, key, batch):
@@ -327,9 +327,3 @@ def _is_wanted(request):
 
 def _concatenate(arrays):
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _as_serving_error(error):
-    if isinstance(error, ServingError):
-        return error
-    return ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}".splitlines()[0])

@@ -49,6 +49,13 @@ class TooLargeError(ServingError):
     http_status = 413
 
 
+def as_serving_error(error: Exception, code: grpc.StatusCode = grpc.StatusCode.INTERNAL) -> ServingError:
+    """A ServingError as it is; of what nobody foresaw one with the code, its class and its first line."""
+    if isinstance(error, ServingError):
+        return error
+    return ServingError(code, f"{type(error).__name__}: {error}".splitlines()[0])
+
+
 def code_of_number(number: int) -> grpc.StatusCode:
     """The grpc.StatusCode of TensorFlow's error number; UNKNOWN for a number outside the table."""
     return _CODES.get(number, grpc.StatusCode.UNKNOWN)

@@ -8,6 +8,8 @@ from tensorflow_serving.apis.input_pb2 import Input
 
 from tfvision.serving.errors import ServingError
 
+EXAMPLES_NAME = "inputs"  # the one input of a classify or regress signature
+
 
 def serialized_examples(request_input: Input) -> list[bytes]:
     """The rows of a tensorflow.serving.Input.

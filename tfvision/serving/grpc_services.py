@@ -22,17 +22,17 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tfvision.serving.api import DEFAULT_SIGNATURE, Api, RequestLimits, version_of
+from tfvision.serving.api import Api, RequestLimits, off_loop, version_of
 from tfvision.serving.connections import ConnectionLimits
 from tfvision.serving.errors import ServingError
 from tfvision.serving.grpc_messages import input_arrays, is_intricate, read_examples, read_message, read_predict
 from tfvision.serving.images import check_images
 from tfvision.serving.parsing_process import ParsingProcess
 from tfvision.serving.tensor_protos import to_proto
+from tfvision.serving.versions import DEFAULT_SIGNATURE
 
 MAX_CONCURRENT_CALLS = 256  # so many wait in the event loop at most, before the next is refused by gRPC's core
 MAX_PENDING_CALLS = 4096  # not yet accepted; gRPC ends those beyond as CANCELLED, by its default some from 1,000 on
-_LARGE_BYTES = 32 * 1024  # from this size on, conversion would hold up other requests: a thread does it
 _MOST_SMALL_BYTES = 2**18  # of messages that hold no tensors
 _SLOW_SECONDS = 1.0
 _HEALTH_SECONDS = 1.0
@@ -93,11 +93,11 @@ class _PredictionService:
         del data
         with self._api.measured(request.model_spec.name, "Predict", "GRPC"):
             spec = self._spec_with_room(request)
-            inputs = inputs or await _off_loop(request.ByteSize(), input_arrays, request)
-            await _off_loop(sum(array.nbytes for array in inputs.values()), check_images, inputs, self._limits.max_pixels)
+            inputs = inputs or await off_loop(request.ByteSize(), input_arrays, request)
+            await off_loop(sum(array.nbytes for array in inputs.values()), check_images, inputs, self._limits.max_pixels)
             version, outputs = await self._api.predict(spec, inputs, request.output_filter, deadline)
             size = sum(array.nbytes for array in outputs.values())
-            return _named(await _off_loop(size, _predict_response, outputs), spec, version)
+            return _named(await off_loop(size, _predict_response, outputs), spec, version)
 
     def _answer_examples(self, name, call):
         async def answer(data, request_class, context):
@@ -261,10 +261,6 @@ def _read_small(data, request_class):
     if len(data) > _MOST_SMALL_BYTES:
         raise ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"A {request_class.__name__} may have {_MOST_SMALL_BYTES} bytes")
     return read_message(data, request_class)
-
-
-async def _off_loop(size, function, *arguments):
-    return await asyncio.to_thread(function, *arguments) if size > _LARGE_BYTES else function(*arguments)
 
 
 def _spec(request):

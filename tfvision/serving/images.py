@@ -13,11 +13,12 @@ import tensorflow as tf
 from tfvision.data import jpeg_scans
 from tfvision.data.decoding import MAX_PIXELS, check_photo, decode_photo, opened_header
 from tfvision.data.gif_frames import first_gif_frame
+from tfvision.data.shards.examples import IMAGE_FEATURE
 from tfvision.errors import DataError
 from tfvision.serving.errors import ServingError
+from tfvision.serving.examples import EXAMPLES_NAME
 
-INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images
-_EXAMPLES_NAME, _EXAMPLE_FEATURE = "inputs", "image/encoded"  # and tf.Examples in inputs of this name may
+INPUT_NAME = "image_bytes"  # inputs of this name hold encoded images, and tf.Examples in those of EXAMPLES_NAME may
 _MAX_WEBP_PIXELS = 40_000_000
 _HEADER_BYTES, _OTHER_HEADER_BYTES = 2**20, 2**16  # of PNG and GIF; of what Pillow may read byte by byte
 _SLOW_PIXELS, _SLOW_JPEG_PIXELS = 16_000_000, 60_000_000  # of a large JPEG few pixels are made
@@ -104,10 +105,10 @@ def _images(inputs: dict[str, np.ndarray], name: str = INPUT_NAME) -> Sequence[b
 
 def _images_in_examples(inputs: dict[str, np.ndarray]) -> Sequence[bytes]:
     try:
-        examples = [tf.train.Example.FromString(serialized) for serialized in _images(inputs, _EXAMPLES_NAME)]
+        examples = [tf.train.Example.FromString(serialized) for serialized in _images(inputs, EXAMPLES_NAME)]
     except Exception:  # protobuf's DecodeError has a different home in each of its major versions
         return ()  # the model says what is wrong
-    return [value for example in examples for value in example.features.feature[_EXAMPLE_FEATURE].bytes_list.value]
+    return [value for example in examples for value in example.features.feature[IMAGE_FEATURE].bytes_list.value]
 
 
 def _is_gif(encoded: bytes) -> bool:

@@ -37,11 +37,11 @@ def tensor_texts(name: str, array: np.ndarray, is_row: bool) -> list[str]:
       ServingError: INVALID_ARGUMENT for a type that JSON cannot carry.
     """
     array = np.asarray(array, object if isinstance(array, bytes) else None)
-    if array.size > _MOST_AT_ONCE and array.ndim and len(array) > 1:
-        texts = [text for part in _parts(array) for text in tensor_texts(name, part, True)]
-        return texts if is_row else [f"[{','.join(texts)}]"]
-    if array.size > _MOST_AT_ONCE and array.ndim > 1 and len(array):
-        texts = tensor_texts(name, array[0], False)
+    if array.size > _MOST_AT_ONCE:
+        if len(array) == 1:
+            texts = tensor_texts(name, array[0], False)
+        else:
+            texts = [text for part in _parts(array) for text in tensor_texts(name, part, True)]
         return texts if is_row else [f"[{','.join(texts)}]"]
     if array.dtype.kind in "OS":
         array = _each(array, lambda value: _string_to_json(name, value))

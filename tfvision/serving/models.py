@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tfvision.serving.metrics import ServingMetrics
 
-__all__ = ["DEFAULT_SIGNATURE", "ModelSettings", "ModelStore", "VersionStatus"]
+__all__ = ["ModelSettings", "ModelStore", "VersionStatus"]
 
 POLICIES = ("latest", "all", "specific")
 

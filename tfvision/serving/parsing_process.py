@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import grpc
 
-from tfvision.serving.errors import ServingError, TooLargeError
+from tfvision.serving.errors import ServingError, TooLargeError, as_serving_error
 
 LARGE_BYTES = 4 * 2**20
 _MOST_VALUES = 100_000
@@ -119,12 +119,10 @@ def main(max_bytes: int) -> None:
             answer = pickle.dumps((True, function(body, *arguments)), pickle.HIGHEST_PROTOCOL)
         except EOFError:
             return
-        except ServingError as error:
-            answer = pickle.dumps((False, error))
         except MemoryError:
             answer = pickle.dumps((False, _too_much(max_bytes)))
         except Exception as error:
-            answer = pickle.dumps((False, ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}".splitlines()[0])))
+            answer = pickle.dumps((False, as_serving_error(error)))
         is_last = _most_memory() > at_start + max_bytes // 4  # which it gives back by its end
         _send(answers, answer, b"last" if is_last else b"")
         if is_last:

@@ -25,7 +25,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfvision.serving import json_text, rest_json
 from tfvision.serving import metrics as metrics_page
-from tfvision.serving.api import Api, RequestLimits, version_of
+from tfvision.serving.api import Api, RequestLimits, off_loop, version_of
 from tfvision.serving.configuration import METRICS_PATH
 from tfvision.serving.errors import ServingError, TooLargeError
 from tfvision.serving.images import check_images
@@ -38,7 +38,6 @@ _GET_PATH = re.compile(_MODEL.replace("/([^/:]+)", "(?:/([^/:]+))?", 1) + r"(?:/
 _METRICS_SECONDS = 0.1  # between two texts of the metrics
 _SENT_AT_ONCE = 64 * 1024
 _STALLED_SECONDS = 1.0  # without a byte: so long others wait for the place of an upload that does not go on
-_LARGE_BYTES = 32 * 1024  # from this size on, parsing would hold up other requests: a thread does it
 
 
 class RestApi:
@@ -136,12 +135,12 @@ class RestApi:
     async def _predict(self, spec, body, deadline):
         find_signature = functools.partial(rest_json.named_signature, self._api.signatures(spec))
         request = await self._parse(rest_json.parse_predict_request, body, find_signature, deadline=deadline)
-        await _off_loop(len(body), check_images, request.inputs, self._limits.max_pixels)
+        await off_loop(len(body), check_images, request.inputs, self._limits.max_pixels)
         spec.signature_name = request.signature_name
         del body
         _, outputs = await self._api.predict(spec, request.inputs, deadline=deadline)
         size = sum(array.nbytes for array in outputs.values())
-        return _json_bytes(await _off_loop(size, rest_json.format_predictions, outputs, request.is_row))
+        return _json_bytes(await off_loop(size, rest_json.format_predictions, outputs, request.is_row))
 
     async def _examples(self, method, spec, body, deadline):
         spec.signature_name, examples = await self._parse(rest_json.parse_serialized_examples, body, deadline=deadline)
@@ -152,7 +151,7 @@ class RestApi:
     async def _parse(self, function, body, *arguments, deadline):
         if is_large(body):
             return await self._parsing.parse(function, body, arguments, deadline)
-        return await _off_loop(len(body), function, body, *arguments)
+        return await off_loop(len(body), function, body, *arguments)
 
     def hold(self, held: _Held, size: int) -> None:
         if self._bytes_held + size > self._limits.max_held_bytes:
@@ -242,7 +241,7 @@ async def _read_body(scope, receive, max_bytes, held):
     if size > max_bytes:
         raise _too_large(max_bytes)
     if headers.get(b"content-encoding", b"").lower() == b"gzip":
-        body = await _off_loop(max_bytes, _unzip, body, max_bytes)
+        body = await off_loop(max_bytes, _unzip, body, max_bytes)
         held.add(len(body))
     return body
 
@@ -282,10 +281,6 @@ async def _send_in_parts(response, send):
     for start in range(0, len(body), _SENT_AT_ONCE):
         end = start + _SENT_AT_ONCE
         await send({"type": "http.response.body", "body": bytes(body[start:end]), "more_body": end < len(body)})
-
-
-async def _off_loop(size, function, *arguments):
-    return await asyncio.to_thread(function, *arguments) if size > _LARGE_BYTES else function(*arguments)
 
 
 def _model_spec(name, version, label):

@@ -15,11 +15,10 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from tfvision.export.session import load_session
 from tfvision.serving.errors import ServingError, code_of_number
-from tfvision.serving.examples import example_rows, serialized_examples
+from tfvision.serving.examples import EXAMPLES_NAME, example_rows, serialized_examples
 
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_WARM_UP_RECORDS = 1000
-_EXAMPLES_KEY = "inputs"  # the one input of a classify or regress signature
 
 
 class Servable:
@@ -248,5 +247,5 @@ def _warm_up_request(log, path):
         return request.model_spec.signature_name, inputs, tuple(request.output_filter)
     if kind in ("classify_log", "regress_log"):
         request = getattr(log, kind).request
-        return request.model_spec.signature_name, {_EXAMPLES_KEY: example_rows(serialized_examples(request.input))}, ()
+        return request.model_spec.signature_name, {EXAMPLES_NAME: example_rows(serialized_examples(request.input))}, ()
     raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind} in {path}")

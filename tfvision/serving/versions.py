@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from tfvision.export.versions import version_folders
-from tfvision.serving.errors import ServingError
+from tfvision.serving.errors import ServingError, as_serving_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,7 +190,7 @@ class WatchedModel:
                 raise
         except Exception as error:
             version.fingerprint = fingerprint
-            version.set("END", _as_serving_error(error))
+            version.set("END", as_serving_error(error, grpc.StatusCode.UNKNOWN))
             if self.settled.is_set():  # before, whoever starts the server tells
                 self._log_failure(version)
         else:
@@ -258,9 +258,3 @@ def _fingerprint(path: Path) -> list[Any]:
                 stat = os.stat(os.path.join(folder, name))
                 files.append((folder, name, stat.st_mtime_ns, stat.st_size))
     return sorted(files)
-
-
-def _as_serving_error(error: Exception) -> ServingError:
-    if isinstance(error, ServingError):
-        return error
-    return ServingError(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}".splitlines()[0])
