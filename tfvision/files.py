@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,8 +187,13 @@ def read_arrays(path: Path | str, kinds: "Mapping[str, tuple[str, tuple[int | No
 
 def write_checksums(paths: Sequence[Path]) -> None:
     """Writes SHA256SUMS beside files of one folder, as `sha256sum` does."""
-    lines = [f"{sha256_of(path)}  {path.name}\n" for path in paths]
-    write_text(paths[0].parent / CHECKSUMS_NAME, "".join(lines))
+    folder = paths[0].parent
+    write_text(folder / CHECKSUMS_NAME, checksum_lines(paths, folder))
+
+
+def checksum_lines(paths: Iterable[Path], folder: Path) -> str:
+    """Lines as of `sha256sum`, of files below a folder. Raises OSError."""
+    return "".join(f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths)
 
 
 def check_checksum(path: Path, remedy: str, error: type[UserError] = FileError) -> None:

@@ -1,4 +1,4 @@
-"""Artefacts that commands wrote and read again, damaged: for test_damaged_artefacts.py (a few) and benchmarks/damaged_artefacts.py (the rest).
+"""Artefacts that commands wrote and read again, damaged: for test_damaged_artefacts.py (a few) and benchmarks/hostile_inputs.py --artefacts (the rest).
 
 What may come of each is said in hostile_kinds.py. Beside bytes, the values are changed: parts of JSON, columns of tables and arrays of an npz.
 """
@@ -145,6 +145,8 @@ def _in_folder(make):
 
 # Runs
 
+RUNS = ("species", "retriever", "tattoo-detector", "tattoo-matcher", "stylizer")  # folders of tests/frozen
+
 
 @functools.cache
 def _systems():
@@ -266,17 +268,6 @@ def _read_checkpoints(folder):
 # Vectors
 
 
-def _gallery_that_is_checked_once(folder):
-    """As hostile_kinds' gallery, as one of gigabytes, whose checksums are compared when files have changed."""
-    from tfvision.index import storage
-
-    known, storage._CHECKED_BYTES = storage._CHECKED_BYTES, 0
-    try:
-        return hostile.read_gallery(folder)
-    finally:
-        storage._CHECKED_BYTES = known
-
-
 def _gallery():
     """hostile_kinds' gallery, the facts of its index with a checksum of themselves, as they are written now."""
     from tfvision.index.kept_indexes import _own_checksum
@@ -288,14 +279,19 @@ def _gallery():
     return files
 
 
-def _large_gallery():
-    from tfvision.index import storage
+def _as_if_large(function):
+    """A function that takes a gallery for one of gigabytes, whose checksums are compared when files have changed."""
 
-    known, storage._CHECKED_BYTES = storage._CHECKED_BYTES, 0
-    try:
-        return _gallery()
-    finally:
-        storage._CHECKED_BYTES = known
+    def taking(*given):
+        from tfvision.index import storage
+
+        known, storage._CHECKED_BYTES = storage._CHECKED_BYTES, 0
+        try:
+            return function(*given)
+        finally:
+            storage._CHECKED_BYTES = known
+
+    return taking
 
 
 def _make_explorer(folder):
@@ -490,10 +486,6 @@ def _make_preparing(folder):
         preparing._finish = finish
 
 
-def _make_seen(folder):
-    _read_seen(folder)
-
-
 def _read_seen(folder):
     """What a check remembers of photos that did not change."""
     import os
@@ -563,17 +555,13 @@ def _without_extra(files, draw):
 
 
 ARTEFACTS = {
-    **{f"run of {name}": Kind(_run_files(name, True), _read_run(name), mutate=_all_but_weights) for name in ("species", "retriever", "stylizer")},
-    **{f"run of {name}": Kind(_run_files(name, True), _read_run(name), mutate=_all_but_weights) for name in ("tattoo-detector", "tattoo-matcher")},
+    **{f"run of {name}": Kind(_run_files(name, True), _read_run(name), mutate=_all_but_weights) for name in RUNS},
     "run without checksums": Kind(_run_files("species", False), _read_run("species"), mutate=_all_but_weights),
-    **{
-        f"weights of {name}": Kind(_run_files(name, True), _read_weights(name), is_guarded=True, mutate=_weights_only)
-        for name in ("species", "retriever", "tattoo-detector", "tattoo-matcher", "stylizer")
-    },
+    **{f"weights of {name}": Kind(_run_files(name, True), _read_weights(name), is_guarded=True, mutate=_weights_only) for name in RUNS},
     "weights without checksums": Kind(_run_files("species", False), _read_weights("species"), mutate=_weights_only),
     "checkpoints": Kind(_in_folder(_make_checkpoints), _read_checkpoints, mutate=damaged),
     "gallery": Kind(_gallery, hostile.KINDS["gallery"].read, is_guarded=True, mutate=damaged),
-    "large gallery": Kind(_large_gallery, _gallery_that_is_checked_once, is_guarded=True, mutate=damaged),
+    "large gallery": Kind(_as_if_large(_gallery), _as_if_large(hostile.read_gallery), is_guarded=True, mutate=damaged),
     "explorer's caches": Kind(_in_folder(_make_explorer), _read_explorer, is_guarded=True, mutate=_explorer_caches),
     "explorer's marks": Kind(_in_folder(_make_explorer), _read_marks, mutate=_marks),
     "vectors of a training": Kind(_in_folder(_table_cache), _read_table, is_guarded=True, mutate=damaged),
@@ -581,7 +569,7 @@ ARTEFACTS = {
     "state of a picture": Kind(_in_folder(_make_state), _read_state, mutate=damaged),
     "prepared data": Kind(hostile.KINDS["records"].files, hostile.KINDS["records"].read, is_guarded=True, mutate=damaged),
     "stopped preparing": Kind(_in_folder(_make_preparing), _read_preparing, is_guarded=True, mutate=damaged),
-    "what a check saw": Kind(_in_folder(_make_seen), _read_seen, mutate=damaged),
+    "what a check saw": Kind(_in_folder(_read_seen), _read_seen, mutate=damaged),
     "network of convolutions": Kind(_in_folder(_make_convolutions), _read_convolutions, mutate=damaged),
     "configuration of a server": Kind(_in_folder(_make_serving), _read_serving, mutate=_config_only),
     "export": Kind(_in_folder(_make_export), _read_export, is_guarded=True, mutate=_without_extra),

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,6 +251,31 @@ def test_a_large_gallery_is_compared_with_its_checksums_when_a_file_has_changed(
         gallery.add(["e"], [[9, 9, 9]], ["e.jpg"])
     FolderGallery.open(insects).close()
     assert compared == ["vectors.f32"]  # what a writer appends to was compared, and what it appends is its own
+
+
+def test_a_writer_that_is_stopped_after_its_files_count_leaves_them(insects, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 0)
+    before = contents(FolderGallery.open(insects))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), FolderGallery.open(insects, writable=True) as gallery:
+        patch.setattr(storage.Storage, "_note_compared", stop)
+        gallery.rewrite()
+    assert contents(FolderGallery.open(insects)) == before
+
+
+def test_a_reader_of_a_large_gallery_makes_no_folder_that_a_writer_removed(insects, monkeypatch):
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 0)
+    check, removed = storage.Storage._check_file, insects / "data-0001"
+
+    def check_late(self, name):
+        check(self, name)
+        shutil.rmtree(removed, ignore_errors=True)  # as a writer does that has replaced the files
+
+    monkeypatch.setattr(storage.Storage, "_check_file", check_late)
+    FolderGallery.open(insects).close()
+    assert not removed.exists()
 
 
 FORGED = {  # file -> what it holds, with the checksum that belongs to it

@@ -8,7 +8,6 @@ The folder is written under a temporary name, which TensorFlow Serving ignores, 
     assets.extra/SHA256SUMS             `sha256sum -c assets.extra/SHA256SUMS`, from the version's folder
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from tfvision.export.model_card import model_card_json, model_card_markdown
 from tfvision.export.session import CHECKSUMS, LoadedModel
 from tfvision.export.versions import version_folders
 from tfvision.export.warm_up import write_warm_up
-from tfvision.files import atomic_folder, remove_partial_files, temporary_folder, write_json, write_text
+from tfvision.files import atomic_folder, checksum_lines, remove_partial_files, temporary_folder, write_json, write_text
 
 _PLAIN_NAME = re.compile(r"(?!\.)[^/\\:\x00-\x1f]{1,200}")  # a folder below --to, and what is asked for at /v1/models/NAME
 
@@ -69,14 +68,8 @@ def write_saved_model(
         _write_sample(exportable, folder)
         if finish:
             finish(folder, card)
-        write_text(folder / CHECKSUMS, checksums(folder))
+        write_text(folder / CHECKSUMS, checksum_lines(sorted(path for path in folder.rglob("*") if path.is_file()), folder))
     return target
-
-
-def checksums(folder: str | Path) -> str:
-    """Lines as of `sha256sum`, of every file below `folder` but SHA256SUMS itself."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.relative_to(folder) != CHECKSUMS)
-    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n" for path in files)
 
 
 def _target(to, name, version):

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfvision.errors import FileError, GalleryError, StorageError
-from tfvision.files import TEMPORARY_PREFIX, checksum_of, read_json, way_out, write_json
+from tfvision.files import TEMPORARY_PREFIX, checksum_of, read_json, storage_errors, write_json
 from tfvision.index.columns import REMEDY
 from tfvision.index.gallery import fault_of_facts
 
@@ -104,7 +104,8 @@ class Storage:
                 files = _append_all(new, files, piece)
             self._commit({**self.state, **changes(), "data": new.name, "files": files})
         except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
+            if _read_manifest(self.folder)["data"] != new.name:  # else it counts already
+                shutil.rmtree(new, ignore_errors=True)
             raise
         shutil.rmtree(old, ignore_errors=True)
 
@@ -124,6 +125,7 @@ class Storage:
             self.state = _read_manifest(self.folder)
             try:
                 self._map()
+                stamps = self._stamps()
                 break
             except FileNotFoundError as error:  # a writer may just have replaced the files: the manifest tells
                 if attempt == 2:
@@ -131,7 +133,7 @@ class Storage:
             except OSError as error:
                 raise GalleryError(f"{error.filename or self.data} cannot be read ({error.strerror}): {REMEDY}") from None
         if self._is_large:
-            self._check_changed()
+            self._check_changed(stamps)
         else:
             self.check()
 
@@ -139,25 +141,26 @@ class Storage:
     def _is_large(self) -> bool:
         return sum(extent["bytes"] for extent in self.state["files"].values()) > _CHECKED_BYTES
 
-    def _check_changed(self) -> None:
+    def _check_changed(self, stamps: dict[str, list[int]]) -> None:
         """Compares the checksum of each file that changed since this was done last, which is noted beside the files."""
-        stamps = self._stamps()
+        known: dict[str, list[int]] = {}
         with contextlib.suppress(FileError):
             known = read_json(self.data / _COMPARED, {str: [int]})
-            if stamps == known:
-                return
-            stamps = {name: stamp for name, stamp in stamps.items() if stamp != known.get(name)}
         for name in stamps:
-            self._check_file(name)
-        self._note_compared()
+            if stamps[name] != known.get(name):
+                self._check_file(name)
+        if stamps != known:
+            self._note_compared(stamps)
 
     def _check_file(self, name: str) -> None:
         if _checksum(self.maps.get(name, np.zeros(0, np.uint8))) != self.state["files"][name]["crc32"]:
             raise GalleryError(f"{self.data / name} is damaged: its checksum is not that of {MANIFEST}; {REMEDY}")
 
-    def _note_compared(self) -> None:
+    def _note_compared(self, stamps: dict[str, list[int]]) -> None:
+        if not self.data.exists():  # a writer has replaced the files since this gallery was opened
+            return
         with contextlib.suppress(StorageError):  # a reader's folder, say: it is compared again
-            write_json(self.data / _COMPARED, self._stamps())
+            write_json(self.data / _COMPARED, stamps)
 
     def _stamps(self) -> dict[str, list[int]]:
         """{file name: what counts of it, and what changes when it is written or copied}."""
@@ -176,7 +179,7 @@ class Storage:
         self.state = state
         self._map()
         if self._is_large:  # what was there before was compared when it was opened
-            self._note_compared()
+            self._note_compared(self._stamps())
 
     def _map(self) -> None:
         """Maps all files at once: what is mapped stays, also when a writer removes it."""
@@ -263,7 +266,7 @@ def _append_all(folder: Path, files: dict[str, Extent], pieces: Pieces) -> dict[
 
 
 def _append(path: Path, extent: Extent, data: memoryview) -> Extent:
-    try:
+    with storage_errors(path, "; the gallery is as it was. {Remedy}, then run the same command again"):
         path.parent.mkdir(exist_ok=True)
         with open(path, "r+b" if path.exists() else "w+b") as file:
             try:
@@ -276,10 +279,6 @@ def _append(path: Path, extent: Extent, data: memoryview) -> Extent:
                 with contextlib.suppress(OSError):
                     os.truncate(path, extent["bytes"])
                 raise
-    except OSError as error:
-        raise StorageError(
-            f"{path} could not be written ({error.strerror or error}); the gallery is as it was. {way_out(error).capitalize()}, then run the same command again"
-        ) from error
     return {"bytes": extent["bytes"] + data.nbytes, "crc32": zlib.crc32(data, extent["crc32"])}
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfvision.errors import DataError, RunError, StorageError
-from tfvision.files import read_json, way_out, write_json
+from tfvision.errors import DataError, RunError
+from tfvision.files import read_json, storage_errors, write_json
 from tfvision.kinds import Kind, is_of, wrong_part
 
 _FILE = "notes.json"
@@ -83,11 +83,9 @@ class Notes:
     @contextlib.contextmanager
     def _locked(self):
         path = self._folder / "notes.lock"
-        try:
+        with storage_errors(path, ", so nothing was noted: {remedy}"):
             self._folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise StorageError(f"{path} could not be written ({error.strerror}), so nothing was noted: {way_out(error)}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -1,6 +1,5 @@
 """Training a feed-forward network for one painting: from photos to a run folder with a report."""
 
-import hashlib
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from tfvision.apps.stylizer.report import write_report
 from tfvision.data.decoding import read_pixels
 from tfvision.data.resizing import fitted_size, resized
 from tfvision.errors import DataError, RecipeError
-from tfvision.files import atomic_path
+from tfvision.files import atomic_path, sha256_of
 from tfvision.losses.painting import PaintingLoss
 from tfvision.models.perceptual import load_perceptual
 from tfvision.models.stylizer import build_stylizer
@@ -76,8 +75,7 @@ class StylizerTraining(Training):
             raise RecipeError("a training needs PAINTING and --photos DIR, a folder of photos to learn on")
         _read_painting(painting, recipe.painting_size)
         located_photos = located(photos, "give a folder of photos")
-        digest = hashlib.sha256(Path(painting).read_bytes()).hexdigest()
-        return {"painting": Path(painting).name, "painting_sha256": digest, "source": located_photos}
+        return {"painting": Path(painting).name, "painting_sha256": sha256_of(painting), "source": located_photos}
 
     def prepare(self) -> str:
         if self.source:

@@ -313,7 +313,7 @@ def _finish(out, jobs, manifest, taxonomy, others, plan):
         photos=len(manifest) - len(broken),
         shards=shards,
         broken=tuple({"image": manifest.records[row].name, "reason": reason} for row, reason in broken),
-        sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (MANIFEST, LABELS)},
+        sha256={name: sha256_of(out / name) for name in (MANIFEST, LABELS)},
     ).save(out)
     _remove_traces(out)
 
