@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.boxes import Box
+from tfvision.data.boxes import scaled_box
 from tfvision.data.decoding import photo_size
 from tfvision.data.landmarks import GROUND_TRUTH, OFFICIAL_SIZE_PX, GroundTruth, has_ground_truth, read_ground_truth, tag
 from tfvision.data.layouts import LAYOUTS, check_layout, recognise
@@ -246,12 +246,7 @@ def _in_pixels(records: Sequence[Record]) -> list[Record]:
     sides = [_longer_side(record.path) for record in records]
     is_shrunk = max(sides) < OFFICIAL_SIZE_PX
     scales = [side / OFFICIAL_SIZE_PX if is_shrunk and side else 1.0 for side in sides]
-    return [dataclasses.replace(record, box=_times(record.box, scale)) for record, scale in zip(records, scales, strict=True)]
-
-
-def _times(box: Box, scale: float) -> Box:
-    left, top, width, height = box
-    return (left * scale, top * scale, width * scale, height * scale)
+    return [dataclasses.replace(record, box=scaled_box(record.box, (scale, scale))) for record, scale in zip(records, scales, strict=True)]
 
 
 def _longer_side(path: str) -> int:
