@@ -129,9 +129,11 @@ def share_of(source: Source, share: float) -> Source:
     """The photos of a share of the groups, at least two, always the same ones. Raises DataError."""
     if not 0 < share <= 1:
         raise DataError(f"--share must be above 0 and at most 1, got {share}")
+    if share == 1:
+        return source
     groups = np.unique(np.array(source.groups))
     kept = np.random.default_rng(0).permutation(groups)[: max(2, round(share * len(groups)))]
-    return source if share == 1 else _rows(source, np.isin(source.groups, kept))
+    return _rows(source, np.isin(source.groups, kept))
 
 
 def choose_training(source: Source, recipe: RetrieverRecipe) -> np.ndarray:
@@ -178,8 +180,8 @@ def _ground_truth(source: Path | str, layout: str | None) -> GroundTruth | None:
     is_named = layout in LAYOUTS and LAYOUTS[layout].read is None
     if not Path(source).is_dir() or (layout and not is_named) or (not layout and csv_of(source)):
         return None
-    if not layout and has_ground_truth(source) and recognise(source, walk_photos(source).names):
-        return None  # what others have written beside the photos of another benchmark
+    if not layout and (not has_ground_truth(source) or recognise(source, walk_photos(source).names)):
+        return None  # none, or what others have written beside the photos of another benchmark
     truth = read_ground_truth(source, layout)
     if truth is None and is_named:
         raise DataError(f"--layout {layout} needs Oxford's ground-truth files (NAME_query.txt, ...) or gnd_{layout}*.pkl: {source} has neither")
