@@ -220,3 +220,6 @@ def finite(text: str | float) -> float | None:
 def comma_separated(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
     """A click callback: "a,b,c" -> ("a", "b", "c"), or None."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
+
+
+SOURCE_RANKS = click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")

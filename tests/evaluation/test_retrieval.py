@@ -8,7 +8,6 @@ from tfvision.evaluation.retrieval import (
     Question,
     average_precision,
     bootstrap_interval,
-    hit_positions,
     holidays_questions,
     judge,
     labels_questions,
@@ -16,6 +15,7 @@ from tfvision.evaluation.retrieval import (
     ns_score,
     positions_of,
     recall_at_k,
+    similarity_rows,
     trapezoid_average_precision,
     ukbench_questions,
     without,
@@ -143,10 +143,14 @@ def test_of_equals_the_irrelevant_come_first():
 def test_chunks_do_not_change_the_places(monkeypatch):
     vectors, labels = _random_table(seed=4)
     questions = labels_questions(labels)
-    whole = [positions.tolist() for positions in hit_positions(vectors, vectors, questions)]
+
+    def places():
+        return [positions_of(similarities, question).tolist() for question, similarities in similarity_rows(vectors, vectors, questions)]
+
+    whole = places()
     monkeypatch.setattr(retrieval, "SIMILARITIES", 90)  # two queries at a time
     monkeypatch.setattr(retrieval, "GALLERY_ROWS", 7)
-    assert [positions.tolist() for positions in hit_positions(vectors, vectors, questions)] == whole
+    assert places() == whole
 
 
 def test_lost_images_neither_ask_nor_are_missed():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.decoding import photo_size
+from tfvision.data.decoding import photo_size, read_pixels
 from tfvision.errors import DataError
 
 Box = tuple[float, float, float, float]
@@ -93,10 +93,23 @@ def boxes_in_photos(table: Path, lines: Sequence[int], paths: Sequence[str], box
     return [placed.get(row, box) for row, box in enumerate(boxes)]
 
 
+def scaled_box(box: Box, scale: Sequence[float]) -> Box:
+    """A box in a photo whose width and height are so many times as long."""
+    left, top, width, height = (float(value * factor) for value, factor in zip(box, (*scale, *scale), strict=True))
+    return left, top, width, height
+
+
+def read_box(path: Path | str, box: Box) -> np.ndarray:
+    """What a photo shows within a box, the whole photo for NO_BOX: uint8 RGB [height, width, 3]. Raises DataError."""
+    pixels = read_pixels(path)
+    left, top, width, height = (round(value) for value in box)
+    return pixels[max(top, 0) : top + height, max(left, 0) : left + width] if width else pixels
+
+
 def _fitted(boxes: Sequence[Box], sizes: Sequence[tuple[int, int]]) -> tuple[list[Box], list[str]]:
     """Boxes in pixels, and for each what is wrong with it, or ""."""
     scales = list(sizes) if are_fractions(boxes) else [(1, 1)] * len(boxes)
-    placed = [_times(box, scale) for box, scale in zip(boxes, scales, strict=True)]
+    placed = [scaled_box(box, scale) for box, scale in zip(boxes, scales, strict=True)]
     is_within = [_is_within(box, size) for box, size in zip(placed, sizes, strict=True)]
     reading = "" if all(is_within) else _other_reading(boxes, scales, sizes)
     readings = ["" if within else reading for within in is_within]
@@ -119,7 +132,7 @@ def _fault(box: Box, pixels: Box, size: tuple[int, int], reading: str) -> str:
 def _other_reading(boxes: Sequence[Box], scales: Sequence[tuple[int, int]], sizes: Sequence[tuple[int, int]]) -> str:
     """What the numbers are if by that reading, and not as left,top,width,height, all boxes lie in their photos; else ""."""
     for name, read in _READINGS.items():
-        others = [_times(read(box), scale) for box, scale in zip(boxes, scales, strict=True)]
+        others = [scaled_box(read(box), scale) for box, scale in zip(boxes, scales, strict=True)]
         if all(min(box[2:]) > 0 and _is_within(box, size) for box, size in zip(others, sizes, strict=True)):
             return name
     return ""
@@ -136,10 +149,6 @@ def _shown(box: Box, size: tuple[int, int]) -> float:
     for low, length, side in zip(box[:2], box[2:], size, strict=True):
         share *= max(0.0, min(low + length, side) - max(low, 0.0)) / length
     return share
-
-
-def _times(box: Box, scale: tuple[int, int]) -> Box:
-    return tuple(value * factor for value, factor in zip(box, (*scale, *scale), strict=True))
 
 
 def _size_or_none(path: str) -> tuple[int, int] | None:

@@ -243,8 +243,6 @@ def thumbnail_jpeg(path: Path | str, size_px: int = 160) -> bytes | None:
 
     By Pillow, of a JPEG at a reduced scale: a page of pictures does not wait for TensorFlow.
     """
-    import PIL.Image
-
     try:
         photo = read_photo(path)
         with opened_header(photo.encoded, path) as image:
@@ -253,8 +251,15 @@ def thumbnail_jpeg(path: Path | str, size_px: int = 160) -> bytes | None:
             small.thumbnail((size_px, size_px))
     except DataError:
         return None
+    return encode_jpeg(np.ascontiguousarray(upright(np.asarray(small), photo.orientation)))
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """A JPEG for a page, of uint8 [height, width, 3]."""
+    import PIL.Image
+
     buffer = io.BytesIO()
-    PIL.Image.fromarray(np.ascontiguousarray(upright(np.asarray(small), photo.orientation))).save(buffer, "JPEG", quality=88)
+    PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

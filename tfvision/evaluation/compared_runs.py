@@ -80,9 +80,9 @@ def compare_runs(
         if application.evaluate is None:
             raise RunError(f"runs of {name} are not evaluated on photos: compare what their training found, without --evaluate")
         rows = _rows([JudgedRun(run, _settings_of(Path(run)), {}) for run in folders], names or {}, application.replicated_by)
-        reports = [application.evaluate(_model_of(run), str(source), protocol, _beside(run, rows, application.replicated_by)) for run in folders]
-        protocol = _protocol_of(Path(reports[0]))
-        judged = [_evaluated(Path(run), Path(report)) for run, report in zip(folders, reports, strict=True)]
+        reports = [application.evaluate(_model_of(run), str(source), protocol, _beside(run, rows, application.replicated_by))["report"] for run in folders]
+        judged = [_evaluated(Path(run), Path(report).parent) for run, report in zip(folders, reports, strict=True)]
+        protocol = _protocol_of(judged[0])
     else:
         found = {run: _judgements(Path(run), application) for run in folders}
         protocol = protocol or _common_protocol(found)
@@ -126,6 +126,11 @@ def _model_of(run: str) -> str:
     return read_run_file(Path(run) / REPORT_FILE, {"model": str})["model"] if _is_report(Path(run)) else run
 
 
+def judged_on(source: Path | str, **photos: Iterable[Record]) -> dict[str, str]:
+    """What a report says of the photos of an evaluation, as "judged_on": their source, and `photos_digest` of them."""
+    return {"source": str(source), "digest": photos_digest(**photos)}
+
+
 def photos_digest(**photos: Iterable[Record]) -> str:
     """What tells the photos of an evaluation from others, by their names and sizes, whatever their order: keywords are their roles."""
     return _digest((role, *record.identity) for role, records in photos.items() for record in records)
@@ -161,9 +166,10 @@ def _is_report(folder: Path) -> bool:
 def _judgements(folder: Path, application: ComparedApplication) -> dict[str, JudgedRun]:
     """{protocol: what a run was judged by}: its evaluations, and its training."""
     if _is_report(folder):
-        return {_protocol_of(folder): _evaluated(folder, folder)}
+        judged = _evaluated(folder, folder)
+        return {_protocol_of(judged): judged}
     reports = sorted(path.parent for path in folder.glob(f"evaluation*/{REPORT_FILE}"))
-    found = {_protocol_of(report): _evaluated(folder, report) for report in reports}
+    found = {_protocol_of(judged): judged for judged in (_evaluated(folder, report) for report in reports)}
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         raise RunError(f"{folder} is not finished: go on with --resume, and compare it then")
@@ -176,14 +182,14 @@ def _judgements(folder: Path, application: ComparedApplication) -> dict[str, Jud
 
 
 def _evaluated(folder: Path, report: Path) -> JudgedRun:
-    result = read_run_file(report / REPORT_FILE)
+    result = read_run_file(report / REPORT_FILE, {})
     photos = result.get("judged_on") or {}
     return JudgedRun(str(folder), _settings_of(folder), result, photos.get("source", ""), photos.get("digest", ""))
 
 
-def _protocol_of(report: Path) -> str:
-    """The protocol of a report; of an application that has but one, its folder's name."""
-    return read_run_file(report / REPORT_FILE, {}).get("protocol") or "evaluation"
+def _protocol_of(judged: JudgedRun) -> str:
+    """The protocol of an evaluation; of an application that has but one, its folder's name."""
+    return judged.result.get("protocol") or "evaluation"
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:

@@ -144,8 +144,8 @@ class ComparedApplication:
       panels: rows -> parts of the figure.
       held_out: `split` of the run's photos that its training judged it on; None = all.
       conditions: result -> what must be alike for a comparison to be fair, besides the photos.
-      evaluate: (run, source, protocol or None, other runs whose training photos are left out as well) -> the folder of the
-        report; None = the application measures nothing.
+      evaluate: (run, source, protocol or None, other runs whose training photos are left out as well) -> what the evaluation
+        returned, with the path of its "report"; None = the application measures nothing.
       replicated_by: fields of the recipe that runs of one row may differ in.
     """
 
@@ -154,7 +154,7 @@ class ComparedApplication:
     panels: Callable[[Sequence[Row]], list[Panel]]
     held_out: str | None = None
     conditions: Callable[[Result], Mapping[str, Any]] = lambda result: {}
-    evaluate: Callable[[str, str, str | None, Sequence[str]], str] | None = None
+    evaluate: Callable[[str, str, str | None, Sequence[str]], Result] | None = None
     replicated_by: tuple[str, ...] = ("seed",)
 
 

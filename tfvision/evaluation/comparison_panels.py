@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfvision.evaluation.comparison import Measure, Result, Row, mean_curve
-from tfvision.evaluation.plots import label_depths, plain_ticks, row_style
+from tfvision.evaluation.plots import label_depths, label_ranks, label_rates, plain_ticks, row_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,14 +64,15 @@ def draw_depths(axes: Axes, rows: Sequence[Row]) -> None:
 
 def draw_cmcs(axes: Axes, rows: Sequence[Row]) -> None:
     """Share of probes whose best-ranked mate is among the first k, against k."""
-    longest = 2
+    longest = 0
     for number, row in enumerate(rows):
         curves = [run.result.get("cmc_curve") or [] for run in row.runs]
         ranks = min(map(len, curves))  # of the smallest gallery
         if ranks:
             longest = max(longest, ranks)
             _draw_band(axes, number, np.arange(1, ranks + 1), [100 * np.array(curve[:ranks]) for curve in curves], is_stepped=True)
-    axes.set(xscale="log", xlabel="rank", ylabel="probes with a mate up to this rank (%)", ylim=(0, 102), xlim=(1, longest))
+    axes.set_xscale("log")
+    label_ranks(axes, longest)
     plain_ticks(axes.xaxis, (1, 2, 5))
 
 
@@ -91,12 +92,8 @@ def draw_dets(axes: Axes, rows: Sequence[Row], points_of: Callable[[Result], Seq
             curves = [np.stack([places, np.interp(places, *curve.T)], axis=1) for curve in curves]
         _draw_band(axes, number, curves[0][:, 0], [curve[:, 1] for curve in curves])
         lows += [float(curve[curve > 0].min()) for curve in curves]
-    low = max(1e-7, min(lows))
-    axes.plot([low, 1], [low, 1], ":", color="#a7adb5", linewidth=1.2)
+    low = label_rates(axes, min(lows), xlabel, ylabel)
     axes.annotate("equal", (low, low), (3, 8), textcoords="offset points", color="#6d7680", fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(low, 1), ylim=(low, 1.1))
-    for axis in (axes.xaxis, axes.yaxis):
-        plain_ticks(axis, (1,))
 
 
 def _draw_band(axes: Axes, number: int, places: np.ndarray, curves: Sequence[np.ndarray], is_stepped: bool = False) -> None:

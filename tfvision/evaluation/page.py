@@ -7,10 +7,11 @@ escaped here; cells and bodies are HTML already, so whoever fills them escapes w
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
+
+from tfvision.data.decoding import encode_jpeg
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,11 +40,7 @@ def figure(svg: bytes, caption: str, description: str) -> str:
 
 def picture(pixels: np.ndarray, description: str) -> str:
     """A picture of uint8 [height, width, 3]."""
-    import PIL.Image
-
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    return f'<figure><img src="{inline(buffer.getvalue(), "image/jpeg")}" alt="{escape(description)}"></figure>'
+    return f'<figure><img src="{inline(encode_jpeg(pixels), "image/jpeg")}" alt="{escape(description)}"></figure>'
 
 
 def captioned_photo(jpeg: bytes | None, caption: str, attributes: str = "", description: str = "") -> str:

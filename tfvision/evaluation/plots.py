@@ -139,7 +139,7 @@ def draw_cmc(curve: Sequence[float] | np.ndarray, by_fold: Sequence[Sequence[flo
         if len(curve) > 1:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis, (1, 2, 5))
-        axes.set(xlabel="rank", ylabel="probes with a mate up to this rank (%)", ylim=(0, 102), xlim=(1, max(2, len(curve))))
+        label_ranks(axes, len(curve))
         if len(by_fold):
             axes.legend(loc="lower right")
     return picture.getvalue()
@@ -157,11 +157,7 @@ def draw_det(curves: Mapping[str, Sequence[tuple[float, float]] | np.ndarray], f
             shown = [(x, y) for x, y in points if x > 0 and y > 0]
             lows += [value for point in shown for value in point]
             axes.plot(*(zip(*shown, strict=True) if shown else ([], [])), line, color=colour, label=label)
-        low = max(1e-7, min(lows, default=0.01))
-        axes.plot([low, 1], [low, 1], ":", color=GREY, linewidth=1.2, label="equal")
-        axes.set(xscale="log", yscale="log", xlabel="false positive rate", ylabel="false negative rate", xlim=(low, 1), ylim=(low, 1.1))
-        for axis in (axes.xaxis, axes.yaxis):
-            plain_ticks(axis, (1,))
+        label_rates(axes, min(lows, default=0.01), "false positive rate", "false negative rate")
         axes.legend(loc="lower left")
     return picture.getvalue()
 
@@ -255,6 +251,21 @@ def plain_ticks(axis: Axis, steps: Sequence[float]) -> None:
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def label_ranks(axes: Axes, longest: int) -> None:
+    """Axes of a CMC of so many ranks."""
+    axes.set(xlabel="rank", ylabel="probes with a mate up to this rank (%)", ylim=(0, 102), xlim=(1, max(2, longest)))
+
+
+def label_rates(axes: Axes, lowest: float, xlabel: str, ylabel: str) -> float:
+    """Axes of a DET, both logarithmic, from the lowest rate that is shown, with the line on which both are equal; returns where they begin."""
+    low = max(1e-7, lowest)
+    axes.plot([low, 1], [low, 1], ":", color=GREY, linewidth=1.2, label="equal")
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, xlim=(low, 1), ylim=(low, 1.1))
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_ticks(axis, (1,))
+    return low
 
 
 def label_depths(axes: Axes, ranks: Sequence[str], deepest: int) -> None:

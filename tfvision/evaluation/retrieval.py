@@ -108,12 +108,6 @@ def mistake_of(similarities: np.ndarray, question: Question, is_gallery: bool) -
     return Mistake(question.query, found, float(others[found]))
 
 
-def hit_positions(queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question]) -> Iterator[np.ndarray]:
-    """Yields, for each question, the positions of its relevant images: int [relevant], rising. Raises RunError."""
-    for question, similarities in similarity_rows(queries, gallery, questions):
-        yield positions_of(similarities, question)
-
-
 def similarity_rows(queries: np.ndarray, gallery: np.ndarray, questions: Iterable[Question]) -> Iterator[tuple[Question, np.ndarray]]:
     """Yields (question, float32 [gallery], its query's similarity to all images), blockwise. Raises RunError."""
     questions, rows = list(questions), max(1, SIMILARITIES // max(1, len(gallery)))

@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.command_line import WEIGHTS, Number, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
+from tfvision.command_line import SOURCE_RANKS, WEIGHTS, Number, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
 
 _PROTOCOL_SPLIT = {
     "type": click.Choice(["held-out", "paper"]),
@@ -60,7 +60,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, layout: str | None,
 
 @click.command("evaluate")
 @evaluation_options
-@click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")
+@SOURCE_RANKS
 @_LAYOUT
 @click.option(
     "--protocol",

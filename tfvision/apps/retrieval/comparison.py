@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tfvision.apps.retrieval.report import SCORES
@@ -85,10 +84,10 @@ def _conditions(result: Result) -> dict[str, Any]:
     return {"protocol_split": result.get("protocol_split"), "the share of groups": result.get("share", 1.0)}
 
 
-def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> str:
+def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> Result:
     from tfvision.apps.retrieval.evaluation import evaluate_retriever
 
-    return str(Path(evaluate_retriever(run, source, protocol, beside=beside)["report"]).parent)
+    return evaluate_retriever(run, source, protocol, beside=beside)
 
 
 COMPARISON = ComparedApplication(_of_training, tables, panels, "held-out", _conditions, _evaluate)

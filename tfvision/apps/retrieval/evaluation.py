@@ -14,7 +14,7 @@ from tfvision.apps.retrieval.report import write_report
 from tfvision.apps.retrieval.source import Trial, read_trial
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
-from tfvision.evaluation.compared_runs import photos_digest
+from tfvision.evaluation.compared_runs import judged_on
 from tfvision.evaluation.picture_sheet import write_picture
 from tfvision.evaluation.retrieval import PROTOCOLS, judge, without
 from tfvision.files import write_json
@@ -74,7 +74,7 @@ def evaluate_retriever(
         "images": len(trial.gallery),
         "share": share,
         **mistakes_of(judged, trial),
-        "judged_on": {"source": str(source), "digest": photos_digest(gallery=trial.gallery.records, queries=trial.asking)},
+        "judged_on": judged_on(source, gallery=trial.gallery.records, queries=trial.asking),
         "broken": dict(broken),
     }
     folder = Path(out) if out else run.folder / f"evaluation-{trial.protocol}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfvision.apps.retrieval.source import Trial
-from tfvision.data.decoding import read_pixels
+from tfvision.data.boxes import read_box
 from tfvision.data.manifest import Record
 from tfvision.errors import DataError
 from tfvision.evaluation.picture_sheet import Cell, picture_sheet
@@ -71,8 +71,6 @@ def _cell(pair: Mapping[str, Any], trial: Trial) -> Cell:
 def _seen(record: Record) -> np.ndarray | None:
     """A photo, or its box; None where it cannot be read."""
     try:
-        pixels = read_pixels(record.path)
+        return read_box(record.path, record.box)
     except DataError:
         return None
-    left, top, width, height = (round(value) for value in record.box)
-    return pixels[max(top, 0) : top + height, max(left, 0) : left + width] if width else pixels

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.boxes import Box
+from tfvision.data.boxes import scaled_box
 from tfvision.data.decoding import photo_size
 from tfvision.data.landmarks import GROUND_TRUTH, OFFICIAL_SIZE_PX, GroundTruth, has_ground_truth, read_ground_truth, tag
 from tfvision.data.layouts import LAYOUTS, check_layout, recognise
@@ -129,9 +129,11 @@ def share_of(source: Source, share: float) -> Source:
     """The photos of a share of the groups, at least two, always the same ones. Raises DataError."""
     if not 0 < share <= 1:
         raise DataError(f"--share must be above 0 and at most 1, got {share}")
+    if share == 1:
+        return source
     groups = np.unique(np.array(source.groups))
     kept = np.random.default_rng(0).permutation(groups)[: max(2, round(share * len(groups)))]
-    return source if share == 1 else _rows(source, np.isin(source.groups, kept))
+    return _rows(source, np.isin(source.groups, kept))
 
 
 def choose_training(source: Source, recipe: RetrieverRecipe) -> np.ndarray:
@@ -178,8 +180,8 @@ def _ground_truth(source: Path | str, layout: str | None) -> GroundTruth | None:
     is_named = layout in LAYOUTS and LAYOUTS[layout].read is None
     if not Path(source).is_dir() or (layout and not is_named) or (not layout and csv_of(source)):
         return None
-    if not layout and has_ground_truth(source) and recognise(source, walk_photos(source).names):
-        return None  # what others have written beside the photos of another benchmark
+    if not layout and (not has_ground_truth(source) or recognise(source, walk_photos(source).names)):
+        return None  # none, or what others have written beside the photos of another benchmark
     truth = read_ground_truth(source, layout)
     if truth is None and is_named:
         raise DataError(f"--layout {layout} needs Oxford's ground-truth files (NAME_query.txt, ...) or gnd_{layout}*.pkl: {source} has neither")
@@ -246,12 +248,7 @@ def _in_pixels(records: Sequence[Record]) -> list[Record]:
     sides = [_longer_side(record.path) for record in records]
     is_shrunk = max(sides) < OFFICIAL_SIZE_PX
     scales = [side / OFFICIAL_SIZE_PX if is_shrunk and side else 1.0 for side in sides]
-    return [dataclasses.replace(record, box=_times(record.box, scale)) for record, scale in zip(records, scales, strict=True)]
-
-
-def _times(box: Box, scale: float) -> Box:
-    left, top, width, height = box
-    return (left * scale, top * scale, width * scale, height * scale)
+    return [dataclasses.replace(record, box=scaled_box(record.box, (scale, scale))) for record, scale in zip(records, scales, strict=True)]
 
 
 def _longer_side(path: str) -> int:

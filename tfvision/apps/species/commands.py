@@ -2,7 +2,7 @@
 
 import click
 
-from tfvision.command_line import NUMBER, WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
+from tfvision.command_line import NUMBER, SOURCE_RANKS, WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
 
 
 @click.command("species")
@@ -36,7 +36,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
 
 @click.command("evaluate")
 @evaluation_options
-@click.option("--ranks", callback=comma_separated, help="Label columns or folder levels of SOURCE. [default: the run's]")
+@SOURCE_RANKS
 @click.option("--target-accuracy", type=NUMBER, default=0.9, show_default=True, help="Share of answers that must be right.")
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
 @click.option("--method", default="exact", show_default=True, help="How the threshold is found: exact or climb (the paper's).")

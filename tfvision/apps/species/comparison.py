@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tfvision.evaluation.comparison import ComparedApplication, Measure, Panel, Result, Row, Table
@@ -54,10 +53,10 @@ def _conditions(result: Result) -> dict[str, Any]:
     return {f"the {key} of answers": result["specificity"].get(key) for key in ("target", "confidence", "method")}
 
 
-def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> str:
+def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> Result:
     from tfvision.apps.species.evaluation import evaluate_species
 
-    return str(Path(evaluate_species(run, source, beside=beside)["report"]).parent)
+    return evaluate_species(run, source, beside=beside)
 
 
 COMPARISON = ComparedApplication(_of_training, tables, panels, "validation", _conditions, _evaluate)

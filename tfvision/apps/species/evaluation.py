@@ -16,7 +16,7 @@ from tfvision.data.splits import halve
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
-from tfvision.evaluation.compared_runs import photos_digest
+from tfvision.evaluation.compared_runs import judged_on
 from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import Thumbnail, headline, unlikeness, write_report
 from tfvision.evaluation.specificity import is_reachable, threshold_for
@@ -88,7 +88,7 @@ def evaluate_species(
         confidence=confidence,
         standing=_standing(run.calibration, target_accuracy),
     )
-    result["judged_on"] = {"source": str(source), "digest": photos_digest(photos=manifest.records)}
+    result["judged_on"] = judged_on(source, photos=manifest.records)
     facts = {
         "Run": _shown(run.folder),
         "Photos": _shown(source),

@@ -1,13 +1,12 @@
 """A stylizer's report: the painting, unseen photos before and after, and the losses."""
 
-import io
 import typing
 from collections.abc import Mapping
 from html import escape
 
 import numpy as np
 
-from tfvision.data.decoding import read_pixels
+from tfvision.data.decoding import encode_jpeg, read_pixels
 from tfvision.evaluation.page import compose, inline, paragraph, section, table
 from tfvision.files import write_text
 from tfvision.trained.stylizer_run import StylizerRecipe, StylizerRun
@@ -34,8 +33,4 @@ def write_report(run: StylizerRun, recipe: StylizerRecipe, metrics: Mapping[str,
 
 def _image(pixels: np.ndarray, description: str) -> str:
     """An <img> that holds its pixels."""
-    import PIL.Image
-
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    return f'<img src="{inline(buffer.getvalue(), "image/jpeg")}" alt="{escape(description)}" width="{min(pixels.shape[1], 320)}">'
+    return f'<img src="{inline(encode_jpeg(pixels), "image/jpeg")}" alt="{escape(description)}" width="{min(pixels.shape[1], 320)}">'

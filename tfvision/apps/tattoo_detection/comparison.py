@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tfvision.evaluation.comparison import ComparedApplication, Measure, Panel, Result, Row, Table
@@ -29,10 +28,10 @@ def _of_training(metrics: Mapping[str, Any]) -> Result | None:
     return metrics if "overall" in metrics else None
 
 
-def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> str:
+def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> Result:
     from tfvision.apps.tattoo_detection.evaluation import evaluate_detector
 
-    return str(Path(evaluate_detector(run, source, beside=beside)["report"]).parent)
+    return evaluate_detector(run, source, beside=beside)
 
 
 COMPARISON = ComparedApplication(_of_training, tables, panels, evaluate=_evaluate)

@@ -11,7 +11,7 @@ from tfvision.apps.tattoo_detection.report import headline, write_evaluation_rep
 from tfvision.apps.tattoo_detection.source import DetectionPhotos, read_detection_source
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
-from tfvision.evaluation.compared_runs import photos_digest
+from tfvision.evaluation.compared_runs import judged_on
 from tfvision.evaluation.detection import judge_detection
 from tfvision.files import write_json
 from tfvision.progress import progress_bar
@@ -57,7 +57,7 @@ def evaluate_detector(
         "overall": judged["overall"],
         "wrong": wrong_photos(photos, scores, is_read),
         "left_out": int((~is_new).sum()),
-        "judged_on": {"source": str(source), "digest": photos_digest(photos=photos.manifest.records)},
+        "judged_on": judged_on(source, photos=photos.manifest.records),
         "broken": dict(broken),
     }
     folder = Path(out) if out else run.folder / "evaluation"

@@ -1,6 +1,5 @@
 """A detector's report: table 3 with every probe list, and the pictures that were wrongly classified (figure 5)."""
 
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfvision.apps.tattoo_detection.source import OTHER, TATTOO, DetectionPhotos
-from tfvision.data.decoding import read_pixels
+from tfvision.data.boxes import read_box
+from tfvision.data.decoding import encode_jpeg
 from tfvision.data.manifest import Record
 from tfvision.errors import DataError
 from tfvision.evaluation.page import captioned_photo, compose, paragraph, section, table
@@ -112,17 +112,11 @@ def _thumbnail(record: Record) -> bytes | None:
     import PIL.Image
 
     try:
-        pixels = read_pixels(record.path)
+        image = PIL.Image.fromarray(read_box(record.path, record.box))
     except DataError:
         return None
-    left, top, width, height = np.round(record.box).astype(int)
-    image = PIL.Image.fromarray(pixels)
-    if width:
-        image = image.crop((max(left, 0), max(top, 0), min(left + width, image.width), min(top + height, image.height)))
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+    return encode_jpeg(np.asarray(image))
 
 
 def _facts(run: DetectorRun, result: dict[str, Any], source: Path | str) -> str:

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tfvision.evaluation.comparison import ComparedApplication, Measure, Panel, Result, Row, Table
@@ -53,11 +52,10 @@ def _conditions(result: Result) -> dict[str, Any]:
     return {"galleries": result["galleries"]}
 
 
-def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> str:
+def _evaluate(run: str, source: str, protocol: str | None, beside: Sequence[str]) -> Result:
     from tfvision.apps.tattoo_matching.evaluation import evaluate_matcher
 
-    result = evaluate_matcher(run, source, protocol or "identification", is_calibrated=False, beside=beside)
-    return str(Path(result["report"]).parent)
+    return evaluate_matcher(run, source, protocol or "identification", is_calibrated=False, beside=beside)
 
 
 COMPARISON = ComparedApplication(lambda metrics: None, tables, panels, None, _conditions, _evaluate, ("seed", "fold"))

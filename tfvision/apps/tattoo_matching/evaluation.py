@@ -14,7 +14,7 @@ from tfvision.apps.tattoo_matching.source import read_matching_source
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import DataError
-from tfvision.evaluation.compared_runs import photos_digest
+from tfvision.evaluation.compared_runs import judged_on
 from tfvision.evaluation.identification import (
     RANKS,
     Judged,
@@ -102,7 +102,7 @@ def evaluate_matcher(
         "by_fold": [{"fold": fold, **_figures(part, ranks)} for fold, part in parts],
         "left_out": left_out,
         "images": len(trial.gallery) + (len(trial.probes) if trial.probes is not trial.gallery else 0),
-        "judged_on": {"source": str(source), "digest": photos_digest(gallery=trial.gallery.records, probes=trial.asking)},
+        "judged_on": judged_on(source, gallery=trial.gallery.records, probes=trial.asking),
         "broken": dict(broken),
         "calibration": None,
     }

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import tfvision
+from tfvision.data.boxes import scaled_box
 from tfvision.data.csv_table import csv_text
 from tfvision.data.manifest import IMAGE_COLUMNS, Manifest, Record, drop_small_classes, read_source
 from tfvision.data.preparing.encoded_photos import DEFAULT_QUALITY, DEFAULT_SIZE_PX, EncodedPhoto, PreparedSettings, encode_photo
@@ -152,7 +153,7 @@ def write_shard(job: ShardJob, encoded: Iterable[EncodedPhoto | DataError]) -> N
                     if isinstance(photo, DataError):
                         broken.append((row, str(photo).replace(record.path, record.name)))
                         continue
-                    box, source_bytes = _scaled(record.box, photo.scale), record.identity[1]
+                    box, source_bytes = scaled_box(record.box, photo.scale), record.identity[1]
                     record = dataclasses.replace(record, box=box)
                     example = serialize(photo.encoded, photo.height, photo.width, record, job.ranks, label)
                     writer.write(example)
@@ -164,10 +165,6 @@ def write_shard(job: ShardJob, encoded: Iterable[EncodedPhoto | DataError]) -> N
         sha256 = _add_checksums(temporary, photos)
     shard = {"bytes": end, "sha256": sha256, "photos": photos, "broken": broken}
     write_json(_facts_path(job), {**shard, "checksum": checksum_of(shard)})
-
-
-def _scaled(box, scale):
-    return tuple(float(factor * value) for factor, value in zip((*scale, *scale), box, strict=True))
 
 
 def _shard_jobs(out, manifest, labels, settings, count):
