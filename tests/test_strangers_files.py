@@ -1,15 +1,22 @@
-"""What strangers' files name is data: it is not run, and no path in it leads elsewhere. A canary file must not appear."""
+"""What strangers' files name is data: it is not run, and no path in it leads elsewhere. A canary file must not appear, and a neighbour stays as it is.
+
+What a server answers: tests/cli/test_serve.py.
+"""
 
 import dataclasses
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
+from tfvision.applications import APPLICATIONS
 from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.session import Session
 from tfvision.apps.style.sidecar import StyleJob, job_like, write_sidecar
-from tfvision.errors import GalleryError, RunError
+from tfvision.data.imports.importing import import_photos
+from tfvision.data.preparing.preparing import prepare
+from tfvision.errors import DataError, GalleryError, RunError, UserError
 from tfvision.export.saved_model import write_saved_model
 from tfvision.features.recipe import FeatureRecipe
 from tfvision.index.folder_gallery import FolderGallery
@@ -83,6 +90,23 @@ def test_a_program_that_the_user_names_too_is_run(gallery, canary):
     canary[1].unlink()
 
 
+@pytest.mark.parametrize("kind", ["species", "retriever", "tattoo-detector", "tattoo-matcher"])
+@pytest.mark.parametrize("network", ["{folder}", "hub:{folder}"])
+def test_a_program_that_a_run_names_is_not_run(copy_frozen, canary, kind, network):
+    run = copy_frozen(kind)
+    recipe = json.loads((run / "recipe.json").read_text())
+    recipe["recipe"]["network"] = network.format(folder=canary[0])
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    (run / "SHA256SUMS").unlink(missing_ok=True)
+    application = APPLICATIONS[kind]
+    with pytest.raises(UserError, match="network"):
+        if application.has("features"):
+            application.part("features").open_features(FeatureRecipe(model=str(run)), run)
+        else:
+            application.part("export").make_exportable(run)
+    assert not canary[1].exists()
+
+
 @pytest.mark.slow
 def test_a_run_that_a_gallery_names_is_no_program(colour_gallery):
     with FolderGallery.open(colour_gallery) as opened:
@@ -118,3 +142,35 @@ def test_a_gallerys_data_lie_in_its_folder(gallery, data, tmp_path):
     with pytest.raises(GalleryError, match="gallery.json is damaged"), FolderGallery.open(location, writable=True) as opened:
         opened.remove(["a", "b"])
     assert {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()} == before
+
+
+@pytest.fixture
+def neighbour(tmp_path):
+    """A folder beside what a test reads and writes: it must not change."""
+    folder = tmp_path / "neighbour"
+    folder.mkdir()
+    (folder / "manifest.csv").write_text("mine")
+    (folder / "photo.png").write_bytes(b"mine")
+    yield folder
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("neighbour/*")} == {"manifest.csv": b"mine", "photo.png": b"mine"}
+
+
+@pytest.mark.parametrize("label", ["../neighbour", "..", "a/../../neighbour", "{neighbour}", "../neighbour/photo.png"])
+def test_a_manifests_labels_lead_nowhere(neighbour, colour_photos, tmp_path, label):
+    label = label.format(neighbour=neighbour)
+    photos = sorted(colour_photos.glob("*.png"))[:2]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/manifest.csv").write_text(f"image,{label.replace('/', '-')},label,group\n" + "".join(f"{photo},x,{label},{label}\n" for photo in photos))
+    prepare(tmp_path / "in/manifest.csv", tmp_path / "made/prepared", shards=1, workers=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "made", "neighbour"]
+
+
+@pytest.mark.parametrize("name", ["../neighbour/manifest.csv", "a/../../neighbour/photo.png", "{neighbour}/photo.png"])
+def test_an_archives_members_lead_nowhere(neighbour, tmp_path, name):
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("occurrence.txt", "id\tscientificName\n1\tParus major\n")
+        file.writestr(name.format(neighbour=neighbour), "theirs")
+    with pytest.raises(DataError, match="archive.zip is refused"):
+        import_photos(archive, tmp_path / "made", is_downloaded=False)
+    assert sorted(path.name for path in tmp_path.iterdir() if any(path.glob("*"))) == ["neighbour"]
