@@ -35,6 +35,11 @@ class Number(click.ParamType):
 NUMBER = Number()
 WEIGHTS = {"help": "imagenet, none, auto or a file of weights: the same as --set weights=..."}
 
+_SET_HELP = (
+    "Change one number of the recipe; repeatable. Among them checkpoint_seconds=60, the least time from one checkpoint to the next: "
+    "it is longer where saving would take more than 2 % of the time."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
@@ -69,7 +74,7 @@ def training_options(
 
         options = [
             *([click.option("--recipe", help=recipes)] if recipes else []),
-            click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable."),
+            click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help=_SET_HELP),
             *(click.option(f"--{name.replace('_', '-')}", **words) for name, words in shortcuts.items() if name != "seed"),
             click.option("--run", help=f"The run folder. [default: runs/{application}, or the next free one]"),
             click.option("--resume", is_flag=True, help="Go on with --run where its last checkpoint left it."),

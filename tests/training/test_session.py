@@ -25,19 +25,38 @@ pytestmark = pytest.mark.usefixtures("colour_names")
 
 TRAIN = """
 import json, os, signal, sys
+from pathlib import Path
 import keras
 sys.path.insert(0, sys.argv[1])
+from colour_names.run import ColourRun
 from colour_names.training import train_colours
+from tfvision.training import checkpoints
 
-class Killed(keras.callbacks.Callback):
+class Told(keras.callbacks.Callback):
+    phase = -1
+
+    def on_train_begin(self, logs=None):
+        self.phase += 1
+
     def on_train_batch_end(self, batch, logs=None):
-        if batch == 5:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if (self.phase, batch) == (0, 9):
+            print(checkpoints.read_facts(ColourRun(Path(sys.argv[3])).checkpoint_path)["step"])
 
 source, run, settings, is_killed = sys.argv[2], sys.argv[3], json.loads(sys.argv[4]), sys.argv[5] == "killed"
-train_colours(source, settings=settings, run=run, callbacks=[Killed()] if is_killed else [])
+if is_killed:  # when its third checkpoint is written, but for its name
+    replace, written = os.replace, []
+
+    def kill(path, target):
+        written.append(str(target))
+        if sum(name.endswith("latest.npz") for name in written) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(path, target)
+
+    os.replace, checkpoints.LARGEST_SHARE = kill, 1e9
+train_colours(source, settings=settings, run=run, callbacks=[Told()])
 """
 SAVED_AT_EACH_STEP = {"checkpoint_seconds": "0"}
+SAVED_MEANWHILE = {"checkpoint_seconds": "1e-9"}  # as soon as the one before is written, where LARGEST_SHARE is large
 STOPS = [(0, 0), (0, 7), (1, 0), (1, 7)]  # phases and their steps
 
 
@@ -65,13 +84,13 @@ def stopped(whole, tmp_path):
 
 @pytest.fixture
 def start_process(tmp_path):
-    """A function (source, run, settings, environment, is_killed) -> a process that trains; where it is killed, with a signal of its own."""
+    """A function (source, run, settings, environment, is_killed) -> a process that trains; where it is killed, by itself."""
     started = []
 
     def start(source, run, settings=None, environment=None, is_killed=False):
         command = [sys.executable, "-c", TRAIN, str(Path(__file__).parent), str(source), str(run), json.dumps(settings or {})]
         command.append("killed" if is_killed else "")
-        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}))
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}))
         return started[-1]
 
     yield start
@@ -147,22 +166,24 @@ def test_an_error_in_the_middle_leaves_what_a_resumed_run_goes_on_with(train, tw
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted(train, start_process, two_colours, whole, tmp_path):
-    process = start_process(two_colours, tmp_path / "parts", SAVED_AT_EACH_STEP, is_killed=True)
+def test_killed_while_a_checkpoint_is_written_and_resumed_equals_uninterrupted(train, start_process, two_colours, whole, tmp_path):
+    process = start_process(two_colours, tmp_path / "parts", SAVED_MEANWHILE, is_killed=True)
     assert process.wait(300) == -signal.SIGKILL, process.stderr.read()
     assert not (tmp_path / "parts" / "model.weights.h5").exists()
-    assert read_facts(_checkpoint(tmp_path / "parts")) == {"phase": 0, "step": 5}
+    facts = read_facts(_checkpoint(tmp_path / "parts"))
+    assert facts["phase"] == 0 and 0 < facts["step"] < 12  # the second
     train(run=tmp_path / "parts", resume=True)
     _assert_same_weights(whole, tmp_path / "parts")
 
 
 @pytest.mark.slow
-def test_two_workers_learn_what_one_learns(start_process, two_colours, whole, tmp_path):
+def test_two_workers_learn_what_one_learns_and_save_within_an_epoch(start_process, two_colours, whole, tmp_path):
     ports = _free_ports(2)
     clusters = [{"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}} for index in range(2)]
-    processes = [start_process(two_colours, tmp_path / "two", environment={"TF_CONFIG": json.dumps(cluster)}) for cluster in clusters]
+    processes = [start_process(two_colours, tmp_path / "two", SAVED_AT_EACH_STEP, {"TF_CONFIG": json.dumps(cluster)}) for cluster in clusters]
     for process in processes:
         assert process.wait(400) == 0, process.stderr.read()[-3000:]
+    assert processes[0].stdout.read() == "1\n"  # they agree at the first step, and at the eleventh
     _assert_same_weights(whole, tmp_path / "two")
 
 
@@ -201,6 +222,27 @@ def test_a_full_disk_loses_nothing(train, two_colours, whole, tmp_path, monkeypa
     assert read_facts(_checkpoint(tmp_path / "run")) == {"phase": 0, "step": 2}
     train(run=tmp_path / "run", resume=True)
     _assert_same_weights(whole, tmp_path / "run")
+
+
+def test_a_save_that_fails_meanwhile_stops_the_training_and_leaves_the_last_good_one(train, two_colours, tmp_path, monkeypatch):
+    import tfvision.files
+    from tfvision.training import checkpoints
+
+    real, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(str(target))
+        if sum(name.endswith("latest.npz") for name in calls) == 3:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(tfvision.files.os, "replace", full)
+    monkeypatch.setattr(checkpoints, "LARGEST_SHARE", 1e9)
+    with pytest.raises(StorageError, match="latest.npz could not be written .No space left on device.; what was there before is untouched. Free some space"):
+        train(str(two_colours), settings=SAVED_MEANWHILE, run=tmp_path / "run")
+    facts = read_facts(_checkpoint(tmp_path / "run"))
+    assert facts["phase"] == 0 and 0 < facts["step"] < 12
+    assert not list((tmp_path / "run").rglob(".partial*"))
 
 
 def test_resuming_with_other_photos_is_refused_and_the_list_of_the_first_stays(train, two_colours, tmp_path):

@@ -23,7 +23,7 @@ from tfvision.training.run import read_run_file
 
 TRAINING = "training"  # the protocol by which a training judges its run on what it held out
 RECIPE_FILE, REPORT_FILE = "recipe.json", "report.json"
-_UNIMPORTANT = {"checkpoint_seconds"}  # changes nothing that is learnt
+_UNIMPORTANT = {"checkpoint_seconds", "validation_sample", "validation_seconds"}  # changes nothing that is learnt
 
 
 @dataclasses.dataclass(frozen=True)

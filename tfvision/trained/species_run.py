@@ -38,6 +38,8 @@ class SpeciesRecipe(Recipe):
       is_mirrored_at_prediction: whether logits are averaged over a photo and its mirror image.
       min_images: classes with fewer photos are left out.
       validation_fraction: share of each class's photos held out.
+      validation_sample: so many of these, drawn by the seed, are asked of while training: after each epoch and at the end of each rank.
+      validation_seconds: at most so long from one such time to the next, also within an epoch.
     """
 
     network: str = "inception_resnet_v2"
@@ -60,6 +62,8 @@ class SpeciesRecipe(Recipe):
     is_mirrored_at_prediction: bool = False
     min_images: int = 5
     validation_fraction: float = 0.2
+    validation_sample: int = 256
+    validation_seconds: float = 1800.0
 
     def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
@@ -69,6 +73,8 @@ class SpeciesRecipe(Recipe):
         for key in ("validation_fraction", "dropout", "label_smoothing", "mixing", "class_balance"):
             if not 0 <= getattr(self, key) <= 1:
                 raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
+        if self.validation_sample < 1 or self.validation_seconds < 0:
+            raise RecipeError(f"validation_sample must be at least 1, validation_seconds 0, got {self.validation_sample}, {self.validation_seconds}")
         if not 0 <= self.batch_norm_momentum < 1 or not self.batch_norm_epsilon > 0:
             raise RecipeError(f"batch_norm_momentum must be 0 to 1, batch_norm_epsilon above 0, got {self.batch_norm_momentum}, {self.batch_norm_epsilon}")
         if self.start_rank and not self.coarse_stages:
@@ -141,6 +147,11 @@ class SpeciesRun(Run[SpeciesRecipe]):
     @property
     def taxonomy_path(self) -> Path:
         return self.folder / "taxonomy.json"
+
+    @property
+    def validations_path(self) -> Path:
+        """What was validated while training, until metrics.json has it."""
+        return self.folder / "checkpoints" / "validation.json"
 
     @property
     def calibration_path(self) -> Path:

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.errors import RunError, UserError
-from tfvision.training.checkpoints import STEP, read_facts, restore_checkpoint, save_checkpoint
+from tfvision.training.checkpoints import STEP, Saver, read_facts, restore_checkpoint
 from tfvision.training.loss_scale import LossScale
 from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.schedules import learning_rate_at, steps_in
@@ -70,7 +69,7 @@ def train(
 
     Args:
       strategy: under whose scope the model was built.
-      checkpoint_path: one file, rewritten every recipe.checkpoint_seconds and at the end.
+      checkpoint_path: one file, rewritten as often as recipe.checkpoint_seconds says and at the end.
       phase: number of this phase; a checkpoint of another phase is not read.
       callbacks: their on_train_batch_end gets "loss", "learning_rate" and what the task measures.
 
@@ -84,39 +83,38 @@ def train(
     with strategy.scope():
         optimizer = _build_optimizer(recipe, task.model)
         scale = LossScale(is_active=recipe.precision == "float16")
-    keeper = _Keeper(checkpoint_path, task.model, [*optimizer.variables, *scale.variables], phase, strategy)
-    start = keeper.restore(ends[-1])
-    if start is None:
-        return {}
-    batches = _distributed_batches(task, recipe, strategy, start, ends[-1])
-    step_function = _compile_step(task, recipe, strategy, optimizer, scale)
-    watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
-    watchers.on_train_begin()
-    has_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    logs: dict[str, float] = {}
-    meter, saved_at, epoch = _Meter(), time.monotonic(), start * recipe.batch_size // task.photos
-    watchers.on_epoch_begin(epoch)
-    for step, batch in zip(range(start, ends[-1]), batches, strict=False):  # batches look endless
-        rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
-        optimizer.learning_rate = rate
-        watchers.on_train_batch_begin(step)
-        meter.add(step_function(batch))
-        is_epoch_end = (step + 1) * recipe.batch_size // task.photos > epoch
-        # Several workers must save at the same step, and their clocks differ: they save after each epoch.
-        is_due = is_epoch_end if has_workers else time.monotonic() - saved_at > recipe.checkpoint_seconds
-        if step % _STEPS_BETWEEN_LOGS == 0 or is_due or is_epoch_end or step + 1 == ends[-1]:
-            if not np.isfinite(meter.last_loss()):
-                keeper.give_up(f"the loss became {meter.last_loss()} at step {step + 1} of {ends[-1]}")
-            logs = {**meter.flush(), "learning_rate": rate}
-        watchers.on_train_batch_end(step, logs)
-        if is_due:
-            keeper.save(step + 1)
-            saved_at = time.monotonic()
-        if is_epoch_end:
-            watchers.on_epoch_end(epoch, logs)
-            epoch += 1
-            watchers.on_epoch_begin(epoch)
-    keeper.save(ends[-1])
+    state = [*task.model.variables, *optimizer.variables, *scale.variables]
+    with contextlib.closing(_Keeper(checkpoint_path, task.model, state, phase, recipe.checkpoint_seconds, strategy)) as keeper:
+        start = keeper.restore(ends[-1])
+        if start is None:
+            return {}
+        batches = _distributed_batches(task, recipe, strategy, start, ends[-1])
+        step_function = _compile_step(task, recipe, strategy, optimizer, scale)
+        agree = agreement(strategy)
+        watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
+        watchers.on_train_begin()
+        logs: dict[str, float] = {}
+        meter, epoch = _Meter(), start * recipe.batch_size // task.photos
+        watchers.on_epoch_begin(epoch)
+        for step, batch in zip(range(start, ends[-1]), batches, strict=False):  # batches look endless
+            rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
+            optimizer.learning_rate = rate
+            watchers.on_train_batch_begin(step)
+            meter.add(step_function(batch))
+            is_epoch_end = (step + 1) * recipe.batch_size // task.photos > epoch
+            is_due = agree(step, keeper.is_due())
+            if step % _STEPS_BETWEEN_LOGS == 0 or is_due or is_epoch_end or step + 1 == ends[-1]:
+                if not np.isfinite(meter.last_loss()):
+                    keeper.give_up(f"the loss became {meter.last_loss()} at step {step + 1} of {ends[-1]}")
+                logs = {**meter.flush(), "learning_rate": rate}
+            watchers.on_train_batch_end(step, logs)
+            if is_due:
+                keeper.save(step + 1)
+            if is_epoch_end:
+                watchers.on_epoch_end(epoch, logs)
+                epoch += 1
+                watchers.on_epoch_begin(epoch)
+        keeper.save(ends[-1], is_awaited=True)
     watchers.on_train_end(logs)
     return logs
 
@@ -131,6 +129,23 @@ def worker_number(strategy: tf.distribute.Strategy) -> int:
     resolver = strategy.cluster_resolver
     is_cluster = resolver is not None and resolver.task_id is not None and strategy.num_replicas_in_sync > 1
     return resolver.task_id if is_cluster else 0
+
+
+def agreement(strategy: tf.distribute.Strategy) -> Callable[[int, bool], bool]:
+    """A function (step, what this worker says) that answers all workers alike: what the first says.
+
+    What workers do together, such as reading batch statistics, they must do at the same step, and their clocks differ. They ask
+    each other every few steps only, so as not to wait at each; in between the answer is no. All must call it at each step.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return lambda step, is_so: is_so
+    is_first = worker_number(strategy) == 0
+
+    @tf.function(autograph=False)
+    def summed(word: tf.Tensor) -> tf.Tensor:
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(word,)), axis=None)
+
+    return lambda step, is_so: step % _STEPS_BETWEEN_LOGS == 0 and bool(summed(tf.constant(float(is_first and is_so))) > 0)
 
 
 def choose_strategy() -> tf.distribute.Strategy:
@@ -163,12 +178,12 @@ def resolve_precision(precision: str) -> str:
 class _Keeper:
     """Keeps the last good state of a phase in its checkpoint."""
 
-    def __init__(self, path: str | Path, model: keras.Model, training_variables: Sequence[tf.Variable], phase: int, strategy: tf.distribute.Strategy) -> None:
-        self._path = path
-        self._model = model
-        self._state = [*model.variables, *training_variables]
-        self._phase = phase
-        self._writes = worker_number(strategy) == 0
+    def __init__(
+        self, path: str | Path, model: keras.Model, state: Sequence[tf.Variable], phase: int, seconds_between: float, strategy: tf.distribute.Strategy
+    ) -> None:
+        self._path, self._model, self._state, self._phase = path, model, state, phase
+        self._saver = Saver(path, state, seconds_between, worker_number(strategy) == 0)
+        self.is_due, self.close = self._saver.is_due, self._saver.close
 
     def restore(self, steps: int) -> int | None:
         """The step to start from, of so many, with the state of that step; None where a later phase has begun."""
@@ -176,19 +191,20 @@ class _Keeper:
         if facts["phase"] > self._phase:
             return None
         if facts["phase"] < self._phase:
-            self.save(0)
+            self.save(0, is_awaited=True)
             return 0
         step = restore_checkpoint(self._path, self._state, STEP)["step"]
         if not 0 <= step <= steps:
             raise RunError(f"{self._path} is of step {step}, this phase has {steps}: remove it and begin anew")
         return step
 
-    def save(self, step: int) -> None:
+    def save(self, step: int, is_awaited: bool = False) -> None:
         if not all(bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))) for v in self._model.trainable_variables):
             self.give_up(f"a weight became NaN or infinite before step {step}")
-        save_checkpoint(self._path, self._state, {"phase": self._phase, "step": step}, self._writes)
+        self._saver.save({"phase": self._phase, "step": step}, is_awaited)
 
     def give_up(self, reason: str) -> typing.NoReturn:
+        self._saver.wait()
         step = restore_checkpoint(self._path, self._state)["step"]
         raise TrainingDiverged(
             f"{reason}; the last good weights, of step {step}, are kept. Train again with lower rates in --set stages=..., or with --set gradient_clip_norm=1"

@@ -6,9 +6,12 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from PIL import Image
 
+from tfvision.apps.species import training as species_training
+from tfvision.apps.species.knowledge_transfer import classes_at_rank
 from tfvision.apps.species.recipes import RECIPES
 from tfvision.apps.species.training import SpeciesTraining, train_species
 from tfvision.errors import DataError, RecipeError, WeightsError
@@ -40,6 +43,10 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     assert (trained / "report.html").stat().st_size > 1000
     assert list((trained / "logs").glob("events*"))
     assert 0 <= run.calibration["threshold"] <= 1.01
+    assert [one["step"] for one in metrics["while_training"]] == list(range(5, 51, 5))  # the ends of ten epochs of 40 photos
+    last = metrics["while_training"][-1]
+    assert (last["name"], last["images"], last["of"]) == ("species", 8, 8) and last["interval"][0] <= last["accuracy"] <= last["interval"][1]
+    assert "Validated while training" in (trained / "report.html").read_text()
     assert not list(trained.glob("**/.partial*"))
 
 
@@ -228,6 +235,24 @@ def test_an_unknown_start_rank_lists_the_ranks(colour_photos, tiny_settings, tmp
     settings = {**tiny_settings, "start_rank": "tribe", "coarse_stages": "[[1, 0.1]]"}
     with pytest.raises(RecipeError, match="start_rank must be one of order, genus, got 'tribe'"):
         train_species(str(colour_photos), "small", settings, str(tmp_path / "run"), ranks=RANKS)
+
+
+def test_the_sample_that_is_validated_while_training_is_drawn_by_the_seed_and_told_with_its_size(prepared, colour_photos, monkeypatch):
+    """8 photos are unseen; a network that always says the first class is right for two of these."""
+    monkeypatch.setattr(species_training, "make_predictor", lambda model, is_mirrored: None)
+    monkeypatch.setattr(species_training, "predict_batches", lambda predictor, batches: [(np.arange(batches), np.eye(4)[np.zeros(batches, int)])])
+    monkeypatch.setattr(species_training, "prediction_batches", lambda manifest, recipe, broken: drawn.append(manifest.paths) or len(manifest))
+    drawn, measured = [], []
+    training, _ = prepared(colour_photos, RANKS, validation_sample=3)
+    training.model, training._rank, training._classes = None, "species", classes_at_rank(training.taxonomy, "species")
+    for sample, seed in ((3, 0), (3, 0), (3, 1), (2048, 0)):
+        training.recipe = dataclasses.replace(training.recipe, validation_sample=sample, seed=seed)
+        measured.append(training._validation(None)._measure())
+    assert drawn[0] == drawn[1] != drawn[2] and [len(paths) for paths in drawn] == [3, 3, 3, 8]
+    assert (measured[0]["images"], measured[0]["of"]) == (3, 8) and measured[0]["accuracy"] in (0, 1 / 3, 2 / 3)
+    low, high = measured[3]["interval"]
+    assert (measured[3]["images"], measured[3]["accuracy"]) == (8, 0.25)
+    assert scipy.stats.binom.sf(1, 8, low) == pytest.approx(0.025) and scipy.stats.binom.cdf(2, 8, high) == pytest.approx(0.025)
 
 
 @pytest.mark.slow

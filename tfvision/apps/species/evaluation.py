@@ -106,9 +106,9 @@ def evaluate_species(
 
 
 def calibrate_and_report(
-    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, broken: BrokenPhotos, left_out: dict[str, Any]
+    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, broken: BrokenPhotos, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Fits temperature and thresholds on the validation part of a run; writes calibration.json and the report.
+    """Fits temperature and thresholds on the validation part of a run; writes calibration.json and the report, which has further facts.
 
     Returns:
       The result, as `Evaluation.result`.
@@ -130,7 +130,7 @@ def calibrate_and_report(
         },
     )
     training_accuracy, photos = _training_accuracy(run, predictor, manifest, labels, splits)
-    facts = {
+    told = {
         "Run": _shown(run.folder),
         "Photos": _shown(run.facts["source"]) if run.facts["source"] else "the built-in specimens: drawings for teaching, not photos",
         "Recipe": changes_of(run.recipe, RECIPES),
@@ -138,11 +138,11 @@ def calibrate_and_report(
         "Training photos": int((splits == "train").sum()),
         "Validation photos": int(is_validation.sum()),
         "Training accuracy": f"on {photos} training photos, without augmentation",
-        **left_out,
+        **facts,
         "Broken photos": _told(broken, manifest),
     }
     answers = evaluation.answers(specificity["threshold"])
-    write_report(run.folder, result, run.folder.name, facts, _thumbnails(manifest), training_accuracy, answers)
+    write_report(run.folder, result, run.folder.name, told, _thumbnails(manifest), training_accuracy, answers)
     return {**result, "training_accuracy": training_accuracy}
 
 

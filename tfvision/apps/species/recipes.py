@@ -16,6 +16,7 @@ def paper_baseline() -> SpeciesRecipe:
     return SpeciesRecipe(
         name="paper-baseline",
         precision="float32",
+        validation_sample=2048,
         views=("whole",),
         batch_size=32,
         stages=((3, 0.01), (2, 0.001), (1, 0.0001)),
@@ -31,6 +32,7 @@ def paper_multiview() -> SpeciesRecipe:
     return SpeciesRecipe(
         name="paper-multiview",
         precision="float32",
+        validation_sample=2048,
         stages=((2, 0.1), (1.5, 0.01), (0.5, 0.001), (0.5, 0.0001)),
     )
 
@@ -43,6 +45,7 @@ def paper_hierarchical() -> SpeciesRecipe:
     return SpeciesRecipe(
         name="paper-hierarchical",
         precision="float32",
+        validation_sample=2048,
         start_rank="genus",
         coarse_stages=((1.5, 0.1),),
         stages=((1, 0.1), (1, 0.01), (0.5, 0.001), (0.5, 0.0001)),

@@ -23,20 +23,20 @@ from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, RecipeError
+from tfvision.evaluation.specificity import clopper_pearson
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
 from tfvision.models.weights import save_weights
 from tfvision.progress import progress_bar
 from tfvision.trained.species_network import build_species_trunk, make_predictor, predict_batches, prediction_batches, view_settings
 from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
-from tfvision.training.callbacks import TensorBoardLog, Validation
+from tfvision.training.callbacks import TensorBoardLog, Validation, read_validations, validation_line
 from tfvision.training.classification import classification_loss
-from tfvision.training.loop import Task
+from tfvision.training.loop import Task, agreement
 from tfvision.training.photos import labels_line, photo_batches, unreadable_classes
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, located, run_training
 
-_VALIDATION_PHOTOS_WHILE_TRAINING = 256
 _NEW_LAYERS = ("merge", "auxiliary", "species_logits")
 
 
@@ -76,6 +76,7 @@ class SpeciesTraining(Training):
     recipe: SpeciesRecipe
     model: keras.Model  # of the rank that is being learnt
     _classes: RankClasses  # that it tells apart
+    _rank: str
 
     @classmethod
     def default_recipe(cls, source: Source) -> str:
@@ -131,11 +132,13 @@ class SpeciesTraining(Training):
         ]
 
     def judge(self) -> dict[str, typing.Any]:
-        left_out = {
+        validations = read_validations(self.run.validations_path)
+        facts = {
+            "Validated while training": [validation_line(one) for one in reversed(validations)],
             "Ignored files": [f"{one.path}: {one.reason}" for one in self.manifest.left_out],
             "Left out": [f"{name}: {n} photos" for name, n in self.dropped.items()],
         }
-        validation = calibrate_and_report(self.run, self._in_full_precision(), self.manifest, self.labels, self.splits, self.broken, left_out)
+        validation = calibrate_and_report(self.run, self._in_full_precision(), self.manifest, self.labels, self.splits, self.broken, facts)
         return {
             "images": len(self.manifest),
             "classes": len(self.taxonomy),
@@ -143,6 +146,7 @@ class SpeciesTraining(Training):
             "weights": self.loaded,
             "dropped": self.dropped,
             "validation": validation,
+            "while_training": validations,
         }
 
     def save(self, path: Path) -> None:
@@ -178,7 +182,7 @@ class SpeciesTraining(Training):
             model = add_heads(self.trunk, len(classes.nodes), recipe.seed)
         else:
             model = transfer_heads(self.model, self.trunk, parents_between(self._classes, classes), recipe.mixing, recipe.seed + 10 * number)
-        self.model, self._classes = model, classes
+        self.model, self._classes, self._rank = model, classes, rank
         manifest, labels = self._part("train")
         labels = classes.of_class[labels]
         order = TrainingOrder(labels, recipe.seed, recipe.class_balance)
@@ -200,21 +204,22 @@ class SpeciesTraining(Training):
             order, settings = TrainingOrder(labels, self.recipe.seed), view_settings(self.recipe)
             batches = training_batches(manifest, labels, settings, lambda: order.positions(0, 8), self.recipe.seed, 8, BrokenPhotos())
             log.write_images(next(iter(batches))["views"])
-        return [self._validation()]
+        return [self._validation(log)]
 
-    def _validation(self) -> Validation:
-        manifest, labels = self._part("validation")
-        chosen = np.random.default_rng(self.recipe.seed).permutation(len(manifest))[:_VALIDATION_PHOTOS_WHILE_TRAINING]
+    def _validation(self, log: TensorBoardLog) -> Validation:
+        recipe, (manifest, labels) = self.recipe, self._part("validation")
+        chosen = np.random.default_rng(recipe.seed).permutation(len(manifest))[: recipe.validation_sample]
         is_chosen = np.isin(np.arange(len(manifest)), chosen)
-        manifest, labels = manifest.select(is_chosen), self._classes.of_class[labels[is_chosen]]
-        predictor = make_predictor(self.model, self.recipe.is_mirrored_at_prediction)
-        batches = prediction_batches(manifest, self.recipe, self.broken)
+        predictor = make_predictor(self.model, recipe.is_mirrored_at_prediction)
+        batches = prediction_batches(manifest.select(is_chosen), recipe, self.broken)
+        labels = self._classes.of_class[labels[is_chosen]]
 
-        def measure() -> float:
-            parts = [logits.argmax(1) == labels[numbers] for numbers, logits in predict_batches(predictor, batches)]
-            return float(np.concatenate(parts).mean())
+        def measure() -> dict[str, typing.Any]:
+            is_right = np.concatenate([logits.argmax(1) == labels[numbers] for numbers, logits in predict_batches(predictor, batches)])
+            right, images = int(is_right.sum()), len(is_right)
+            return {"images": images, "of": len(manifest), "accuracy": right / max(1, images), "interval": clopper_pearson(right, images)}
 
-        return Validation(measure)
+        return Validation(measure, log, self.run.validations_path, recipe.validation_seconds, agreement(self.strategy), self._rank)
 
     def _check_classes(self, source: str) -> None:
         taxonomy, recipe = self.taxonomy, self.recipe
