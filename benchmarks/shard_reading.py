@@ -42,16 +42,13 @@ def main(photos, seek_ms, megabytes, training):
         if blocks is None:
             raise click.UsageError("so few photos fit into the window and are shuffled freely: give more --photos")
         ways = {"reading alone": _read_alone, **({"the training pipeline, 224 px": _train} if training else {})}
-        print(
-            f"{photos} photos, {sum(blocks.size) / photos / 1000:.0f} KB each, {blocks.block.max() + 1} blocks, window of {blocks.window}; {os.cpu_count()} cores"
-        )
-        print(
-            f"{'a seek of ' + format(seek_ms, 'g') + ' ms, ' + format(megabytes, 'g') + ' MB/s':<32} {'one by one':>12} {'by blocks':>12} {'ratio':>7}  photos a second; reads"
-        )
+        size_kb, count = sum(blocks.size) / photos / 1000, blocks.block.max() + 1
+        print(f"{photos} photos, {size_kb:.0f} KB each, {count} blocks, window of {blocks.window}; {os.cpu_count()} cores; photos a second:")
+        print(f"{f'a seek of {seek_ms:g} ms, {megabytes:g} MB/s':<40} {'one by one':>12} {'by blocks':>12} {'ratio':>7}  reads")
         for name, way in ways.items():
             for storage, is_parallel in (("disk", False), ("network", True)):
                 rates, reads = zip(*(_rate(way, paths, blocks, by, seek_ms, megabytes, is_parallel) for by in (None, blocks)), strict=True)
-                print(f"{name + ', ' + storage:<32} {rates[0]:12.0f} {rates[1]:12.0f} {rates[1] / rates[0]:7.1f}  {reads[0]} and {reads[1]}", flush=True)
+                print(f"{name + ', ' + storage:<40} {rates[0]:12.0f} {rates[1]:12.0f} {rates[1] / rates[0]:7.1f}  {reads[0]}, {reads[1]}", flush=True)
     _show_mixing()
 
 
