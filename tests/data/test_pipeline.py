@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import pathlib
 
@@ -10,6 +11,8 @@ from tfvision.data import pipeline
 from tfvision.data.augmentation import Augmentation
 from tfvision.data.manifest import Manifest, Record, read_source
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
+from tfvision.data.shards.blocks import blocks_of
+from tfvision.data.shards.slices import slice_of
 from tfvision.data.splits import split_validation
 
 COUNT = 7
@@ -295,3 +298,39 @@ def test_prepared_data_gives_the_batches_of_its_source_also_when_resumed(colour_
     one, other = (joined(list(evaluation_batches(each, labels, SETTINGS, 8, BrokenPhotos()).as_numpy_iterator())) for each in (source, prepared))
     assert_equal(one, other)
     assert (split_validation(source, 0.2, 3) == split_validation(prepared, 0.2, 3)).all()
+
+
+def test_photos_that_are_read_by_blocks_give_the_batches_that_they_give_one_by_one(prepared_colours):
+    prepared = read_source(prepared_colours)
+    blocks = blocks_of(prepared.paths, block_bytes=3000, window_bytes=9000)
+    order, labels = TrainingOrder(np.zeros(48, int), 3, blocks=blocks), np.arange(48)
+    plain = dataclasses.replace(SETTINGS, augmentation=Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0))
+
+    def batches(by, start=0, **options):
+        return list(
+            training_batches(prepared, labels, plain, lambda: order.positions(start, 96), 3, 8, BrokenPhotos(), blocks=by, **options).as_numpy_iterator()
+        )
+
+    whole = batches(blocks)
+    assert_equal(whole, batches(None))
+    assert_equal(batches(blocks, 40), whole[5:])
+    assert_equal(batches(blocks, share=(1, 2, 1)), whole[1::2])
+    assert (np.sort(joined(whole)["index"].reshape(2, 48)) == np.arange(48)).all()
+
+
+def test_what_is_broken_in_a_block_is_told_as_it_is_for_a_photo(prepared_colours):
+    prepared = read_source(prepared_colours)
+    blocks = blocks_of(prepared.paths, block_bytes=3000, window_bytes=9000)
+    damaged, gone = slice_of(prepared.paths[7]), slice_of(prepared.paths[0]).shard
+    with open(damaged.shard, "r+b") as file:
+        file.seek(damaged.offset + damaged.bytes // 2)
+        file.write(b"damaged")
+    if gone != damaged.shard:
+        pathlib.Path(gone).unlink()
+    told = []
+    for by in (None, blocks):
+        told.append(BrokenPhotos())
+        order = TrainingOrder(np.zeros(48, int), 3, blocks=blocks)
+        joined(list(training_batches(prepared, np.zeros(48, int), SETTINGS, lambda order=order: order.positions(0, 48), 3, 8, told[-1], blocks=by)))
+    assert told[0] == told[1]
+    assert "its bytes in the shard are not those that were written" in told[1][prepared.paths[7]]

@@ -20,7 +20,7 @@ import numpy as np
 from tfvision.data import jpeg_scans
 from tfvision.data.image_formats import IS_RAW, NEEDS_HEIF, formats, is_raw_name, needs_heif, quiet_pillow
 from tfvision.data.photo_files import NOT_UTF8, is_utf8, printable
-from tfvision.data.shards.slices import read_slice, slice_of
+from tfvision.data.shards.slices import checked_slice, read_slice, slice_of
 from tfvision.errors import DataError
 
 if typing.TYPE_CHECKING:
@@ -57,17 +57,23 @@ class Photo(typing.NamedTuple):
     orientation: int
 
 
-def read_photo(path: Path | str) -> Photo:
+def read_photo(path: Path | str, encoded: bytes = b"") -> Photo:
     """Reads a photo's bytes and header.
+
+    Args:
+      encoded: the bytes, where they were read from its shard with others'.
 
     Raises:
       DataError: no image, empty, unreadable or larger than MAX_PIXELS; the message names the file.
     """
-    return check_photo(read_encoded(path), name=path)
+    return check_photo(read_encoded(path, encoded), name=path)
 
 
-def read_encoded(path: Path | str) -> bytes:
+def read_encoded(path: Path | str, encoded: bytes = b"") -> bytes:
     """The bytes of a photo's file, or of its part of a shard of prepared data.
+
+    Args:
+      encoded: as `read_photo`.
 
     Raises:
       DataError: they cannot be read, are damaged, or too many.
@@ -81,7 +87,7 @@ def read_encoded(path: Path | str) -> bytes:
         if size > MAX_FILE_BYTES:
             raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
         if location:
-            return read_slice(path, location)
+            return checked_slice(path, location, encoded) if encoded else read_slice(path, location)
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:

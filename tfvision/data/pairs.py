@@ -6,6 +6,7 @@ alone, so that a run resumed at step N sees what it would have seen. Photos of o
 
 import dataclasses
 import functools
+import typing
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,6 +30,7 @@ class MatchingOrder:
     subjects: np.ndarray
     seed: int
     media: np.ndarray | None = None
+    blocks: typing.ClassVar[None] = None  # what stands side by side lies apart in shards: each photo is read by itself
 
     @property
     def epoch_size(self) -> int:

@@ -3,7 +3,8 @@
 The order of steps, and why:
 
 1. order: positions and photo indices come from numpy, a permutation an epoch, decided by the seed
-   alone, so that a run resumed at step N sees what it would have seen.
+   alone, so that a run resumed at step N sees what it would have seen. Large prepared data are permuted
+   by blocks, which are then read at once (tfvision.data.shards.blocks).
 2. slice: each worker keeps its part of every global batch, before any file is read.
 3. read, decode: in Python, in parallel, since a broken file must be caught and named, not thrown.
 4. views, distort: in the graph; random numbers are drawn from (seed, position), not from a stream.
@@ -26,6 +27,7 @@ from tfvision.data.augmentation import Augmentation, distort, random_region
 from tfvision.data.decoding import Photo, decode_photo, decoded_size, read_photo
 from tfvision.data.freed_memory import keep_freed_memory
 from tfvision.data.manifest import Manifest
+from tfvision.data.shards.blocks import PhotoBlocks, with_photos
 from tfvision.errors import DataError
 
 _ORDER_CHUNK = 65536
@@ -75,6 +77,7 @@ def training_batches(
     batch_size: int,
     broken: BrokenPhotos,
     share: tuple[int, int, int] = (0, 1, 1),
+    blocks: PhotoBlocks | None = None,
 ) -> tf.data.Dataset:
     """An endless-looking, reproducible stream of training batches.
 
@@ -87,13 +90,21 @@ def training_batches(
       batch_size: photos a batch, of one replica.
       broken: BrokenPhotos that collects what could not be read.
       share: of each global batch, what this worker reads: its number, the workers, replicas a worker.
+      blocks: by which the order was made, to be read at once; None = each photo is read by itself.
 
     Returns:
       tf.data.Dataset of {"views": {name: uint8 [batch, size, size, 3]}, "label": int32 [batch],
       "weight": float32 [batch], 0 where the photo is broken}.
     """
     signature = {name: tf.TensorSpec([None], tf.int64) for name in ("position", "index")}
-    dataset = tf.data.Dataset.from_generator(lambda: _share_of(order(), batch_size, *share), output_signature=signature).unbatch()
+    if blocks:
+        signature["encoded"] = tf.TensorSpec([None], tf.string)
+
+    def chunks():
+        mine = _share_of(order(), batch_size, *share)
+        return with_photos(mine, blocks) if blocks else mine
+
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature).unbatch()
     dataset = _load(dataset, manifest, labels, settings, broken, seed)
     return _finish(dataset, batch_size)
 
@@ -115,11 +126,13 @@ class TrainingOrder:
       seed: of the whole order.
       class_balance: 0 = each photo once an epoch; 1 = each class alike, photos drawn with
         replacement; between, classes are drawn in proportion to size ** (1 - class_balance).
+      blocks: of the photos, where they are to be read by blocks; class-balanced sampling leaves no blocks whole, and has None.
     """
 
     labels: np.ndarray
     seed: int
     class_balance: float = 0.0
+    blocks: PhotoBlocks | None = None
 
     def positions(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields {"position", "index"}: int64 arrays that together cover start .. stop - 1."""
@@ -127,12 +140,15 @@ class TrainingOrder:
         for epoch in range(start // count, -(-stop // count)):
             low, high = max(start, epoch * count), min(stop, (epoch + 1) * count)
             indices = self._epoch(epoch)[low - epoch * count : high - epoch * count]
-            for begin in range(0, len(indices), _ORDER_CHUNK):
-                chunk = indices[begin : begin + _ORDER_CHUNK].astype(np.int64)
+            step = len(indices) if self.blocks else _ORDER_CHUNK  # a block is read anew for each chunk
+            for begin in range(0, len(indices), step):
+                chunk = indices[begin : begin + step].astype(np.int64)
                 yield {"position": np.arange(low + begin, low + begin + len(chunk)), "index": chunk}
 
     def _epoch(self, epoch):
         generator = np.random.default_rng((self.seed, epoch))
+        if self.blocks:
+            return self.blocks.shuffled(generator)
         if not self.class_balance:
             return generator.permutation(len(self.labels))
         sizes = np.bincount(self.labels)[self.labels].astype(float)
@@ -200,18 +216,18 @@ def _finish(dataset, batch_size):
 
 
 def _read(example, broken):
-    """path -> encoded, "" where it is broken; size; orientation."""
+    """path, and encoded where blocks were read -> encoded, "" where it is broken; size; orientation."""
 
-    def read(path):
+    def read(path, encoded):
         path = os.fsdecode(_bytes(path))
         try:
-            photo = read_photo(path)
+            photo = read_photo(path, _bytes(encoded))
         except DataError as error:
             broken.add(path, error)
             return b"", np.int32([1, 1]), np.int32(1)
         return photo.encoded, np.int32([photo.height, photo.width]), np.int32(photo.orientation)
 
-    encoded, size, orientation = tf.numpy_function(read, [example["path"]], (tf.string, tf.int32, tf.int32))
+    encoded, size, orientation = tf.numpy_function(read, [example["path"], example.get("encoded", "")], (tf.string, tf.int32, tf.int32))
     size.set_shape([2])
     return {**example, "encoded": encoded, "size": size, "orientation": orientation}
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfvision.data.decoding import JPEG_RATIOS, decode_photo, read_photo
 from tfvision.data.manifest import RESERVED_COLUMNS, Manifest, read_photos, write_csv_text
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
+from tfvision.data.shards.blocks import PhotoBlocks, blocks_of
 from tfvision.data.splits import split_validation
 from tfvision.errors import DataError
 from tfvision.training.loop import Batch, Batches
@@ -33,6 +34,9 @@ def labels_line(manifest: Manifest) -> str:
 class PhotoOrder(typing.Protocol):
     """The order in which a training sees its photos, such as data.pipeline.TrainingOrder."""
 
+    @property
+    def blocks(self) -> PhotoBlocks | None: ...
+
     def positions(self, begin: int, end: int) -> Iterator[dict[str, np.ndarray]]: ...
 
 
@@ -51,7 +55,8 @@ def photo_batches(manifest: Manifest, labels: np.ndarray, settings: ViewSettings
     def batches(begin: int, end: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
         replicas = context.num_replicas_in_sync
         share = (context.input_pipeline_id, context.num_input_pipelines, replicas // context.num_input_pipelines)
-        return training_batches(manifest, labels, settings, lambda: order.positions(begin, end), recipe.seed, recipe.batch_size // replicas, broken, share)
+        size = recipe.batch_size // replicas
+        return training_batches(manifest, labels, settings, lambda: order.positions(begin, end), recipe.seed, size, broken, share, order.blocks)
 
     return batches
 
@@ -105,7 +110,7 @@ class UnlabelledPhotos:
         self.broken = BrokenPhotos() if broken is None else broken
         self._recipe = recipe
         self._labels = np.zeros(len(self.training), np.int32)
-        self._order = TrainingOrder(self._labels, recipe.seed)
+        self._order = TrainingOrder(self._labels, recipe.seed, blocks=blocks_of(self.training.paths))
 
     @property
     def batches(self) -> Batches:

@@ -21,6 +21,7 @@ from tfvision.apps.retrieval.report import write_report
 from tfvision.apps.retrieval.source import Trial, choose_training, read_retrieval_source, share_of
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pipeline import TrainingOrder, ViewSettings
+from tfvision.data.shards.blocks import blocks_of
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.retrieval import labels_questions, without
 from tfvision.files import write_json
@@ -117,7 +118,7 @@ class RetrieverTraining(Training):
     def phases(self) -> Sequence[Phase]:
         recipe, photos = self.recipe, len(self.labels)
         stages = recipe.tuning_stages or recipe.stages
-        self._order = TrainingOrder(self.labels, recipe.seed)
+        self._order = TrainingOrder(self.labels, recipe.seed, blocks=blocks_of(self.manifest.select(self.is_training).paths))
         return [
             Phase(recipe.stages, photos, self._start_classifier, name="classifier", finish=self._read_taps),
             *(Phase(stages, photos, functools.partial(self._start_tuning, stages, name), name) for name in self.retriever.tuned),

@@ -19,6 +19,7 @@ from tfvision.data.checks.label_names import odd_names
 from tfvision.data.manifest import Manifest, drop_small_classes, read_source, write_csv_text
 from tfvision.data.names import KnownNames
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
+from tfvision.data.shards.blocks import blocks_of
 from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
 from tfvision.data.taxonomy import Taxonomy
@@ -185,7 +186,8 @@ class SpeciesTraining(Training):
         self.model, self._classes, self._rank = model, classes, rank
         manifest, labels = self._part("train")
         labels = classes.of_class[labels]
-        order = TrainingOrder(labels, recipe.seed, recipe.class_balance)
+        blocks = None if recipe.class_balance else blocks_of(manifest.paths)
+        order = TrainingOrder(labels, recipe.seed, recipe.class_balance, blocks)
         loss = functools.partial(smoothed_cross_entropy, label_smoothing=recipe.label_smoothing)
         weights = {"species": 1.0, "auxiliary": recipe.auxiliary_weight}
         return Task(

@@ -23,6 +23,7 @@ from tfvision.apps.tattoo_detection.svm_features import features_extractor
 from tfvision.data.augmentation import distort
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pipeline import TrainingOrder, ViewSettings
+from tfvision.data.shards.blocks import blocks_of
 from tfvision.errors import DataError, FileError, RecipeError
 from tfvision.evaluation.calibration import fit_sigmoid
 from tfvision.evaluation.detection import judge_detection
@@ -165,7 +166,7 @@ class DetectorTraining(Training):
         classifier.set_weights(self._initial)
         manifest, labels = self.photos.manifest.select(is_training), self.photos.is_tattoo[is_training].astype(np.int32)
         settings = ViewSettings((WHOLE_VIEW,), recipe.size_px, is_uncropped=True)
-        order = TrainingOrder(labels, recipe.seed + number)
+        order = TrainingOrder(labels, recipe.seed + number, blocks=blocks_of(manifest.paths))
         batches = photo_batches(manifest, labels, settings, order, recipe, self.broken)
         return Task(classifier, detector_loss(classifier, recipe), stages, len(manifest), batches, new_layers=(self.detector.logits,))
 

@@ -66,9 +66,18 @@ def read_slice(path: Path | str, location: Slice) -> bytes:
       DataError: they are not those that were written; the message names photo and shard.
       OSError: the shard cannot be read.
     """
-    with open(location.shard, "rb") as file:
-        file.seek(location.offset)
-        encoded = file.read(location.bytes)
+    return checked_slice(path, location, read_bytes(location.shard, location.offset, location.bytes))
+
+
+def read_bytes(shard: str, offset: int, count: int) -> bytes:
+    """So many bytes of a shard, fewer where it ends before. Raises OSError."""
+    with open(shard, "rb") as file:
+        file.seek(offset)
+        return file.read(count)
+
+
+def checked_slice(path: Path | str, location: Slice, encoded: bytes) -> bytes:
+    """`encoded`, which was read from `location`. Raises DataError, as `read_slice`."""
     if len(encoded) != location.bytes or zlib.crc32(encoded) != location.crc32:
         raise DataError(f"{path} is damaged: its bytes in the shard are not those that were written; restore {location.shard}, or prepare the photos again")
     return encoded
