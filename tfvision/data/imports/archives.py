@@ -14,10 +14,11 @@ import struct
 import typing
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfvision.data.imports.zip_checks import END_RECORD, MAX_RATIO, RATIO_FREE_BYTES, bomb, check_bomb, check_directory_size, check_members, plain_name
+from tfvision.data.json_items import json_items
 from tfvision.errors import DataError
 
 _BROKEN = (
@@ -55,6 +56,12 @@ def open_archive(path: Path | str) -> "Archive":
     if start[:2] == b"PK" or path.suffix.lower() == ".zip":
         return _Zip(path, start)
     return _File(path)
+
+
+def json_items_of(archive: "Archive", name: str) -> Iterator[tuple[str, typing.Any]]:
+    """The items of a member that is JSON, as json_items tells them. Raises DataError."""
+    with archive.open(name) as stream:
+        yield from json_items(stream, archive.where(name))
 
 
 class Archive:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfvision import __version__
+from tfvision.data.boxes import box_faults, parse_box
 from tfvision.data.csv_table import read_rows
 from tfvision.data.imports.lineages import GAPS
 from tfvision.data.imports.occurrences import open_source
@@ -22,6 +23,7 @@ if typing.TYPE_CHECKING:
 
 FORMAT = 1
 _MEGABYTE = 10**6
+_EXAMPLES = 10
 
 
 def import_photos(
@@ -80,7 +82,7 @@ def _write_list(source, out, filters, size, progress):
             "source": str(source),
             "kind": opened.kind,
             "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(filters).items()} | {"size": size},
-            "read": {"photos": selection.read, "observations": opened.observations},
+            "read": {"photos": selection.read_photos, "observations": opened.observations, **({"rows": selection.read} if "rows" in totals else {})},
             "kept": totals,
             "ranks": selection.ranks(),
             "dropped": dict(selection.dropped.most_common()),
@@ -112,16 +114,35 @@ def _fetch(report, out, photos, beside, download, progress):
             found = copy_photos(pairs, folder, out, download, show) if folder else download_photos(pairs, out, download, show)
             result = Downloads(result.done | found.done, result.failed | found.failed)
     report["photos"] = {"done": len(result.done), "failed": len(result.failed), "reasons": dict(collections.Counter(result.failed.values()).most_common(50))}
-    write_json(out / "import.json", report)
     if not result.done:
+        write_json(out / "import.json", report)
         reason = next(iter(report["photos"]["reasons"]), "no reason is known")
         hint = "" if photos or not names else "; name the folder with the photos by --photos FOLDER (unpack an archive that holds them)"
         raise DataError(f"none of {report['kept']['photos']} photos could be had ({reason}){hint}; {out / 'downloads.csv'} tells why for each")
+    faults = _faults_of_boxes(out, result.done)
+    if faults is not None:
+        examples = [fault for fault in faults if fault]
+        report["photos"]["wrong_boxes"] = {"rows": len(examples), "examples": examples[:_EXAMPLES]}
+    write_json(out / "import.json", report)
+    if faults and all(faults):
+        raise DataError(f"none of {len(faults)} boxes lies in its photo ({faults[0]}): are these the photos of {report['source']}?")
     rows = read_rows(out / "photos.csv")
     _, columns = next(rows)
+    found = (cells for _, cells in rows if cells[columns.index("image")] in result.done)
     with atomic_path(out / "manifest.csv") as path:
-        _write_rows(path, columns, (cells for _, cells in rows if cells[columns.index("image")] in result.done))
+        _write_rows(path, columns, (cells for cells, fault in zip(found, faults, strict=True) if not fault) if faults else found)
     return report
+
+
+def _faults_of_boxes(out, done):
+    """What is wrong with the box of each row whose photo is there, its photo named, or ""; None where the list has no boxes."""
+    rows = _read_rows(out / "photos.csv")
+    first = next(rows)
+    if "box" not in first:
+        return None
+    found = [(row["image"], row["url"], parse_box(row["box"])) for row in (first, *rows) if row["image"] in done]
+    faults = box_faults([str(out / image) for image, _, _ in found], [box for _, _, box in found])
+    return [fault and f"{url}: {fault}" for (_, url, _), fault in zip(found, faults, strict=True)]
 
 
 def _write_rows(path, columns, rows):

@@ -3,8 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-from tfvision.data.imports import competition, darwin_core, flat_tables, joined_archives, open_data
-from tfvision.data.imports.archives import open_archive
+from tfvision.data.imports import competition, darwin_core, flat_tables, joined_archives, megadetector, open_data
+from tfvision.data.imports.archives import json_items_of, open_archive
 from tfvision.data.imports.photo_records import Source, unknown_source
 
 
@@ -27,13 +27,25 @@ def open_source(path: Path | str, database: sqlite3.Connection) -> Source:
         name = _only_file(archive)
         lower = name.lower().removesuffix(".gz")
         if lower.endswith(".json"):
-            return competition.competition_source(archive, name, database)
+            return _json_source(archive, name, database)
         if lower.endswith((".dwc", ".xml")):
             return flat_tables.record_set_source(archive, name)
         return flat_tables.table_source(archive, name)
     except BaseException:
         archive.close()
         raise
+
+
+def _json_source(archive, name, database):
+    """A source of JSON, told by the first of its items that only one kind has."""
+    for key, item in json_items_of(archive, name):
+        if key == "detection_categories" or (key == "images" and isinstance(item, dict) and "file" in item and "file_name" not in item):
+            return megadetector.megadetector_source(archive, name)
+        if key in ("images", "annotations", "categories"):
+            return competition.competition_source(archive, name, database)
+        if not key:
+            break
+    raise unknown_source(archive.where(name), "it is JSON, but no object with images, annotations and categories")
 
 
 def _only_file(archive):
