@@ -1,39 +1,14 @@
-"""Sources of photos with boxes, each in the layout that its program writes."""
-
-import json
+"""Camera traps' COCO and MegaDetector's output, in the layout that their programs write."""
 
 import pytest
 
-from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.photo_boxes import turned
-from tfvision.data.imports.scratch import scratch_database
 from tfvision.errors import DataError, DataWarning
-
-
-@pytest.fixture
-def read(tmp_path):
-    """A function of a source: (kind, [(url, label, box, problem)], photos)."""
-
-    def read(path):
-        with scratch_database(tmp_path / "scratch") as database:
-            source = open_source(path, database)
-            with source.archive:
-                photos = list(source.photos)
-        return source.kind, [(photo.url, photo.taxon.species or photo.taxon.name, photo.box, photo.problem) for photo in photos], photos
-
-    return read
-
-
-def _written(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
 
 # COCO Camera Traps
 
 
-def _coco(tmp_path, annotations, **image):
+def _coco(annotations, **image):
     ids = sorted({id for id, _, _ in annotations})
     names = {0: "empty", 1: "Puma concolor", 2: "person", 3: "Lynx rufus"}
     images = [{"id": f"i{id}", "file_name": f"cct/{id}.jpg", "width": 640, "height": 480, "seq_id": f"s{id // 2}", "location": 26, **image} for id in ids]
@@ -41,10 +16,10 @@ def _coco(tmp_path, annotations, **image):
         {"id": f"a{row}", "image_id": f"i{id}", "category_id": label, **({"bbox": box} if box else {})} for row, (id, label, box) in enumerate(annotations)
     ]
     categories = [{"id": id, "name": name} for id, name in names.items()]
-    return _written(tmp_path / "cct.json", {"info": {"version": 1}, "images": images, "annotations": found, "categories": categories})
+    return {"info": {"version": 1}, "images": images, "annotations": found, "categories": categories}
 
 
-def test_each_box_of_a_camera_traps_photo_is_a_row_with_its_sequence_and_place(read, tmp_path):
+def test_each_box_of_a_camera_traps_photo_is_a_row_with_its_sequence_and_place(read_import, written):
     found = [
         (0, 1, [10.5, 20, 100, 80]),
         (0, 1, [200, 10, 20, 20]),
@@ -54,7 +29,7 @@ def test_each_box_of_a_camera_traps_photo_is_a_row_with_its_sequence_and_place(r
         (3, 1, None),
         (3, 1, None),
     ]
-    kind, rows, photos = read(_coco(tmp_path, found, datetime="2012-05-09 07:33:45"))
+    kind, rows, photos = read_import(written("cct.json", _coco(found, datetime="2012-05-09 07:33:45")))
     assert kind == "competition" and rows == [
         ("cct/0.jpg", "Puma concolor", "10.5,20,100,80", ""),
         ("cct/0.jpg", "Puma concolor", "200,10,20,20", ""),
@@ -67,9 +42,10 @@ def test_each_box_of_a_camera_traps_photo_is_a_row_with_its_sequence_and_place(r
     assert {(photo.location, photo.date, photo.is_local) for photo in photos} == {("26", "2012-05-09 07:33:45", True)}
 
 
-def test_what_is_no_box_of_its_photo_is_told_and_the_others_stay(read, tmp_path):
+def test_what_is_no_box_of_its_photo_is_told_and_the_others_stay(read_import, written):
     odd = [[0, 0, 5, -1], [1, 2, float("nan"), 4], "1,2,3,4", [1, 2, 3], [None], [640, 10, 30, 30], [9e99, 0, 1, 1]]
-    _, rows, _ = read(_coco(tmp_path, [*((0, 1, box) for box in odd), (0, 1, [1, 2, 3, 4]), (1, 1, [0, 0, 0, 0]), (1, 3, [0.1, 0.2, 0.3, 0.4]), (1, 3, None)]))
+    found = [*((0, 1, box) for box in odd), (0, 1, [1, 2, 3, 4]), (1, 1, [0, 0, 0, 0]), (1, 3, [0.1, 0.2, 0.3, 0.4]), (1, 3, None)]
+    _, rows, _ = read_import(written("cct.json", _coco(found)))
     no_numbers = "a box that is none: its numbers are no place with a width and a height"
     assert rows == [
         ("cct/0.jpg", "Puma concolor", "", no_numbers),
@@ -79,7 +55,7 @@ def test_what_is_no_box_of_its_photo_is_told_and_the_others_stay(read, tmp_path)
         ("cct/1.jpg", "Puma concolor", "", "a category without a box, in a photo that has boxes of others"),
     ]
     with pytest.raises(DataError, match="no object with images, annotations and categories"):
-        read(_written(tmp_path / "empty.json", {"images": [], "annotations": [], "categories": []}))
+        read_import(written("empty.json", {"images": [], "annotations": [], "categories": []}))
 
 
 # MegaDetector
@@ -105,9 +81,9 @@ MEGADETECTOR = {
 }
 
 
-def test_detections_are_rows_with_their_confidence(read, tmp_path):
+def test_detections_are_rows_with_their_confidence(read_import, written):
     with pytest.warns(DataWarning, match=r"md.json has no scientific names: its categories \(animal, person, vehicle, ...\) are labels"):
-        kind, rows, photos = read(_written(tmp_path / "md.json", MEGADETECTOR))
+        kind, rows, photos = read_import(written("md.json", MEGADETECTOR))
     assert kind == "megadetector" and rows == [
         ("card/100/1.jpg", "animal", "0.1,0.2,0.3,0.4", ""),
         ("card/100/1.jpg", "person", "0.5,0.2,0.5,0.4", ""),
@@ -120,17 +96,17 @@ def test_detections_are_rows_with_their_confidence(read, tmp_path):
     assert [photo.confidence for photo in photos[:2]] == ["0.94", "0.05"] and photos[2].date == "2020-02-03 10:00:00"
 
 
-def test_what_a_classifier_said_of_detections_is_their_label(read, tmp_path):
+def test_what_a_classifier_said_of_detections_is_their_label(read_import, written):
     image = {"file": "1.jpg", "detections": [{"category": "1", "conf": 0.9, "bbox": [0, 0, 1, 1], "classifications": [["0", 0.2], ["1", 0.7]]}]}
     image["detections"].append({"category": "1", "conf": 0.9, "bbox": [0, 0, 0.5, 1], "classifications": []})
     content = {"images": [image], "detection_categories": {"1": "animal"}, "classification_categories": {"0": "cow", "1": "deer"}}
     with pytest.warns(DataWarning):
-        assert [row[1] for row in read(_written(tmp_path / "md.json", content))[1]] == ["deer", "animal"]
+        assert [row[1] for row in read_import(written("md.json", content))[1]] == ["deer", "animal"]
 
 
-def test_a_detectors_file_without_categories_is_told(read, tmp_path):
+def test_a_detectors_file_without_categories_is_told(read_import, written):
     with pytest.raises(DataError, match=r"md.json is no output of MegaDetector: it has no detection_categories with names"):
-        read(_written(tmp_path / "md.json", {"images": MEGADETECTOR["images"]}))
+        read_import(written("md.json", {"images": MEGADETECTOR["images"]}))
 
 
 def test_a_turned_box_has_a_box_around_it():

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from tfvision.data.imports import competition, darwin_core, flat_tables, joined_archives, megadetector, open_data
+from tfvision.data.imports import camtrap, competition, darwin_core, flat_tables, joined_archives, megadetector, open_data
 from tfvision.data.imports.archives import json_items_of, open_archive
 from tfvision.data.imports.photo_records import Source, unknown_source
 
@@ -17,13 +17,16 @@ def open_source(path: Path | str, database: sqlite3.Connection) -> Source:
     Raises:
       DataError: of no kind that is known, without photos, or not sound.
     """
-    archive = open_archive(path)
+    is_part = Path(path).name.lower() == camtrap.PACKAGE_NAME  # the name of a package's own file stands for its folder
+    archive = open_archive(Path(path).parent if is_part else path)
     try:
         meta = darwin_core.find_meta(archive)
         if meta:
             return joined_archives.archive_source(archive, darwin_core.read_meta(archive, meta), database)
         if tables := open_data.find_tables(archive):
             return open_data.open_data_source(archive, tables, database)
+        if package := camtrap.find_package(archive):
+            return camtrap.package_source(archive, package, database)
         name = _only_file(archive)
         lower = name.lower().removesuffix(".gz")
         if lower.endswith(".json"):
