@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import re
 import unicodedata
 import urllib.parse
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from tfvision.data.photo_files import walk_photos
 from tfvision.errors import DataError
 
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # as Label Studio names what is uploaded to it
 _SIZES = frozenset({"original", "large", "medium", "small", "square", "thumb", "thumbnail"})  # photos/123/original.jpg
 
 
@@ -64,6 +66,8 @@ class LocalPhotos:
         elif self._uses[parts[-1]] == 1:
             yield self._by_name, parts[-1]
             yield self._by_stem, stem
+            if uploaded := _UPLOADED.match(parts[-1]):
+                yield self._by_name, uploaded[1]
         for _, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query):
             yield self._by_name, value.lower()
             yield self._by_stem, value.lower()

@@ -75,10 +75,11 @@ class Archive:
 
     def __init__(self, path: Path, names: Iterable[str]) -> None:
         self.path, self.names, self.bytes_read = path, tuple(sorted(names)), 0
+        self._known = frozenset(self.names)
 
     def open(self, name: str) -> io.BufferedReader:
         """A buffered binary stream of a member. Raises DataError where it has none of that name, or it is damaged."""
-        if name not in self.names:
+        if name not in self._known:
             raise DataError(f"{self.path} has no member {name!r}")
         with _reading(self.where(name)):
             return io.BufferedReader(self._open(name), 2**18)

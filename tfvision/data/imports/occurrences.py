@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from tfvision.data.imports import camtrap, competition, darwin_core, flat_tables, joined_archives, megadetector, open_data
+from tfvision.data.imports import camtrap, competition, cvat, darwin_core, flat_tables, joined_archives, label_studio, megadetector, open_data, yolo
 from tfvision.data.imports.archives import json_items_of, open_archive
 from tfvision.data.imports.photo_records import Source, unknown_source
 
@@ -17,7 +17,7 @@ def open_source(path: Path | str, database: sqlite3.Connection) -> Source:
     Raises:
       DataError: of no kind that is known, without photos, or not sound.
     """
-    is_part = Path(path).name.lower() == camtrap.PACKAGE_NAME  # the name of a package's own file stands for its folder
+    is_part = Path(path).name.lower() == camtrap.PACKAGE_NAME or Path(path).suffix.lower() in (".yaml", ".yml")  # which stands for its folder
     archive = open_archive(Path(path).parent if is_part else path)
     try:
         meta = darwin_core.find_meta(archive)
@@ -27,10 +27,14 @@ def open_source(path: Path | str, database: sqlite3.Connection) -> Source:
             return open_data.open_data_source(archive, tables, database)
         if package := camtrap.find_package(archive):
             return camtrap.package_source(archive, package, database)
+        if layout := yolo.find_layout(archive):
+            return yolo.yolo_source(archive, layout)
         name = _only_file(archive)
         lower = name.lower().removesuffix(".gz")
         if lower.endswith(".json"):
             return _json_source(archive, name, database)
+        if lower.endswith(".xml") and cvat.is_cvat(archive, name):
+            return cvat.cvat_source(archive, name)
         if lower.endswith((".dwc", ".xml")):
             return flat_tables.record_set_source(archive, name)
         return flat_tables.table_source(archive, name)
@@ -46,6 +50,8 @@ def _json_source(archive, name, database):
             return megadetector.megadetector_source(archive, name)
         if key in ("images", "annotations", "categories"):
             return competition.competition_source(archive, name, database)
+        if not key and label_studio.is_task(item):
+            return label_studio.label_studio_source(archive, name)
         if not key:
             break
     raise unknown_source(archive.where(name), "it is JSON, but no object with images, annotations and categories")

@@ -67,6 +67,8 @@ def around(points: Iterable[Sequence[float]]) -> tuple[float, float, float, floa
 def turned(box: Sequence[float], degrees: float, pivot: Sequence[float]) -> tuple[float, float, float, float]:
     """The box around a box that was turned clockwise, in pixels, about a point."""
     left, top, width, height = box
+    if not math.isfinite(degrees) or width <= 0 or height <= 0:
+        return left, top, width, height
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     corners = [(left + x * width - pivot[0], top + y * height - pivot[1]) for x in (0, 1) for y in (0, 1)]
     return around([(pivot[0] + x * cosine - y * sine, pivot[1] + x * sine + y * cosine) for x, y in corners])
