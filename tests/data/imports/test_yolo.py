@@ -55,7 +55,15 @@ def test_ultralytics_with_splits(read_import, folder, tmp_path):
     ]
     assert [photo.split for photo in photos[::8]] == ["train", "train"] and photos[-1].split == "val"
     assert read_import(source / "data.yaml")[1] == rows
-    import_photos(source, tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:  # its photos are taken out of it
+        for name in files:
+            archive.write(source / name, f"export/{name}")
+    import_photos(tmp_path / "set.zip", tmp_path / "of zip")
+    report = import_photos(source, tmp_path / "out")
+    assert report["photos"]["done"] == 2 and report["kept"] == {"photos": 2, "observations": 2, "species": 2, "boxes": 4, "rows": 4}
+    columns = [[line.split(",")[7:9] for line in (tmp_path / out / "manifest.csv").read_text().splitlines()] for out in ("out", "of zip")]
+    assert [line[0] for line in columns[0]] == [line[0] for line in columns[1]]
+    assert {path.read_bytes() for path in (tmp_path / "of zip/photos").rglob("*.*")} == {(source / name).read_bytes() for name in names[:2]}
     records = read_source(tmp_path / "out").records
     assert [(record.lineage[-1], record.split) for record in records][::3] == [("Vulpes vulpes", "train")] * 2
     np.testing.assert_allclose([record.box for record in records][::3], [(12, 15, 24, 10), (19.2, 16, 9.6, 8)])

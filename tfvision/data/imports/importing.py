@@ -1,6 +1,7 @@
 """From a download of GBIF or iNaturalist to a manifest: photos.csv lists all that are wanted, manifest.csv those that are there."""
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import typing
@@ -10,6 +11,8 @@ from pathlib import Path
 from tfvision import __version__
 from tfvision.data.boxes import box_faults, parse_box
 from tfvision.data.csv_table import read_rows
+from tfvision.data.image_formats import is_photo_name
+from tfvision.data.imports.archives import open_archive
 from tfvision.data.imports.lineages import GAPS
 from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.photo_rows import SIZES, is_web_address
@@ -66,7 +69,7 @@ def import_photos(
     report = _write_list(source, out, filters, size, progress or _silent)
     if not is_downloaded:
         return report
-    return _fetch(report, out, photos, _folder_of(source), download, progress or _silent)
+    return _fetch(report, out, photos, source, download, progress or _silent)
 
 
 def _write_list(source, out, filters, size, progress):
@@ -99,8 +102,8 @@ def _write_list(source, out, filters, size, progress):
         return report
 
 
-def _fetch(report, out, photos, beside, download, progress):
-    """Takes all photos from the folder `photos`, else those with addresses from the web and the others from `beside`."""
+def _fetch(report, out, photos, source, download, progress):
+    """Takes all photos from the folder `photos`, else those with addresses from the web and the others from the source, or from beside it."""
     from tfvision.data.downloads.downloads import Downloads, copy_photos, download_photos
 
     def show(finished, total, failed):
@@ -109,10 +112,14 @@ def _fetch(report, out, photos, beside, download, progress):
     wanted = [(row["image"], row["url"]) for row in _read_rows(out / "photos.csv")]
     names = [pair for pair in wanted if not is_web_address(pair[1])]
     result = Downloads()
-    for folder, pairs in [(photos, wanted)] if photos else [(None, [pair for pair in wanted if is_web_address(pair[1])]), (beside, names)]:
-        if pairs:
-            found = copy_photos(pairs, folder, out, download, show) if folder else download_photos(pairs, out, download, show)
-            result = Downloads(result.done | found.done, result.failed | found.failed)
+    with contextlib.ExitStack() as stack:
+        beside = stack.enter_context(open_archive(source)) if names and Path(source).is_file() else None
+        if not (beside and any(map(is_photo_name, beside.names))):
+            beside = _folder_of(source)
+        for folder, pairs in [(photos, wanted)] if photos else [(None, [pair for pair in wanted if is_web_address(pair[1])]), (beside, names)]:
+            if pairs:
+                found = copy_photos(pairs, folder, out, download, show) if folder else download_photos(pairs, out, download, show)
+                result = Downloads(result.done | found.done, result.failed | found.failed)
     report["photos"] = {"done": len(result.done), "failed": len(result.failed), "reasons": dict(collections.Counter(result.failed.values()).most_common(50))}
     if not result.done:
         write_json(out / "import.json", report)
