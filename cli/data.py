@@ -5,7 +5,7 @@ import typing
 
 import click
 
-from tfvision.command_line import Number, comma_separated, print_json
+from tfvision.command_line import NUMBER, Number, comma_separated, print_json
 
 
 @click.group()
@@ -70,6 +70,9 @@ def specimens(out: str, seed: int, as_json: bool) -> None:
 @click.option("--max-per-species", type=click.IntRange(1), metavar="N", help="Keep N photos of a species at most, by chance, observations whole.")
 @click.option("--min-per-species", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Leave out species with fewer photos.")
 @click.option("--keep-gaps", "keeps_gaps", is_flag=True, help="Keep lineages with a missing rank. GBIF has no class for most fishes.")
+@click.option(
+    "--detection-confidence", type=NUMBER, default=0.2, show_default=True, metavar="SHARE", help="Keep a detector's boxes of at least this confidence."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of --max-per-species.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(
@@ -85,16 +88,18 @@ def import_(
     as_json: bool,
     **filters: typing.Any,
 ) -> None:
-    """Read SOURCE, a download of GBIF or iNaturalist, and write its photos and their manifest.csv into the folder OUT.
+    """Read SOURCE, a download of GBIF or iNaturalist or photos with boxes, and write its photos and manifest.csv into the folder OUT.
 
     SOURCE is a Darwin Core archive (zip or folder), iNaturalist's export of observations, its open data or a
-    competition's JSON, or a CSV with a column of addresses. OUT/photos.csv lists what is wanted, OUT/manifest.csv what
+    competition's JSON, or a CSV with a column of addresses; camera traps' COCO, a Camtrap DP package or MegaDetector's JSON;
+    an export of Label Studio, CVAT or YOLO. OUT/photos.csv lists what is wanted, OUT/manifest.csv what
     is there, OUT/import.json what was dropped and why. After an interruption the same command goes on where it was.
 
     \b
     tfvision data import 0001234-240101.zip my-birds --within Aves --licence CC0 --licence CC-BY
     tfvision data import observations.csv my-finds --no-download
     tfvision data import train.json my-photos --photos train_val_images/
+    tfvision data import megadetector.json my-animals --photos card/
     tfvision data check my-birds
     """
     from tfvision.data.downloads.downloads import DownloadSettings
@@ -125,7 +130,8 @@ def import_(
 def _show_import(out: str, report: dict[str, typing.Any], is_downloaded: bool) -> None:
     kept = report["kept"]
     click.echo(f"source    {report['source']}  ({report['kind']})")
-    click.echo(f"kept      {kept['photos']} of {report['read']['photos']} photos, {kept['observations']} observations, {kept['species']} species")
+    boxes = f", {kept['boxes']} boxes in {kept['rows']} of {report['read']['rows']} rows" if "boxes" in kept else ""
+    click.echo(f"kept      {kept['photos']} of {report['read']['photos']} photos, {kept['observations']} observations, {kept['species']} species{boxes}")
     for reason, count in report["dropped"].items():
         names = report["examples"].get(reason)
         click.echo(f"dropped   {count}: {reason}" + (f", such as {', '.join(names[:3])}" if names else ""))
@@ -142,6 +148,8 @@ def _show_import(out: str, report: dict[str, typing.Any], is_downloaded: bool) -
         return
     found = report["photos"]
     click.echo(f"photos    {found['done']} in {out}" + (f"; {found['failed']} could not be had, see {out}/downloads.csv" if found["failed"] else ""))
+    if wrong := found.get("wrong_boxes", {}).get("rows"):
+        click.echo(f"boxes     {wrong} rows left out whose box does not fit the photo, such as {found['wrong_boxes']['examples'][0]}")
     click.echo(f"next      tfvision data check {out}")
 
 

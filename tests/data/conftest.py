@@ -1,6 +1,10 @@
+import json
 import zipfile
 
 import pytest
+
+from tfvision.data.imports.occurrences import open_source
+from tfvision.data.imports.scratch import scratch_database
 
 TERMS = "http://rs.tdwg.org/dwc/terms/"
 CORE = ["gbifID", "kingdom", "phylum", "class", "order", "family", "genus", "species", "scientificName", "taxonRank", "taxonomicStatus"]
@@ -58,3 +62,30 @@ def monarch():
 def dwca_parts():
     """(described, table, TAB, COMMA) for archives of other shapes."""
     return described, table, TAB, COMMA
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A function of a name and its content, a text or what JSON is made of: writes it and gives its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read_import(tmp_path):
+    """A function of a source: (kind, [(url, label, box, problem)], photos)."""
+
+    def read(path):
+        with scratch_database(tmp_path / "scratch") as database:
+            source = open_source(path, database)
+            with source.archive:
+                photos = list(source.photos)
+        return source.kind, [(photo.url, photo.taxon.species or photo.taxon.name, photo.box, photo.problem) for photo in photos], photos
+
+    return read

@@ -7,7 +7,7 @@ their photo's width and height, as MegaDetector and Camtrap DP write them: in pi
 import concurrent.futures
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,10 @@ _READINGS: dict[str, Callable[[Box], Box]] = {  # what else four numbers are in 
     "centre x,centre y,width,height": lambda box: (box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]),
 }
 _NAMED_FAULTS = 5
+FRACTION = (1.0, 1.0)  # the size of a photo of which boxes are fractions
+NO_NUMBERS = "a box that is none: its numbers are no place with a width and a height"
+OUTSIDE = "a box that lies outside its photo"
+_LARGEST_SIDE = 1e9
 
 
 def parse_box(text: str | None, where: str = "--box") -> Box:
@@ -77,9 +81,7 @@ def boxes_in_photos(table: Path, lines: Sequence[int], paths: Sequence[str], box
     rows = [row for row, box in enumerate(boxes) if box[2]]
     if not rows:
         return list(boxes)
-    names = list(dict.fromkeys(paths[row] for row in rows))
-    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as threads:
-        sizes = dict(zip(names, threads.map(_size_or_none, names), strict=True))
+    sizes = _sizes(paths[row] for row in rows)
     rows = [row for row in rows if sizes[paths[row]]]
     given = [boxes[row] for row in rows]
     fitted, faults = _fitted(given, [sizes[paths[row]] for row in rows])
@@ -91,6 +93,15 @@ def boxes_in_photos(table: Path, lines: Sequence[int], paths: Sequence[str], box
         print(f"{table}: its {len(given)} boxes are read as fractions of their photos' widths and heights", file=sys.stderr)
     placed = dict(zip(rows, fitted, strict=True))
     return [placed.get(row, box) for row, box in enumerate(boxes)]
+
+
+def box_faults(paths: Sequence[str], boxes: Sequence[Box]) -> list[str]:
+    """What is wrong with each box of a table, held against its photo's header, or ""; so too where the photo cannot be read."""
+    sizes = _sizes(path for path, box in zip(paths, boxes, strict=True) if box[2])
+    rows = [row for row, path in enumerate(paths) if boxes[row][2] and sizes[path]]
+    _, faults = _fitted([boxes[row] for row in rows], [size for row in rows if (size := sizes[paths[row]])])
+    found = dict(zip(rows, faults, strict=True))
+    return [found.get(row, "") for row in range(len(paths))]
 
 
 def scaled_box(box: Box, scale: Sequence[float]) -> Box:
@@ -123,7 +134,7 @@ def _fault(box: Box, pixels: Box, size: tuple[int, int], reading: str) -> str:
         return f"{told} is {'less than a' if min(pixels[2:]) < 1 else 'a single'} pixel of {photo}{are_mixed}"
     if reading:
         return f"{told} reaches out of {photo}; is it {reading}? A box is left,top,width,height"
-    shown = _shown(pixels, size)
+    shown = shown_share(pixels, size)
     if shown < LEAST_SHOWN:
         return f"{told} lies {'for the most part ' if shown else ''}outside {photo}"
     return ""
@@ -143,12 +154,39 @@ def _is_within(box: Box, size: tuple[int, int]) -> bool:
     return all(low >= -edge and low + length <= side + edge for low, length, side, edge in zip(box[:2], box[2:], size, edges, strict=True))
 
 
-def _shown(box: Box, size: tuple[int, int]) -> float:
-    """The share of a box that lies in its photo."""
+def cut_box(box: Sequence[object], size: Sequence[float] | None) -> tuple[Box, str]:
+    """The box that a program wrote, cut at the edge of its photo, and what is wrong with it, NO_NUMBERS or OUTSIDE, else "".
+
+    Args:
+      box: left, top, width, height, if it is one.
+      size: width and height of the photo; FRACTION where boxes are fractions; None where it is not known.
+    """
+    numbers = [float(value) for value in box if isinstance(value, (int, float)) and abs(value) < _LARGEST_SIDE]
+    if len(numbers) != 4 or len(box) != 4 or not min(numbers[2:]) > 0:
+        return NO_BOX, NO_NUMBERS
+    left, top, width, height = numbers
+    if size is None:
+        return (left, top, width, height), ""
+    if shown_share((left, top, width, height), size) < LEAST_SHOWN:
+        return (left, top, width, height), OUTSIDE
+    right, bottom = min(left + width, size[0]), min(top + height, size[1])
+    left, top = max(left, 0.0), max(top, 0.0)
+    return (left, top, right - left, bottom - top), ""
+
+
+def shown_share(box: Box, size: Sequence[float]) -> float:
+    """The share of a box that lies in its photo of this width and height."""
     share = 1.0
     for low, length, side in zip(box[:2], box[2:], size, strict=True):
         share *= max(0.0, min(low + length, side) - max(low, 0.0)) / length
     return share
+
+
+def _sizes(paths: Iterable[str]) -> dict[str, tuple[int, int] | None]:
+    """Width and height of each photo, None of one that cannot be read."""
+    names = list(dict.fromkeys(paths))
+    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as threads:
+        return dict(zip(names, threads.map(_size_or_none, names), strict=True))
 
 
 def _size_or_none(path: str) -> tuple[int, int] | None:

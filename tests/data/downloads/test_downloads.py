@@ -585,6 +585,12 @@ class TestCopies:
         assert not copy_photos(wanted, tmp_path / "local", tmp_path / "out").done
         assert copy_photos(wanted[:1], tmp_path / "local", tmp_path / "out").done == {"1.png"}
 
+    def test_a_photo_that_was_uploaded_to_label_studio_is_found_by_its_own_name(self, tmp_path):
+        (tmp_path / "local").mkdir()
+        (tmp_path / "local/fox.jpg").write_bytes(photo(1))
+        wanted = {"1.jpg": "3/8f3a1b2c-fox.jpg", "2.jpg": "3/8f3a1b2c-badger.jpg"}
+        assert copy_photos(wanted.items(), tmp_path / "local", tmp_path / "out").done == {"1.jpg"}
+
     def test_a_folder_that_is_none_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="nowhere is no folder of photos: it does not exist"):
             copy_photos([], tmp_path / "nowhere", tmp_path / "out")

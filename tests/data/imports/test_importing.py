@@ -132,9 +132,16 @@ def test_boxes_and_sequences_reach_the_manifest(tmp_path):
     folder = _write_photos(tmp_path / "set", "1.jpg", "2.jpg")
     images = [{"id": id, "file_name": f"{id}.jpg", "seq_id": "s7"} for id in (1, 2)]
     annotations = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 20, 10]}, {"image_id": 2, "category_id": 1}]
+    annotations.append({"image_id": 1, "category_id": 1, "bbox": [30, 3, 18, 10]})
+    annotations.append({"image_id": 1, "category_id": 1, "bbox": [100, 3, 18, 10]})  # the file does not say how large its photos are
     (folder / "a.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "Puma concolor"}]}))
-    import_photos(folder / "a.json", tmp_path / "out")
-    assert [(record.group, record.box) for record in read_source(tmp_path / "out").records] == [("s7", (2, 3, 20, 10)), ("s7", (0, 0, 0, 0))]
+    report = import_photos(folder / "a.json", tmp_path / "out")
+    records = read_source(tmp_path / "out").records
+    assert [(record.group, record.box) for record in records] == [("s7", (2, 3, 20, 10)), ("s7", (30, 3, 18, 10)), ("s7", (0, 0, 0, 0))]
+    assert records[0].path == records[1].path and report["kept"] == {"photos": 2, "observations": 1, "species": 1, "boxes": 3, "rows": 4}
+    fault = "1.jpg: the box 100,3,18,10 lies outside its photo of 48 x 40 pixels"
+    assert report["photos"] == {"done": 2, "failed": 0, "reasons": {}, "wrong_boxes": {"rows": 1, "examples": [fault]}}
+    assert json.loads((tmp_path / "out" / "import.json").read_text()) == report
 
 
 def test_camera_traps_without_scientific_names_keep_their_labels(tmp_path):
@@ -147,7 +154,8 @@ def test_camera_traps_without_scientific_names_keep_their_labels(tmp_path):
     assert [row["species"] for row in _rows(tmp_path / "out" / "photos.csv")] == list(names.values()) and report["ranks"] == ["species"]
     content["categories"][0]["name"] = "Tayassu pecari"
     (tmp_path / "a.json").write_text(json.dumps(content))
-    assert import_photos(tmp_path / "a.json", tmp_path / "out", is_downloaded=False)["kept"]["photos"] == 1
+    assert import_photos(tmp_path / "a.json", tmp_path / "out", is_downloaded=False)["kept"]["photos"] == 2
+    assert [row["species"] for row in _rows(tmp_path / "out" / "photos.csv")] == ["Tayassu pecari", "empty"]  # which is no taxon, and no error
 
 
 def test_a_competition_takes_the_photos_that_lie_beside_it(tmp_path, monarch):

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
+import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
@@ -82,6 +83,19 @@ class Downloads:
     already: int = 0
 
 
+class Packed(typing.Protocol):
+    """An archive: files that are read without being unpacked."""
+
+    path: Path
+    names: tuple[str, ...]
+
+    def open(self, name: str) -> typing.BinaryIO:
+        """A file's bytes as a stream. Raises DataError where it is damaged."""
+
+    def size(self, name: str) -> int:
+        """A file's bytes."""
+
+
 def download_photos(
     wanted: Iterable[tuple[str, str]], folder: Path | str, settings: DownloadSettings | None = None, progress: Callable[[int, int, int], None] | None = None
 ) -> Downloads:
@@ -111,7 +125,7 @@ def download_photos(
 
 def copy_photos(
     wanted: Iterable[tuple[str, str]],
-    local: Path | str,
+    local: Path | str | Packed,
     folder: Path | str,
     settings: DownloadSettings | None = None,
     progress: Callable[[int, int, int], None] | None = None,
@@ -121,18 +135,22 @@ def copy_photos(
     A photo is found below `local` by the path of its URL or the end of that path, by `image`, by the URL's file name, or
     by its photo number; names that fit several files are no find.
 
-    Args, Returns, Raises: as `download_photos`; also DataError where `local` is no folder.
+    Args:
+      local: a folder, or an archive with the photos.
+
+    Others, Returns, Raises: as `download_photos`; also DataError where `local` is no folder.
     """
     from tfvision.data.downloads.local_photos import LocalPhotos
 
     folder, wanted, settings = Path(folder), dict(wanted), settings or DownloadSettings()
-    found = LocalPhotos(local, wanted.values())
+    packed = None if isinstance(local, (str, Path)) else local
+    found = LocalPhotos(packed.path, wanted.values(), packed.names) if packed else LocalPhotos(local, wanted.values())
 
     def bring(todo, _, settle):
         def copy(pair):
             try:
                 path = found.find(*pair)
-                return Entry(DONE, *_copy(path, folder / pair[0], settings.most_bytes), attempts=1)
+                return Entry(DONE, *_copy(path, folder / pair[0], settings.most_bytes, packed), attempts=1)
             except Failure as failure:
                 return failure.entry(1)
             except LookupError as error:
@@ -192,12 +210,13 @@ def _is_settled(image, folder, entry, settings, result):
     return False
 
 
-def _copy(path, target, most_bytes):
-    """As `_accept`, from a file that stays."""
+def _copy(path, target, most_bytes, packed):
+    """As `_accept`, from a file that stays, or from one in an archive."""
+    name = path.relative_to(packed.path).as_posix() if packed else ""
     try:
-        if os.path.getsize(path) > most_bytes:
+        if (packed.size(name) if packed else os.path.getsize(path)) > most_bytes:
             raise Failure(f"it is larger than {most_bytes:,} bytes")
-        encoded = Path(path).read_bytes()
+        encoded = _unpacked(packed, name) if packed else path.read_bytes()
         decode_photo(check_photo(encoded, name="it"), ratio=8, name="it")
     except OSError as error:
         raise Failure(f"{path} cannot be read ({error.strerror})", RETRY) from None
@@ -205,3 +224,8 @@ def _copy(path, target, most_bytes):
         raise Failure(str(error)) from None
     write_bytes(target, encoded)
     return len(encoded), hashlib.sha256(encoded).hexdigest()
+
+
+def _unpacked(packed, name):
+    with packed.open(name) as stream:
+        return stream.read()

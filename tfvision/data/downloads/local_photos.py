@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import re
 import unicodedata
 import urllib.parse
 from collections.abc import Iterable
@@ -10,26 +11,28 @@ from pathlib import Path, PurePosixPath
 from tfvision.data.photo_files import walk_photos
 from tfvision.errors import DataError
 
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # as Label Studio names what is uploaded to it
 _SIZES = frozenset({"original", "large", "medium", "small", "square", "thumb", "thumbnail"})  # photos/123/original.jpg
 
 
 class LocalPhotos:
     """The files below a folder, by path, by name and by stem; upper and lower case are alike, composed and decomposed accents too."""
 
-    def __init__(self, folder: Path | str, urls: Iterable[str]) -> None:
+    def __init__(self, folder: Path | str, urls: Iterable[str], names: Iterable[str] | None = None) -> None:
         """Lists the folder.
 
         Args:
           urls: all addresses that will be asked for: a file name that several of them share tells none of them.
+          names: of the files, where they lie packed in `folder`, which is a file then.
 
         Raises:
           DataError: it is no folder.
         """
         self._folder = Path(folder)
-        if not self._folder.is_dir():
+        if names is None and not self._folder.is_dir():
             raise DataError(f"{folder} is no folder of photos" + ("" if self._folder.exists() else ": it does not exist"))
         self._by_path, self._by_name, self._by_stem = {}, collections.defaultdict(list), collections.defaultdict(list)
-        for name in walk_photos(self._folder, may_be_empty=True).names:
+        for name in walk_photos(self._folder, may_be_empty=True).names if names is None else names:
             self._by_path[_plain(name)] = name
             self._by_name[_plain(PurePosixPath(name).name)].append(name)
             self._by_stem[_plain(PurePosixPath(name).stem)].append(name)
@@ -64,6 +67,8 @@ class LocalPhotos:
         elif self._uses[parts[-1]] == 1:
             yield self._by_name, parts[-1]
             yield self._by_stem, stem
+            if uploaded := _UPLOADED.match(parts[-1]):
+                yield self._by_name, uploaded[1]
         for _, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query):
             yield self._by_name, value.lower()
             yield self._by_stem, value.lower()

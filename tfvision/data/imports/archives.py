@@ -14,10 +14,11 @@ import struct
 import typing
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfvision.data.imports.zip_checks import END_RECORD, MAX_RATIO, RATIO_FREE_BYTES, bomb, check_bomb, check_directory_size, check_members, plain_name
+from tfvision.data.json_items import json_items
 from tfvision.errors import DataError
 
 _BROKEN = (
@@ -57,6 +58,12 @@ def open_archive(path: Path | str) -> "Archive":
     return _File(path)
 
 
+def json_items_of(archive: "Archive", name: str) -> Iterator[tuple[str, typing.Any]]:
+    """The items of a member that is JSON, as json_items tells them. Raises DataError."""
+    with archive.open(name) as stream:
+        yield from json_items(stream, archive.where(name))
+
+
 class Archive:
     """Names of members with `/` between folders, and their contents as binary streams.
 
@@ -68,10 +75,11 @@ class Archive:
 
     def __init__(self, path: Path, names: Iterable[str]) -> None:
         self.path, self.names, self.bytes_read = path, tuple(sorted(names)), 0
+        self._known = frozenset(self.names)
 
     def open(self, name: str) -> io.BufferedReader:
         """A buffered binary stream of a member. Raises DataError where it has none of that name, or it is damaged."""
-        if name not in self.names:
+        if name not in self._known:
             raise DataError(f"{self.path} has no member {name!r}")
         with _reading(self.where(name)):
             return io.BufferedReader(self._open(name), 2**18)

@@ -2,17 +2,17 @@
 
 import hashlib
 import sqlite3
-import warnings
 
-from tfvision.data.imports.archives import Archive
-from tfvision.data.imports.json_items import json_items
-from tfvision.data.imports.lineages import AS_WRITTEN, RawTaxon, is_scientific
+from tfvision.data.imports.archives import Archive, json_items_of
+from tfvision.data.imports.lineages import RawTaxon
+from tfvision.data.imports.photo_boxes import Marked, known_size, mark, ranks_named, rows_of_photo, taxa_of_categories
 from tfvision.data.imports.photo_records import Photo, Source, unknown_source
+from tfvision.data.imports.photo_rows import as_local
 from tfvision.data.manifest import RANKS
-from tfvision.errors import DataWarning
 
-NO_LABEL = "no annotation names its category"
-SEVERAL_LABELS = "several categories in one photo"
+_BETWEEN, _BEHIND = "\x1f", "\x1e"  # ASCII's own separators of units and of records
+_WITHOUT_SEPARATORS = str.maketrans("", "", _BETWEEN + _BEHIND)
+_NO_NUMBERS = "nan,nan,nan,nan"
 _IMAGE_COLUMNS = {  # what is kept of an image -> what it is called, the first that is filled
     "file_name": ("file_name",),
     "url": ("coco_url", "url"),
@@ -21,17 +21,16 @@ _IMAGE_COLUMNS = {  # what is kept of an image -> what it is called, the first t
     "date": ("date", "datetime", "date_captured"),
     "latitude": ("latitude",),
     "longitude": ("longitude",),
-    "sequence": ("seq_id",),
+    "sequence": ("seq_id", "sequence_id", "sequenceID"),
+    "location": ("location",),
+    "width": ("width",),
+    "height": ("height",),
 }
-_LARGEST_SIDE = 1e9  # pixels
 _ANNOTATION_COLUMNS = ("category_id", "box")
 
 
 def competition_source(archive: Archive, name: str, database: sqlite3.Connection) -> Source:
-    """The photos of a competition's JSON. Raises DataError where it is none."""
-    with archive.open(name) as stream:
-        if stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
-            raise unknown_source(archive.where(name), "it is JSON, but no object with images, annotations and categories")
+    """The photos of a competition's JSON."""
     source = Source("competition", archive, iter(()), total_bytes=archive.size(name))
     source.photos = _photos(source, name, database)
     return source
@@ -43,7 +42,7 @@ def _photos(source, name, database):
     for section, columns in sections.items():
         database.execute(f"CREATE TABLE {section} (id, {', '.join(columns)})")
     categories, licences, rows = {}, {}, {section: [] for section in sections}
-    for section, item in json_items(source.archive, name):
+    for section, item in json_items_of(source.archive, name):
         if not isinstance(item, dict):
             continue
         if section == "categories":
@@ -60,43 +59,38 @@ def _photos(source, name, database):
         _write(database, section, rows[section])
     if not categories or not database.execute("SELECT count(*) FROM images").fetchone()[0]:
         raise unknown_source(source.archive.where(name), "it has no images and categories, so it is no competition's JSON with labels")
-    if not any(map(is_scientific, categories.values())):  # of many camera traps: "bobcat", "tayassu pecari", "empty"
-        shown = ", ".join(sorted(taxon.name for taxon in categories.values())[:3])
-        warnings.warn(
-            f"{source.archive.where(name)} has no scientific names: its categories ({shown}, ...) are labels as they are written", DataWarning, stacklevel=2
-        )
-        categories = {id: RawTaxon(name=taxon.name, rank=AS_WRITTEN) for id, taxon in categories.items() if taxon.name}
-    source.ranks = tuple(rank for rank, *names in zip(RANKS, *categories.values(), strict=False) if any(names))
+    categories = taxa_of_categories(categories, source.archive.where(name))
+    source.ranks = ranks_named(categories.values())
     database.execute("CREATE INDEX annotations_image ON annotations (id)")
-    of_image = "FROM annotations WHERE annotations.id = images.id"
-    found = f"(SELECT group_concat(DISTINCT category_id) {of_image}), (SELECT group_concat(box, ';') {of_image})"
-    for id, file_name, url, licence, holder, date, latitude, longitude, sequence, label, boxes in database.execute(
-        f"SELECT *, {found} FROM images ORDER BY rowid"
-    ):
+    found = "SELECT group_concat(category_id || ? || box, ?) FROM annotations WHERE annotations.id = images.id"
+    for id, *texts, annotations in database.execute(f"SELECT *, ({found}) FROM images ORDER BY rowid", (_BETWEEN, _BEHIND)):
         source.observations += 1
-        taxon, problem = categories.get(label or "", RawTaxon()), ""
-        if label is None or "," in label:
-            problem = NO_LABEL if label is None else SEVERAL_LABELS
+        image = dict(zip(_IMAGE_COLUMNS, texts, strict=True))
         # Where no sequence of a camera trap is named, photos of one holder at one place and second are taken for one observation.
-        facts = (holder, date, latitude, longitude)
-        observation = sequence or (hashlib.blake2b("\n".join(facts).encode(), digest_size=8).hexdigest() if all(facts) else "")
-        yield Photo(
-            file_name or url,
-            taxon,
-            "",
-            observation,
-            id,
-            licences.get(licence, ""),
-            holder,
-            "",
-            latitude,
-            longitude,
-            "",
-            date,
-            is_local=bool(file_name),
-            problem=problem,
-            box=_surrounding(boxes or ""),
+        facts = [image[name] for name in ("rights_holder", "date", "latitude", "longitude")]
+        observation = image["sequence"] or (hashlib.blake2b("\n".join(facts).encode(), digest_size=8).hexdigest() if all(facts) else "")
+        photo = Photo(
+            as_local(image["file_name"]) or image["url"],
+            RawTaxon(),
+            observation=observation,
+            source_id=id,
+            license=licences.get(image["license"], ""),
+            rights_holder=image["rights_holder"],
+            latitude=image["latitude"],
+            longitude=image["longitude"],
+            date=image["date"],
+            is_local=bool(image["file_name"]),
+            location=image["location"],
         )
+        size = known_size(image["width"], image["height"])
+        for label, box, problem in rows_of_photo([_marked(text, size) for text in annotations.split(_BEHIND)] if annotations else []):
+            taxon = categories.get(label, RawTaxon())
+            yield photo._replace(taxon=taxon, box=box, problem=problem)
+
+
+def _marked(text, size):
+    label, _, box = text.partition(_BETWEEN)
+    return mark(label, [float(number) for number in box.split(",")], size) if box else Marked(label)
 
 
 def _write(database, section, rows):
@@ -117,24 +111,13 @@ def _image_values(image):
 
 
 def _box_text(box):
-    """left,top,width,height; "" where it is no box."""
-    is_box = isinstance(box, list) and len(box) == 4 and all(type(number) in (int, float) and abs(number) < _LARGEST_SIDE for number in box)
-    return ",".join(map(str, box)) if is_box and box[2] > 0 and box[3] > 0 else ""
-
-
-def _surrounding(boxes):
-    """The box around all boxes of a photo, left,top,width,height each; "" where there is none."""
-    corners = []
-    for box in filter(None, boxes.split(";")):
-        left, top, width, height = map(float, box.split(","))
-        corners.append((left, top, left + width, top + height))
-    if not corners:
+    """Four numbers; "" where there is no box, or what is written for none; NO_NUMBERS where it is something else."""
+    if not isinstance(box, list) or not box or not any(box):
         return ""
-    lefts, tops, rights, bottoms = zip(*corners, strict=True)
-    left, top = min(lefts), min(tops)
-    return ",".join(f"{value:.10g}" for value in (left, top, max(rights) - left, max(bottoms) - top))
+    are_numbers = len(box) == 4 and all(type(number) in (int, float) for number in box)
+    return ",".join(map(str, box)) if are_numbers else _NO_NUMBERS
 
 
 def _text(value):
     """A value as text that can be written: JSON may escape halves of a character."""
-    return "" if value is None or isinstance(value, (dict, list)) else str(value).encode(errors="replace").decode()
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).translate(_WITHOUT_SEPARATORS).encode(errors="replace").decode()

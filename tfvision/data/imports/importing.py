@@ -1,6 +1,7 @@
 """From a download of GBIF or iNaturalist to a manifest: photos.csv lists all that are wanted, manifest.csv those that are there."""
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import typing
@@ -8,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfvision import __version__
+from tfvision.data.boxes import box_faults, parse_box
 from tfvision.data.csv_table import read_rows
+from tfvision.data.image_formats import is_photo_name
+from tfvision.data.imports.archives import open_archive
 from tfvision.data.imports.lineages import GAPS
 from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.photo_rows import SIZES, is_web_address
@@ -22,6 +26,7 @@ if typing.TYPE_CHECKING:
 
 FORMAT = 1
 _MEGABYTE = 10**6
+_EXAMPLES = 10
 
 
 def import_photos(
@@ -64,7 +69,7 @@ def import_photos(
     report = _write_list(source, out, filters, size, progress or _silent)
     if not is_downloaded:
         return report
-    return _fetch(report, out, photos, _folder_of(source), download, progress or _silent)
+    return _fetch(report, out, photos, source, download, progress or _silent)
 
 
 def _write_list(source, out, filters, size, progress):
@@ -80,7 +85,7 @@ def _write_list(source, out, filters, size, progress):
             "source": str(source),
             "kind": opened.kind,
             "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(filters).items()} | {"size": size},
-            "read": {"photos": selection.read, "observations": opened.observations},
+            "read": {"photos": selection.read_photos, "observations": opened.observations, **({"rows": selection.read} if "rows" in totals else {})},
             "kept": totals,
             "ranks": selection.ranks(),
             "dropped": dict(selection.dropped.most_common()),
@@ -97,8 +102,8 @@ def _write_list(source, out, filters, size, progress):
         return report
 
 
-def _fetch(report, out, photos, beside, download, progress):
-    """Takes all photos from the folder `photos`, else those with addresses from the web and the others from `beside`."""
+def _fetch(report, out, photos, source, download, progress):
+    """Takes all photos from the folder `photos`, else those with addresses from the web and the others from the source, or from beside it."""
     from tfvision.data.downloads.downloads import Downloads, copy_photos, download_photos
 
     def show(finished, total, failed):
@@ -107,21 +112,44 @@ def _fetch(report, out, photos, beside, download, progress):
     wanted = [(row["image"], row["url"]) for row in _read_rows(out / "photos.csv")]
     names = [pair for pair in wanted if not is_web_address(pair[1])]
     result = Downloads()
-    for folder, pairs in [(photos, wanted)] if photos else [(None, [pair for pair in wanted if is_web_address(pair[1])]), (beside, names)]:
-        if pairs:
-            found = copy_photos(pairs, folder, out, download, show) if folder else download_photos(pairs, out, download, show)
-            result = Downloads(result.done | found.done, result.failed | found.failed)
+    with contextlib.ExitStack() as stack:
+        beside = stack.enter_context(open_archive(source)) if names and Path(source).is_file() else None
+        if not (beside and any(map(is_photo_name, beside.names))):
+            beside = _folder_of(source)
+        for folder, pairs in [(photos, wanted)] if photos else [(None, [pair for pair in wanted if is_web_address(pair[1])]), (beside, names)]:
+            if pairs:
+                found = copy_photos(pairs, folder, out, download, show) if folder else download_photos(pairs, out, download, show)
+                result = Downloads(result.done | found.done, result.failed | found.failed)
     report["photos"] = {"done": len(result.done), "failed": len(result.failed), "reasons": dict(collections.Counter(result.failed.values()).most_common(50))}
-    write_json(out / "import.json", report)
     if not result.done:
+        write_json(out / "import.json", report)
         reason = next(iter(report["photos"]["reasons"]), "no reason is known")
         hint = "" if photos or not names else "; name the folder with the photos by --photos FOLDER (unpack an archive that holds them)"
         raise DataError(f"none of {report['kept']['photos']} photos could be had ({reason}){hint}; {out / 'downloads.csv'} tells why for each")
+    faults = _faults_of_boxes(out, result.done)
+    if faults is not None:
+        examples = [fault for fault in faults if fault]
+        report["photos"]["wrong_boxes"] = {"rows": len(examples), "examples": examples[:_EXAMPLES]}
+    write_json(out / "import.json", report)
+    if faults and all(faults):
+        raise DataError(f"none of {len(faults)} boxes lies in its photo ({faults[0]}): are these the photos of {report['source']}?")
     rows = read_rows(out / "photos.csv")
     _, columns = next(rows)
+    found = (cells for _, cells in rows if cells[columns.index("image")] in result.done)
     with atomic_path(out / "manifest.csv") as path:
-        _write_rows(path, columns, (cells for _, cells in rows if cells[columns.index("image")] in result.done))
+        _write_rows(path, columns, (cells for cells, fault in zip(found, faults, strict=True) if not fault) if faults else found)
     return report
+
+
+def _faults_of_boxes(out, done):
+    """What is wrong with the box of each row whose photo is there, its photo named, or ""; None where the list has no boxes."""
+    rows = _read_rows(out / "photos.csv")
+    first = next(rows)
+    if "box" not in first:
+        return None
+    found = [(row["image"], row["url"], parse_box(row["box"])) for row in (first, *rows) if row["image"] in done]
+    faults = box_faults([str(out / image) for image, _, _ in found], [box for _, _, box in found])
+    return [fault and f"{url}: {fault}" for (_, url, _), fault in zip(found, faults, strict=True)]
 
 
 def _write_rows(path, columns, rows):

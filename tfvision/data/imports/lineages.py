@@ -149,6 +149,13 @@ def is_scientific(raw: RawTaxon) -> bool:
     return False
 
 
+def is_binomial(name: str) -> bool:
+    """Whether a name is that of a species, or of what stands below one."""
+    with contextlib.suppress(OddTaxon):
+        return bool(_binomial(name))
+    return False
+
+
 def misplaced_lineages(counts: Mapping[tuple[str, ...], int]) -> set[tuple[str, ...]]:
     """Lineages that contradict others: a name under two parents of one kingdom, where more photos stand under the other.
 

@@ -17,6 +17,11 @@ KINDS = {
     "inaturalist-export": "iNaturalist's export of observations (CSV with image_url or photo_url)",
     "inaturalist-open-data": "iNaturalist's open data (a folder with photos, observations and taxa, .csv or .csv.gz)",
     "competition": "an iNaturalist competition's JSON, or that of camera traps (COCO style: images, annotations, categories)",
+    "camtrap-dp": "a Camtrap DP package (zip or folder with datapackage.json, deployments, media and observations)",
+    "megadetector": "MegaDetector's output (JSON with images and detection_categories)",
+    "label-studio": "Label Studio's export (JSON or JSON-MIN, with rectangles)",
+    "cvat": "CVAT's export for images 1.1 (XML)",
+    "yolo": "YOLO's folders (zip or folder with images/, labels/*.txt, and data.yaml or classes.txt)",
     "csv": "a CSV with a column of addresses (url, image_url, identifier, ...) and columns kingdom to species or scientific_name",
 }
 
@@ -30,7 +35,11 @@ class Photo(typing.NamedTuple):
       observation: what tells the observation from others.
       source_id: the photo's id in the source, else the observation's.
       problem: why it cannot be used, where its reader knows.
-      box: left,top,width,height in pixels, as a manifest has it.
+      box: left,top,width,height as a manifest has it: in pixels, or in all of a source's photos as fractions. A photo with several is told
+        as often, one after another.
+      location: the name of a camera's place.
+      split: as a manifest has it.
+      confidence: a detector's in its box, 0 to 1.
     """
 
     url: str
@@ -49,6 +58,9 @@ class Photo(typing.NamedTuple):
     is_local: bool = False
     problem: str = ""
     box: str = ""
+    location: str = ""
+    split: str = ""
+    confidence: str = ""
 
 
 @dataclasses.dataclass

@@ -79,6 +79,11 @@ def is_web_address(text: str) -> bool:
     return _URL.fullmatch(text.strip()) is not None
 
 
+def as_local(text: str) -> str:
+    """A path as one below the folder of the photos: with "/", without a drive or the root of the machine that wrote it."""
+    return _DRIVE.sub("", text.strip()).replace("\\", "/").lstrip("/").removeprefix("./")
+
+
 def local_name(text: str) -> str:
     """A file's name or relative path, with "/", where a text is one that ends as photos do; else ""."""
     name = _DRIVE.sub("", text.strip()).replace("\\", "/").removeprefix("./")

@@ -8,6 +8,8 @@ import sqlite3
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
+from tfvision.data.detections import DETECTION_CONFIDENCE, check_confidence
+from tfvision.data.folder_labels import split_word
 from tfvision.data.imports.licences import KNOWN_LICENCES, plain_licence
 from tfvision.data.imports.lineages import TWO_PARENTS, Lineages, misplaced_lineages
 from tfvision.data.imports.photo_records import Source
@@ -22,7 +24,8 @@ NOT_A_PHOTO = "a sound, a video or a document"
 NO_ADDRESS = "no address that begins with http"
 LISTED_TWICE = "the same photo a second time"
 OVER_MAX, UNDER_MIN = "over --max-per-species", "under --min-per-species"
-_BOX = "box"  # a column of its own only where the source has boxes
+OPTIONAL_COLUMNS = ("box", "location", "split", "confidence")  # each only where the source says such a thing
+UNSURE = "a detection below --detection-confidence"
 _BATCH = 10_000
 
 
@@ -39,6 +42,7 @@ class Filters:
       max_per_species: photos at most; 0: no limit. Observations stay whole but for the last, which fills up.
       min_per_species: species with fewer photos are left out.
       keeps_gaps: lineages with a missing rank are kept; GBIF has no class for most fishes, no order for reptiles.
+      detection_confidence: least confidence of a detector in its box, where a source tells it.
       seed: of the choice that max_per_species makes.
     """
 
@@ -51,6 +55,7 @@ class Filters:
     max_per_species: int = 0
     min_per_species: int = 1
     keeps_gaps: bool = False
+    detection_confidence: float = DETECTION_CONFIDENCE
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,6 +65,7 @@ class Filters:
             if name not in KNOWN_LICENCES:
                 raise DataError(f"--licence must be of {', '.join(KNOWN_LICENCES)}, got {given!r}")
         object.__setattr__(self, "licences", plain)
+        check_confidence(self.detection_confidence)
         for name in ("date_from", "date_to"):
             date = getattr(self, name)
             if date and plain_date(date) != date:
@@ -70,26 +76,29 @@ class Selection:
     """The photos that are kept, in a scratch database.
 
     Attributes:
-      read: photos read.
-      dropped: reason -> photos.
+      read: rows read, one a photo, or one a box.
+      read_photos: photos read.
+      dropped: reason -> rows.
     """
 
     def __init__(self, database: sqlite3.Connection, source: Source, filters: Filters, size: str) -> None:
-        self.read, self.dropped = 0, collections.Counter()
+        self.read, self.read_photos, self.dropped = 0, 0, collections.Counter()
         self.lineages = Lineages(source, filters.keeps_gaps)
         self._database, self._source, self._filters, self._size = database, source, filters, size
         self._within = [plain_taxon(name) for name in filters.within]
         self._countries = {plain_name(name) for name in filters.countries}
         self._is_within = {}
         # No index while rows come; the rest of COLUMNS than image, lineage and group is kept as it will be written.
-        rest = "license, rights_holder, creator, url, latitude, longitude, country, date, source_id, box"
-        database.execute(f"CREATE TABLE photos (image, lineage INTEGER, observation, {rest})")
+        rest = "license, rights_holder, creator, url, latitude, longitude, country, date, source_id"
+        database.execute(f"CREATE TABLE photos (image, lineage INTEGER, observation, {rest}, {', '.join(OPTIONAL_COLUMNS)})")
 
     def fill(self, progress: Callable[[int], None] | None = None) -> None:
         """Reads the source to its end; progress(photos) is called now and then."""
-        rows = []
+        rows, last = [], None
         for photo in self._source.photos:
             self.read += 1
+            self.read_photos += not (last and last.url == photo.url and (last.box or photo.box))
+            last = photo
             row, reason = self._row(photo)
             if reason:
                 self.dropped[reason] += 1
@@ -108,7 +117,7 @@ class Selection:
           DataError: a taxon of --within is nowhere.
         """
         self._check_within()
-        self._delete(LISTED_TWICE, "rowid NOT IN (SELECT min(rowid) FROM photos GROUP BY image)")
+        self._delete(LISTED_TWICE, "rowid NOT IN (SELECT min(rowid) FROM photos GROUP BY image, box)")
         self._database.execute("CREATE INDEX photos_species ON photos (lineage, observation)")
         counts = dict(self._database.execute("SELECT lineage, count(*) FROM photos GROUP BY lineage"))
         known = self.lineages.known
@@ -123,9 +132,14 @@ class Selection:
             self._cap(self._filters.max_per_species)
 
     def totals(self) -> dict[str, int]:
-        """{"photos", "observations", "species"} that are kept."""
-        row = self._database.execute("SELECT count(*), count(DISTINCT observation), count(DISTINCT lineage) FROM photos").fetchone()
-        return dict(zip(("photos", "observations", "species"), row, strict=True))
+        """{"photos", "observations", "species"} that are kept, and where there are boxes {"boxes", "rows"}."""
+        count = "SELECT count(*), count(DISTINCT observation), count(DISTINCT lineage), count(nullif(box, '')) FROM photos"
+        rows, observations, species, boxes = self._database.execute(count).fetchone()
+        found = {"photos": rows, "observations": observations, "species": species}
+        if not boxes:
+            return found
+        (photos,) = self._database.execute("SELECT count(DISTINCT image) FROM photos").fetchone()
+        return {**found, "photos": photos, "boxes": boxes, "rows": rows}
 
     def licences(self) -> dict[str, int]:
         """Licence -> photos kept, most first."""
@@ -141,17 +155,18 @@ class Selection:
 
     def columns(self) -> tuple[str, ...]:
         """The names of what `rows` yields."""
-        has_boxes = self._database.execute("SELECT max(box) FROM photos").fetchone()[0]
-        return (*COLUMNS, _BOX) if has_boxes else COLUMNS
+        largest = self._database.execute(f"SELECT {', '.join(f'max({name})' for name in OPTIONAL_COLUMNS)} FROM photos").fetchone()
+        return (*COLUMNS, *(name for name, text in zip(OPTIONAL_COLUMNS, largest, strict=True) if text))
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Yields what is kept in the order of the source, as values of `columns`."""
-        width = len(self.columns())
-        for image, lineage, *rest in self._database.execute("SELECT * FROM photos ORDER BY rowid"):
-            yield (image, *self.lineages.known[lineage], *rest)[:width]
+        columns = ", ".join(name for name in self.columns() if name not in ("image", *RANKS, "group"))
+        for image, lineage, *rest in self._database.execute(f"SELECT image, lineage, observation, {columns} FROM photos ORDER BY rowid"):
+            yield (image, *self.lineages.known[lineage], *rest)
 
     def _row(self, photo):
         if photo.problem:
+            self.lineages.add_example(photo.problem, photo.url)
             return None, photo.problem
         url, number, suffix = photo_address(photo, self._size)
         if not suffix:
@@ -175,11 +190,14 @@ class Selection:
             date,
             one_line(photo.source_id or number or photo.observation),
         )
-        return (f"photos/{name[:2]}/{name}{suffix}", lineage, one_line(photo.observation) or name, licence, *facts, photo.box), ""
+        optional = (photo.box, one_line(photo.location), split_word(photo.split), photo.confidence)
+        return (f"photos/{name[:2]}/{name}{suffix}", lineage, one_line(photo.observation) or name, licence, *facts, *optional), ""
 
     def _filter(self, photo, lineage, date, licence):
         """The reason why filters drop a photo, or ""."""
         filters = self._filters
+        if photo.confidence and float(photo.confidence) < filters.detection_confidence:
+            return UNSURE
         if self._within and not self._stands_within(lineage):
             return "outside --within"
         if filters.licences and licence not in filters.licences:

@@ -1,11 +1,10 @@
-"""A large JSON object, item by item of its arrays."""
+"""A large JSON object, item by item of its arrays; or an array."""
 
 import codecs
 import json
 import typing
 from collections.abc import Iterator
 
-from tfvision.data.imports.archives import Archive
 from tfvision.errors import DataError
 
 _CHUNK_BYTES = 2**20
@@ -13,33 +12,44 @@ _DELIMITERS = frozenset(",:]} \t\r\n")
 _MAX_ITEM_CHARACTERS = 16 * 2**20
 
 
-def json_items(archive: Archive, name: str) -> Iterator[tuple[str, typing.Any]]:
+def json_items(stream: typing.BinaryIO, where: str) -> Iterator[tuple[str, typing.Any]]:
     """Yields (key, item) for each item of each array of a JSON object, one at a time, and (key, value) for its other members.
 
+    Of an array it yields ("", item).
+
+    Args:
+      stream: binary.
+      where: what messages name.
+
     Raises:
-      DataError: it is no JSON object, or one item is too large.
+      DataError: it is neither, or one item is too large.
     """
-    where = archive.where(name)
-    with archive.open(name) as stream:
-        text = _Text(stream, where)
-        text.expect("{")
+    text = _Text(stream, where)
+    if text.peek() == "[":
+        yield from _items("", text)
+        return
+    text.expect("{")
+    if text.peek() == "}":
+        return
+    while True:
+        key = text.value()
+        text.expect(":")
+        if text.peek() == "[":
+            yield from _items(key, text)
+        else:
+            yield key, text.value()
         if text.peek() == "}":
             return
-        while True:
-            key = text.value()
-            text.expect(":")
-            if text.peek() != "[":
-                yield key, text.value()
-            else:
-                text.expect("[")
-                while text.peek() != "]":
-                    yield key, text.value()
-                    if text.peek() != "]":
-                        text.expect(",")
-                text.expect("]")
-            if text.peek() == "}":
-                return
+        text.expect(",")
+
+
+def _items(key: str, text: "_Text") -> Iterator[tuple[str, typing.Any]]:
+    text.expect("[")
+    while text.peek() != "]":
+        yield key, text.value()
+        if text.peek() != "]":
             text.expect(",")
+    text.expect("]")
 
 
 class _Text:

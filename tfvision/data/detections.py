@@ -1,0 +1,176 @@
+"""What a detector found in photos, as MegaDetector writes it: a JSON of photos with relative boxes, categories and confidences."""
+
+import dataclasses
+import os
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tfvision.data.boxes import FRACTION, Box, cut_box
+from tfvision.data.json_items import json_items
+from tfvision.errors import DataError
+from tfvision.files import write_json
+
+DETECTION_CONFIDENCE = 0.2  # as most who use MegaDetector's fifth version take it
+NO_ANIMALS = frozenset(
+    ["person", "people", "human", "vehicle", "car", "truck", "bus", "motorcycle", "motorbike", "bicycle", "boat", "train", "airplane", "aeroplane"]
+    + ["empty", "blank"]
+)
+_ANIMAL = "animal"
+_LONGEST_REASON = 200
+
+
+class Detection(typing.NamedTuple):
+    """A box in a photo.
+
+    Attributes:
+      category: its name, such as "animal".
+      confidence: 0 to 1.
+      box: left, top, width, height as fractions of the photo's width and height, cut at its edge.
+      classification: the likeliest name that a classifier of the same file gave, or "".
+      problem: what is wrong with the box, or "".
+    """
+
+    category: str
+    confidence: float
+    box: Box
+    classification: str = ""
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Categories:
+    """The names of a file's categories, and of its classifier's, by their ids."""
+
+    detections: Mapping[str, str]
+    classifications: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, members: Mapping[str, typing.Any], where: str) -> "Categories":
+        """Those that the members of a file name. Raises DataError where it names none."""
+        detections = _names(members.get("detection_categories"))
+        if not detections:
+            raise DataError(f"{where} is no output of MegaDetector: it has no detection_categories with names")
+        return cls(detections, _names(members.get("classification_categories")))
+
+    def found_in(self, image: Mapping[str, typing.Any]) -> tuple[list[Detection], str]:
+        """The detections in an item of `images`, and what is wrong with it, or ""."""
+        found = image.get("detections")
+        if not isinstance(found, list):
+            return [], f"the detector failed: {str(image.get('failure') or 'no detections')[:_LONGEST_REASON]}"
+        return [self._detection(one) for one in found if isinstance(one, dict)], ""
+
+    def _detection(self, found: Mapping[str, typing.Any]) -> Detection:
+        id, confidence, box = str(found.get("category")), found.get("conf"), found.get("bbox")
+        fitted, problem = cut_box(box if isinstance(box, list) else [], FRACTION)
+        if not isinstance(confidence, (int, float)) or not 0 <= confidence <= 1:
+            confidence, problem = 0.0, problem or "a detection whose confidence is no number from 0 to 1"
+        return Detection(self.detections.get(id, id), float(confidence), fitted, self._classification(found.get("classifications")), problem)
+
+    def _classification(self, found: typing.Any) -> str:
+        pairs = [pair for pair in found if _is_pair(pair)] if isinstance(found, list) else []
+        return self.classifications.get(str(max(pairs, key=lambda pair: pair[1])[0]), "") if pairs else ""
+
+
+class Detections:
+    """A detector's answers to photos, found by the photos' paths.
+
+    Attributes:
+      path: their file.
+      categories: Categories.
+      animals: the names of those that are animals: "animal", or where there is none all that are no people, vehicles or nothing.
+    """
+
+    def __init__(self, path: Path | str, members: Mapping[str, typing.Any], images: list[dict[str, typing.Any]]) -> None:
+        self.path, self._members, self._images = Path(path), members, images
+        self.categories = Categories.of(members, str(path))
+        self.animals = animals_of(self.categories.detections.values())
+        files = [_parts(image["file"]) for image in images]
+        shared = _shared_folders(files) if all(_is_absolute(image["file"]) for image in images) else 0
+        self._by_file: dict[str, list[int]] = {}
+        for number, parts in enumerate(files):
+            self._by_file.setdefault("/".join(parts[shared:]), []).append(number)
+        self._by_end: dict[str, list[int]] | None = None
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Detections":
+        """Reads MegaDetector's JSON. Raises DataError."""
+        members: dict[str, typing.Any] = {}
+        images: list[dict[str, typing.Any]] = []
+        try:
+            with open(path, "rb") as stream:
+                for key, item in json_items(stream, str(path)):
+                    if key != "images":
+                        members[key] = item
+                    elif isinstance(item, dict) and isinstance(item.get("file"), str) and item["file"]:
+                        images.append(item)
+                    else:
+                        raise DataError(f"{path} is no output of MegaDetector: one of its images names no file")
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}): name the JSON that MegaDetector wrote") from error
+        return cls(path, members, images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def of(self, photo: Path | str) -> tuple[list[Detection], str]:
+        """The detections in a photo, and "" or why there are none to be had.
+
+        A photo is the file whose name is the end of its path, or whose name ends as its path does.
+        """
+        parts = _parts(os.path.abspath(photo))
+        found = next((rows for start in range(len(parts)) if (rows := self._by_file.get("/".join(parts[start:])))), None)
+        rows = found or self._ends().get("/".join(_parts(os.fspath(photo))), [])
+        if not rows:
+            return [], f"{self.path} does not name it: run the detector on it, too"
+        if len(rows) > 1:
+            names = " and ".join(self._images[row]["file"] for row in rows[:2])
+            return [], f"{self.path} names several files that it may be, {names}: give the folder that the detector was given"
+        return self.categories.found_in(self._images[rows[0]])
+
+    def write(self, path: Path | str) -> None:
+        """Writes all as it was read. Raises StorageError."""
+        write_json(path, {"images": self._images, **self._members})
+
+    def _ends(self) -> dict[str, list[int]]:
+        if self._by_end is None:
+            self._by_end = {}
+            for file, rows in self._by_file.items():
+                parts = file.split("/")
+                for start in range(1, len(parts)):
+                    self._by_end.setdefault("/".join(parts[start:]), []).extend(rows)
+        return self._by_end
+
+
+def check_confidence(confidence: float) -> None:
+    """Raises DataError where a least confidence is none."""
+    if not 0 <= confidence <= 1:
+        raise DataError(f"--detection-confidence must lie between 0 and 1, got {confidence:g}")
+
+
+def animals_of(names: Iterable[str]) -> frozenset[str]:
+    """Of a detector's categories those that are animals."""
+    names = list(names)
+    return frozenset(name for name in names if name.lower() == _ANIMAL) or frozenset(name for name in names if name.lower() not in NO_ANIMALS)
+
+
+def _names(found: typing.Any) -> dict[str, str]:
+    return {str(id): str(name) for id, name in found.items()} if isinstance(found, dict) else {}
+
+
+def _is_pair(found: typing.Any) -> bool:
+    return isinstance(found, list) and len(found) == 2 and isinstance(found[1], (int, float))
+
+
+def _parts(file: str) -> list[str]:
+    return [part for part in file.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def _shared_folders(files: list[list[str]]) -> int:
+    """How many folders at their beginning all files have in common."""
+    first, last = min(files, default=[]), max(files, default=[])
+    return next((depth for depth, (one, other) in enumerate(zip(first[:-1], last[:-1], strict=False)) if one != other), max(0, min(len(first), len(last)) - 1))
+
+
+def _is_absolute(file: str) -> bool:
+    return file.startswith(("/", "\\")) or file[1:3] in (":\\", ":/")
