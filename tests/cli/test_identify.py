@@ -31,7 +31,9 @@ def holiday(colour_photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_file_of_a_folder_has_an_answer_or_a_reason(run_command, colour_run, holiday):
+def test_every_file_of_a_folder_has_an_answer_or_a_reason(run_command, colour_run, holiday, monkeypatch):
+    monkeypatch.setattr(image_formats, "reads_raw", lambda: False)
+    (holiday / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     code, out, err = run_command("identify", colour_run, holiday, "--csv")
     rows = {os.path.relpath(row["image"], holiday): row for row in csv.DictReader(io.StringIO(out))}
     assert code == 0
@@ -44,6 +46,7 @@ def test_every_file_of_a_folder_has_an_answer_or_a_reason(run_command, colour_ru
             f"1: {image_formats.IS_RAW}, such as c.CR3",
             "1: a link to a folder that is read already or holds the link, such as self",
             "1: a pipe, a socket or a device, such as pipe.jpg",
+            "1: a video, such as clip.mp4",
             "1: hidden, the name begins with a dot, such as ._a.png",
             "1: no photo, such as notes.txt",
             r"1: the name is not UTF-8: rename it, such as \xe9t\xe9.png",

@@ -31,9 +31,10 @@ def test_what_can_be_read_when_named_alone_is_read_in_a_folder(tmp_path):
     assert found.names == sorted(names, key=lambda name: ("/" in name, name)) and not found.left_out
 
 
-def test_what_is_left_out_is_named_with_its_reason(tmp_path):
+def test_what_is_left_out_is_named_with_its_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_formats, "reads_raw", lambda: False)
     write(tmp_path, "a/1.jpg", "a/._1.jpg", "a/1.jpg_original", "a/2.jpg~", "@eaDir/1.jpg/thumb.jpg", ".trash/1.jpg")
-    for name in ("notes.txt", "report.pdf", "old.cr2", "empty"):
+    for name in ("notes.txt", "report.pdf", "old.cr2", "empty", "MVI_0001.MOV", "1.xmp", "Thumbs.db", "1.THM"):
         (tmp_path / "a" / name).write_bytes(b"" if name == "empty" else b"II*\0 of another kind")
     (tmp_path / "bare.jpg/inner").mkdir(parents=True)
     os.mkfifo(tmp_path / "a/pipe.jpg")
@@ -52,6 +53,10 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path):
         "a/report.pdf": "no photo",
         "a/empty": "no photo",
         "a/old.cr2": image_formats.IS_RAW,
+        "a/MVI_0001.MOV": "a video",
+        "a/1.xmp": "a sidecar of a photo or a video",
+        "a/1.THM": "a sidecar of a photo or a video",
+        "a/Thumbs.db": "a file that a system keeps for itself",
         "a/pipe.jpg": "a pipe, a socket or a device",
         "a/socket.jpg": "a pipe, a socket or a device",
         "bare.jpg": "a folder of which no photo is read",
@@ -118,7 +123,8 @@ def test_a_folder_alone_names_the_folders_in_it(tmp_path):
     assert walk_photos(tmp_path, is_deep=False) == (["1.jpg"], (("later", "a folder in the folder", False),))
 
 
-def test_what_walks_leave_out_is_counted_by_reason(tmp_path):
+def test_what_walks_leave_out_is_counted_by_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_formats, "reads_raw", lambda: False)
     write(tmp_path, "1.jpg", "x/2.jpg")
     for name in ("b.txt", "a.txt", "c.nef"):
         (tmp_path / name).write_text("text")

@@ -3,7 +3,8 @@
 `read_photo` reads a file (or a photo's part of a shard of prepared data) and its header and refuses
 what is too large or is no image before any pixel is allocated; `decode_photo` makes pixels, JPEGs at
 a reduced scale where the target is small. JPEGs and PNGs go to TensorFlow as they are; all else
-(WebP, TIFF, GIF, BMP, alpha, ...) passes through Pillow, once, into a lossless PNG.
+(WebP, TIFF, GIF, BMP, alpha, ...) passes through Pillow, once, into a lossless PNG, and a camera's raw file
+through LibRaw into a JPEG.
 """
 
 import contextlib
@@ -17,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data import jpeg_scans
+from tfvision.data import image_formats, jpeg_scans
 from tfvision.data.image_formats import IS_RAW, NEEDS_HEIF, formats, is_raw_name, needs_heif, quiet_pillow
 from tfvision.data.photo_files import NOT_UTF8, is_utf8, printable
+from tfvision.data.raw_photos import developed
 from tfvision.data.shards.slices import checked_slice, read_slice, slice_of
 from tfvision.errors import DataError
 
@@ -70,7 +72,7 @@ def read_photo(path: Path | str, encoded: bytes = b"") -> Photo:
 
 
 def read_encoded(path: Path | str, encoded: bytes = b"") -> bytes:
-    """The bytes of a photo's file, or of its part of a shard of prepared data.
+    """The bytes of a photo's file, or of its part of a shard of prepared data; of a camera's raw file a JPEG of it.
 
     Args:
       encoded: as `read_photo`.
@@ -89,9 +91,13 @@ def read_encoded(path: Path | str, encoded: bytes = b"") -> bytes:
         if location:
             return checked_slice(path, location, encoded) if encoded else read_slice(path, location)
         with open(path, "rb") as file:
-            return file.read()
+            encoded = file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    if is_raw_name(path):
+        with _one_large_photo:
+            return developed(encoded, path, MAX_PIXELS)
+    return encoded
 
 
 def _file_bytes(path):
@@ -99,7 +105,7 @@ def _file_bytes(path):
     found = os.stat(path)
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise DataError(f"{path} is a pipe, a socket or a device: save the photo to a file")
-    if is_raw_name(path):
+    if is_raw_name(path) and not image_formats.reads_raw():
         raise DataError(f"{path} is {IS_RAW}")
     return found.st_size
 
@@ -122,7 +128,7 @@ def check_photo(encoded: bytes, name: Path | str = "the image") -> Photo:
 
 def photo_size(path: Path | str) -> tuple[int, int]:
     """Width and height of an upright photo, of whose file only the header is read. Raises DataError."""
-    with opened_header(read_encoded(path) if slice_of(path) else Path(path), path) as image:
+    with opened_header(read_encoded(path) if slice_of(path) or is_raw_name(path) else Path(path), path) as image:
         # Pillow looks for the EXIF of a PNG behind its pixels too, and reads them for it.
         is_turned = (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5
         width, height = image.size

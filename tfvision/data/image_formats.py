@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib.util
 import logging
 import re
 import typing
@@ -13,8 +14,15 @@ PHOTO_SUFFIXES = frozenset(
     + [".heic", ".heif", ".hif", ".avif"]
 )
 NEEDS_HEIF = 'HEIC or AVIF: pip install "tfvision[heif]" reads it'
-IS_RAW = "a camera's raw file: develop it to JPEG or TIFF"  # Pillow would take its thumbnail for the photo
+IS_RAW = 'a camera\'s raw file: pip install "tfvision[raw]" reads it'  # Pillow would take its thumbnail for the photo
 NO_PHOTO = "no photo"
+_OTHER_FILES = {  # what cameras, phones and systems put beside photos -> the ends of its names, or whole names
+    "a video": (".mp4", ".mov", ".avi", ".m4v", ".mts", ".m2ts", ".3gp", ".mkv", ".wmv", ".mpg", ".mpeg", ".webm", ".insv", ".lrv"),
+    "a sound": (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".flac"),
+    "a sidecar of a photo or a video": (".xmp", ".aae", ".thm", ".pp3", ".dop", ".on1", ".srt", ".gpx", ".ctg", ".mrk", ".vrd"),
+    "a file that a system keeps for itself": ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "indexervolumeguid", "wpsettings.dat"),
+}
+_REASONS = {end: reason for reason, ends in _OTHER_FILES.items() for end in ends}
 
 _RAW_SUFFIXES = frozenset([".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srw"])
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
@@ -38,6 +46,12 @@ def formats() -> tuple[str, ...]:
         pillow_heif.register_heif_opener()
         found.append("HEIF")
     return (*found, "AVIF") if PIL.features.check("avif") else tuple(found)
+
+
+@functools.cache
+def reads_raw() -> bool:
+    """Whether cameras' raw files are read: where rawpy is installed."""
+    return importlib.util.find_spec("rawpy") is not None
 
 
 def is_photo_name(name: str) -> bool:
@@ -66,7 +80,9 @@ def why_no_photo(path: str) -> str | None:
     """
     suffix = Path(path).suffix.lower()
     if suffix in _RAW_SUFFIXES:
-        return IS_RAW
+        return None if reads_raw() else IS_RAW
+    if reason := _REASONS.get(suffix) or _REASONS.get(Path(path).name.lower()):
+        return reason
     if suffix in PHOTO_SUFFIXES and (suffix not in _EXTRA_FORMATS or _EXTRA_FORMATS[suffix] in formats()):
         return None
     try:

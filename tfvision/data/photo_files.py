@@ -17,6 +17,7 @@ from tfvision.errors import DataError
 
 NOT_UTF8 = "the name is not UTF-8: rename it"
 OUTSIDE = "outside the class folders"
+WITHOUT_PHOTOS = "a folder of which no photo is read"
 NOT_LISTED = "none of the benchmark's photos"
 _HIDDEN = "hidden, the name begins with a dot"
 _OF_THE_SYSTEM = "a folder that a system keeps for itself"
@@ -24,9 +25,8 @@ _LEFTOVER = "a backup or an unfinished download"
 _READ_ALREADY = "a link to a folder that is read already or holds the link"
 _DANGLING = "a link that leads nowhere"
 _NO_FILE = "a pipe, a socket or a device"
-_WITHOUT_PHOTOS = "a folder of which no photo is read"
 _BELOW = "a folder in the folder"
-_NO_ANSWER = (_HIDDEN, _OF_THE_SYSTEM, _READ_ALREADY, _WITHOUT_PHOTOS, _BELOW)
+_NO_ANSWER = (_HIDDEN, _OF_THE_SYSTEM, _READ_ALREADY, WITHOUT_PHOTOS, _BELOW)
 _OURS = ".tfvision"  # what the explorer keeps beside photos
 
 _SYSTEM_FOLDERS = frozenset(["@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found", "__macosx"])
@@ -84,7 +84,7 @@ def walk_photos(folder: Path | str, is_deep: bool = True, expected: str = "", ma
     left_out = sorted(
         LeftOut(printable(name), reason, is_photo_name(name) and reason not in _NO_ANSWER)
         for name, reason in entries
-        if reason and (reason != _WITHOUT_PHOTOS or (name not in holding and os.path.dirname(name) in holding))
+        if reason and (reason != WITHOUT_PHOTOS or (name not in holding and os.path.dirname(name) in holding))
     )
     if not names and not may_be_empty:
         told = f" (left out {'; '.join(account(left_out))})" if left_out else ""
@@ -157,7 +157,7 @@ def _entries(root: str, is_deep: bool) -> Iterator[tuple[str, str | None]]:
             yield folder, f"cannot be read ({error.strerror})"
             continue
         if folder != root:
-            yield folder, _WITHOUT_PHOTOS
+            yield folder, WITHOUT_PHOTOS
         for entry in found:
             if is_deep and _is_folder_to_read(entry):
                 (links if entry.is_symlink() else folders).append(entry.path)
