@@ -1,18 +1,24 @@
 """The species paper's three experiments on any photos, or on the built-in specimens: its table 1 and figures 3 and 4, with seeds and intervals.
 
-    python benchmarks/species_table1.py [SOURCE] [--ranks ...] [--seeds 3] [--recipe small] [--set key=value]... [--epochs 14] [--control] [--out table1]
+    python benchmarks/species_table1.py [SOURCE] [--ranks ...] [--seeds 3] [--recipe small] [--set key=value]... [--epochs 14] [--control]
+        [--photos-a-class 5] [--one-view] [--out table1]
 
 Each seed splits the photos anew (of the specimens, draws its own; photos with a split column keep it) and trains every row on the same photos for the
 same number of epochs; hierarchical transfer spends a third of them on the rank above the finest, and is left out where there is none.
 `--control` adds a baseline of twice the epochs, about the processor time of two views. A run that is there already is gone on with.
+
+`--photos-a-class 5` trains on five photos of each class, drawn by the seed; the others validate, or the rows of the source's own split `validation`.
+Numbers as `2,5,20` are dealt out to the classes, for a long tail. `--one-view` tries the transfer on the baseline, at a third of the time.
 """
 
+import collections
 import dataclasses
 import os
 import tempfile
 from pathlib import Path
 
 import click
+import numpy as np
 
 from tfvision.command_line import comma_separated, key_values
 
@@ -22,7 +28,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 BASELINE = "baseline"
 
 
-def experiments(recipe, epochs, ranks, has_control):
+def experiments(recipe, epochs, ranks, has_control, has_one_view):
     """Row name -> recipe; all share the numbers of one recipe, of which the first stage counts."""
     from tfvision.data.views import VIEWS
 
@@ -30,13 +36,36 @@ def experiments(recipe, epochs, ranks, has_control):
     epochs = epochs or sum(count for count, _ in recipe.stages)
     recipe = dataclasses.replace(recipe, stages=((epochs, rate),), coarse_stages=(), start_rank="")
     two_views = dataclasses.replace(recipe, views=recipe.views if len(recipe.views) > 1 else tuple(VIEWS)[:2])
-    rows = {BASELINE: dataclasses.replace(recipe, views=("whole",)), "multi-view": two_views}
+    rows = {BASELINE: dataclasses.replace(recipe, views=("whole",))}
+    if not has_one_view:
+        rows["multi-view"] = two_views
     if len(ranks) > 1:
+        name, flat = list(rows.items())[-1]
         coarse = ((epochs / 3, rate),)
-        rows["multi-view + hierarchical"] = dataclasses.replace(two_views, start_rank=ranks[-2], coarse_stages=coarse, stages=((epochs * 2 / 3, rate),))
+        rows[f"{name} + hierarchical"] = dataclasses.replace(flat, start_rank=ranks[-2], coarse_stages=coarse, stages=((epochs * 2 / 3, rate),))
     if has_control:
         rows["baseline, twice the epochs"] = dataclasses.replace(rows[BASELINE], stages=((2 * epochs, rate),))
     return rows
+
+
+def write_few_photos(photos, ranks, counts, seed, path):
+    """Writes the manifest of a source of which so many photos a class train, drawn by the seed; returns its path. The counts are dealt out to the classes."""
+    from tfvision.data.csv_table import csv_text
+    from tfvision.data.manifest import read_source
+    from tfvision.files import write_text
+
+    manifest, generator = read_source(photos, ranks), np.random.default_rng(seed)
+    splits = np.array([record.split or "train" for record in manifest.records], object)
+    others = "" if "validation" in splits else "validation"
+    rows = collections.defaultdict(list)
+    for row in np.flatnonzero(splits == "train"):
+        rows[manifest.records[row].lineage].append(row)
+    for number, lineage in enumerate(generator.permutation(sorted(rows))):
+        splits[generator.permutation(rows[tuple(lineage)])[counts[number % len(counts)] :]] = others
+    used = manifest.with_splits(splits).select(splits != "").records
+    lines = ((os.path.abspath(record.path), record.split, record.group, *record.lineage) for record in used)
+    write_text(path, csv_text([("image", "split", "group", *manifest.ranks), *lines]))
+    return path
 
 
 def measure(recipe, photos, ranks, folder):
@@ -90,8 +119,10 @@ def told_photos(row):
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--epochs", type=float, help="[default: the recipe's]")
 @click.option("--control", is_flag=True, help="Add a baseline of twice the epochs.")
+@click.option("--photos-a-class", callback=comma_separated, metavar="N[,N...]", help="Train on so many photos of each class of SOURCE.")
+@click.option("--one-view", is_flag=True, help="Rows of one view: the baseline, and with hierarchical transfer.")
 @click.option("--out", help="Keep the runs, the tables and the figures in this folder.")
-def main(source, ranks, seeds, name, settings, epochs, control, out):
+def main(source, ranks, seeds, name, settings, epochs, control, photos_a_class, one_view, out):
     """Print table 1, and draw figures 3 and 4."""
     from tfvision.apps.species.comparison import panels, tables
     from tfvision.apps.species.recipes import RECIPES
@@ -106,7 +137,9 @@ def main(source, ranks, seeds, name, settings, epochs, control, out):
     results = {}
     for seed in range(seeds):
         photos = source or write_specimens(folder / f"specimens-{seed}", seed=seed)
-        for row, own in experiments(recipe, epochs, read_source(photos, ranks).ranks, control).items():
+        if photos_a_class:
+            photos = write_few_photos(photos, ranks, [int(count) for count in photos_a_class], seed, folder / f"photos-{seed}.csv")
+        for row, own in experiments(recipe, epochs, read_source(photos, ranks).ranks, control, one_view).items():
             run = folder / f"{row.replace(' ', '-').replace(',', '')}-{seed}"
             results.setdefault(row, []).append(measure(dataclasses.replace(own, seed=seed), photos, ranks, run))
             print(f"{row}, seed {seed}: accuracy {results[row][-1].result['accuracy']:.3f}", flush=True)
