@@ -408,11 +408,11 @@ def test_select_keeps_the_records_asked_for():
 
 def test_files_that_are_no_photos_of_a_class_are_listed(tmp_path):
     (tmp_path / "robin").mkdir()
-    for name in ("robin/1.jpg", "robin/notes.txt", "robin/2.cr3", "loose.jpg"):
+    for name in ("robin/1.jpg", "robin/notes.txt", "robin/2.mp4", "loose.jpg"):
         (tmp_path / name).write_bytes(b"x")
     manifest = read_source(tmp_path)
     assert [record.name for record in manifest.records] == ["robin/1.jpg"]
-    assert sorted(manifest.ignored) == ["loose.jpg", "robin/2.cr3", "robin/notes.txt"]
+    assert sorted(manifest.ignored) == ["loose.jpg", "robin/2.mp4", "robin/notes.txt"]
 
 
 def test_the_identity_of_a_file_that_is_gone_has_no_size(tmp_path):

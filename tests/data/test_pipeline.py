@@ -318,8 +318,8 @@ def test_photos_that_are_read_by_blocks_give_the_batches_that_they_give_one_by_o
     assert (np.sort(joined(whole)["index"].reshape(2, 48)) == np.arange(48)).all()
 
 
-def test_what_is_broken_in_a_block_is_told_as_it_is_for_a_photo(prepared_colours):
-    prepared = read_source(prepared_colours)
+def test_what_is_broken_in_a_block_is_told_as_it_is_for_a_photo(copy_frozen):
+    prepared = read_source(copy_frozen("prepared"))
     blocks = blocks_of(prepared.paths, block_bytes=3000, window_bytes=9000)
     damaged, gone = slice_of(prepared.paths[7]), slice_of(prepared.paths[0]).shard
     with open(damaged.shard, "r+b") as file:
