@@ -15,7 +15,7 @@ from tfvision.models.stylizer import build_stylizer
 from tfvision.trained.retriever_network import build_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe
 from tfvision.trained.species_network import build_species_trunk
-from tfvision.trained.species_run import SpeciesRecipe
+from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.trained.stylizer_run import StylizerRecipe
 from tfvision.training.loop import precision_policy
 
@@ -78,11 +78,11 @@ def test_what_was_trained_in_half_is_judged_in_float32(make):
         np.testing.assert_array_equal(values, expected)
 
 
-def test_species_are_calibrated_by_it(monkeypatch):
+def test_species_are_calibrated_by_it(monkeypatch, tmp_path):
     training, trained = _species()
     seen = []
     monkeypatch.setattr(species, "calibrate_and_report", lambda run, model, *rest: seen.append(model) or {"accuracy": 1.0})
-    training.run, training.manifest, training.dropped = None, _Photos(), {}
+    training.run, training.manifest, training.dropped = SpeciesRun(tmp_path), _Photos(), {}
     training.labels = training.splits = training.broken = training.loaded = None
     training.judge()
     assert seen[0] is not trained and _computed_in(seen[0]) == {"float32"}
