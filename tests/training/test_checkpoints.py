@@ -55,12 +55,15 @@ class _Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("taken", "pause"), [(3.0, 150.0), (0.1, 60.0)], ids=["costly", "cheap"])
-def test_saving_takes_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch, taken, pause):
+@pytest.mark.parametrize(
+    ("taken", "is_awaited", "pause"), [(3.0, False, 150.0), (0.1, False, 60.0), (3.0, True, 60.0)], ids=["costly", "cheap", "before the first step"]
+)
+def test_saving_takes_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch, taken, is_awaited, pause):
     clock = _Clock()
     monkeypatch.setattr(checkpoints, "write_arrays", lambda path, arrays: setattr(clock, "now", clock.now + taken))
     saver = Saver(tmp_path / "latest.npz", _variables(), 60.0, clock=clock)
-    saver.save({}, is_awaited=True)
+    saver.save({}, is_awaited)
+    saver.wait()
     clock.now = 100 + pause - 0.01
     assert not saver.is_due()
     clock.now = 100 + pause

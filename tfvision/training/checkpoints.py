@@ -37,7 +37,7 @@ class Saver:
     Args:
       path, variables: as `save_checkpoint`.
       seconds_between: least time from the beginning of one save to that of the next; it is 50 times as long as the last one took, where that is
-        more. 0 = after every step, whatever that costs, and each is waited for.
+        more and it was not awaited. 0 = after every step, whatever that costs, and each is waited for.
       is_written: false for all workers but the first. They must call too: to read a batch statistic
         is a collective operation, in which all workers take part.
       clock: seconds.
@@ -77,6 +77,7 @@ class Saver:
         self._writing = self._thread.submit(self._write, facts)
         if is_awaited or not self._seconds_between:
             self.wait()
+            self._taken = 0.0  # alone, before the first step, it tells little of those after it
 
     def wait(self) -> None:
         """Until the last save is written. Raises StorageError where it failed."""
