@@ -454,6 +454,43 @@ def test_a_large_tiff_is_read_as_a_large_jpeg_is(monkeypatch):
             pass
 
 
+def tiff(bits, planes, compression=1, sample_format=1):
+    """IMAGE as a TIFF that Pillow does not write: of 16 bits, in planes, of floats."""
+    kind = {(16, 1): "<u2", (32, 3): "<f4"}[bits, sample_format]
+    deep = (PIXELS.astype(np.float32) * (256 if bits == 16 else 1)).astype(kind)
+    blocks = [(deep[..., plane] if planes == 2 else deep).tobytes() for plane in range(3 if planes == 2 else 1)]
+    blocks = [zlib.compress(block) if compression == 8 else block for block in blocks]
+    tags = {256: [WIDTH], 257: [HEIGHT], 258: [bits] * 3, 259: [compression], 262: [2], 277: [3], 278: [HEIGHT], 284: [planes], 339: [sample_format] * 3}
+    tags |= {273: [0] * len(blocks), 279: [len(block) for block in blocks]}
+    ends = np.cumsum([8 + 2 + 12 * len(tags) + 4 + 4 * sum(len(values) for values in tags.values() if len(values) > 1), *map(len, blocks)]).tolist()
+    tags[273] = ends[:-1]
+    entries, extra = b"", b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        place = packed if len(values) == 1 else struct.pack("<I", 8 + 2 + 12 * len(tags) + 4 + len(extra))
+        entries += struct.pack("<HHI", tag, 4, len(values)) + place
+        extra += packed if len(values) > 1 else b""
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + extra + b"".join(blocks)
+
+
+@pytest.mark.parametrize(("planes", "compression"), [(1, 1), (1, 8), (2, 8)])
+def test_a_tiff_of_16_bits_a_channel_is_read(planes, compression):
+    assert (decode(tiff(16, planes, compression)) == PIXELS).all()
+
+
+def test_a_tiff_that_would_be_misread_is_refused_with_the_way_out():
+    with pytest.raises(DataError, match=r"more than 8 bits in separate planes: save it with interleaved channels, compressed, or as PNG"):
+        check_photo(tiff(16, planes=2))
+    with pytest.raises(DataError, match=r"a.tif is a damaged TIFF, or one of a kind that is not read: save it with 8 or 16 bits a channel"):
+        check_photo(tiff(32, planes=1, sample_format=3), "a.tif")
+
+
+def test_deep_grey_is_made_of_bytes_strip_by_strip(monkeypatch):
+    monkeypatch.setattr(decoding, "_STRIP_ROWS", 5)
+    deep = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 80
+    assert (decode(encode(PIL.Image.fromarray(deep), "TIFF"))[..., 0] == deep >> 8).all()
+
+
 def test_pillow_and_libtiff_say_nothing_of_a_photo_without_its_name(capfd, recwarn, caplog):
     image = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     random, encoded = np.random.default_rng(0), encode(image, "TIFF", compression="tiff_lzw")

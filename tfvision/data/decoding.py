@@ -42,6 +42,8 @@ _LARGE_PIXELS = 40_000_000  # from here on, one photo at a time is transcoded
 _one_large_photo = threading.Lock()
 _TAIL_BYTES = 64
 _MARGIN_PX = 8
+_STRIP_ROWS = 256
+_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_PLANES = 258, 259, 284
 
 
 class Photo(typing.NamedTuple):
@@ -87,7 +89,7 @@ def read_encoded(path: Path | str, encoded: bytes = b"") -> bytes:
     try:
         size = location.bytes if location else _file_bytes(path)
         if size > MAX_FILE_BYTES:
-            raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down")
+            raise DataError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB: scale it down, or save it as JPEG")
         if location:
             return checked_slice(path, location, encoded) if encoded else read_slice(path, location)
         with open(path, "rb") as file:
@@ -165,6 +167,8 @@ def opened_header(encoded: bytes | Path, name: Path | str = "the image", max_pix
     except PIL.UnidentifiedImageError:
         if needs_heif(encoded):
             raise DataError(f"{name} is {NEEDS_HEIF}") from None
+        if _first_bytes(encoded) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            raise DataError(f"{name} is a damaged TIFF, or one of a kind that is not read: save it with 8 or 16 bits a channel, or as JPEG") from None
         raise DataError(f"{name} is no image that can be read: expected {', '.join(formats())}") from None
     except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to
         raise DataError(f"{name} is no image that can be read ({_first_line(error)})") from error
@@ -275,6 +279,13 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _first_bytes(encoded):
+    if isinstance(encoded, bytes):
+        return encoded[:4]
+    with open(encoded, "rb") as file:
+        return file.read(4)
+
+
 def _orientation(image):
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION)
@@ -287,6 +298,8 @@ def _transcode(image):
     """First frame -> lossless PNG, transparent parts on white."""
     import PIL.Image
 
+    if image.format == "TIFF" and _is_misread(image.tag_v2):
+        raise ValueError("more than 8 bits in separate planes: save it with interleaved channels, compressed, or as PNG")
     with _one_large_photo if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
         image = _in_eight_bits(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -294,8 +307,13 @@ def _transcode(image):
             image = PIL.Image.new("RGBA", layer.size, "white")
             image.alpha_composite(layer)
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, "PNG", compress_level=1)
+        (image if image.mode == "RGB" else image.convert("RGB")).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
+
+
+def _is_misread(tags):
+    """Whether Pillow takes the bytes of a TIFF for pixels that they are not: planes of 16 bits that are not compressed."""
+    return tags.get(_TIFF_PLANES) == 2 and tags.get(_TIFF_COMPRESSION, 1) == 1 and max(tags.get(_TIFF_BITS, (8,))) > 8
 
 
 def _in_eight_bits(image):
@@ -304,9 +322,13 @@ def _in_eight_bits(image):
 
     if not image.mode.startswith(("I", "F")):
         return image
-    values = np.asarray(image, np.float32)
+    values = np.asarray(image)
     is_deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
-    return PIL.Image.fromarray((values / (256 if is_deep else 1)).clip(0, 255).astype(np.uint8))
+    pixels = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _STRIP_ROWS):  # floats of all pixels would take four times their memory
+        strip = values[top : top + _STRIP_ROWS].astype(np.float32)
+        pixels[top : top + _STRIP_ROWS] = (strip / (256 if is_deep else 1)).clip(0, 255)
+    return PIL.Image.fromarray(pixels)
 
 
 def _first_line(error):
