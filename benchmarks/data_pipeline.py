@@ -11,6 +11,9 @@ machine meets them alike.
   freed memory is kept, as the pipeline's.
 - folder, prepared: the training pipeline, random regions and flips included, its colour changes by --colours; from the files,
   from TFRecord shards that hold the same bytes, and from shards at the default bound of `tfvision data prepare`.
+- augment_on=device: the same, all but the regions left to the training step.
+
+Milliseconds of a core are those of the way's whole process, and so what other work of the machine changes least.
 """
 
 import contextlib
@@ -30,7 +33,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _WIDTH, _HEIGHT = 1632, 1224
 _CLASSES = 4
-_EPOCHS = 20  # of reading in a round, so that the start of a pipeline counts as little as in a training
 _UNTOUCHED_PX = 100_000
 
 
@@ -38,24 +40,26 @@ _UNTOUCHED_PX = 100_000
 @click.option("--folder", type=click.Path(exists=True), help="Class folders of JPEGs, instead of synthetic ones.")
 @click.option("--photos", default=96, show_default=True, help="Synthetic photos.")
 @click.option("--rounds", default=3, show_default=True)
+@click.option("--epochs", default=20, show_default=True, help="Of reading in a round; of many the start of a pipeline counts as little as in a training.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--size", default=224, show_default=True, help="Pixels a side of a view.")
 @click.option("--views", default="whole", show_default=True, help="Of the pipeline, such as whole,crop.")
 @click.option("--colours/--no-colours", default=True, show_default=True, help="Whether the pipeline changes colours.")
-def main(folder, photos, rounds, batch, size, views, colours):
+def main(folder, photos, rounds, epochs, batch, size, views, colours):
     """Print two tables: photos a second of preparing, and of reading."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         folder = folder or _draw(scratch / "photos", photos)
         count = _measure_preparing(folder, scratch, rounds)
-        ways = _reading_ways(folder, scratch, batch, size, views, colours)
-        rates = {name: [_EPOCHS * count / seconds for seconds in times] for name, times in _in_turns(ways, rounds).items()}
+        ways = _reading_ways(folder, scratch, epochs, batch, size, views, colours)
+        taken = _in_turns(ways, rounds)
+        rates = {name: [epochs * count / seconds for seconds, _ in times] for name, times in taken.items()}
         bare, keras_rate = (statistics.median(rates[name]) for name in ("bare", "keras"))
         print(f"\nreading at {size} px, views {views}, {'with' if colours else 'without'} colour changes: photos a second")
-        print(f"{'':<26} {'median':>8} {'range':>17} {'of keras':>9} {'of bare':>8}")
+        print(f"{'':<26} {'median':>8} {'range':>17} {'of keras':>9} {'of bare':>8} {'core ms a photo':>16}")
         for name, values in rates.items():
-            median = statistics.median(values)
-            print(f"{name:<26} {median:8.1f} {min(values):8.1f}-{max(values):<8.1f} {median / keras_rate:9.2f} {median / bare:8.2f}")
+            median, core_ms = statistics.median(values), 1000 * statistics.median(core for _, core in taken[name]) / (epochs * count)
+            print(f"{name:<26} {median:8.1f} {min(values):8.1f}-{max(values):<8.1f} {median / keras_rate:9.2f} {median / bare:8.2f} {core_ms:16.1f}")
 
 
 def _draw(folder, count):
@@ -89,7 +93,7 @@ def _measure_preparing(folder, scratch, rounds):
     }
     print(f"\n{'preparing':<26} {'median':>8} {'range':>17}  photos a second")
     for name, times in _in_turns(ways, rounds).items():
-        rates = [len(paths) / seconds for seconds in times]
+        rates = [len(paths) / seconds for seconds, _ in times]
         print(f"{name:<26} {statistics.median(rates):8.1f} {min(rates):8.1f}-{max(rates):<8.1f}", flush=True)
     return len(paths)
 
@@ -101,20 +105,22 @@ def _prepare(folder, out, *size):
     prepare(folder, out, *size)
 
 
-def _reading_ways(folder, scratch, batch, size, views, colours):
-    options = (batch, size, views, colours)
+def _reading_ways(folder, scratch, epochs, batch, size, views, colours):
+    options = (epochs, batch, size, views, colours)
     decoded = _decoded(_training(folder, *options))
     return {
-        "keras": (_read_by_keras, folder, batch, size),
+        "keras": (_read_by_keras, folder, epochs, batch, size),
         "bare": (_decode, decoded),
         "folder": (_read, folder, *options),
+        "folder, on the device": (_read, folder, *options, "device"),
         "prepared, same bytes": (_read, scratch / "copied", *options),
         "prepared": (_read, scratch / "prepared", *options),
+        "prepared, on the device": (_read, scratch / "prepared", *options, "device"),
     }
 
 
-def _read_by_keras(folder, batch, size):
-    for _ in range(_EPOCHS):
+def _read_by_keras(folder, epochs, batch, size):
+    for _ in range(epochs):
         _drain(_keras_set(folder, batch, size))
 
 
@@ -130,18 +136,19 @@ def _read(source, *options):
 
 
 @functools.cache
-def _training(source, batch, size, views, colours):
-    """_EPOCHS of training batches."""
+def _training(source, epochs, batch, size, views, colours, augment_on="pipeline"):
+    """So many epochs of training batches."""
     from tfvision.data.augmentation import Augmentation
     from tfvision.data.manifest import read_source
     from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, training_batches
 
-    augmentation = Augmentation() if colours else Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+    changes = {} if colours else {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+    augmentation = Augmentation(**changes, augment_on=augment_on)
     manifest = read_source(source)
     labels = manifest.labels(manifest.taxonomy())
     order = TrainingOrder(labels, 0)
     settings = ViewSettings(tuple(views.split(",")), size, augmentation)
-    return training_batches(manifest, labels, settings, lambda: order.positions(0, _EPOCHS * len(manifest)), 0, batch, BrokenPhotos())
+    return training_batches(manifest, labels, settings, lambda: order.positions(0, epochs * len(manifest)), 0, batch, BrokenPhotos())
 
 
 def _drain(dataset):
@@ -182,7 +189,7 @@ def _decode(photos):
 
 
 def _in_turns(ways, rounds):
-    """{name: seconds of each round} of (function, arguments), called in turn after a round that is not counted."""
+    """{name: (seconds, seconds of a core) of each round} of (function, arguments), called in turn after a round that is not counted."""
     taken = {name: [] for name in ways}
     with contextlib.ExitStack() as stack:
         processes = {name: stack.enter_context(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))) for name in ways}
@@ -193,9 +200,9 @@ def _in_turns(ways, rounds):
 
 
 def _seconds(function, *arguments):
-    started = time.perf_counter()
+    started, core = time.perf_counter(), time.process_time()
     function(*arguments)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - core
 
 
 if __name__ == "__main__":

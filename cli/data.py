@@ -50,6 +50,7 @@ def specimens(out: str, seed: int, as_json: bool) -> None:
 @click.option("--photos", metavar="FOLDER", help="Take the photos from this folder instead of the web.")
 @click.option("--download/--no-download", "is_downloaded", default=True, help="--no-download writes the lists only.  [default: download]")
 @click.option("--requests-per-second", type=Number(0, is_open=True), metavar="N", help="Photos that are asked for in a second at one host. [default: 10]")
+@click.option("--connections-per-host", type=click.IntRange(1, 64), metavar="N", help="Photos that are asked for at once at one host. [default: 4]")
 @click.option("--retry-failed", is_flag=True, help="Try photos again that failed for good in an earlier run.")
 @click.option("--allow-private", is_flag=True, help="Also ask addresses of internal networks and of this machine, which may do harm; link-local ones never.")
 @click.option(
@@ -81,6 +82,7 @@ def import_(
     photos: str | None,
     is_downloaded: bool,
     requests_per_second: float | None,
+    connections_per_host: int | None,
     retry_failed: bool,
     allow_private: bool,
     size: str,
@@ -108,8 +110,9 @@ def import_(
     from tfvision.progress import progress_bar
 
     filters = Filters(**filters, max_per_species=max_per_species or 0)
-    rate = {"requests_per_second": requests_per_second} if requests_per_second else {}
-    download = DownloadSettings(is_failed_retried=retry_failed, is_internal_allowed=allow_private, **rate)
+    pace = {"requests_per_second": requests_per_second, "connections_per_host": connections_per_host}
+    pace = {name: value for name, value in pace.items() if value is not None}
+    download = DownloadSettings(is_failed_retried=retry_failed, is_internal_allowed=allow_private, **pace)
     with contextlib.ExitStack() as stack:
         bars, last = {}, {}
 
@@ -117,7 +120,7 @@ def import_(
             stage = label.partition(" (")[0]
             if stage not in bars:
                 stack.close()
-                bars[stage] = stack.enter_context(progress_bar(stage, total, done))
+                bars[stage] = stack.enter_context(progress_bar(stage, total, done, tells_time=label == stage))
             bars[stage].advance(done - last.get(stage, done), label.removeprefix(stage).strip())
             last[stage] = done
 

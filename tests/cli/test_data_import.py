@@ -30,6 +30,15 @@ def test_the_summary_tells_what_was_dropped_and_what_comes_next(run_command, tab
     assert f"list      {out}/photos.csv" in text and "--photos FOLDER" in text
 
 
+def test_how_long_the_photos_take_is_told_without_asking_for_them(run_command, table, tmp_path):
+    pace = ("--connections-per-host", "2", "--requests-per-second", "0.01")
+    code, _, err = run_command("data", "import", table, tmp_path / "out", "--no-download", *pace)
+    assert code == 0 and err.startswith("3 photos at x.org: at least 5 min at 0.01 a second and host")
+    assert "more than 3 min, as 2 are asked for at once" in err
+    code, _, err = run_command("data", "import", table, tmp_path / "out", "--connections-per-host", "0")
+    assert code == 2 and "0 is not in the range 1<=x<=64" in err
+
+
 def test_filters_and_a_folder_of_photos(run_command, table, tmp_path):
     (tmp_path / "mine").mkdir()
     for name in "123":

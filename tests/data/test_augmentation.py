@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvision.data.augmentation import Augmentation, _blurred, _project, distort, random_region
+from tfvision.data.augmentation import Augmentation, _blurred, _project, distort, distort_photos, random_region
 
 NOTHING = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0, "flip": False}
 IMAGES = np.random.default_rng(0).random((2, 5, 6, 3), np.float32)
@@ -100,6 +100,15 @@ def test_a_graph_draws_what_eager_calls_draw():
     compiled = tf.function(lambda images, seed: distort(images, seed, Augmentation()))
     for seed in range(10):
         np.testing.assert_allclose(compiled(IMAGES, tf.constant([0, seed])), distort(IMAGES, [0, seed], Augmentation()), atol=1e-5)
+
+
+def test_a_batch_is_changed_as_its_photos_are_one_by_one():
+    everything = Augmentation(vertical_flip=True, rotation=30.0, shear=0.2, perspective=0.2, tint=0.2, grey=0.3, blur=0.05, occlusion=0.3)
+    photos, seeds = np.stack([IMAGES, IMAGES[::-1], 1 - IMAGES, IMAGES, IMAGES]), tf.constant([[2, number] for number in range(5)])
+    changed = tf.function(lambda photos, seeds: distort_photos(photos, seeds, everything), autograph=False)(tf.constant(photos), seeds)
+    one_by_one = tf.function(lambda photo, seed: distort(photo, seed, everything), autograph=False)
+    for photo, seed, found in zip(photos, seeds, changed.numpy(), strict=True):
+        np.testing.assert_allclose(found, one_by_one(tf.constant(photo), seed), atol=1e-6)
 
 
 def test_brightness_adds_a_share_of_the_range(monkeypatch):

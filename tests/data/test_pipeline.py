@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tfvision.data import pipeline
-from tfvision.data.augmentation import Augmentation
+from tfvision.data.augmentation import Augmentation, distort
 from tfvision.data.manifest import Manifest, Record, read_source
-from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, evaluation_batches, training_batches
+from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, ViewSettings, distorted, evaluation_batches, training_batches
 from tfvision.data.shards.blocks import blocks_of
 from tfvision.data.shards.slices import slice_of
 from tfvision.data.splits import split_validation
@@ -283,6 +283,46 @@ def test_a_manifest_of_broken_photos_alone_ends_without_an_error(tmp_path):
     (batch,) = evaluation_batches(manifest_of([tmp_path / "a.jpg", tmp_path / "b.jpg"]), [0, 1], SETTINGS, 2, broken)
     assert batch["weight"].numpy().tolist() == [0, 0]
     assert len(broken) == 2
+
+
+# Changes on the device
+
+
+@pytest.fixture(scope="module")
+def left_to_the_device(manifest):
+    """As `trained_on`, before its changes."""
+    on_device = dataclasses.replace(SETTINGS, augmentation=dataclasses.replace(SETTINGS.augmentation, augment_on="device"))
+    return joined(batches_of(manifest, (0, 30), settings=on_device))
+
+
+def test_what_is_left_to_the_device_has_the_pipelines_random_numbers(trained_on, left_to_the_device):
+    changed = distorted(left_to_the_device, SETTINGS.augmentation)
+    assert left_to_the_device.keys() - trained_on.keys() == {"seed"}
+    for name, view in trained_on["views"].items():
+        before, after = left_to_the_device["views"][name], changed["views"][name].numpy()
+        one_by_one = [
+            distort(photo[None] / np.float32(255), seed, SETTINGS.augmentation)[0] for photo, seed in zip(before, left_to_the_device["seed"], strict=True)
+        ]
+        np.testing.assert_allclose(after, 255 * np.stack(one_by_one), atol=0.501)
+        # The pipeline does not round before its changes.
+        difference = np.abs(after.astype(int) - view)
+        assert difference.max() <= 3 and difference.mean() < 0.6 < 10 < np.abs(before.astype(int) - view).mean()
+
+
+def test_flips_alone_are_the_same_on_the_device(manifest):
+    flips = Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, vertical_flip=True)
+    here, there = (
+        joined(batches_of(manifest, (3, 27), settings=ViewSettings(("whole", "crop"), 16, dataclasses.replace(flips, augment_on=on))))
+        for on in ("pipeline", "device")
+    )
+    assert_equal(here, {name: value for name, value in tf.nest.map_structure(np.asarray, distorted(there, flips)).items() if name != "seed"})
+    assert (there["views"]["whole"] != here["views"]["whole"]).any()
+
+
+def test_evaluation_leaves_nothing_to_the_device(manifest):
+    on_device = dataclasses.replace(SETTINGS, augmentation=Augmentation(augment_on="device"))
+    one, other = (joined(list(evaluation_batches(manifest, LABELS, each, 7, BrokenPhotos()).as_numpy_iterator())) for each in (SETTINGS, on_device))
+    assert_equal(one, other)
 
 
 # Prepared data

@@ -1,10 +1,12 @@
 import dataclasses
+import functools
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfvision.data.pipeline import distorted
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.trained.species_run import SpeciesRecipe
 from tfvision.training.classification import classification_loss
@@ -145,6 +147,33 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, optimizer):
     resumed, _ = _train(tmp_path / "parts", recipe, model=_model(seed=5))
     for one, other in zip(expected.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-7)
+
+
+def _photo_batches(begin, end, context, recipe=None):
+    """Photos whose changes are left to the device; with a recipe, those that are changed already."""
+    positions = np.arange(begin, end)
+    photos = np.random.default_rng(0).integers(0, 256, (PHOTOS, 4, 4, 3)).astype(np.uint8)[positions % PHOTOS]
+    batch = {"views": {"whole": photos}, "label": _features()[1][positions % PHOTOS], "weight": np.ones(len(positions), np.float32)}
+    seeds = np.stack([np.zeros_like(positions), positions], axis=1).astype(np.int32)
+    if recipe:
+        batch["views"] = {"whole": distorted({**batch, "seed": seeds}, recipe)["views"]["whole"].numpy()}
+    return tf.data.Dataset.from_tensor_slices(batch if recipe else {**batch, "seed": seeds}).batch(4)
+
+
+def _photo_model(seed=0):
+    photos = keras.Input((4, 4, 3), name="whole", dtype="uint8")
+    kernel = keras.initializers.RandomNormal(seed=seed)
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(photos))
+    return keras.Model({"whole": photos}, {"species": keras.layers.Dense(2, kernel_initializer=kernel)(flat)})
+
+
+def test_changes_on_the_device_are_those_of_the_batches_also_when_stopped_and_resumed(tmp_path):
+    recipe = _recipe(contrast=0.0, saturation=0.0, augment_on="device", checkpoint_seconds=0.0)
+    changed_before, _ = _train(tmp_path / "before", recipe, functools.partial(_photo_batches, recipe=recipe), _photo_model())
+    with pytest.raises(_Stopped):
+        _train(tmp_path / "parts", recipe, _photo_batches, _photo_model(), callbacks=[_StopAt(5)])
+    resumed, _ = _train(tmp_path / "parts", recipe, _photo_batches, _photo_model(seed=5))
+    np.testing.assert_allclose(resumed.get_weights()[0], changed_before.get_weights()[0], atol=1e-5)
 
 
 MIRRORED = """

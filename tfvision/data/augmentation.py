@@ -31,6 +31,8 @@ class Augmentation:
       grey: share of images that lose their colours.
       blur: largest deviation of a Gaussian, of the image's side.
       occlusion: largest share of the image's area that a rectangle of one colour hides.
+      augment_on: "pipeline", or "device": then the pipeline cuts regions only, and all other changes are made within the training step, where
+        the network is.
     """
 
     area: tuple[float, float] = (0.05, 1.0)
@@ -49,6 +51,7 @@ class Augmentation:
     grey: float = 0.0
     blur: float = 0.0
     occlusion: float = 0.0
+    augment_on: str = "pipeline"
 
 
 def random_region(size: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
@@ -94,6 +97,20 @@ def distort(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     if augmentation.occlusion:
         images = _hide(images, seeds[4], augmentation)
     return tf.clip_by_value(images, 0.0, 1.0)
+
+
+def distort_photos(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """As `distort`, for each photo of a batch by a seed of its own.
+
+    Args:
+      images: float32 [batch, views, height, width, 3] in [0, 1].
+      seeds: int32 [batch, 2].
+    """
+
+    def one(photo: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        return distort(*photo, augmentation)
+
+    return tf.map_fn(one, (images, seeds), fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32))
 
 
 def _recolour(images, seed, augmentation):

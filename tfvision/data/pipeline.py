@@ -7,7 +7,8 @@ The order of steps, and why:
    by blocks, which are then read at once (tfvision.data.shards.blocks).
 2. slice: each worker keeps its part of every global batch, before any file is read.
 3. read, decode: in Python, in parallel, since a broken file must be caught and named, not thrown.
-4. views, distort: in the graph; random numbers are drawn from (seed, position), not from a stream.
+4. views, distort: in the graph; random numbers are drawn from (seed, position), not from a stream. A recipe may
+   leave the distortion to the training step (`augment_on`), which has the same random numbers (`distorted`).
 5. batch, prefetch: last, so that the device never waits for a single photo.
 
 A broken photo stays in its batch with weight 0, so that it neither shifts other photos nor counts.
@@ -17,13 +18,14 @@ import dataclasses
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from tfvision.data import views as view_steps
-from tfvision.data.augmentation import Augmentation, distort, random_region
+from tfvision.data.augmentation import Augmentation, distort, distort_photos, random_region
 from tfvision.data.decoding import Photo, decode_photo, decoded_size, read_photo
 from tfvision.data.freed_memory import keep_freed_memory
 from tfvision.data.manifest import Manifest
@@ -94,7 +96,8 @@ def training_batches(
 
     Returns:
       tf.data.Dataset of {"views": {name: uint8 [batch, size, size, 3]}, "label": int32 [batch],
-      "weight": float32 [batch], 0 where the photo is broken}.
+      "weight": float32 [batch], 0 where the photo is broken}; and where the augmentation is made on the device, "seed": int32 [batch, 2],
+      for `distorted`.
     """
     signature = {name: tf.TensorSpec([None], tf.int64) for name in ("position", "index")}
     if blocks:
@@ -115,6 +118,15 @@ def evaluation_batches(manifest: Manifest, labels: np.ndarray, settings: ViewSet
     dataset = positions.map(lambda position: {"position": position, "index": position})
     settings = dataclasses.replace(settings, augmentation=None)
     return _finish(_load(dataset, manifest, labels, settings, broken), batch_size)
+
+
+def distorted(batch: Mapping[str, typing.Any], augmentation: Augmentation) -> Mapping[str, typing.Any]:
+    """A training batch with the random changes that the pipeline left to the device; others as they are."""
+    if "seed" not in batch:
+        return batch
+    images = tf.cast(tf.stack(list(batch["views"].values()), axis=1), tf.float32)
+    images = view_steps.as_pixels(255.0 * distort_photos(images / 255.0, batch["seed"], augmentation))
+    return {**batch, "views": dict(zip(batch["views"], tf.unstack(images, num=len(batch["views"]), axis=1), strict=True))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,13 +181,14 @@ def _load(dataset, manifest, labels, settings, broken, seed=0):
         "label": tf.constant(labels, tf.int32),
         "box": tf.constant([record.box for record in manifest.records], tf.float32, [len(manifest), 4]),
     }
+    kept = ("label", "weight", "index") + ("seed",) * (_distorts_on(settings) == "device")
     choose_regions, cut = (_traced_once(step, _plain(settings)) for step in (_choose_regions, _cut))
     steps = [
         lambda example: {**example, **{name: column[example["index"]] for name, column in columns.items()}},
         lambda example: _read(example, broken),
         lambda example: {**example, **choose_regions(_of(example, "size", "position", "box"), seed=tf.constant(seed % 2**31, tf.int32))},
         lambda example: _decode(example, broken),
-        lambda example: {**_of(example, "label", "weight", "index"), "views": cut(_of(example, "image", "frame", "size", "regions", "target", "seed"))},
+        lambda example: {**_of(example, *kept), "views": cut(_of(example, "image", "frame", "size", "regions", "target", "seed"))},
     ]
 
     @tf.autograph.experimental.do_not_convert  # no step branches on a tensor in Python, and conversion takes a second
@@ -200,6 +213,10 @@ def _plain(settings):
         values = {field.name: getattr(changes, field.name) for field in dataclasses.fields(Augmentation)}
         changes = Augmentation(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     return dataclasses.replace(settings, views=tuple(settings.views), augmentation=changes)
+
+
+def _distorts_on(settings):
+    return settings.augmentation.augment_on if settings.augmentation else None
 
 
 def _of(example, *names):
@@ -281,7 +298,7 @@ def _cut(example, settings):
     """image, frame, size, regions, target, seed -> {view: uint8 [size, size, 3]}."""
     target = example["target"] if settings.is_aspect_kept else settings.image_size  # a number, so that the shape is known in the graph
     images = view_steps.cut_views(example["image"], example["size"], example["regions"], target, example["frame"])
-    if settings.augmentation:
+    if _distorts_on(settings) == "pipeline":
         images = 255.0 * distort(images / 255.0, example["seed"], settings.augmentation)
     images = view_steps.as_pixels(images)
     return {name: images[number] for number, name in enumerate(settings.views)}

@@ -55,6 +55,7 @@ class DetectorRecipe(Recipe):
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    augment_on: str = "device"
 
     def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
@@ -68,6 +69,8 @@ class DetectorRecipe(Recipe):
             raise RecipeError(f"{self.network} must see {network.least_image_size} pixels a side at least, got {self.crop_px}")
         if self.area != Augmentation.area:
             raise RecipeError("area is no setting of a detector: crop_size says what is cut")
+        if self.augment_on != "device":
+            raise RecipeError("augment_on is no setting of a detector, whose photos are always changed on the device")
         for key in ("dropout", "batch_norm_momentum"):
             if not 0 <= getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be at least 0 and below 1, got {getattr(self, key)}")

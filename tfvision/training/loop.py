@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvision.data.pipeline import distorted
 from tfvision.errors import RunError, UserError
 from tfvision.training.checkpoints import STEP, Saver, read_facts, restore_checkpoint
 from tfvision.training.loss_scale import LossScale
@@ -258,6 +259,7 @@ def _compile_step(
     factors = [(1.0 if id(v) in new_variables else recipe.backbone_rate) * (recipe.bias_rate if _is_bias(v) else 1.0) for v in variables]
 
     def replica_step(batch: Batch) -> dict[str, typing.Any]:
+        batch = distorted(batch, recipe)
         with tf.GradientTape() as tape:
             per_photo, measures = task.loss(batch, tf.cast(optimizer.iterations, tf.int32))
             total = tf.reduce_sum(per_photo) / recipe.batch_size

@@ -89,6 +89,7 @@ class Recipe(Augmentation):
 _CHOICES = {
     "schedule": ("staged", "cosine"),
     "optimizer": ("adam", "sgd"),
+    "augment_on": ("pipeline", "device"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
 }
 

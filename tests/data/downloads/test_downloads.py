@@ -22,7 +22,7 @@ import tensorflow as tf
 import trustme
 from PIL import Image
 
-from tfvision.data.downloads import web_access
+from tfvision.data.downloads import download_time, web_access
 from tfvision.data.downloads.downloads import DownloadSettings, copy_photos, download_photos
 from tfvision.errors import DataError, RecipeError, StorageError
 
@@ -226,7 +226,8 @@ def files_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_photos_arrive_whole_and_stand_in_the_ledger(bring, server, tmp_path):
+def test_photos_arrive_whole_and_stand_in_the_ledger(bring, server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(download_time, "_TOLD_SECONDS", 0)
     told = []
     wanted = [(f"photos/a{number // 2}/{number}.png", server.url(f"photo/{number}")) for number in range(5)]
     result = download_photos(wanted, tmp_path / "out", DownloadSettings(**QUICK), progress=lambda *counts: told.append(counts))
@@ -237,7 +238,8 @@ def test_photos_arrive_whole_and_stand_in_the_ledger(bring, server, tmp_path):
         row = ledger(tmp_path / "out")[image]
         assert (row["url"], row["status"], row["bytes"], row["attempts"]) == (url, "done", str(len(photo(number))), "1")
         assert row["sha256"] == hashlib.sha256(photo(number)).hexdigest()
-    assert told[0] == (0, 5, 0) and told[-1] == (5, 5, 0) and len(told) == 6
+    assert told[0] == (0, 5, 0, pytest.approx(5 / 10_000, rel=0.1)) and told[-1] == (5, 5, 0, 0) and len(told) == 6
+    assert capsys.readouterr().err.startswith("5 photos at 127.0.0.1: at least 0.0005 s at 10000 a second and host")
     assert all(headers["User-Agent"].startswith("tfvision/0.") for headers in server.headers)
 
 

@@ -18,7 +18,7 @@ from tfvision.apps.species.recipes import RECIPES
 from tfvision.data.checks.label_names import odd_names
 from tfvision.data.manifest import Manifest, drop_small_classes, read_source, write_csv_text
 from tfvision.data.names import KnownNames
-from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, training_batches
+from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, distorted, training_batches
 from tfvision.data.shards.blocks import blocks_of
 from tfvision.data.specimens import write_specimens
 from tfvision.data.splits import split_validation
@@ -205,7 +205,7 @@ class SpeciesTraining(Training):
             manifest, labels = self._part("train")
             order, settings = TrainingOrder(labels, self.recipe.seed), view_settings(self.recipe)
             batches = training_batches(manifest, labels, settings, lambda: order.positions(0, 8), self.recipe.seed, 8, BrokenPhotos())
-            log.write_images(next(iter(batches))["views"])
+            log.write_images(distorted(next(iter(batches)), self.recipe)["views"])
         return [self._validation(log)]
 
     def _validation(self, log: TensorBoardLog) -> Validation:

@@ -20,7 +20,7 @@ from tfvision.apps.tattoo_detection.report import write_training_report
 from tfvision.apps.tattoo_detection.source import read_detection_source
 from tfvision.apps.tattoo_detection.svm import fit_svm, svm_scores
 from tfvision.apps.tattoo_detection.svm_features import features_extractor
-from tfvision.data.augmentation import distort
+from tfvision.data.augmentation import distort_photos
 from tfvision.data.manifest import write_csv_text
 from tfvision.data.pipeline import TrainingOrder, ViewSettings
 from tfvision.data.shards.blocks import blocks_of
@@ -244,12 +244,12 @@ def change_photos(photos: tf.Tensor, seed: tf.Tensor | Sequence[int | tf.Tensor]
     """
     seeds = tf.random.stateless_uniform([tf.shape(photos)[0], 2, 2], seed, None, None, tf.int32)
 
-    def change(photo_and_seeds: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        photo, (of_square, of_rest) = photo_and_seeds[0], tf.unstack(photo_and_seeds[1])
-        square = tf.image.stateless_random_crop(photo, [recipe.crop_px, recipe.crop_px, 3], of_square)
-        return 255.0 * distort(tf.cast(square, tf.float32)[None] / 255.0, of_rest, recipe)[0]
+    def cut(photo_and_seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        photo, seed = photo_and_seed
+        return tf.image.stateless_random_crop(photo, [recipe.crop_px, recipe.crop_px, 3], seed)
 
-    return tf.map_fn(change, (photos, seeds), fn_output_signature=tf.float32)
+    squares = tf.map_fn(cut, (photos, seeds[:, 0]), fn_output_signature=tf.TensorSpec([recipe.crop_px, recipe.crop_px, 3], tf.uint8))
+    return 255.0 * distort_photos(tf.cast(squares, tf.float32)[:, None] / 255.0, seeds[:, 1], recipe)[:, 0]
 
 
 def _named(judged: dict[str, typing.Any]) -> dict[str, typing.Any]:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfvision import __version__
 from tfvision.apps.vgg19_slim.recipes import RECIPES
 from tfvision.apps.vgg19_slim.teachers import Teacher, load_teacher
+from tfvision.data.pipeline import distorted
 from tfvision.errors import RecipeError
 from tfvision.models.convolutions import save_convolutions
 from tfvision.models.layers import CaffePixels
@@ -77,7 +78,7 @@ class Vgg19SlimTraining(Training):
     def prepare(self) -> str:
         recipe = self.recipe
         self.data = UnlabelledPhotos(self.run.facts["photos"], recipe, self.broken)
-        drawn = [images_of(batch) for batch in self.data.batches(0, recipe.scaling_photos, tf.distribute.InputContext())]
+        drawn = [images_of(distorted(batch, recipe)) for batch in self.data.batches(0, recipe.scaling_photos, tf.distribute.InputContext())]
         self.teachers = [load_teacher(path, recipe.width, recipe.mapped, drawn) for path in self.run.facts["teachers"]]
         return self.data.listed()
 

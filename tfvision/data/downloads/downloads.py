@@ -18,11 +18,14 @@ import anyio.from_thread
 
 from tfvision.data.decoding import check_photo, decode_photo
 from tfvision.data.downloads.download_ledger import DONE, FAILED, RETRY, Entry, Failure, Ledger, read_ledger
+from tfvision.data.downloads.download_time import DownloadTime, host_of, tell_time
 from tfvision.data.downloads.photo_requests import THREADS, PhotoRequests
 from tfvision.errors import DataError, RecipeError
 from tfvision.files import temporary_folder, write_bytes
 
+Progress = Callable[[int, int, int, float], None]
 _COPIES_AT_ONCE = 256
+_COPIES_EXPECTED = 100.0  # a second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +100,15 @@ class Packed(typing.Protocol):
 
 
 def download_photos(
-    wanted: Iterable[tuple[str, str]], folder: Path | str, settings: DownloadSettings | None = None, progress: Callable[[int, int, int], None] | None = None
+    wanted: Iterable[tuple[str, str]], folder: Path | str, settings: DownloadSettings | None = None, progress: Progress | None = None
 ) -> Downloads:
-    """Brings photos from the web into `folder`, where they are not there yet.
+    """Brings photos from the web into `folder`, where they are not there yet; says first how long that takes at least.
 
     Args:
       wanted: (image, url) pairs; `image` is the file's path below `folder`, with "/".
       folder: the ledger downloads.csv is written there too.
       settings: DownloadSettings.
-      progress: called as progress(finished, total, failed) at the start and after each photo.
+      progress: called as progress(finished, total, failed, seconds left) at the start and after each photo.
 
     Returns:
       Downloads.
@@ -117,10 +120,11 @@ def download_photos(
     folder, settings = Path(folder), settings or DownloadSettings()
 
     def bring(todo, partial, settle):
+        tell_time((url for _, url in todo), settings.connections_per_host, settings.requests_per_second)
         with anyio.from_thread.start_blocking_portal() as portal:  # its own thread: a notebook's has an event loop already
             portal.call(PhotoRequests(folder, partial, settings, settle).run, todo)
 
-    return _with_ledger(wanted, folder, settings, progress, bring)
+    return _with_ledger(wanted, folder, settings, progress, bring, host_of, settings.requests_per_second)
 
 
 def copy_photos(
@@ -128,7 +132,7 @@ def copy_photos(
     local: Path | str | Packed,
     folder: Path | str,
     settings: DownloadSettings | None = None,
-    progress: Callable[[int, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Downloads:
     """Stands in for `download_photos` where the photos lie in a folder already: copies, checks and notes them alike.
 
@@ -162,11 +166,14 @@ def copy_photos(
                 for (image, url), entry in zip(pairs, threads.map(copy, pairs), strict=True):
                     settle(image, url, entry)
 
-    return _with_ledger(wanted, folder, settings, progress, bring)
+    return _with_ledger(wanted, folder, settings, progress, bring, lambda url: "", _COPIES_EXPECTED)
 
 
-def _with_ledger(wanted, folder, settings, progress, bring):
-    """What is left is handed to bring(todo, folder of what is on its way, settle); each photo is settled once."""
+def _with_ledger(wanted, folder, settings, progress, bring, host_of, expected):
+    """What is left is handed to bring(todo, folder of what is on its way, settle); each photo is settled once.
+
+    A photo comes from host_of(url); so many a second are `expected` of each host.
+    """
     wanted, result = dict(wanted), Downloads()
     for image in wanted:
         if not image or PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts or "\\" in image or "\0" in image:
@@ -176,10 +183,11 @@ def _with_ledger(wanted, folder, settings, progress, bring):
         todo = [(image, url) for image, url in wanted.items() if not _is_settled(image, folder, entries.get(image), settings, result)]
         entries.clear()
         result.already = len(result.done)
+        times = DownloadTime((host_of(url) for _, url in todo), expected)
 
         def tell():
             if progress:
-                progress(len(result.done) + len(result.failed), len(wanted), len(result.failed))
+                progress(len(result.done) + len(result.failed), len(wanted), len(result.failed), times.seconds_left)
 
         def settle(image, url, entry):
             ledger.add(image, url, entry)
@@ -187,6 +195,7 @@ def _with_ledger(wanted, folder, settings, progress, bring):
                 result.done.add(image)
             else:
                 result.failed[image] = entry.reason
+            times.settle(host_of(url))
             tell()
 
         tell()

@@ -20,6 +20,7 @@ from tfvision.data.imports.scratch import scratch_database
 from tfvision.data.imports.selecting import Filters, Selection
 from tfvision.errors import DataError, noted_warnings
 from tfvision.files import atomic_path, read_json, remove_partial_files, write_json
+from tfvision.progress import duration
 
 if typing.TYPE_CHECKING:
     from tfvision.data.downloads.downloads import DownloadSettings
@@ -59,6 +60,9 @@ def import_photos(
       DataError: a source that is not sound or of no known kind, nothing left, or OUT holds something else.
       StorageError: a full disk.
     """
+    from tfvision.data.downloads.download_time import tell_time
+    from tfvision.data.downloads.downloads import DownloadSettings
+
     out, filters = Path(out), filters or Filters()
     if size not in SIZES:
         raise DataError(f"--size must be one of {', '.join(SIZES)}, got {size!r}")
@@ -68,6 +72,9 @@ def import_photos(
     remove_partial_files(out)
     report = _write_list(source, out, filters, size, progress or _silent)
     if not is_downloaded:
+        pace = download or DownloadSettings()
+        urls = (row["url"] for row in _read_rows(out / "photos.csv"))
+        tell_time(filter(is_web_address, urls), pace.connections_per_host, pace.requests_per_second)
         return report
     return _fetch(report, out, photos, source, download, progress or _silent)
 
@@ -106,8 +113,9 @@ def _fetch(report, out, photos, source, download, progress):
     """Takes all photos from the folder `photos`, else those with addresses from the web and the others from the source, or from beside it."""
     from tfvision.data.downloads.downloads import Downloads, copy_photos, download_photos
 
-    def show(finished, total, failed):
-        progress(f"photos ({failed} failed)" if failed else "photos", finished, total)
+    def show(finished, total, failed, seconds_left):
+        told = [f"{failed} failed"] * (failed > 0) + [f"{duration(seconds_left)} left"] * (seconds_left > 0)
+        progress(f"photos ({', '.join(told)})" if told else "photos", finished, total)
 
     wanted = [(row["image"], row["url"]) for row in _read_rows(out / "photos.csv")]
     names = [pair for pair in wanted if not is_web_address(pair[1])]
