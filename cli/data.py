@@ -120,6 +120,7 @@ def import_(
             stage = label.partition(" (")[0]
             if stage not in bars:
                 stack.close()
+                # Photos tell in their label how long they take.
                 bars[stage] = stack.enter_context(progress_bar(stage, total, done, tells_time=label == stage))
             bars[stage].advance(done - last.get(stage, done), label.removeprefix(stage).strip())
             last[stage] = done

@@ -42,7 +42,9 @@ def joined(chunks):
 
 
 def test_a_block_is_what_lies_together_in_a_shard(photos, blocks):
-    assert blocks.window == 8 and blocks.block.max() + 1 == len(np.unique(blocks.block))
+    assert blocks.block.max() + 1 == len(np.unique(blocks.block))
+    bytes_a_block = blocks.size.sum() / (blocks.block.max() + 1)
+    assert WINDOW_BYTES - bytes_a_block < blocks.window * bytes_a_block <= WINDOW_BYTES
     for block in range(blocks.block.max() + 1):
         rows = np.flatnonzero(blocks.block == block)
         assert len({photos[row][0].split(".tfrecord")[0] for row in rows}) == 1

@@ -68,7 +68,9 @@ def blocks_of(paths: Sequence[Path | str], block_bytes: int = BLOCK_BYTES, windo
         return None
     cells = offset // block_bytes
     _, block = np.unique(shard * (cells.max() + 1) + cells, return_inverse=True)
-    return PhotoBlocks(shards, shard, offset, size, block, max(1, window_bytes // block_bytes))
+    # Blocks are smaller where only some of their photos are wanted, and larger where one photo is.
+    window = window_bytes * (int(block.max()) + 1) // int(size.sum())
+    return PhotoBlocks(shards, shard, offset, size, block, max(1, window))
 
 
 def with_photos(chunks: Iterable[dict[str, np.ndarray]], blocks: PhotoBlocks) -> Iterator[dict[str, np.ndarray]]:
