@@ -259,7 +259,7 @@ def test_progress_ends_where_it_should(archive, tmp_path):
     local = _write_photos(tmp_path / "mine", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     import_photos(archive(), tmp_path / "out", photos=local, progress=lambda *state: seen.append(state))
     assert seen[-1] == ("photos", 4, 4)
-    assert [state for state in seen if state[0].startswith("photos")][0] == ("photos (0.04 s left)", 0, 4)  # of copies, 100 a second are expected
+    assert next(state for state in seen if state[0].startswith("photos")) == ("photos (0.04 s left)", 0, 4)  # of copies, 100 a second are expected
 
 
 @pytest.mark.parametrize(
