@@ -46,59 +46,78 @@ class FrozenBase:
     """What the frozen part answers to the photos of a Trial; the rest is trained by `measure`."""
 
     def __init__(self, recipe, frozen, trial):
-        from frozen_base import see
-
         from tfvision.models.catalogue import get_network
-        from tfvision.trained.retriever_network import build_retriever
 
+        self.recipe, self.trial = recipe, trial
         self.network, names = get_network(recipe.network), recipe.tap_names
         place = names.index(frozen) + 1
         self.layer, self.early, self.late = self.network.taps[frozen], names[:place], names[place:]
-        base = build_retriever(dataclasses.replace(recipe, tuning=(), index="addition"), 2, recipe.size_px, recipe.weights).base
+
+    @functools.cached_property
+    def seen(self):
+        """Of the gallery, and of the queries, which may be the same."""
+        from frozen_base import see
+
+        from tfvision.trained.retriever_network import build_retriever
+
+        recipe = dataclasses.replace(self.recipe, tuning=(), index="addition")
+        base = build_retriever(recipe, 2, recipe.size_px, recipe.weights).base
         look = functools.partial(see, network=self.network, base=base, layer=self.layer, size_px=recipe.size_px, taps=self.early)
-        self.gallery = look(trial.gallery)
-        self.queries = self.gallery if trial.queries is trial.gallery else look(trial.queries)
+        gallery = look(self.trial.gallery)
+        return gallery, gallery if self.trial.queries is self.trial.gallery else look(self.trial.queries)
 
     def measure(self, recipe, trial, labels, is_training, path, is_fine_tuned=True):
-        """Trains one run and judges it; keeps its taps."""
-        import keras
-        from frozen_base import answers, fit, tail_of
+        """Trains one run and judges it; keeps its taps, and takes those that are there."""
+        from frozen_base import fit
 
         from tfvision.apps.retrieval.evaluation import judge_indices, score_of
         from tfvision.apps.retrieval.indices import Taps
         from tfvision.apps.retrieval.training import stage_loss
-        from tfvision.models.pooling import mean_layer
-        from tfvision.trained.retriever_network import LOGITS, build_retriever
+        from tfvision.trained.retriever_network import build_retriever
 
         classes, own = np.unique(labels[is_training], return_inverse=True)
         own = own.astype(np.int32)
-        retriever = build_retriever(recipe, len(classes), recipe.size_px, recipe.weights)
-        tail = tail_of(retriever.base, self.layer, {tap: self.network.taps[tap] for tap in self.late})
-        pooled = {tap: mean_layer(tail.output[tap], f"{tap}_of_rows") for tap in self.late}
-        head = retriever.classifier.get_layer(LOGITS)
-        classifier = keras.Model(tail.input, head(pooled[self.late[-1]]))
-        reader = keras.Model(tail.input, [pooled[tap] for tap in self.late])
-        losses = functools.partial(stage_loss, recipe=recipe, input_of=lambda batch: batch["taps"])
-        told = {}
-        if is_fine_tuned:
-            told["classifier"] = fit(classifier, self.gallery.rows[is_training], own, losses(classifier), recipe.stages, recipe, [head])
-
-        def taps_of(seen):
-            late = answers(reader, seen.rows)
-            table = np.concatenate([*seen.pooled.values(), *(late if isinstance(late, list) else [late])], axis=1)
-            return Taps(table * seen.is_read[:, None], dict(retriever.widths), seen.is_read)
-
-        gallery = taps_of(self.gallery)
-        queries = gallery if self.queries is self.gallery else taps_of(self.queries)
+        retriever, kept = build_retriever(recipe, len(classes), recipe.size_px, recipe.weights), path.with_suffix(".npz")
+        if not kept.exists():
+            tables = self._taps(retriever, recipe, own, is_training, is_fine_tuned)
+            np.savez(kept, **tables, labels=labels, is_training=is_training)
+        with np.load(kept) as tables:
+            gallery, queries = (Taps(tables[name], dict(retriever.widths), tables[name].any(axis=1)) for name in ("gallery", "queries"))
+        queries = gallery if trial.queries is trial.gallery else queries
+        told, stages = {}, recipe.tuning_stages or recipe.stages
         for name, model in retriever.tuned.items():
-            stages = recipe.tuning_stages or recipe.stages
-            told[name] = fit(model, gallery.table[is_training], own, losses(model), stages, recipe, model.layers)
+            loss = stage_loss(model, recipe, lambda batch: batch["taps"])
+            told[name] = fit(model, gallery.table[is_training], own, loss, stages, recipe, model.layers)
         judged = judge_indices(trial, gallery, queries, retriever.tuned, recipe)
         result = {"protocol": trial.protocol, **score_of(judged, recipe), "tap_norms": gallery.norms(), "protocol_split": recipe.protocol_split}
-        result |= {"images": len(labels), "share": recipe.share, "training": told, "trained_queries": int(recipe.protocol_split == "paper")}
-        np.savez(path.with_suffix(".npz"), gallery=gallery.table, queries=queries.table, labels=labels, is_training=is_training)
+        result |= {"images": len(labels), "share": recipe.share, "training": told}
         path.write_text(json.dumps(result, default=float))
         return result
+
+    def _taps(self, retriever, recipe, labels, is_training, is_fine_tuned):
+        """{"gallery", "queries": all taps of the photos}, of the network as stage 1 leaves it."""
+        import keras
+        from frozen_base import answers, fit, tail_of
+
+        from tfvision.apps.retrieval.training import stage_loss
+        from tfvision.models.pooling import mean_layer
+        from tfvision.trained.retriever_network import LOGITS
+
+        tail = tail_of(retriever.base, self.layer, {tap: self.network.taps[tap] for tap in self.late})
+        pooled = [mean_layer(tail.output[tap], f"{tap}_of_rows") for tap in self.late]
+        head = retriever.classifier.get_layer(LOGITS)
+        classifier = keras.Model(tail.input, {LOGITS: head(pooled[-1])})
+        gallery, queries = self.seen
+        if is_fine_tuned:
+            loss = stage_loss(classifier, recipe, lambda batch: batch["taps"])
+            print(fit(classifier, gallery.rows[is_training], labels, loss, recipe.stages, recipe, [head]), flush=True)
+        reader = keras.Model(tail.input, dict(zip(self.late, pooled, strict=True)))
+
+        def table(seen):
+            late = answers(reader, seen.rows)
+            return np.concatenate([*seen.pooled.values(), *(late[tap] for tap in self.late)], axis=1) * seen.is_read[:, None]
+
+        return {"gallery": table(gallery), "queries": table(queries)}
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """Hierarchical transfer where classes have few photos, on a pretrained network trained behind a layer alone, as two cores allow.
 
     python benchmarks/species_frozen.py SOURCE [--ranks class,species] [--photos-a-class 5 --photos-a-class 5,10,20] [--seeds 3] [--steps 200]
-        [--network mobilenet_v2] [--frozen block_12_add] [--size 96] [--set key=value]... --out DIR
+        [--network mobilenet_v2] [--frozen block_15_add] [--size 96] [--set key=value]... --out DIR
 
 Up to the layer `--frozen` the network keeps its ImageNet weights; what it answers there to each photo and its mirror image is computed once. Each row
 spends the same steps, hierarchical transfer a third of them on the rank above the finest, as in species_table1.py, which trains the whole network.
@@ -162,7 +162,7 @@ def _of_size(smallest, result):
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--steps", default=200, show_default=True, help="Of each training.")
 @click.option("--network", default="mobilenet_v2", show_default=True)
-@click.option("--frozen", default="block_12_add", show_default=True, help="The layer up to which the network keeps its weights.")
+@click.option("--frozen", default="block_15_add", show_default=True, help="The layer up to which the network keeps its weights.")
 @click.option("--size", "size_px", default=96, show_default=True, help="Pixels a side.")
 @click.option("--weights", default="imagenet", show_default=True)
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe small; repeatable.")
