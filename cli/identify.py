@@ -15,20 +15,33 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_ANIMAL_COLUMNS = ("box", "confidence", "counts")
+
+
 @click.command()
 @click.argument("model")
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--within", multiple=True, help="A taxon that is known to hold the answer; repeatable.")
 @click.option("--box", help="left,top,width,height in pixels, or as fractions of the photo: where the animal is.")
+@click.option("--detections", metavar="FILE", help="MegaDetector's JSON: one answer an animal that it found.")
+@click.option("--detector", metavar="FILE", help="A detector to run first: a SavedModel's folder, a .tflite or an .onnx, with its JSON beside it.")
+@click.option(
+    "--detection-confidence", type=NUMBER, default=0.2, show_default=True, metavar="SHARE", help="Least confidence of the detector in an animal's box."
+)
+@click.option("--detections-out", metavar="FILE", help="Write what was detected as MegaDetector's JSON.")
 @click.option("--threshold", type=NUMBER, help="Least probability of an answer. [default: the run's calibration]")
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the run's, 0.9]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: image, taxon, rank, probability, lineage, error.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: image, taxon, rank, probability, lineage, error; of animals also box, confidence, counts.")
 def identify(
     model: str,
     photos: tuple[str, ...],
     within: tuple[str, ...],
     box: str | None,
+    detections: str | None,
+    detector: str | None,
+    detection_confidence: float,
+    detections_out: str | None,
     threshold: float | None,
     target_accuracy: float | None,
     as_json: bool,
@@ -43,18 +56,38 @@ def identify(
     tfvision identify runs/species holiday/ --within Lepidoptera --csv > answers.csv
     tfvision identify runs/species photo.jpg --box 120,80,200,160
     tfvision identify savedmodels/species photo.jpg
+    tfvision identify runs/species card/ --detections megadetector.json --csv > animals.csv
+    tfvision identify runs/species card/ --detector detector.onnx --detections-out detections.json
     """
+    from tfvision.apps.species.animals import identify_animals, sees_boxes
     from tfvision.apps.species.identification import load_identifier
     from tfvision.data.boxes import are_fractions, parse_box
+    from tfvision.data.detections import Detections, DetectorLog, check_confidence
     from tfvision.data.manifest import find_photos
+    from tfvision.export.detector import Detector
 
     refuse_both(csv=as_csv, json=as_json)
+    refuse_both(detections=detections, detector=detector)
+    refuse_both(box=box, detections=detections)
+    refuse_both(box=box, detector=detector)
+    if detections_out and not (detections or detector):
+        raise click.UsageError("--detections-out is for --detector or --detections")
     box = parse_box(box)
     if are_fractions([box]):
         click.echo("--box is read as fractions of each photo's width and height", err=True)
     found = find_photos(photos)
-    answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy)
-    show_answers(answers, found, "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
+    if not (detections or detector):
+        answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy)
+        return show_answers(answers, found, "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
+    check_confidence(detection_confidence)
+    finder = Detections.read(detections) if detections else DetectorLog(Detector(str(detector)))
+    identifier = load_identifier(model)
+    if not sees_boxes(identifier):
+        click.echo(f"{model} has one view, the whole photo: all animals of a photo get the same answer", err=True)
+    answers = identify_animals(identifier, found.paths, finder, detection_confidence, within, threshold, target_accuracy)
+    show_answers(answers, found, "identifying", print_json if as_json else _csv_printer(_ANIMAL_COLUMNS) if as_csv else _show_animals)
+    if detections_out:
+        finder.write(detections_out)
 
 
 def _show(answer: dict[str, Any]) -> None:
@@ -68,12 +101,35 @@ def _show(answer: dict[str, Any]) -> None:
     click.echo("  likeliest: " + ", ".join(f"{top['name']} {top['probability']:.1%}" for top in answer["top"]))
 
 
-def _csv_printer() -> Callable[[dict[str, Any]], None]:
+def _show_animals(answer: dict[str, Any]) -> None:
+    if "error" in answer:
+        return _show(answer)
+    click.echo(f"{answer['image']}: {_counts(answer) or 'nothing found'}")
+    for number, animal in enumerate(answer["animals"], 1):
+        found = f"(box {','.join(f'{value:g}' for value in animal['box'])}; detected {animal['confidence']:.2f})"
+        if "error" in animal:
+            click.echo(f"error: {animal['error']} {found}", err=True)
+        elif animal["rank"] == "root":
+            click.echo(f"  {number}. not sure enough to name anything  {found}")
+        else:
+            click.echo(f"  {number}. {animal['rank']} {animal['taxon']}, {animal['probability']:.1%}  {found}")
+
+
+def _counts(answer: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {category}" for category, count in answer["counts"].items())
+
+
+def _csv_printer(more: tuple[str, ...] = ()) -> Callable[[dict[str, Any]], None]:
     writer = csv.writer(sys.stdout)
-    writer.writerow(["image", "taxon", "rank", "probability", "lineage", "error"])
+    writer.writerow(["image", "taxon", "rank", "probability", "lineage", "error", *more])
 
     def show(answer: dict[str, Any]) -> None:
-        lineage = " > ".join(taxon["name"] for taxon in answer.get("lineage", ()))
-        writer.writerow([answer["image"], *(answer.get(key, "") for key in ("taxon", "rank", "probability")), lineage, answer.get("error", "")])
+        shared = {"image": answer["image"], "counts": _counts(answer) if "counts" in answer else ""}
+        for one in answer.get("animals") or [answer]:
+            one = {**one, **shared}
+            lineage = " > ".join(taxon["name"] for taxon in one.get("lineage", ()))
+            box = ",".join(f"{value:g}" for value in one.get("box", ()))
+            texts = {**one, "lineage": lineage, "box": box}
+            writer.writerow([texts.get(key, "") for key in ("image", "taxon", "rank", "probability", "lineage", "error", *more)])
 
     return show

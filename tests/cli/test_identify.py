@@ -66,3 +66,54 @@ def test_prepared_photos_are_told_by_their_names(run_command, colour_run, prepar
     names = [row["image"] for row in csv.DictReader(io.StringIO(out))]
     manifest = [row["image"] for row in csv.DictReader((prepared_colours / "manifest.csv").open())]
     assert code == 0 and names == manifest
+
+
+@pytest.fixture
+def card(colour_photos, tmp_path):
+    """A folder of two photos, and what MegaDetector wrote of it: two animals in the one, a person in the other."""
+    (tmp_path / "card/100").mkdir(parents=True)
+    for name, photo in (("1.png", "Rosa_rubra_0.png"), ("2.png", "Rosa_rubra_1.png")):
+        shutil.copy(colour_photos / photo, tmp_path / "card/100" / name)
+    found = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}, {"category": "1", "conf": 0.6, "bbox": [0.5, 0.5, 0.5, 0.5]}]
+    images = [{"file": "100/1.png", "detections": [*found, {"category": "1", "conf": 0.1, "bbox": [0, 0, 1, 1]}]}]
+    images.append({"file": "100/2.png", "detections": [{"category": "2", "conf": 0.8, "bbox": [0.1, 0.1, 0.5, 0.5]}]})
+    content = {"images": images, "detection_categories": {"1": "animal", "2": "person"}, "info": {"format_version": "1.3"}}
+    (tmp_path / "md.json").write_text(json.dumps(content))
+    return tmp_path / "card"
+
+
+@pytest.mark.slow
+def test_one_answer_an_animal(run_command, colour_run, card):
+    file, out = card.parent / "md.json", card.parent / "out.json"
+    code, text, _ = run_command("identify", colour_run, card, "--detections", file, "--json", "--detections-out", out)
+    first, second = map(json.loads, text.splitlines())
+    assert code == 0 and (first["counts"], second["counts"], second["animals"]) == ({"animal": 2}, {"person": 1}, [])
+    assert json.loads(out.read_text()) == json.loads(file.read_text())
+    animal, other = first["animals"]
+    alone = json.loads(run_command("identify", colour_run, card / "100/1.png", "--box", "0.1,0.1,0.5,0.5", "--json")[1])
+    assert animal == {**{key: value for key, value in alone.items() if key != "image"}, "box": [0.1, 0.1, 0.5, 0.5], "confidence": 0.9}
+    assert other["top"] != animal["top"]
+    code, text, _ = run_command("identify", colour_run, card, "--detections", file, "--csv", "--detection-confidence", "0.7")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(os.path.basename(row["image"]), row["box"], row["confidence"], row["counts"]) for row in rows] == [
+        ("1.png", "0.1,0.1,0.5,0.5", "0.9", "1 animal"),
+        ("2.png", "", "", "1 person"),
+    ]
+    code, text, _ = run_command("identify", colour_run, card, "--detections", file)
+    assert f"{card}/100/1.png: 2 animal\n  1. " in text and "(box 0.1,0.1,0.5,0.5; detected 0.90)" in text
+
+
+def test_what_does_not_go_with_detections_is_told(run_command, colour_run, card):
+    file, photo = card.parent / "md.json", card / "100/1.png"
+    for options, status, message in (
+        (["--detections", file, "--box", "0,0,9,9"], 2, "--box and --detections exclude each other"),
+        (["--detections", file, "--detector", "x.onnx"], 2, "--detections and --detector exclude each other"),
+        (["--detections-out", "x.json"], 2, "--detections-out is for --detector or --detections"),
+        (["--detections", file, "--detection-confidence", "20"], 1, "--detection-confidence must lie between 0 and 1, got 20"),
+        (["--detections", "gone.json"], 1, "gone.json cannot be read (No such file or directory): name the JSON that MegaDetector wrote"),
+        (["--detector", "gone.onnx"], 1, "gone.onnx does not exist: --detector takes a SavedModel's folder"),
+    ):
+        code, out, err = run_command("identify", colour_run, photo, *options)
+        assert (code, out) == (status, "") and message in err, err
+    code, out, err = run_command("identify", colour_run, card.parent / "md.json", "--detections", file)
+    assert code == 1 and "md.json" in err

@@ -21,6 +21,10 @@ def test_the_items_of_an_array_have_no_key():
     assert list(json_items.json_items(io.BytesIO(b"[]"), "a.json")) == []
 
 
+def test_arrays_that_are_not_split_come_whole():
+    assert list(json_items.json_items(io.BytesIO(b'{"a": [1, 2], "b": [3, 4]}'), "a.json", ("b",))) == [("a", [1, 2]), ("b", 3), ("b", 4)]
+
+
 def test_an_endless_item_of_json_is_refused(monkeypatch):
     monkeypatch.setattr(json_items, "_CHUNK_BYTES", 100)
     monkeypatch.setattr(json_items, "_MAX_ITEM_CHARACTERS", 1000)

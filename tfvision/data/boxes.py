@@ -169,9 +169,14 @@ def cut_box(box: Sequence[object], size: Sequence[float] | None) -> tuple[Box, s
         return (left, top, width, height), ""
     if shown_share((left, top, width, height), size) < LEAST_SHOWN:
         return (left, top, width, height), OUTSIDE
-    right, bottom = min(left + width, size[0]), min(top + height, size[1])
-    left, top = max(left, 0.0), max(top, 0.0)
-    return (left, top, right - left, bottom - top), ""
+    (left, width), (top, height) = (_cut(low, length, side) for low, length, side in zip((left, top), (width, height), size, strict=True))
+    return (left, top, width, height), ""
+
+
+def _cut(low: float, length: float, side: float) -> tuple[float, float]:
+    if low >= 0 and low + length <= side:
+        return low, length
+    return max(low, 0.0), min(low + length, side) - max(low, 0.0)
 
 
 def shown_share(box: Box, size: Sequence[float]) -> float:

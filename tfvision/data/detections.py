@@ -1,9 +1,10 @@
 """What a detector found in photos, as MegaDetector writes it: a JSON of photos with relative boxes, categories and confidences."""
 
+import collections
 import dataclasses
 import os
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfvision.data.boxes import FRACTION, Box, cut_box
@@ -72,6 +73,46 @@ class Categories:
         return self.classifications.get(str(max(pairs, key=lambda pair: pair[1])[0]), "") if pairs else ""
 
 
+class Finder(typing.Protocol):
+    """What tells where things are in photos: a detector's file, or a detector.
+
+    Attributes:
+      animals: the names of those of its categories that are animals.
+    """
+
+    animals: frozenset[str]
+
+    def of(self, photo: str) -> tuple[list[Detection], str]:
+        """The detections in a photo, and "" or why there are none to be had."""
+
+
+class FoundInPhoto(typing.NamedTuple):
+    """What was found in a photo with enough confidence.
+
+    Attributes:
+      photo: its path.
+      animals: their detections, the surest first.
+      counts: how many of each category, animals or not.
+      problem: why nothing is known of it, or "".
+      outside: detections whose box is none in the photo.
+    """
+
+    photo: str
+    animals: list[Detection]
+    counts: dict[str, int]
+    problem: str = ""
+    outside: int = 0
+
+
+def find_animals(photo: str, finder: Finder, confidence: float = DETECTION_CONFIDENCE) -> FoundInPhoto:
+    """The animals in a photo that a detector is sure enough of."""
+    found, problem = finder.of(photo)
+    sure = [one for one in found if one.confidence >= confidence]
+    sound = sorted((one for one in sure if not one.problem), key=lambda one: -one.confidence)
+    animals = [one for one in sound if one.category in finder.animals]
+    return FoundInPhoto(photo, animals, dict(collections.Counter(one.category for one in sound)), problem, len(sure) - len(sound))
+
+
 class Detections:
     """A detector's answers to photos, found by the photos' paths.
 
@@ -99,7 +140,7 @@ class Detections:
         images: list[dict[str, typing.Any]] = []
         try:
             with open(path, "rb") as stream:
-                for key, item in json_items(stream, str(path)):
+                for key, item in json_items(stream, str(path), ("images",)):
                     if key != "images":
                         members[key] = item
                     elif isinstance(item, dict) and isinstance(item.get("file"), str) and item["file"]:
@@ -113,14 +154,14 @@ class Detections:
     def __len__(self) -> int:
         return len(self._images)
 
-    def of(self, photo: Path | str) -> tuple[list[Detection], str]:
+    def of(self, photo: str) -> tuple[list[Detection], str]:
         """The detections in a photo, and "" or why there are none to be had.
 
         A photo is the file whose name is the end of its path, or whose name ends as its path does.
         """
         parts = _parts(os.path.abspath(photo))
         found = next((rows for start in range(len(parts)) if (rows := self._by_file.get("/".join(parts[start:])))), None)
-        rows = found or self._ends().get("/".join(_parts(os.fspath(photo))), [])
+        rows = found or self._ends().get("/".join(_parts(photo)), [])
         if not rows:
             return [], f"{self.path} does not name it: run the detector on it, too"
         if len(rows) > 1:
@@ -140,6 +181,60 @@ class Detections:
                 for start in range(1, len(parts)):
                     self._by_end.setdefault("/".join(parts[start:]), []).extend(rows)
         return self._by_end
+
+
+class NamedFinder(Finder, typing.Protocol):
+    """A detector that is run.
+
+    Attributes:
+      name: its own.
+      categories: the names of its categories by id.
+    """
+
+    name: str
+    categories: Mapping[str, str]
+
+
+class DetectorLog:
+    """A detector whose answers are kept, to be written when all photos were asked; a Finder."""
+
+    def __init__(self, detector: NamedFinder) -> None:
+        self.animals = detector.animals
+        self._detector = detector
+        self._found: dict[str, tuple[list[Detection], str]] = {}
+
+    def of(self, photo: str) -> tuple[list[Detection], str]:
+        """As the detector's; a photo is looked at once."""
+        if photo not in self._found:
+            self._found[photo] = self._detector.of(photo)
+        return self._found[photo]
+
+    def write(self, path: Path | str) -> None:
+        """Writes all as MegaDetector's JSON. Raises StorageError."""
+        write_detections(path, self._found, self._detector.categories, self._detector.name)
+
+
+def write_detections(path: Path | str, found: Mapping[str, tuple[Sequence[Detection], str]], categories: Mapping[str, str], detector: str) -> None:
+    """Writes what a detector found as MegaDetector's JSON.
+
+    Args:
+      found: {file: (its detections, why the detector failed or "")}.
+      categories: their names by id.
+      detector: its name.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    ids = {name: id for id, name in categories.items()}
+    images: list[dict[str, typing.Any]] = []
+    for file, (detections, failure) in found.items():
+        told = [
+            {"category": ids[one.category], "conf": round(one.confidence, 4), "bbox": [round(value, 4) for value in one.box]}
+            for one in detections
+            if not one.problem
+        ]
+        images.append({"file": file, "detections": None, "failure": failure} if failure else {"file": file, "detections": told})
+    write_json(path, {"images": images, "detection_categories": dict(categories), "info": {"detector": detector, "format_version": "1.4"}})
 
 
 def check_confidence(confidence: float) -> None:

@@ -3,7 +3,7 @@
 import codecs
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tfvision.errors import DataError
 
@@ -12,7 +12,7 @@ _DELIMITERS = frozenset(",:]} \t\r\n")
 _MAX_ITEM_CHARACTERS = 16 * 2**20
 
 
-def json_items(stream: typing.BinaryIO, where: str) -> Iterator[tuple[str, typing.Any]]:
+def json_items(stream: typing.BinaryIO, where: str, split: Collection[str] | None = None) -> Iterator[tuple[str, typing.Any]]:
     """Yields (key, item) for each item of each array of a JSON object, one at a time, and (key, value) for its other members.
 
     Of an array it yields ("", item).
@@ -20,6 +20,7 @@ def json_items(stream: typing.BinaryIO, where: str) -> Iterator[tuple[str, typin
     Args:
       stream: binary.
       where: what messages name.
+      split: the members whose arrays come item by item; None = all.
 
     Raises:
       DataError: it is neither, or one item is too large.
@@ -34,7 +35,7 @@ def json_items(stream: typing.BinaryIO, where: str) -> Iterator[tuple[str, typin
     while True:
         key = text.value()
         text.expect(":")
-        if text.peek() == "[":
+        if text.peek() == "[" and (split is None or key in split):
             yield from _items(key, text)
         else:
             yield key, text.value()

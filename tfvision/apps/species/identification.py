@@ -54,6 +54,7 @@ class SpeciesIdentifier:
         box: Sequence[float] | None = None,
         threshold: float | None = None,
         target_accuracy: float | None = None,
+        boxes: Sequence[Sequence[float] | None] | None = None,
     ) -> Iterator[dict]:
         """Names photos, in order, one at a time as they are ready.
 
@@ -64,6 +65,7 @@ class SpeciesIdentifier:
             animal is; it replaces the magnified centre. A photo in which it does not lie gets an error.
           threshold: least probability of the answer; None = the one calibrated for the target accuracy.
           target_accuracy: share of answers to be right; None = the run's calibration.
+          boxes: one for each photo in place of `box`; a photo may stand there once for each of its animals.
 
         Yields:
           dict with "image", "taxon", "rank", "probability", "lineage" (of the answer, from the coarsest rank
@@ -77,7 +79,7 @@ class SpeciesIdentifier:
         nodes = [node for name in within for node in self.taxonomy.find(name)]
         threshold = _threshold(self.run.calibration, threshold, target_accuracy)
         photos, broken, done = [str(photo) for photo in photos], BrokenPhotos(), 0
-        boxes = [_box_in(photo, box, broken) for photo in photos]
+        boxes = [_box_in(photo, own, broken) for photo, own in zip(photos, boxes or [box] * len(photos), strict=True)]
         records = tuple(Record(photo, photo, ("",), photo, box=box or NO_BOX) for photo, box in zip(photos, boxes, strict=True))
         for numbers, logits in predict(self._predictor, Manifest(("species",), records), self.run.recipe, broken):
             answers = dict(zip(numbers.tolist(), self._answers(logits, nodes, threshold), strict=True))
@@ -177,18 +179,20 @@ class ExportIdentifier:
         box: Sequence[float] | None = None,
         threshold: float | None = None,
         target_accuracy: float | None = None,
+        boxes: Sequence[Sequence[float] | None] | None = None,
     ) -> Iterator[dict]:
         """As SpeciesIdentifier.identify; prior taxa and a box cannot be given together."""
         nodes = [node for name in within for node in self.taxonomy.find(name)]
-        if within and box:
+        if within and (box or boxes):
             raise RecipeError("an export takes --within or --box, not both: identify with the run instead")
         threshold = _threshold(self._calibration, threshold, target_accuracy)
-        if box and threshold != self._calibration["threshold"]:
+        if (box or boxes) and threshold != self._calibration["threshold"]:
             raise RecipeError("an export takes --box at its calibrated threshold only: identify with the run instead")
         most = int(hierarchy.classes_within(self.taxonomy, nodes).sum())
-        for photo in map(str, photos):
+        photos = [str(photo) for photo in photos]
+        for photo, own in zip(photos, boxes or [box] * len(photos), strict=True):
             try:
-                placed = box_in_photo(tuple(box), photo) if box else None
+                placed = box_in_photo(tuple(own), photo) if own else None
                 yield {"image": photo, **self._answer(servable_bytes(photo), within, placed, threshold, most)}
             except (DataError, tf.errors.InvalidArgumentError) as error:
                 yield {"image": photo, "error": str(error) if isinstance(error, DataError) else f"{photo} cannot be decoded"}
