@@ -3,7 +3,7 @@
 import click
 
 from tfvision.applications import APPLICATIONS
-from tfvision.command_line import print_json
+from tfvision.command_line import NUMBER, print_json
 
 
 @click.command()
@@ -15,9 +15,22 @@ from tfvision.command_line import print_json
 @click.option("--half", is_flag=True, help="Store weights in 16 bits: half the size.")
 @click.option("--tflite", is_flag=True, help="Add assets.extra/model.tflite, views in, probabilities out.")
 @click.option("--onnx", is_flag=True, help="Add assets.extra/model.onnx, views in, probabilities out; needs tfvision[onnx].")
+@click.option("--unknown-share", type=NUMBER, help="Species: share of photos whose species the run was not trained on, 0 to 0.5. [default: the run's]")
 @click.option("--licence", default="", help="Licence of the model, for its card, TFLite and ONNX: an SPDX name, say.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def export(run: str, to: str, name: str | None, version: int | None, verify: bool, half: bool, tflite: bool, onnx: bool, licence: str, as_json: bool) -> None:
+def export(
+    run: str,
+    to: str,
+    name: str | None,
+    version: int | None,
+    verify: bool,
+    half: bool,
+    tflite: bool,
+    onnx: bool,
+    unknown_share: float | None,
+    licence: str,
+    as_json: bool,
+) -> None:
     """Write the model of RUN as a SavedModel that TensorFlow Serving deploys as it is.
 
     \b
@@ -28,7 +41,11 @@ def export(run: str, to: str, name: str | None, version: int | None, verify: boo
     from tfvision.export.export import export_model
     from tfvision.training.run import application_of
 
-    exportable = APPLICATIONS[application_of(run, "export")].part("export").make_exportable(run, half=half)
+    application = application_of(run, "export")
+    own = {} if unknown_share is None else {"unknown_share": unknown_share}
+    if own and application != "species":
+        raise click.UsageError(f"--unknown-share is for runs of species, and {run} is one of {application}")
+    exportable = APPLICATIONS[application].part("export").make_exportable(run, half=half, **own)
     result = export_model(exportable, to, name, version, verify, half, tflite, onnx, licence)
     if as_json:
         return print_json(result)

@@ -31,8 +31,11 @@ _ANIMAL_COLUMNS = ("box", "confidence", "counts")
 @click.option("--detections-out", metavar="FILE", help="Write what was detected as MegaDetector's JSON.")
 @click.option("--threshold", type=NUMBER, help="Least probability of an answer. [default: the run's calibration]")
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the run's, 0.9]")
+@click.option("--unknown-share", type=NUMBER, help="Share of photos whose species MODEL was not trained on, 0 to 0.5. [default: the run's]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: image, taxon, rank, probability, lineage, error; of animals also box, confidence, counts.")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print a CSV: the answer, its lineage, what is known of unknown species; of animals also box, confidence, counts."
+)
 def identify(
     model: str,
     photos: tuple[str, ...],
@@ -44,12 +47,14 @@ def identify(
     detections_out: str | None,
     threshold: float | None,
     target_accuracy: float | None,
+    unknown_share: float | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """Name the animals and plants of PHOTOS (files or folders) with MODEL, a run or an export.
 
-    The answer is the deepest taxon that may be named at the chosen accuracy.
+    The answer is the deepest taxon that may be named at the chosen accuracy; with an unknown share above 0, even where so many photos are of species that
+    MODEL was not trained on.
 
     \b
     tfvision identify runs/species photo.jpg
@@ -77,14 +82,14 @@ def identify(
         click.echo("--box is read as fractions of each photo's width and height", err=True)
     found = find_photos(photos)
     if not (detections or detector):
-        answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy)
+        answers = load_identifier(model).identify(found.paths, within, box, threshold, target_accuracy, unknown_share)
         return show_answers(answers, found, "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
     check_confidence(detection_confidence)
     finder = Detections.read(detections) if detections else DetectorLog(Detector(str(detector)))
     identifier = load_identifier(model)
     if not sees_boxes(identifier):
         click.echo(f"{model} has one view, the whole photo: all animals of a photo get the same answer", err=True)
-    answers = identify_animals(identifier, found.paths, finder, detection_confidence, within, threshold, target_accuracy)
+    answers = identify_animals(identifier, found.paths, finder, detection_confidence, within, threshold, target_accuracy, unknown_share)
     show_answers(answers, found, "identifying", print_json if as_json else _csv_printer(_ANIMAL_COLUMNS) if as_csv else _show_animals)
     if detections_out:
         finder.write(detections_out)
@@ -93,12 +98,18 @@ def identify(
 def _show(answer: dict[str, Any]) -> None:
     if "error" in answer:
         return click.echo(f"error: {answer['error']}", err=True)
-    if answer["rank"] == "root":
-        click.echo(f"{answer['image']}: not sure enough to name anything")
-    else:
-        click.echo(f"{answer['image']}: {answer['rank']} {answer['taxon']}, {answer['probability']:.1%}")
+    click.echo(f"{answer['image']}: {_told(answer)}")
+    if answer["rank"] != "root":
         click.echo("  " + " > ".join(f"{taxon['name']} {taxon['probability']:.0%}" for taxon in answer["lineage"]))
     click.echo("  likeliest: " + ", ".join(f"{top['name']} {top['probability']:.1%}" for top in answer["top"]))
+
+
+def _told(answer: dict[str, Any]) -> str:
+    is_named = answer["rank"] != "root"
+    if answer.get("is_unknown"):
+        kind = f"{answer['rank']} {answer['taxon']}" if is_named else "nothing that may be named"
+        return f"no species of this run ({answer['unknown_probability']:.0%}); {kind}, most like {answer['top'][0]['name']}"
+    return f"{answer['rank']} {answer['taxon']}, {answer['probability']:.1%}" if is_named else "not sure enough to name anything"
 
 
 def _show_animals(answer: dict[str, Any]) -> None:
@@ -109,10 +120,8 @@ def _show_animals(answer: dict[str, Any]) -> None:
         found = f"(box {','.join(f'{value:g}' for value in animal['box'])}; detected {animal['confidence']:.2f})"
         if "error" in animal:
             click.echo(f"error: {animal['error']} {found}", err=True)
-        elif animal["rank"] == "root":
-            click.echo(f"  {number}. not sure enough to name anything  {found}")
         else:
-            click.echo(f"  {number}. {animal['rank']} {animal['taxon']}, {animal['probability']:.1%}  {found}")
+            click.echo(f"  {number}. {_told(animal)}  {found}")
 
 
 def _counts(answer: dict[str, Any]) -> str:
@@ -121,15 +130,20 @@ def _counts(answer: dict[str, Any]) -> str:
 
 def _csv_printer(more: tuple[str, ...] = ()) -> Callable[[dict[str, Any]], None]:
     writer = csv.writer(sys.stdout)
-    writer.writerow(["image", "taxon", "rank", "probability", "lineage", "error", *more])
+    columns = ("image", "taxon", "rank", "probability", "lineage", "error", "unknown_probability", "is_unknown", "likeliest", *more)
+    writer.writerow(columns)
 
     def show(answer: dict[str, Any]) -> None:
         shared = {"image": answer["image"], "counts": _counts(answer) if "counts" in answer else ""}
         for one in answer.get("animals") or [answer]:
-            one = {**one, **shared}
-            lineage = " > ".join(taxon["name"] for taxon in one.get("lineage", ()))
-            box = ",".join(f"{value:g}" for value in one.get("box", ()))
-            texts = {**one, "lineage": lineage, "box": box}
-            writer.writerow([texts.get(key, "") for key in ("image", "taxon", "rank", "probability", "lineage", "error", *more)])
+            texts = {
+                **one,
+                **shared,
+                "lineage": " > ".join(taxon["name"] for taxon in one.get("lineage", ())),
+                "is_unknown": int(one["is_unknown"]) if "is_unknown" in one else "",
+                "likeliest": one["top"][0]["name"] if one.get("top") else "",
+                "box": ",".join(f"{value:g}" for value in one.get("box", ())),
+            }
+            writer.writerow([texts.get(column, "") for column in columns])
 
     return show

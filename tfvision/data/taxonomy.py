@@ -112,7 +112,7 @@ class Taxonomy:
     def leaf_nodes(self) -> np.ndarray:
         """The node of each class, int32 [classes]."""
         nodes = np.zeros(len(self), np.int32)
-        for node in np.flatnonzero(self._is_leaf):
+        for node in np.flatnonzero(self.is_leaf):
             nodes[self.first_leaves[node]] = node
         return nodes
 
@@ -175,7 +175,8 @@ class Taxonomy:
         return {lineage: index for index, lineage in enumerate(self.lineages)}
 
     @functools.cached_property
-    def _is_leaf(self):
+    def is_leaf(self) -> np.ndarray:
+        """Whether each node is a class, bool [nodes]."""
         is_leaf = np.ones(self.node_count, bool)
         is_leaf[self.parents[1:]] = False
         return is_leaf

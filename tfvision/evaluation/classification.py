@@ -13,6 +13,7 @@ from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.evaluation import hierarchy, specificity
 from tfvision.evaluation.calibration import Reliability, softmax
+from tfvision.evaluation.unknown_species import Paths, UnknownAnswers
 
 CHUNK_VALUES = 1 << 19  # logits worked on at a time: 2 MB, and 4 MB of running sums
 _MEASURED = ("accuracy", "depth", "interval", "depth_interval", "lower_bound", "abstained")
@@ -27,21 +28,30 @@ class Evaluation:
       class_sizes: training images of each class, int [classes].
       temperature: logits are divided by it before the softmax (`calibration.fit_temperature`).
       within: prior nodes, as in `hierarchy.descend`; all figures are then conditioned on them.
+      unknown: how careful answers are found where photos may be of unknown species; None = by the probabilities alone.
     """
 
-    def __init__(self, taxonomy: Taxonomy, class_sizes: Sequence[int] | np.ndarray, temperature: float = 1.0, within: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        class_sizes: Sequence[int] | np.ndarray,
+        temperature: float = 1.0,
+        within: Sequence[int] = (),
+        unknown: UnknownAnswers | None = None,
+    ) -> None:
         self.taxonomy = taxonomy
         self.class_sizes = np.asarray(class_sizes)
         if self.class_sizes.shape != (len(taxonomy),):
             raise DataError(f"class_sizes must have {len(taxonomy)} entries, got {self.class_sizes.shape}")
         self.temperature = float(temperature)
+        self._within, self._unknown = within, unknown
         self._is_outside = ~hierarchy.classes_within(taxonomy, within)
         self._descent = hierarchy.Descent(taxonomy)
         self._groups = {rank: _Groups(taxonomy.ancestors_at_rank(rank)) for rank in taxonomy.ranks}
         self._columns: dict[str, list[np.ndarray]] = {}
         self._images: list[str] = []
 
-    def update(self, logits: np.ndarray, labels: np.ndarray, images: Sequence[str], is_fitting: np.ndarray) -> None:
+    def update(self, logits: np.ndarray, labels: np.ndarray, images: Sequence[str], is_fitting: np.ndarray, features: np.ndarray | None = None) -> None:
         """Adds a batch.
 
         Args:
@@ -49,6 +59,7 @@ class Evaluation:
           labels: int [batch], the true classes.
           images: the names of the photos, list of str.
           is_fitting: bool [batch], whether an image belongs to the half that the threshold is fitted on.
+          features: float32 [batch, channels], what the last layer saw; needed with `unknown` alone.
         Raises:
           DataError: shapes or labels do not fit the taxonomy.
           RunError: the logits are not finite.
@@ -60,6 +71,8 @@ class Evaluation:
         for start in range(0, len(labels), rows):
             end = start + rows
             self._update_chunk(logits[start:end], labels[start:end], images[start:end])
+        if self._unknown is not None:
+            self._keep(scores=self._unknown.model.scores(np.asarray(features)))
         self._keep(label=labels, is_fitting=is_fitting)
         self._images.extend(images)
 
@@ -121,15 +134,28 @@ class Evaluation:
         }
 
     def answers(self, threshold: float) -> Iterator[tuple[object, ...]]:
-        """A header, then what is answered to each image: rows of a CSV."""
-        yield "image", "species", "likeliest", "likeliest_probability", "taxon", "rank", "probability", "depth", "is_right"
+        """A header, then what is answered to each image: rows of a CSV. With `unknown` its own threshold counts, and the chance comes last."""
         table = self._table()
+        chances = [] if self._unknown is None else [f"{chance:.4f}" for chance in self._chance(table)]
+        header = ("image", "species", "likeliest", "likeliest_probability", "taxon", "rank", "probability", "depth", "is_right")
+        yield *header, *(["unknown"] if chances else [])
         names, ranks = self.taxonomy.names, self.taxonomy.node_ranks
         depths, is_right = self._careful(table, threshold)
+        reached_by, _ = self._cut(table)
         for row, (image, depth) in enumerate(zip(self._images, depths, strict=True)):
-            node, reached = table["nodes"][row, depth], table["reached"][row, depth]
+            node, reached = table["nodes"][row, depth], reached_by[row, depth]
             likeliest = self.taxonomy.class_names[table["predicted"][row]], f"{table['confidence'][row]:.4f}"
-            yield image, self.taxonomy.class_names[table["label"][row]], *likeliest, names[node], ranks[node], f"{reached:.4f}", depth, int(is_right[row])
+            yield (
+                image,
+                self.taxonomy.class_names[table["label"][row]],
+                *likeliest,
+                names[node],
+                ranks[node],
+                f"{reached:.4f}",
+                depth,
+                int(is_right[row]),
+                *chances[row : row + 1],
+            )
 
     def _table(self) -> dict[str, np.ndarray]:
         return {name: np.concatenate(parts) for name, parts in self._columns.items()}
@@ -199,7 +225,8 @@ class Evaluation:
         }
 
     def _as_it_stands(self, table: dict[str, np.ndarray], standing: Mapping[str, Any], refitted: Mapping[str, Any]) -> dict[str, Any]:
-        nodes, reached, threshold = table["nodes"], table["reached"], standing["threshold"]
+        nodes, threshold = table["nodes"], self._threshold(standing["threshold"])
+        _, reached = self._cut(table)
         measured = specificity.measure(reached, hierarchy.judge(nodes, table["label"], self.taxonomy), threshold)
         return {
             **standing,
@@ -207,14 +234,52 @@ class Evaluation:
             **{key: measured[key] for key in _MEASURED},
             "deepest": int(self.taxonomy.depths.max()),
             "answers_by_rank": self._answers_by_rank(hierarchy.answer(nodes, reached, threshold), table["label"]),
-            "is_apart": any(specificity.are_apart(measured[key], refitted[key]) for key in ("interval", "depth_interval")),
+            "is_apart": self._unknown is None and any(specificity.are_apart(measured[key], refitted[key]) for key in ("interval", "depth_interval")),
         }
 
     def _careful(self, table: dict[str, np.ndarray], threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """How deep the answer to each image is, int, and whether it is right, bool."""
-        depths = specificity.answer_depths(table["reached"], threshold)
+        depths = specificity.answer_depths(self._cut(table)[1], self._threshold(threshold))
         is_correct = hierarchy.judge(table["nodes"], table["label"], self.taxonomy)
         return depths, is_correct[np.arange(len(depths)), depths]
+
+    def _threshold(self, threshold: float) -> float:
+        return threshold if self._unknown is None else self._unknown.threshold
+
+    def _cut(self, table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities of each path's taxa, and what is cut at the threshold: the same without `unknown`."""
+        nodes, reached = table["nodes"], table["reached"]
+        if self._unknown is None:
+            return reached, reached
+        reached = self._unknown.probabilities(nodes, reached, self._chance(table), self.taxonomy, self._within)
+        return reached, self._unknown.confidences(reached, nodes, self.taxonomy)
+
+    def _chance(self, table: dict[str, np.ndarray]) -> np.ndarray:
+        """That each image is of an unknown species."""
+        if self._unknown is None:
+            raise DataError("chances of unknown species need an evaluation with `unknown`")
+        return self._unknown.rule.chance(table["scores"], self._unknown.share)
+
+    def paths(self) -> Paths:
+        """Of the images so far, where there is `unknown`."""
+        table = self._table()
+        return Paths(table["nodes"], table["reached"], hierarchy.judge(table["nodes"], table["label"], self.taxonomy), table["scores"], table["label"])
+
+    def strangest(self, count: int) -> list[dict[str, Any]]:
+        """Of the images most unlike anything trained, the strangest first: "image", "chance" that its species is unknown, "species" and "likeliest"."""
+        table = self._table()
+        chance = self._chance(table)
+        order = np.argsort(-chance, kind="stable")[:count]
+        names = self.taxonomy.class_names
+        return [
+            {
+                "image": self._images[row],
+                "chance": float(chance[row]),
+                "species": names[table["label"][row]],
+                "likeliest": names[table["predicted"][row]],
+            }
+            for row in order
+        ]
 
     def _by_species(self, table: dict[str, np.ndarray], threshold: float) -> list[dict[str, Any]]:
         """Of each species that was there or was named: {"species", "lineage", "images", "recall", "precision", "depth"}."""

@@ -62,6 +62,25 @@ def draw_depth_curve(result: dict[str, Any], file_format: str = "svg") -> bytes:
     return picture.getvalue()
 
 
+def draw_unknown_shares(result: dict[str, Any], file_format: str = "svg") -> bytes:
+    """Right answers, and depth on known species, against the share of photos of unknown species: with the thresholds of each share, and with those of 0."""
+    rows, chosen = result["unknown"]["by_share"], result["specificity"]
+    shares = [100 * row["share"] for row in rows]
+    with _axes(file_format, columns=2, size_inches=(9.6, 3.9)) as ((right, depth), picture):
+        for axes, key, scale in ((right, "right", 100), (depth, "depth", 1)):
+            axes.plot(shares, [scale * row["unknown"][key] for row in rows], "o-", color=BLUE, label="thresholds of that share")
+            axes.plot(shares, [scale * row["today"][key] for row in rows], "s--", color=ORANGE, markerfacecolor="white", label="thresholds of 0")
+            axes.set_xlabel("photos of unknown species (%)")
+        low, high = zip(*([100 * end for end in row["unknown"]["interval"]] for row in rows), strict=True)
+        right.fill_between(shares, low, high, color=BLUE, alpha=0.15, linewidth=0)
+        right.axhline(100 * chosen["target"], color=GREY, linestyle=":", linewidth=1.2)
+        right.set_ylabel("right answers (%)")
+        right.legend(loc="lower left")
+        label_depths(depth, list(result["accuracy_by_rank"]), chosen["deepest"])
+        depth.set_ylabel("mean depth of the answers, known species")
+    return picture.getvalue()
+
+
 def draw_class_sizes(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Figure 4: accuracy by the number of training photos a species has, with 95 % intervals."""
     rows = result["by_class_size"]

@@ -55,6 +55,7 @@ def write_report(
         _headline(result),
         _as_it_stands(result),
         _specificity(result),
+        _unknown(result, thumbnail or (lambda path, size_px: None)),
         _ranks(result),
         _species(result),
         _class_sizes(result),
@@ -125,6 +126,44 @@ def _as_it_stands(result: dict[str, Any]) -> str:
         f"{standing['depth']:.2f} of {standing['deepest']} ({_depths(standing)}) and gives no answer for {_percent(standing['abstained'])}."
     )
     return section("As it stands", paragraph(text) + _answers_table(standing))
+
+
+def _unknown(result: dict[str, Any], thumbnail: Thumbnail) -> str:
+    """How answers stand where photos are of species that were never trained on, and the photos most unlike anything trained."""
+    if "unknown" not in result:
+        return ""
+    unknown = result["unknown"]
+    photos = "".join(
+        captioned_photo(thumbnail(one["image"], THUMBNAIL_PX), f"<em>{escape(one['species'])}</em><br>{_percent(one['chance'])}", description=one["image"])
+        for one in unknown["strangest"]
+    )
+    note = (
+        f"The photos most unlike anything trained, with their species and the chance that they are of none that was trained on, where "
+        f"{_round_percent(unknown['share'])} of photos are. They are of trained species: look for wrong labels, drawings, empty photos and odd views."
+    )
+    strangest = paragraph(note, "note") + f'<div class="photos">{photos}</div>'
+    if not unknown.get("by_share"):
+        return section("Species never trained on", strangest)
+    at_share = next(row["unknown"] for row in unknown["by_share"] if row["share"] >= unknown["share"] - 1e-9)
+    text = (
+        f"{unknown['told']} Where {_round_percent(at_share['share'])} of photos are of such species, answers are right for {_percent(at_share['right'])} (95 % "
+        f"interval {_range(at_share['interval'])}), at depth {at_share['depth']:.2f} for known species and {at_share['depth_unknown']:.2f} for the others, of "
+        f"which {_percent(at_share['named'])} get a species' name. An answer on an unknown species is right where the named taxon holds it."
+    )
+    rules = ("unknown", "today")
+    rows = [
+        (
+            _round_percent(row["share"]),
+            *(_percent(row[rule]["right"]) for rule in rules),
+            *(f"{row[rule]['depth']:.2f}" for rule in rules),
+            *(_percent(row[rule]["named"]) for rule in rules),
+        )
+        for row in unknown["by_share"]
+    ]
+    header = ("unknown", "right", "right, thresholds of 0", "depth, known", "depth, thresholds of 0", "unknown named", "unknown named, thresholds of 0")
+    caption = "Right answers and depth against the share of photos of unknown species, with the thresholds of that share and with those of a share of 0."
+    body = paragraph(text) + figure(plots.draw_unknown_shares(result), caption, "right answers and depth against the share of unknown species")
+    return section("Species never trained on", body + table(header, rows, numbers=range(7)) + strangest)
 
 
 def _answers_table(named: dict[str, Any]) -> str:

@@ -77,13 +77,18 @@ def view_settings(recipe: SpeciesRecipe) -> ViewSettings:
     return ViewSettings(recipe.views, image_size_of(recipe), recipe)
 
 
-def make_predictor(model: keras.Model, is_mirrored: bool = False, output: str = "species") -> Predictor:
+def make_predictor(model: keras.Model, is_mirrored: bool = False, output: str = "species", with_features: bool = False) -> Predictor:
     """A compiled function: views -> logits.
 
     Args:
       is_mirrored: whether logits are averaged over the photos and their mirror images.
+      with_features: whether the features that the last layer sees follow the logits in each row.
     """
-    inference = keras.Model(model.input, model.output[output])
+    answers = model.output[output]
+    if with_features:
+        features = keras.layers.Activation("linear", dtype="float32")(model.get_layer("species_logits").input)
+        answers = keras.layers.Concatenate(dtype="float32")([answers, features])
+    inference = keras.Model(model.input, answers)
 
     def predict_logits(views: Mapping[str, tf.Tensor]) -> tf.Tensor:
         logits = tf.cast(inference(views, training=False), tf.float32)
@@ -105,6 +110,14 @@ def predict(
       (photo numbers int [n], logits float32 [n, classes]), photos in order.
     """
     return predict_batches(predictor, prediction_batches(manifest, recipe, broken, batch_size))
+
+
+def predict_with_features(
+    predictor: Predictor, manifest: Manifest, recipe: SpeciesRecipe, classes: int, broken: BrokenPhotos | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """`predict` by a predictor with features: (photo numbers, logits, float32 features [n, channels])."""
+    for numbers, rows in predict(predictor, manifest, recipe, broken):
+        yield numbers, rows[:, :classes], rows[:, classes:]
 
 
 def prediction_batches(manifest: Manifest, recipe: SpeciesRecipe, broken: BrokenPhotos | None = None, batch_size: int = PREDICTION_BATCH) -> tf.data.Dataset:

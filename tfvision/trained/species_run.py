@@ -8,10 +8,12 @@ from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
-from tfvision.files import check_checksum
+from tfvision.files import check_checksum, read_arrays
 from tfvision.kinds import Kind
 from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.run import REMEDY, TOLD, Run, read_run_file
+
+LARGEST_UNKNOWN_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ class SpeciesRecipe(Recipe):
       validation_fraction: share of each class's photos held out.
       validation_sample: so many of these, drawn by the seed, are asked of while training: after each epoch and at the end of each rank.
       validation_seconds: at most so long from one such time to the next, also within an epoch.
+      unknown_share: of the photos to be asked about, those of species that are not trained on; answers keep their promise with so many. 0 =
+        none, and nothing is fitted for them.
     """
 
     network: str = "inception_resnet_v2"
@@ -64,6 +68,7 @@ class SpeciesRecipe(Recipe):
     validation_fraction: float = 0.2
     validation_sample: int = 256
     validation_seconds: float = 1800.0
+    unknown_share: float = 0.0
 
     def check(self) -> None:
         """Raises RecipeError where values do not fit together."""
@@ -73,6 +78,8 @@ class SpeciesRecipe(Recipe):
         for key in ("validation_fraction", "dropout", "label_smoothing", "mixing", "class_balance"):
             if not 0 <= getattr(self, key) <= 1:
                 raise RecipeError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
+        if not 0 <= self.unknown_share <= LARGEST_UNKNOWN_SHARE:
+            raise RecipeError(f"unknown_share must lie between 0 and {LARGEST_UNKNOWN_SHARE}, got {self.unknown_share}")
         if self.validation_sample < 1 or self.validation_seconds < 0:
             raise RecipeError(f"validation_sample must be at least 1, validation_seconds 0, got {self.validation_sample}, {self.validation_seconds}")
         if not 0 <= self.batch_norm_momentum < 1 or not self.batch_norm_epsilon > 0:
@@ -100,6 +107,28 @@ def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing
         is_sound = is_sound and 1 / _LARGEST_TEMPERATURE <= stored["temperature"] <= _LARGEST_TEMPERATURE and len(stored["class_sizes"]) == classes
     if not is_sound:
         raise RunError(f"{path} was changed: its thresholds, temperature or class_sizes cannot be; {REMEDY}")
+    return stored
+
+
+_UNKNOWN = {  # of unknown.json, what evaluation.unknown_species fits
+    "weights": tuple[float, ...],
+    "offset": float,
+    "rates": tuple[float, ...],
+    "shares": [{"share": float, "species_threshold": float, "points": [{"target": float, "threshold": float}]}],
+}
+_NOVELTY = {  # of novelty.npz, the arrays of evaluation.novelty.NoveltyModel
+    **dict.fromkeys(("head", "prototypes", "within", "overall"), ("f", (None, None))),
+    **dict.fromkeys(("centre", "precisions"), ("f", (None,))),
+}
+
+
+def read_unknown(path: Path, depth: int) -> dict[str, typing.Any]:
+    """unknown.json of a run, or of an export, of a taxonomy so deep. Raises RunError."""
+    stored = read_run_file(path, _UNKNOWN)
+    numbers = [one[key] for share in stored["shares"] for one, key in ((share, "species_threshold"), *((point, "threshold") for point in share["points"]))]
+    is_sound = all(0 <= number <= _LARGEST_THRESHOLD for number in numbers) and all(0 < share["share"] <= LARGEST_UNKNOWN_SHARE for share in stored["shares"])
+    if not is_sound or len(stored["rates"]) != depth + 1 or not all(0 <= rate <= 1 for rate in stored["rates"]):
+        raise RunError(f"{path} was changed: its thresholds, shares or rates cannot be; {REMEDY}")
     return stored
 
 
@@ -136,13 +165,27 @@ class SpeciesRun(Run[SpeciesRecipe]):
         """Temperature, target and thresholds; see evaluation.py."""
         return read_calibration(self.calibration_path, len(self.taxonomy))
 
+    @functools.cached_property
+    def unknown(self) -> dict[str, typing.Any] | None:
+        """What it answers by where photos may be of unknown species; None where nothing was fitted for them. Raises RunError."""
+        check_checksum(self.unknown_path, REMEDY, RunError)  # also says where it was removed
+        if not self.unknown_path.exists():
+            return None
+        return read_unknown(self.unknown_path, int(self.taxonomy.depths.max()))
+
+    @functools.cached_property
+    def novelty_arrays(self) -> dict[str, typing.Any]:
+        """Of the novelty scores, where `unknown` is there. Raises RunError or FileError."""
+        check_checksum(self.novelty_path, REMEDY, RunError)
+        return read_arrays(self.novelty_path, _NOVELTY, REMEDY)
+
     @property
     def first_files(self) -> list[Path]:
         return [*super().first_files, self.taxonomy_path]
 
     @property
     def kept_files(self) -> list[Path]:
-        return [*super().kept_files, self.calibration_path]
+        return [*super().kept_files, self.calibration_path, self.unknown_path, self.novelty_path]
 
     @property
     def taxonomy_path(self) -> Path:
@@ -156,3 +199,11 @@ class SpeciesRun(Run[SpeciesRecipe]):
     @property
     def calibration_path(self) -> Path:
         return self.folder / "calibration.json"
+
+    @property
+    def unknown_path(self) -> Path:
+        return self.folder / "unknown.json"
+
+    @property
+    def novelty_path(self) -> Path:
+        return self.folder / "novelty.npz"

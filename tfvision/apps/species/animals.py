@@ -17,13 +17,14 @@ def identify_animals(
     within: Sequence[str] = (),
     threshold: float | None = None,
     target_accuracy: float | None = None,
+    unknown_share: float | None = None,
 ) -> Iterator[dict]:
     """Names each animal that a detector found in photos.
 
     Args:
       finder: data.detections.Detections of a detector's file, or an export.detector.Detector.
       confidence: least confidence of the detector.
-      within, threshold, target_accuracy: as SpeciesIdentifier.identify.
+      within, threshold, target_accuracy, unknown_share: as SpeciesIdentifier.identify.
 
     Yields:
       dict a photo: "image", "animals", a list of what `identify` answers to each, with its "box" (fractions of the photo) and "confidence", the
@@ -39,7 +40,7 @@ def identify_animals(
         found = [find_animals(photo, finder, confidence) for photo in batch]
         boxes = [animal.box for one in found for animal in one.animals]
         names = [one.photo for one in found for _ in one.animals]
-        answers = identifier.identify(names, within, None, threshold, target_accuracy, boxes) if names else iter(())
+        answers = identifier.identify(names, within, None, threshold, target_accuracy, unknown_share, boxes) if names else iter(())
         for one in found:
             yield _told(one, list(itertools.islice(answers, len(one.animals))))
 

@@ -3,6 +3,7 @@
 Node sums over the whole softmax, the greedy descent and the cut at a threshold (section 3.3), with prior taxa.
 """
 
+import math
 import re
 import unicodedata
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.evaluation.hierarchy import EQUAL_SHARE
+from tfvision.evaluation.unknown_species import UnknownAnswers
 
 _BLANKS = r"[\s_-]+"
 SEPARATOR = ";"  # between prior taxa in one string
@@ -23,10 +25,11 @@ class AnswerGraph:
       taxonomy: Taxonomy.
       temperature: of the softmax.
       alternatives: how many of the likeliest classes are told.
+      unknown: how answers are found where photos may be of unknown species; None = by the probabilities alone.
     """
 
-    def __init__(self, taxonomy: Taxonomy, temperature: float, alternatives: int):
-        self._taxonomy = taxonomy
+    def __init__(self, taxonomy: Taxonomy, temperature: float, alternatives: int, unknown: UnknownAnswers | None = None):
+        self._taxonomy, self._unknown = taxonomy, unknown
         self._temperature = np.float32(1 / temperature)
         self._alternatives = min(alternatives, len(taxonomy))
 
@@ -61,13 +64,36 @@ class AnswerGraph:
         """Calibrated: float32 [batch, classes], 0 where a logit is -inf."""
         return tf.nn.softmax((logits - tf.reduce_max(logits, axis=1, keepdims=True)) * self._temperature)
 
-    def answer_to(self, logits: tf.Tensor, threshold: tf.Tensor, is_inside: tf.Tensor) -> dict[str, tf.Tensor]:
+    def chance_of_unknown(self, features: tf.Tensor) -> tf.Tensor:
+        """That photos are of unknown species, float64 [batch]: `UnknownAnswers.chance`, operation by operation.
+
+        Args:
+          features: float32 [batch, channels], what the last layer saw.
+        """
+        unknown, model = self._unknown, self._unknown.model
+        head, prototypes, within, overall = (tf.constant(values, tf.float64) for values in (model.head, model.prototypes, model.within, model.overall))
+        features = tf.cast(features, tf.float64)
+        logits = features @ head[:-1] + head[-1]
+        unit = features / tf.maximum(tf.norm(features, axis=1, keepdims=True), 1e-12)
+        is_best = tf.one_hot(tf.argmax(logits, axis=1), logits.shape[1], on_value=True, off_value=False, dtype=tf.bool)
+        rest = tf.reduce_logsumexp(tf.where(is_best, tf.constant(-np.inf, tf.float64), logits), axis=1)
+        similarity = unit @ (prototypes / tf.norm(prototypes, axis=0))
+        centre = tf.constant(model.centre[:, None], tf.float64)
+        inner = tf.reduce_min(_squared_distances(unit, prototypes, within, float(model.precisions[0])), axis=1)
+        outer = _squared_distances(unit, centre, overall, float(model.precisions[1]))[:, 0]
+        scores = (rest - tf.reduce_max(logits, axis=1), -tf.reduce_logsumexp(logits, axis=1), 1 - tf.reduce_max(similarity, axis=1), inner - outer)
+        rule, share = unknown.rule, unknown.share
+        odds = tf.stack(scores, axis=1) @ tf.constant(rule.weights, tf.float64, [len(scores), 1])
+        return tf.sigmoid(odds[:, 0] + (rule.offset + math.log(share / (1 - share))))
+
+    def answer_to(self, logits: tf.Tensor, threshold: tf.Tensor, is_inside: tf.Tensor, features: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """The deepest taxon that may be named, and the likeliest classes, in the order of `identification.careful_answers`.
 
         Args:
           logits: float32 [batch, classes].
-          threshold: float32 [batch] or [1].
+          threshold: float32 [batch] or [1]; with `unknown`, below 0 = its own.
           is_inside: bool [batch, classes] or [1, classes], from `classes_within`.
+          features: float32 [batch, channels], needed with `unknown` alone.
 
         Returns:
           dict of tensors, the batch first; see OUTPUTS.
@@ -75,8 +101,15 @@ class AnswerGraph:
         logits = tf.where(is_inside, logits, -np.inf)
         probabilities = self.probabilities(logits)
         nodes, reached = self._descend(probabilities)
+        told = {}
+        if self._unknown is None:
+            may_be_named = (reached[:, 1:] >= tf.reshape(threshold, [-1, 1])) & (nodes[:, 1:] >= 0)
+        else:
+            chance = self.chance_of_unknown(features)
+            told = {"unknown_probability": tf.cast(chance, tf.float32)}
+            reached = self._with_unknown(nodes, reached, chance, is_inside)
+            may_be_named, threshold = self._cut(nodes, reached, threshold)
         below_root = reached[:, 1:]
-        may_be_named = (below_root >= tf.reshape(threshold, [-1, 1])) & (nodes[:, 1:] >= 0)
         depth = tf.reduce_sum(tf.cast(may_be_named, tf.int32), axis=1)
         named = tf.gather(nodes, depth, batch_dims=1)
         _, classes = tf.math.top_k(logits, self._alternatives)  # of equals the first
@@ -92,7 +125,35 @@ class AnswerGraph:
             "lineage_probabilities": tf.where(may_be_named, below_root, 0),
             "top_names": tf.gather(tf.constant(self._taxonomy.class_names), classes),
             "top_probabilities": tf.gather(probabilities, classes, batch_dims=1),
+            **told,
         }
+
+    def _with_unknown(self, nodes, reached, chance, is_inside):
+        """`UnknownRule.probabilities`: float32 [batch, depth + 1]."""
+        taxonomy, rates = self._taxonomy, self._unknown.rule.rates
+        sums = tf.pad(tf.cumsum(tf.cast(is_inside, tf.int32), axis=1), [[0, 0], [1, 0]])
+        counts = tf.gather(sums, taxonomy.end_leaves, axis=1) - tf.gather(sums, taxonomy.first_leaves, axis=1)  # [batch or 1, nodes]
+        holds_all = (counts == sums[:, -1:]) & (sums[:, -1:] < len(taxonomy)) | (tf.range(taxonomy.node_count) == 0)
+        holds_all = tf.broadcast_to(holds_all, [tf.shape(nodes)[0], taxonomy.node_count])
+        known = tf.maximum(nodes, 0)
+        kept = tf.broadcast_to(tf.constant(rates, tf.float64), tf.shape(nodes))
+        kept = tf.where(tf.gather(tf.constant(taxonomy.is_leaf), known) & (nodes >= 0), tf.constant(0, tf.float64), kept)
+        kept = tf.where(tf.gather(holds_all, known, batch_dims=1), tf.constant(1, tf.float64), kept)
+        return tf.cast(tf.cast(reached, tf.float64) * (1 - chance[:, None] * (1 - kept)), tf.float32)
+
+    def _cut(self, nodes, probabilities, threshold):
+        """What may be named, bool [batch, depth], and the threshold: that of `confidences`, or of the probability where one is given."""
+        taxonomy, unknown = self._taxonomy, self._unknown
+        deepest = int(taxonomy.depths.max())
+        risk = (1 - tf.cast(probabilities[:, 1:], tf.float64)) * tf.constant(deepest / np.arange(1, deepest + 1))
+        is_leaf = tf.gather(tf.constant(taxonomy.is_leaf), tf.maximum(nodes[:, 1:], 0))
+        is_refused = (is_leaf & (probabilities[:, 1:] < np.float32(unknown.species_threshold))) | (nodes[:, 1:] < 0)
+        found = tf.where(is_refused, tf.constant(0, tf.float32), tf.cast(1 / (1 + risk), tf.float32))
+        may_be_reached = tf.cast((found >= np.float32(unknown.threshold)) & (found > 0), tf.int32)
+        may_be_reached = tf.cumsum(may_be_reached, axis=1, reverse=True) > 0  # the deepest counts, and all above it
+        threshold = tf.broadcast_to(threshold, tf.shape(nodes)[:1])
+        by_probability = (probabilities[:, 1:] >= threshold[:, None]) & (nodes[:, 1:] >= 0)
+        return tf.where(threshold[:, None] < 0, may_be_reached, by_probability), tf.where(threshold < 0, np.float32(unknown.threshold), threshold)
 
     def _descend(self, probabilities):
         """The greedy path: nodes int32 [batch, depth + 1], padded with -1, and their probabilities, padded with 0."""
@@ -138,6 +199,16 @@ OUTPUTS = {
     "top_names": "the likeliest species",
     "top_probabilities": "their probabilities",
 }
+
+
+UNKNOWN_OUTPUT = {"unknown_probability": "that the photo is of no species of this model; from 0.5, and where no species is named, tell so"}
+
+
+def _squared_distances(unit, means, directions, precision):
+    """As novelty.py's, the means being columns."""
+    along, of_means = unit @ directions, tf.transpose(directions) @ means
+    straight = tf.reduce_sum(unit**2, axis=1, keepdims=True) + tf.reduce_sum(means**2, axis=0) - 2 * (unit @ means)
+    return precision * straight - (tf.reduce_sum(along**2, axis=1, keepdims=True) + tf.reduce_sum(of_means**2, axis=0) - 2 * (along @ of_means))
 
 
 def _spelled(name, form):

@@ -2,12 +2,31 @@
 
 import click
 
-from tfvision.command_line import NUMBER, SOURCE_RANKS, WEIGHTS, TrainingOptions, comma_separated, evaluation_options, print_json, print_run, training_options
+from tfvision.command_line import (
+    NUMBER,
+    SOURCE_RANKS,
+    WEIGHTS,
+    TrainingOptions,
+    comma_separated,
+    evaluation_options,
+    print_json,
+    print_run,
+    training_options,
+)
+
+UNKNOWN_SHARE = {
+    "type": NUMBER,
+    "help": "Share of photos to come whose species is not trained on, 0 to 0.5: the same as --set unknown_share=... [default: the recipe's]",
+}
 
 
 @click.command("species")
 @click.argument("source", required=False)
-@training_options("species", "small (default), paper-baseline, paper-multiview, paper-hierarchical or specimens.", shortcuts={"weights": WEIGHTS})
+@training_options(
+    "species",
+    "small (default), paper-baseline, paper-multiview, paper-hierarchical or specimens.",
+    shortcuts={"weights": WEIGHTS, "unknown_share": UNKNOWN_SHARE},
+)
 @click.option("--ranks", callback=comma_separated, help="Label columns or folder levels, coarsest first: department,coarse,fine.")
 def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOptions) -> None:
     """Train a species model on SOURCE: a folder of class folders (nested folders are a taxonomy), or a
@@ -30,6 +49,12 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
         f"answers   {named['accuracy']:.3f} right at depth {named['depth']:.2f} of {named['deepest']}, "
         f"asked to be right for {named['target']:.2f} ({named['reported_on']} photos)"
     )
+    if unknown := metrics["validation"].get("unknown"):
+        with_unknown = next(one["unknown"] for one in unknown["by_share"] if one["share"] >= unknown["share"] - 1e-9)
+        click.echo(
+            f"unknown   {with_unknown['right']:.3f} right where {unknown['share']:.0%} of photos are of species left out, at depth {with_unknown['depth']:.2f} "
+            f"for the known; {with_unknown['named']:.0%} of the others were given a species' name"
+        )
     told = f"{metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s"
     print_run(metrics, told, f"tfvision identify {metrics['run']} PHOTO...")
 
@@ -40,6 +65,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
 @click.option("--target-accuracy", type=NUMBER, default=0.9, show_default=True, help="Share of answers that must be right.")
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
 @click.option("--method", default="exact", show_default=True, help="How the threshold is found: exact or climb (the paper's).")
+@click.option("--unknown-share", type=NUMBER, help="Share of photos whose species RUN was not trained on, 0 to 0.5. [default: the run's]")
 @click.option(
     "--confidence",
     type=NUMBER,
@@ -54,6 +80,7 @@ def evaluate(
     target_accuracy: float,
     within: tuple[str, ...],
     method: str,
+    unknown_share: float | None,
     confidence: float | None,
 ) -> None:
     """Measure RUN, of species, on the labelled photos of SOURCE, and write a report.
@@ -67,7 +94,7 @@ def evaluate(
     """
     from tfvision.apps.species.evaluation import evaluate_species
 
-    result = evaluate_species(run, source, target_accuracy, out, ranks, within, method, confidence)
+    result = evaluate_species(run, source, target_accuracy, out, ranks, within, method, confidence, unknown_share=unknown_share)
     if as_json:
         return print_json(result)
     click.echo(result["headline"])

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.species.answer_graph import OUTPUTS, SEPARATOR, AnswerGraph
+from tfvision.apps.species.answer_graph import OUTPUTS, SEPARATOR, UNKNOWN_OUTPUT, AnswerGraph
 from tfvision.apps.species.identification import ALTERNATIVES, careful_answers
+from tfvision.apps.species.unknown import open_unknown
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
 from tfvision.export.exportable import CLASSIFY, Exportable, Signature
 from tfvision.export.half import stored_network
@@ -22,12 +23,13 @@ from tfvision.trained.species_run import SpeciesRun
 _EXAMPLE_FEATURE = "image/encoded"
 
 
-def make_exportable(run: str | Path, half: bool = False) -> Exportable:
+def make_exportable(run: str | Path, half: bool = False, unknown_share: float | None = None) -> Exportable:
     """Everything that `tfvision export` writes of a finished species run.
 
     Args:
       run: folder.
       half: whether weights are stored in 16 bits.
+      unknown_share: of photos of species that the run was not trained on, as `identify` takes it; None = the run's.
 
     Returns:
       Exportable with the signatures "serving_default", "identify", "boxes", "tensor", "embed" and "classify".
@@ -36,15 +38,16 @@ def make_exportable(run: str | Path, half: bool = False) -> Exportable:
       RunError.
     """
     trained = SpeciesRun.open(run)
-    graph = _SpeciesGraph(trained, half)
+    unknown = open_unknown(trained, unknown_share)
+    graph = _SpeciesGraph(trained, half, unknown)
     return Exportable(
         name=trained.folder.name,
         signatures=_signatures(trained, graph),
         variables=graph.variables,
-        assets=_assets(trained),
-        reference=_Reference(trained),
+        assets=_assets(trained, unknown),
+        reference=_Reference(trained, unknown),
         preprocessing=_preprocessing(trained.recipe),
-        facts=_facts(trained),
+        facts=_facts(trained, unknown),
         core=graph.core,
         core_samples={view: random_views(image_size_of(trained.recipe), number) for number, view in enumerate(trained.recipe.views, 1)},
     )
@@ -53,20 +56,21 @@ def make_exportable(run: str | Path, half: bool = False) -> Exportable:
 class _SpeciesGraph:
     """Photos -> views -> logits -> answer, as functions on tensors, each traced once."""
 
-    def __init__(self, run, half):
+    def __init__(self, run, half, unknown):
         model, size, classes = load_species_network(run), image_size_of(run.recipe), len(run.taxonomy)
         self._is_mirrored = run.recipe.is_mirrored_at_prediction
         # Logits are linear in the features: averaging these over the mirror image averages those.
         self._features = features_model(model)
         self._classifier = model.get_layer("species_logits")
-        self._rule = AnswerGraph(run.taxonomy, run.calibration["temperature"], ALTERNATIVES)
+        self._rule = AnswerGraph(run.taxonomy, run.calibration["temperature"], ALTERNATIVES, unknown)
         self.classes_within = self._rule.classes_within
-        self.threshold = tf.constant([run.calibration["threshold"]], tf.float32)
+        self.threshold = tf.constant([run.calibration["threshold"] if unknown is None else -1], tf.float32)
         self.views = PhotoViews(run.recipe.views, size)
         seen = {view: tf.TensorSpec([None, size, size, 3], tf.uint8, name=view) for view in run.recipe.views}
-        answered = [tf.TensorSpec([None, classes]), tf.TensorSpec([None]), tf.TensorSpec([None, classes], tf.bool)]
+        channels = self._features.output.shape[-1]
+        answered = [tf.TensorSpec([None, classes]), tf.TensorSpec([None]), tf.TensorSpec([None, classes], tf.bool), tf.TensorSpec([None, channels])]
         self.network, self.variables = stored_network(tf.function(self._network, autograph=False, input_signature=[seen]), model, half)
-        self.answer = tf.function(self._rule.answer_to, autograph=False, input_signature=answered)
+        self._answer = tf.function(self._rule.answer_to, autograph=False, input_signature=answered)
         self.core = tf.function(self._core, autograph=False, input_signature=[seen])
 
     def _network(self, views):
@@ -75,6 +79,10 @@ class _SpeciesGraph:
             mirrored = {view: tf.reverse(images, [2]) for view, images in views.items()}
             features = (features + tf.cast(self._features(mirrored, training=False), tf.float32)) / 2
         return {"embedding": features, "logits": self._classifier(features)}
+
+    def answer(self, views, threshold, is_inside):
+        outputs = self.network(views)
+        return self._answer(outputs["logits"], threshold, is_inside, outputs["embedding"])
 
     def _core(self, views):
         outputs = self.network(views)
@@ -86,7 +94,7 @@ def _signatures(run, graph):
     decode = graph.views.of_encoded
 
     def calibrated(views):
-        return graph.answer(graph.network(views)["logits"], graph.threshold, everywhere)
+        return graph.answer(views, graph.threshold, everywhere)
 
     @tf.function(
         autograph=False,
@@ -98,7 +106,7 @@ def _signatures(run, graph):
     )
     def identify(image_bytes, threshold=graph.threshold, within=tf.constant([""])):  # noqa: B008
         threshold = tf.where(threshold < 0, graph.threshold, threshold)
-        return graph.answer(graph.network(decode(image_bytes))["logits"], threshold, graph.classes_within(within))
+        return graph.answer(decode(image_bytes), threshold, graph.classes_within(within))
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
     def classify(inputs):
@@ -139,8 +147,8 @@ def _example(encoded):
 class _Reference:
     """What a signature should answer, by the way that `tfvision identify` goes: files, the pipeline, Keras, numpy."""
 
-    def __init__(self, run):
-        self._run = run
+    def __init__(self, run, unknown):
+        self._run, self._unknown = run, unknown
 
     def __call__(self, signature, inputs):
         if signature == "classify":
@@ -150,12 +158,14 @@ class _Reference:
         if signature == "embed":
             return {"embedding": self._predict("embedding", photos)}
         logits = self._predict("species", photos, inputs.get("box"))
+        features = logits if self._unknown is None else self._predict("embedding", photos, inputs.get("box"))
         terms = [_terms(text) for text in inputs.get("within", [b""] * len(photos))]
         within = [[node for name in names for node in self._run.taxonomy.find(name)] for names in terms]
         thresholds = inputs.get("threshold", np.full(len(photos), -1))
-        thresholds = np.where(thresholds < 0, self._run.calibration["threshold"], thresholds)
-        rows = [_answer_row(self._run, *row) for row in zip(logits, within, thresholds, strict=True)]
-        return {key: np.array([row[key] for row in rows], np.float32 if key in _NUMBERS else object) for key in OUTPUTS}
+        if self._unknown is None:
+            thresholds = np.where(thresholds < 0, self._run.calibration["threshold"], thresholds)
+        rows = [_answer_row(self._run, self._unknown, *row) for row in zip(logits, features, within, thresholds, strict=True)]
+        return {key: np.array([row[key] for row in rows], np.float32 if key in _NUMBERS else object) for key in rows[0]}
 
     @functools.cached_property
     def _predictors(self):
@@ -169,23 +179,24 @@ class _Reference:
             return np.concatenate([part for _, part in predict(self._predictors[output], manifest, self._run.recipe)])
 
 
-_NUMBERS = ("probability", "threshold", "lineage_probabilities", "top_probabilities")
+_NUMBERS = ("probability", "threshold", "lineage_probabilities", "top_probabilities", "unknown_probability")
 
 
-def _answer_row(run, logits, within, threshold):
-    taxonomy = run.taxonomy
-    (answer,) = careful_answers(logits[None], taxonomy, run.calibration["temperature"], within, threshold)
+def _answer_row(run, unknown, logits, features, within, threshold):
+    taxonomy, least = run.taxonomy, None if threshold < 0 else threshold
+    (answer,) = careful_answers(logits[None], taxonomy, run.calibration["temperature"], within, least, unknown, features[None])
     rest = int(taxonomy.depths.max()) - len(answer.path[1:])
     return {
         "taxon": taxonomy.names[answer.path[-1]].encode(),
         "rank": taxonomy.node_ranks[answer.path[-1]].encode(),
         "probability": answer.reached[-1],
-        "threshold": threshold,
+        "threshold": unknown.threshold if least is None else threshold,
         "lineage_names": [taxonomy.names[node].encode() for node in answer.path[1:]] + [b""] * rest,
         "lineage_ranks": [taxonomy.node_ranks[node].encode() for node in answer.path[1:]] + [b""] * rest,
         "lineage_probabilities": [*answer.reached[1:], *[0] * rest],
         "top_names": [taxonomy.class_names[number].encode() for number in answer.likeliest],
         "top_probabilities": answer.chances,
+        **({} if unknown is None else {"unknown_probability": answer.unknown}),
     }
 
 
@@ -198,8 +209,10 @@ def _encoded_in(example):
     return tf.train.Example.FromString(example).features.feature[_EXAMPLE_FEATURE].bytes_list.value[0]
 
 
-def _assets(run):
+def _assets(run, unknown):
     calibration = {key: run.calibration[key] for key in ("temperature", "threshold", "target", "confidence", "depth_curve")}
+    if unknown is not None:
+        calibration["unknown_share"] = unknown.share
     taxonomy = {"ranks": run.taxonomy.ranks, "lineages": run.taxonomy.lineages}
     return {
         "labels.txt": "\n".join(run.taxonomy.class_names) + "\n",
@@ -219,7 +232,7 @@ def _preprocessing(recipe):
     }
 
 
-def _facts(run):
+def _facts(run, unknown):
     metrics = run.metrics
     validation = metrics["validation"]
     specificity = validation["specificity"]
@@ -243,8 +256,9 @@ def _facts(run):
             "asked to be right": specificity["target"],
             "right": specificity["accuracy"],
             "depth": specificity["depth"],
+            **({} if unknown is None else {"with so large a share of unknown species": unknown.share}),
         },
-        "Outputs": OUTPUTS,
+        "Outputs": OUTPUTS if unknown is None else OUTPUTS | UNKNOWN_OUTPUT,
         "Began with": without_folders(metrics["weights"]),
         **training_facts(run, network=run.recipe.network),
     }

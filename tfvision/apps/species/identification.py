@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.species.answer_graph import SEPARATOR
+from tfvision.apps.species.unknown import open_unknown
 from tfvision.data.boxes import NO_BOX, box_in_photo
 from tfvision.data.decoding import servable_bytes
 from tfvision.data.manifest import Manifest, Record
@@ -17,13 +18,15 @@ from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation import hierarchy
 from tfvision.evaluation.calibration import softmax
 from tfvision.evaluation.specificity import threshold_for
+from tfvision.evaluation.unknown_species import UnknownAnswers
 from tfvision.export.exportable import GraphFunction
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
-from tfvision.trained.species_network import load_species_network, make_predictor, predict
+from tfvision.trained.species_network import load_species_network, make_predictor, predict_with_features
 from tfvision.trained.species_run import SpeciesRun, read_calibration
 
 ALTERNATIVES = 5
+UNKNOWN_FROM = 0.5  # the chance from which "no species of this run" is said
 
 
 class SpeciesIdentifier:
@@ -37,6 +40,7 @@ class SpeciesIdentifier:
     """
 
     def __init__(self, run: SpeciesRun, predictor: GraphFunction):
+        """The predictor is one with features (`species_network.make_predictor`)."""
         self.run = run
         self.taxonomy = run.taxonomy
         self._predictor = predictor
@@ -45,7 +49,7 @@ class SpeciesIdentifier:
     def load(cls, run: str | Path) -> "SpeciesIdentifier":
         """Loads a finished run. Raises RunError."""
         opened = SpeciesRun.open(run)
-        return cls(opened, make_predictor(load_species_network(opened), opened.recipe.is_mirrored_at_prediction))
+        return cls(opened, make_predictor(load_species_network(opened), opened.recipe.is_mirrored_at_prediction, with_features=True))
 
     def identify(
         self,
@@ -54,6 +58,7 @@ class SpeciesIdentifier:
         box: Sequence[float] | None = None,
         threshold: float | None = None,
         target_accuracy: float | None = None,
+        unknown_share: float | None = None,
         boxes: Sequence[Sequence[float] | None] | None = None,
     ) -> Iterator[dict]:
         """Names photos, in order, one at a time as they are ready.
@@ -65,24 +70,30 @@ class SpeciesIdentifier:
             animal is; it replaces the magnified centre. A photo in which it does not lie gets an error.
           threshold: least probability of the answer; None = the one calibrated for the target accuracy.
           target_accuracy: share of answers to be right; None = the run's calibration.
+          unknown_share: of the photos, those of species that the run was not trained on, with which that share is still to be right; None = the run's.
           boxes: one for each photo in place of `box`; a photo may stand there once for each of its animals.
 
         Yields:
           dict with "image", "taxon", "rank", "probability", "lineage" (of the answer, from the coarsest rank
           down) and "top" (the likeliest species); or "image" and "error". The taxon "life" of rank "root"
-          means that nothing may be named.
+          means that nothing may be named. With an unknown share above 0 also "unknown_probability", that the photo is of no species of this
+          run, and "is_unknown", where that is likelier than not and no species is named.
 
         Raises:
           DataError: an unknown taxon in `within`.
           RecipeError: a threshold outside 0 to 1, or a target that was not calibrated.
+          RunError: the run has nothing fitted for unknown species, and a share was asked for.
         """
         nodes = [node for name in within for node in self.taxonomy.find(name)]
-        threshold = _threshold(self.run.calibration, threshold, target_accuracy)
+        unknown = open_unknown(self.run, unknown_share, target_accuracy)
+        if unknown is None or threshold is not None:
+            threshold = _threshold(self.run.calibration, threshold, target_accuracy)
         photos, broken, done = [str(photo) for photo in photos], BrokenPhotos(), 0
         boxes = [_box_in(photo, own, broken) for photo, own in zip(photos, boxes or [box] * len(photos), strict=True)]
         records = tuple(Record(photo, photo, ("",), photo, box=box or NO_BOX) for photo, box in zip(photos, boxes, strict=True))
-        for numbers, logits in predict(self._predictor, Manifest(("species",), records), self.run.recipe, broken):
-            answers = dict(zip(numbers.tolist(), self._answers(logits, nodes, threshold), strict=True))
+        manifest = Manifest(("species",), records)
+        for numbers, logits, features in predict_with_features(self._predictor, manifest, self.run.recipe, len(self.taxonomy), broken):
+            answers = dict(zip(numbers.tolist(), self._answers(logits, features, nodes, threshold, unknown), strict=True))
             answers = {number: answer for number, answer in answers.items() if boxes[number]}
             for number in range(done, numbers[-1] + 1) if len(numbers) else ():
                 yield {"image": photos[number], **(answers.get(number) or {"error": broken.get(photos[number])})}
@@ -90,9 +101,9 @@ class SpeciesIdentifier:
         for number in range(done, len(photos)):
             yield {"image": photos[number], "error": broken.get(photos[number])}
 
-    def _answers(self, logits, within, threshold):
+    def _answers(self, logits, features, within, threshold, unknown):
         taxonomy, most = self.taxonomy, int(hierarchy.classes_within(self.taxonomy, within).sum())
-        for answer in careful_answers(logits, taxonomy, self.run.calibration["temperature"], within, threshold):
+        for answer in careful_answers(logits, taxonomy, self.run.calibration["temperature"], within, threshold, unknown, features):
             named = answer.path[-1]
             lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
             top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
@@ -102,6 +113,7 @@ class SpeciesIdentifier:
                 "probability": round(answer.reached[-1], 4),
                 "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
                 "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
+                **_told_unknown(answer.unknown, bool(taxonomy.is_leaf[named])),
             }
 
 
@@ -113,15 +125,25 @@ class CarefulAnswer(typing.NamedTuple):
       reached: their probabilities.
       likeliest: classes, the most probable first, ALTERNATIVES at most.
       chances: their probabilities.
+      unknown: the chance that the species is none of the taxonomy's; None where this is not asked.
     """
 
     path: list[int]
     reached: list[float]
     likeliest: list[int]
     chances: list[float]
+    unknown: float | None = None
 
 
-def careful_answers(logits: np.ndarray, taxonomy: Taxonomy, temperature: float, within: Sequence[int] = (), threshold: float = 0.0) -> Iterator[CarefulAnswer]:
+def careful_answers(
+    logits: np.ndarray,
+    taxonomy: Taxonomy,
+    temperature: float,
+    within: Sequence[int] = (),
+    threshold: float | None = 0.0,
+    unknown: UnknownAnswers | None = None,
+    features: np.ndarray | None = None,
+) -> Iterator[CarefulAnswer]:
     """The deepest taxon that may be named, and the likeliest classes, of each row; AnswerGraph does the same in a graph.
 
     Classes are ordered by their logits, which stand in the order of the probabilities but neither underflow to 0 nor depend on
@@ -130,17 +152,33 @@ def careful_answers(logits: np.ndarray, taxonomy: Taxonomy, temperature: float, 
     Args:
       logits: float32 [batch, classes].
       within: nodes that are known to hold the answer.
-      threshold: least probability of the answer.
+      threshold: least probability of the answer; None = that of `unknown`.
+      unknown: how answers are found where photos may be of unknown species.
+      features: float32 [batch, channels], what the last layer saw; needed with `unknown` alone.
     """
     logits = np.where(hierarchy.classes_within(taxonomy, within), logits, -np.inf).astype(np.float32)
     probabilities = softmax(logits, temperature)
     paths, reached = hierarchy.descend(probabilities, taxonomy)
-    named = hierarchy.answer(paths, reached, threshold)
+    cut, novelty = reached, None
+    if unknown is not None:
+        novelty = unknown.chance(features)
+        cut = reached = unknown.probabilities(paths, reached, novelty, taxonomy, within)
+        if threshold is None:
+            cut, threshold = unknown.confidences(reached, paths, taxonomy), unknown.threshold
+    named = hierarchy.answer(paths, cut, threshold)
     likeliest = np.argsort(-logits, axis=1, kind="stable")[:, :ALTERNATIVES]
     for row, node in enumerate(named):
         length = len(taxonomy.path_to(node))
         chances = probabilities[row, likeliest[row]]
-        yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist())
+        chance = None if novelty is None else float(novelty[row])
+        yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist(), chance)
+
+
+def _told_unknown(chance, is_species):
+    """What an answer says of the chance that its photo is of an unknown species; nothing where this was not asked."""
+    if chance is None:
+        return {}
+    return {"unknown_probability": round(float(chance), 4), "is_unknown": bool(chance >= UNKNOWN_FROM and not is_species)}
 
 
 def _box_in(photo, box, broken):
@@ -171,6 +209,7 @@ class ExportIdentifier:
         self.taxonomy = Taxonomy.load(folder / "assets" / "taxonomy.json")
         self._calibration = read_calibration(folder / "assets" / "calibration.json")
         self._model = LoadedModel(folder)
+        self._classes = {(self.taxonomy.node_ranks[node], self.taxonomy.names[node]) for node in self.taxonomy.leaf_nodes}
 
     def identify(
         self,
@@ -179,14 +218,23 @@ class ExportIdentifier:
         box: Sequence[float] | None = None,
         threshold: float | None = None,
         target_accuracy: float | None = None,
+        unknown_share: float | None = None,
         boxes: Sequence[Sequence[float] | None] | None = None,
     ) -> Iterator[dict]:
-        """As SpeciesIdentifier.identify; prior taxa and a box cannot be given together."""
+        """As SpeciesIdentifier.identify; prior taxa and a box cannot be given together, and the share of unknown species is the one it was exported with."""
         nodes = [node for name in within for node in self.taxonomy.find(name)]
         if within and (box or boxes):
             raise RecipeError("an export takes --within or --box, not both: identify with the run instead")
-        threshold = _threshold(self._calibration, threshold, target_accuracy)
-        if (box or boxes) and threshold != self._calibration["threshold"]:
+        share = self._calibration.get("unknown_share", 0)
+        if unknown_share not in (None, share):
+            raise RecipeError(f"--unknown-share of this export is {share}, got {unknown_share}: export the run again with it, or identify with the run")
+        calibrated = self._calibration["threshold"]
+        if share:
+            if target_accuracy not in (None, self._calibration["target"]):
+                raise RecipeError(f"--target-accuracy of this export is {self._calibration['target']}, got {target_accuracy}: identify with the run instead")
+            calibrated, target_accuracy = -1, None
+        threshold = calibrated if threshold is None and target_accuracy is None else _threshold(self._calibration, threshold, target_accuracy)
+        if (box or boxes) and threshold != calibrated:
             raise RecipeError("an export takes --box at its calibrated threshold only: identify with the run instead")
         most = int(hierarchy.classes_within(self.taxonomy, nodes).sum())
         photos = [str(photo) for photo in photos]
@@ -213,6 +261,7 @@ class ExportIdentifier:
             "probability": round(row["probability"], 4),
             "lineage": [{"rank": rank, "name": name, "probability": round(value, 4)} for rank, name, value in lineage if name],
             "top": [{"name": name, "probability": round(value, 4)} for name, value in top],
+            **_told_unknown(row.get("unknown_probability"), (row["rank"], row["taxon"]) in self._classes),
         }
 
 

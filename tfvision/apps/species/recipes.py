@@ -80,6 +80,7 @@ def small() -> SpeciesRecipe:
         saturation=0.3,
         hue=0.02,
         is_mirrored_at_prediction=True,
+        unknown_share=0.1,
     )
 
 
@@ -108,6 +109,7 @@ def specimens() -> SpeciesRecipe:
         contrast=0.2,
         saturation=0.2,
         hue=0.02,
+        unknown_share=0.1,
     )
 
 
