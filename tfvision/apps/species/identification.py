@@ -75,32 +75,19 @@ class SpeciesIdentifier:
           RecipeError: a threshold outside 0 to 1, or a target that was not calibrated.
         """
         nodes = [node for name in within for node in self.taxonomy.find(name)]
-        threshold = _threshold(self.run.calibration, threshold, target_accuracy)
+        threshold = chosen_threshold(self.run.calibration, threshold, target_accuracy)
         photos, broken, done = [str(photo) for photo in photos], BrokenPhotos(), 0
         boxes = [_box_in(photo, box, broken) for photo in photos]
         records = tuple(Record(photo, photo, ("",), photo, box=box or NO_BOX) for photo, box in zip(photos, boxes, strict=True))
         for numbers, logits in predict(self._predictor, Manifest(("species",), records), self.run.recipe, broken):
-            answers = dict(zip(numbers.tolist(), self._answers(logits, nodes, threshold), strict=True))
+            named = answers_to(logits, self.taxonomy, self.run.calibration["temperature"], nodes, threshold)
+            answers = dict(zip(numbers.tolist(), named, strict=True))
             answers = {number: answer for number, answer in answers.items() if boxes[number]}
             for number in range(done, numbers[-1] + 1) if len(numbers) else ():
                 yield {"image": photos[number], **(answers.get(number) or {"error": broken.get(photos[number])})}
                 done = number + 1
         for number in range(done, len(photos)):
             yield {"image": photos[number], "error": broken.get(photos[number])}
-
-    def _answers(self, logits, within, threshold):
-        taxonomy, most = self.taxonomy, int(hierarchy.classes_within(self.taxonomy, within).sum())
-        for answer in careful_answers(logits, taxonomy, self.run.calibration["temperature"], within, threshold):
-            named = answer.path[-1]
-            lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
-            top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
-            yield {
-                "taxon": taxonomy.names[named],
-                "rank": taxonomy.node_ranks[named],
-                "probability": round(answer.reached[-1], 4),
-                "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
-                "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
-            }
 
 
 class CarefulAnswer(typing.NamedTuple):
@@ -141,6 +128,22 @@ def careful_answers(logits: np.ndarray, taxonomy: Taxonomy, temperature: float, 
         yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist())
 
 
+def answers_to(logits: np.ndarray, taxonomy: Taxonomy, temperature: float, within: Sequence[int], threshold: float) -> Iterator[dict]:
+    """`careful_answers` as people are told them: what SpeciesIdentifier.identify yields, but for "image"."""
+    most = int(hierarchy.classes_within(taxonomy, within).sum())
+    for answer in careful_answers(logits, taxonomy, temperature, within, threshold):
+        named = answer.path[-1]
+        lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
+        top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
+        yield {
+            "taxon": taxonomy.names[named],
+            "rank": taxonomy.node_ranks[named],
+            "probability": round(answer.reached[-1], 4),
+            "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
+            "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
+        }
+
+
 def _box_in(photo, box, broken):
     """The box in pixels of a photo; None where it does not lie in it, which `broken` then says."""
     try:
@@ -150,7 +153,8 @@ def _box_in(photo, box, broken):
         return None
 
 
-def _threshold(calibration, threshold, target_accuracy):
+def chosen_threshold(calibration: dict[str, typing.Any], threshold: float | None, target_accuracy: float | None) -> float:
+    """The least probability of an answer: as given, else that of the target, else the calibrated one. Raises RecipeError."""
     if threshold is None:
         if target_accuracy is None:
             return calibration["threshold"]
@@ -182,7 +186,7 @@ class ExportIdentifier:
         nodes = [node for name in within for node in self.taxonomy.find(name)]
         if within and box:
             raise RecipeError("an export takes --within or --box, not both: identify with the run instead")
-        threshold = _threshold(self._calibration, threshold, target_accuracy)
+        threshold = chosen_threshold(self._calibration, threshold, target_accuracy)
         if box and threshold != self._calibration["threshold"]:
             raise RecipeError("an export takes --box at its calibrated threshold only: identify with the run instead")
         most = int(hierarchy.classes_within(self.taxonomy, nodes).sum())
