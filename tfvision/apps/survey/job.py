@@ -14,6 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.survey import camtrap_dp, darwin_core, mega_detector
+from tfvision.apps.survey.camtrap_dp import write_camtrap_dp
+from tfvision.apps.survey.darwin_core import write_darwin_core
+from tfvision.apps.survey.mega_detector import write_mega_detector
 from tfvision.apps.survey.observations import ANSWERED, BLANK, UNREADABLE, MediaRow, Observation, counts, media_of, observe
 from tfvision.apps.survey.placed_photos import PlacedPhoto, place_photos
 from tfvision.apps.survey.state import FileState, SurveyState
@@ -126,8 +130,12 @@ def survey_card(card: str | Path, model: str | Path, out: str | Path, settings: 
 
 def write_survey(survey: Survey) -> None:
     """Writes all that is made of a survey. Raises StorageError."""
+    reviews: dict[str, str] = {}
     write_media(survey.out / MEDIA, survey.media, survey.files)
-    write_observations(survey.out / OBSERVATIONS, survey.observations, {})
+    write_observations(survey.out / OBSERVATIONS, survey.observations, reviews)
+    write_camtrap_dp(survey, survey.out / camtrap_dp.FOLDER, reviews)
+    write_darwin_core(survey, survey.out / darwin_core.FOLDER, reviews)
+    write_mega_detector(survey, survey.out / mega_detector.NAME)
 
 
 def _state_of(path):

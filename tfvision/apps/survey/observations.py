@@ -55,6 +55,11 @@ class Answer(typing.NamedTuple):
         lineage = _shared(tuple(Taxon(taxon["rank"], taxon["name"]) for taxon in told["lineage"]))
         return cls(told["taxon"], told["rank"], told["probability"], lineage, tuple((top["name"], top["probability"]) for top in told["top"]))
 
+    @classmethod
+    def named(cls, name: str) -> "Answer":
+        """A person's: a name alone."""
+        return cls(name, "", 1.0, (Taxon("", name),), ())
+
 
 @functools.cache
 def _shared(lineage: tuple[Taxon, ...]) -> tuple[Taxon, ...]:

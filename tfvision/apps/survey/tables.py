@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tfvision.apps.survey.deployed import is_placed
 from tfvision.apps.survey.observations import SKIPPED, Answer, MediaRow, Observation
 from tfvision.apps.survey.placed_photos import iso
 from tfvision.data.cards.card_files import CardFile
@@ -42,11 +43,6 @@ def place_of(observation: Observation) -> tuple[float | None, float | None]:
     if deployment.latitude is not None:
         return deployment.latitude, deployment.longitude
     return next(((row.photo.capture.latitude, row.photo.capture.longitude) for row in observation.media if is_placed(row)), (None, None))
-
-
-def is_placed(row: MediaRow) -> bool:
-    """Whether a photo says where it was taken; 0, 0 is no place."""
-    return row.photo.capture.latitude is not None and (row.photo.capture.latitude, row.photo.capture.longitude) != (0, 0)
 
 
 def _media_cells(row):
