@@ -52,3 +52,5 @@ def survey(
     click.echo(f"photos    {photos:,} in {told['events']:,} events: {told['answered']:,} answered, {told['blank']:,} blank, {told['broken']:,} broken")
     click.echo(f"skipped   {skipped:,} other files, each with its reason in {out}/media.csv")
     click.echo(f"tables    {out}/observations.csv, a row an event; {out}/media.csv, a row a file  ({told['seconds']:.0f} s)")
+    click.echo(f"packages  {out}/camtrap-dp, {out}/darwin-core, {out}/megadetector.json")
+    click.echo(f"report    {out}/report.html")

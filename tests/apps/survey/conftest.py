@@ -4,6 +4,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tfvision.apps.survey.job import Survey
+from tfvision.apps.survey.observations import ANSWERED, BLANK, Answer, MediaRow, Observation, Taxon, media_of
+from tfvision.apps.survey.placed_photos import place_photos
+from tfvision.data.cards.capture import Capture
+from tfvision.data.cards.deployments import Deployment
+from tfvision.errors import DataWarning
+
 COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200), "violet": (140, 60, 200)}  # Rosa rubra, Caerula alta, Viola prima
 
 
@@ -70,3 +77,51 @@ def rows_of():
             return list(csv.DictReader(file))
 
     return read
+
+
+NOON = datetime.datetime(2021, 5, 3, 12)
+
+
+def answer(*lineage, probability=0.9):
+    ranks = ("order", "genus", "species")
+    taxa = tuple(Taxon(rank, name) for rank, name in zip(ranks, lineage, strict=False))
+    name, rank = (lineage[-1], ranks[len(lineage) - 1]) if lineage else ("life", "root")
+    return Answer(name, rank, probability, taxa, (("Rosa rubra", 0.5), ("Viola prima", 0.2)))
+
+
+ROSA, REDS, NONE, PERSON = answer("Reds", "Rosa", "Rosa rubra"), answer("Reds"), answer(probability=1.0), answer("Homo sapiens")
+
+
+@pytest.fixture
+def survey(tmp_path):
+    """ridge: a burst named, a person, a photo of nothing; bank: without a place; valley: without a zone, a photo that cannot be read."""
+    place, camera = (52.7, -3.5), {"make": "RECONYX", "model": "HP2X", "serial": "P1"}
+    captures = {
+        "ridge/1.JPG": Capture(48, 40, NOON, 120, *place, **camera),
+        "ridge/2.JPG": Capture(48, 40, NOON + datetime.timedelta(seconds=5, microseconds=250000), 120, *place, **camera),
+        "ridge/3..heic": Capture(48, 40, NOON + datetime.timedelta(hours=1), 120, *place, **camera),
+        "ridge/4.JPG": Capture(48, 40, NOON + datetime.timedelta(hours=2), 120, *place, **camera),
+        "ridge/5.JPG": Capture(48, 40),
+        "bank/1.JPG": Capture(48, 40, NOON),
+        "valley/1.NEF": Capture(0, 0, NOON + datetime.timedelta(days=3)),
+        "valley/2.JPG": Capture(),
+    }
+    with pytest.warns(DataWarning):
+        photos = place_photos(captures, "card", [Deployment("valley", "valley", "In the valley", 51.5, -0.1)])
+    of = {photo.name: photo for photo in photos}
+    events = [
+        event(of, ROSA, {"ridge/1.JPG": ROSA, "ridge/2.JPG": REDS}),
+        event(of, PERSON, {"ridge/3..heic": PERSON}),
+        Observation("ridge/4.JPG", (MediaRow(of["ridge/4.JPG"], BLANK, "too dark", None, "ridge/4.JPG"),), BLANK, "too dark"),
+        event(of, REDS, {"ridge/5.JPG": REDS}),
+        event(of, ROSA, {"bank/1.JPG": ROSA}),
+        event(of, NONE, {"valley/1.NEF": NONE}),
+    ]
+    media = media_of(photos, {"valley/2.JPG": "valley/2.JPG is empty (0 bytes)"}, events)
+    return Survey(tmp_path / "card", tmp_path, "colours", (), tuple(media), tuple(events), 60.0, ("order", "genus", "species"))
+
+
+def event(of, joined, own):
+    name = next(iter(own))
+    media = tuple(MediaRow(of[photo], ANSWERED, "", answer, name) for photo, answer in own.items())
+    return Observation(name, media, ANSWERED, "", joined)

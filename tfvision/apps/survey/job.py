@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.apps.survey import camtrap_dp, darwin_core, mega_detector
+from tfvision.apps.survey import camtrap_dp, darwin_core, mega_detector, report
 from tfvision.apps.survey.camtrap_dp import write_camtrap_dp
 from tfvision.apps.survey.darwin_core import write_darwin_core
 from tfvision.apps.survey.mega_detector import write_mega_detector
 from tfvision.apps.survey.observations import ANSWERED, BLANK, UNREADABLE, MediaRow, Observation, counts, media_of, observe
 from tfvision.apps.survey.placed_photos import PlacedPhoto, place_photos
+from tfvision.apps.survey.report import write_report
 from tfvision.apps.survey.state import FileState, SurveyState
 from tfvision.apps.survey.tables import MEDIA, OBSERVATIONS, write_media, write_observations
 from tfvision.apps.survey.witness import Witness, open_witness
@@ -136,6 +137,7 @@ def write_survey(survey: Survey) -> None:
     write_camtrap_dp(survey, survey.out / camtrap_dp.FOLDER, reviews)
     write_darwin_core(survey, survey.out / darwin_core.FOLDER, reviews)
     write_mega_detector(survey, survey.out / mega_detector.NAME)
+    write_report(survey, survey.out / report.NAME, reviews)
 
 
 def _state_of(path):
