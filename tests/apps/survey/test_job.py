@@ -13,7 +13,7 @@ from tfvision.apps.survey.state import SurveyState
 from tfvision.data.cards.clocks import Shift
 from tfvision.errors import DataError, DataWarning, RecipeError
 
-pytestmark = [pytest.mark.usefixtures("opened_once"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("opened_once", "figures_once"), pytest.mark.slow]
 TABLES = ("media.csv", "observations.csv")
 
 
@@ -168,7 +168,8 @@ def test_clocks_and_places_that_cannot_be_are_told_in_a_line_each(colour_run, sa
     assert lines[0].startswith("1 photo without a time, such as c.jpg: each is an event of its own")
     assert lines[1].startswith("1 photo of RECONYX HP2X P1, from 1970-01-01T00:00:10 on, before there were such cameras: put the clock right with --shift")
     assert lines[2].startswith("1 photo of RECONYX HP2X P2, from 2091-01-01T00:00:10 on, in the future")
-    assert lines[3].startswith("1 photo at 0, 0, such as c.jpg") and len(lines) == 4
+    assert lines[3].startswith("1 photo at 0, 0, such as c.jpg")
+    assert lines[4].startswith("camtrap-dp leaves out deployments without a place: card") and len(lines) == 5
     assert {row["latitude"] for row in rows_of(tmp_path / "out/observations.csv")} == {""}
     survey_card(card, colour_run, tmp_path / "out", SurveySettings(has_file_times=True, shifts=(Shift("P1", 60.0),), zone="UTC"))
     by_file = {row["file"]: row["time"] for row in rows_of(tmp_path / "out/media.csv")}

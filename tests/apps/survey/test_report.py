@@ -7,6 +7,8 @@ import pytest
 from tfvision.apps.survey.deployed import deployed
 from tfvision.apps.survey.report import accumulation, named_taxa, worth_a_look, write_report
 
+pytestmark = pytest.mark.usefixtures("figures_once")
+
 
 def test_taxa_are_counted_by_their_events(survey):
     found = named_taxa(survey.observations, {})

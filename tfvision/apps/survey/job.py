@@ -9,6 +9,7 @@ import datetime
 import itertools
 import os
 import time
+import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,19 +22,23 @@ from tfvision.apps.survey.mega_detector import write_mega_detector
 from tfvision.apps.survey.observations import ANSWERED, BLANK, UNREADABLE, MediaRow, Observation, counts, media_of, observe
 from tfvision.apps.survey.placed_photos import PlacedPhoto, place_photos
 from tfvision.apps.survey.report import write_report
-from tfvision.apps.survey.state import FileState, SurveyState
-from tfvision.apps.survey.tables import MEDIA, OBSERVATIONS, write_media, write_observations
+from tfvision.apps.survey.review import NOTHING_NAMED, judge, keep_written, written_of
+from tfvision.apps.survey.state import FOLDER, FileState, SurveyState
+from tfvision.apps.survey.tables import MEDIA, OBSERVATIONS, REVIEW, write_media, write_observations
 from tfvision.apps.survey.witness import Witness, open_witness
 from tfvision.data.cards.capture import Capture, read_capture
 from tfvision.data.cards.card_files import CardFile, files_of_card
 from tfvision.data.cards.clocks import Shift
 from tfvision.data.cards.deployments import read_deployments
 from tfvision.data.cards.usability import why_unusable
+from tfvision.data.taxonomy import Taxonomy
+from tfvision.evaluation.specificity import clopper_pearson
 from tfvision.files import sole_process
 from tfvision.progress import progress_bar
 
 _HEADERS_AT_ONCE = 256
 GAP_SECONDS = 60.0
+TAXONOMY = "taxonomy.json"  # beside the notes, so that answers are judged without the model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +117,8 @@ def survey_card(card: str | Path, model: str | Path, out: str | Path, settings: 
     witness = open_witness(model)
     witness.check(settings.within, settings.target_accuracy)
     with sole_process(out), SurveyState(out, witness.identity, witness.width) as state:
+        keep_written(out, out / OBSERVATIONS)
+        witness.taxonomy.save(out / FOLDER / TAXONOMY)
         names = [file.name for file in files if not file.skipped]
         states = {name: _state_of(os.path.join(card, name)) for name in names}
         captures = _read_captures(card, states, state)
@@ -130,14 +137,37 @@ def survey_card(card: str | Path, model: str | Path, out: str | Path, settings: 
 
 
 def write_survey(survey: Survey) -> None:
-    """Writes all that is made of a survey. Raises StorageError."""
-    reviews: dict[str, str] = {}
+    """Writes all that is made of a survey; what persons wrote into its observations stays. Raises DataError, StorageError."""
+    written = written_of(survey.observations, keep_written(survey.out, survey.out / OBSERVATIONS))
+    reviews = {event: texts[REVIEW] for event, texts in written.items() if REVIEW in texts}
     write_media(survey.out / MEDIA, survey.media, survey.files)
-    write_observations(survey.out / OBSERVATIONS, survey.observations, reviews)
+    write_observations(survey.out / OBSERVATIONS, survey.observations, written)
     write_camtrap_dp(survey, survey.out / camtrap_dp.FOLDER, reviews)
     write_darwin_core(survey, survey.out / darwin_core.FOLDER, reviews)
     write_mega_detector(survey, survey.out / mega_detector.NAME)
     write_report(survey, survey.out / report.NAME, reviews)
+
+
+def review_survey(observations: str | Path, out: str | Path | None = None) -> dict[str, typing.Any]:
+    """How often the machine was right where a person answered, by depth; the answers are kept with the survey.
+
+    Args:
+      observations: a table of observations whose column `review` a person filled.
+      out: the folder of the survey; None = that of the table.
+
+    Returns:
+      {"reviewed", "right", "share", "interval", "by_depth": [Judged as dicts]}.
+
+    Raises:
+      DataError, StorageError: as `judge`.
+    """
+    folder = Path(observations).parent if out is None else Path(out)
+    path = folder / FOLDER / TAXONOMY
+    rows = judge(observations, folder, Taxonomy.load(path) if path.is_file() else None)
+    named = [row for row in rows if row.rank != NOTHING_NAMED]
+    right, reviewed = sum(row.right for row in named), sum(row.reviewed - row.too_deep - row.open for row in named)
+    total = {"reviewed": sum(row.reviewed for row in rows), "right": right, "share": right / reviewed if reviewed else None}
+    return {**total, "interval": clopper_pearson(right, reviewed) if reviewed else None, "by_depth": [row._asdict() for row in rows]}
 
 
 def _state_of(path):

@@ -11,14 +11,14 @@ from tfvision.data.csv_table import csv_text
 from tfvision.files import write_text
 
 MEDIA, OBSERVATIONS = "media.csv", "observations.csv"
-REVIEW = "review"  # a person's answer to an event
+EVENT, REVIEW = "event", "review"  # a person's answer to an event
 _ANSWER_COLUMNS = ("taxon", "rank", "probability", "lineage", "likeliest")
 MEDIA_COLUMNS = (
     *("file", "status", "reason", "deployment", "event", "time", "camera_time", "camera", "latitude", "longitude", "width", "height"),
     *_ANSWER_COLUMNS,
 )
 OBSERVATION_COLUMNS = (
-    *("event", "deployment", "start", "end", "camera", "latitude", "longitude", "photos", "answered", "kind", "reason"),
+    *(EVENT, "deployment", "start", "end", "camera", "latitude", "longitude", "photos", "answered", "kind", "reason"),
     *_ANSWER_COLUMNS,
     *("agreement", REVIEW),
 )
@@ -32,9 +32,14 @@ def write_media(path: Path, rows: Sequence[MediaRow], files: Sequence[CardFile])
     write_text(path, csv_text([MEDIA_COLUMNS, *(cells[name] for name in sorted(cells))]))
 
 
-def write_observations(path: Path, observations: Iterable[Observation], reviews: Mapping[str, str]) -> None:
-    """Every event in one row; reviews: {event: a person's answer}. Raises StorageError."""
-    write_text(path, csv_text([OBSERVATION_COLUMNS, *(_observation_cells(one, reviews.get(one.event, "")) for one in observations)]))
+def write_observations(path: Path, observations: Iterable[Observation], written: Mapping[str, Mapping[str, str]]) -> None:
+    """Every event in one row, the columns of persons last; written: {event: {such a column: text}}. Raises StorageError."""
+    added = sorted({name for texts in written.values() for name in texts} - {REVIEW})
+    rows = []
+    for one in observations:
+        texts = written.get(one.event, {})
+        rows.append([*_observation_cells(one), *(texts.get(name, "") for name in (REVIEW, *added))])
+    write_text(path, csv_text([(*OBSERVATION_COLUMNS, *added), *rows]))
 
 
 def place_of(observation: Observation) -> tuple[float | None, float | None]:
@@ -54,12 +59,12 @@ def _media_cells(row):
     )
 
 
-def _observation_cells(one, review):
+def _observation_cells(one):
     return (
         *(one.event, one.first.deployment.name, one.first.instant, one.last.instant, one.first.camera, *map(_number, place_of(one))),
         *(len(one.media), len(one.counted), one.kind, one.reason),
         *_answer_cells(one.answer),
-        *("" if one.answer is None else one.agreement, review),
+        "" if one.answer is None else one.agreement,
     )
 
 
