@@ -25,6 +25,7 @@ COMMANDS = {  # verb -> module and command; imported when it is called or asked 
     "grad-cam": ("tfvision.cli.layer_pictures", "grad_cam"),
     "feature-maps": ("tfvision.cli.layer_pictures", "feature_maps"),
     "identify": ("tfvision.cli.identify", "identify"),
+    "survey": ("tfvision.cli.survey", "survey"),
     "detect": ("tfvision.cli.detect", "detect"),
     "stylize": ("tfvision.cli.stylize", "stylize"),
     "reconstruct": ("tfvision.cli.stylize", "reconstruct"),

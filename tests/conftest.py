@@ -228,7 +228,7 @@ def opened_once(opened):
     """For files of tests that open the same runs again and again: each is opened, and its graphs are traced, once while its files stay as they are."""
     from tfvision.apps.retrieval import evaluation as retrieval
     from tfvision.apps.retrieval import features, grad_cam
-    from tfvision.apps.species import evaluation, identification
+    from tfvision.apps.species import evaluation, evidence, identification
     from tfvision.features import extractor
 
     def once(function, state):
@@ -246,7 +246,7 @@ def opened_once(opened):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extractor, "Extractor", once(extractor.Extractor, lambda recipe: (recipe,)))  # and by its network
         patch.setattr(extractor, "open_network", once(extractor.open_network, of_recipe))
-        for module in (evaluation, identification):
+        for module in (evaluation, evidence, identification):
             patch.setattr(module, "load_species_network", once(module.load_species_network, lambda run: _files_of(run.folder)))
             patch.setattr(module, "make_predictor", once(module.make_predictor, lambda model: (id(model),)))
         for module in (retrieval, grad_cam, features):

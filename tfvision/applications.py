@@ -6,6 +6,7 @@ An application is a folder whose files have the same names everywhere; what it h
     commands.py    `train` and `evaluate`, its own words of the command line
     evaluation.py  measures a run on labelled photos
     comparison.py  COMPARISON: its runs side by side
+    evidence.py    `open_witness`: what its runs and exports see in photos, for `tfvision survey`
     features.py    `open_features`: its runs as networks that make features
     layers.py      `open_layers`: what any layer of its runs answers to a photo
     export.py      `make_exportable`: its runs as SavedModels

@@ -50,7 +50,7 @@ def draw_depth_curve(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Figure 3: mean depth of the answers against the target accuracy, on both halves."""
     curve = result["depth_curve"]
     targets = [100 * point["target"] for point in curve]
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         axes.plot(targets, [point["depth"] for point in curve], "o-", color=BLUE, label="photos not used for fitting")
         fitted = [point["fitted_depth"] for point in curve]
         axes.plot(targets, fitted, "s--", color=ORANGE, markerfacecolor="white", label="photos used for fitting")
@@ -88,7 +88,7 @@ def draw_class_sizes(result: dict[str, Any], file_format: str = "svg") -> bytes:
     accuracy = [100 * row["accuracy"] for row in rows]
     below = [max(0, 100 * (row["accuracy"] - row["interval"][0])) for row in rows]
     above = [max(0, 100 * (row["interval"][1] - row["accuracy"])) for row in rows]
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         axes.errorbar(ticks, accuracy, yerr=[below, above], fmt="o-", color=BLUE, ecolor=GREY, capsize=3, elinewidth=1.5)
         axes.axhline(100 * result["accuracy"], color=ORANGE, linestyle="--", linewidth=1.2)
         axes.annotate(
@@ -106,7 +106,7 @@ def draw_reliability(result: dict[str, Any], file_format: str = "svg") -> bytes:
     rows = [row for row in result["reliability"] if row["count"]]
     middles = [50 * (row["low"] + row["high"]) for row in rows]
     width = 100 / len(result["reliability"])
-    with _axes(file_format, rows=(3, 1)) as (panels, picture):
+    with picture_axes(file_format, rows=(3, 1)) as (panels, picture):
         upper, lower = panels
         upper.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1.2, label="means what it says")
         confidence, accuracy = ([100 * row[key] for row in rows] for key in ("confidence", "accuracy"))
@@ -124,7 +124,7 @@ def draw_ranks(result: dict[str, Any], file_format: str = "svg") -> bytes:
     """Accuracy at each rank: of the species named, and of the most probable taxon of the rank."""
     named, summed = result["accuracy_by_rank"], result["accuracy_by_rank_summed"]
     ticks = range(len(named))
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         axes.plot(
             [100 * value for value in named.values()],
             ticks,
@@ -151,7 +151,7 @@ def draw_cmc(curve: Sequence[float] | np.ndarray, by_fold: Sequence[Sequence[flo
       curve: float [ranks], of ranks 1, 2, ...
       by_fold: further curves, drawn thin.
     """
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         for number, values in enumerate(by_fold):
             axes.step(range(1, len(values) + 1), [100 * value for value in values], where="post", color=GREY, linewidth=1, label="" if number else "folds")
         axes.step(range(1, len(curve) + 1), [100 * value for value in curve], where="post", color=BLUE, label="all probes")
@@ -170,7 +170,7 @@ def draw_det(curves: Mapping[str, Sequence[tuple[float, float]] | np.ndarray], f
     Args:
       curves: {label: [(false positive rate, false negative rate)]}; points with a zero cannot be shown.
     """
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         lows = []
         for (label, points), (colour, line) in zip(curves.items(), ((BLUE, "-"), (ORANGE, "--")), strict=False):
             shown = [(x, y) for x, y in points if x > 0 and y > 0]
@@ -189,7 +189,7 @@ def draw_scores(edges: np.ndarray, genuine: np.ndarray, impostor: np.ndarray, fi
       genuine, impostor: float [bins].
     """
     used = [bin_number for bin_number in range(len(genuine)) if genuine[bin_number] > 0 or impostor[bin_number] > 0]
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         axes.stairs(100 * genuine, edges, color=BLUE, fill=True, alpha=0.35)
         axes.stairs(100 * genuine, edges, color=BLUE, linewidth=1.5, label="same")
         axes.stairs(100 * impostor, edges, color=ORANGE, linewidth=1.5, linestyle="--", label="different")
@@ -202,7 +202,7 @@ def draw_scores(edges: np.ndarray, genuine: np.ndarray, impostor: np.ndarray, fi
 
 def draw_likelihood(scores: Sequence[float], log10_ratios: Sequence[float], file_format: str = "svg") -> bytes:
     """The likelihood ratio against the score."""
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         axes.plot(scores, log10_ratios, color=BLUE)
         axes.axhline(0, color=GREY, linestyle="--", linewidth=1.2)
         axes.set(xlabel="score", ylabel="log10 of the likelihood ratio")
@@ -217,7 +217,7 @@ def draw_long_tail(sizes: Sequence[int], few: int, file_format: str = "svg") -> 
       few: classes below are marked as small.
     """
     edges = [number + 0.5 for number in range(len(sizes) + 1)]
-    with _axes(file_format) as (axes, picture):
+    with picture_axes(file_format) as (axes, picture):
         axes.stairs(sizes, edges, color=BLUE, fill=True, alpha=0.35)
         axes.stairs(sizes, edges, color=BLUE, linewidth=1.5)
         is_wide = sizes[0] > 20 * sizes[-1]
@@ -234,7 +234,7 @@ def draw_long_tail(sizes: Sequence[int], few: int, file_format: str = "svg") -> 
 
 def draw_panels(panels: Sequence[Panel], rows: Sequence[Row], file_format: str = "svg") -> bytes:
     """Panels side by side, of the same rows: each row has one colour, line and marker, which a legend below all panels tells."""
-    with _axes(file_format, columns=len(panels), size_inches=(_PANEL_INCHES[0] * len(panels), _PANEL_INCHES[1])) as (drawn, picture):
+    with picture_axes(file_format, columns=len(panels), size_inches=(_PANEL_INCHES[0] * len(panels), _PANEL_INCHES[1])) as (drawn, picture):
         for axes, panel in zip(drawn, panels, strict=True):
             panel.draw(axes, rows)
             axes.set_title(panel.title, fontsize=10, loc="left")
@@ -295,7 +295,7 @@ def label_depths(axes: Axes, ranks: Sequence[str], deepest: int) -> None:
 
 
 @contextlib.contextmanager
-def _axes(
+def picture_axes(
     file_format: str, rows: Sequence[float] = (1,), columns: int | None = None, size_inches: tuple[float, float] | None = None
 ) -> Iterator[tuple[Any, io.BytesIO]]:
     """Yields axes (a list where there are several rows, or columns are asked for) and the buffer that holds the picture afterwards."""

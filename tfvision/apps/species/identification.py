@@ -87,34 +87,20 @@ class SpeciesIdentifier:
         nodes = [node for name in within for node in self.taxonomy.find(name)]
         unknown = open_unknown(self.run, unknown_share, target_accuracy)
         if unknown is None or threshold is not None:
-            threshold = _threshold(self.run.calibration, threshold, target_accuracy)
+            threshold = chosen_threshold(self.run.calibration, threshold, target_accuracy)
         photos, broken, done = [str(photo) for photo in photos], BrokenPhotos(), 0
         boxes = [_box_in(photo, own, broken) for photo, own in zip(photos, boxes or [box] * len(photos), strict=True)]
         records = tuple(Record(photo, photo, ("",), photo, box=box or NO_BOX) for photo, box in zip(photos, boxes, strict=True))
         manifest = Manifest(("species",), records)
         for numbers, logits, features in predict_with_features(self._predictor, manifest, self.run.recipe, len(self.taxonomy), broken):
-            answers = dict(zip(numbers.tolist(), self._answers(logits, features, nodes, threshold, unknown), strict=True))
+            named = answers_to(logits, self.taxonomy, self.run.calibration["temperature"], nodes, threshold, unknown, features)
+            answers = dict(zip(numbers.tolist(), named, strict=True))
             answers = {number: answer for number, answer in answers.items() if boxes[number]}
             for number in range(done, numbers[-1] + 1) if len(numbers) else ():
                 yield {"image": photos[number], **(answers.get(number) or {"error": broken.get(photos[number])})}
                 done = number + 1
         for number in range(done, len(photos)):
             yield {"image": photos[number], "error": broken.get(photos[number])}
-
-    def _answers(self, logits, features, within, threshold, unknown):
-        taxonomy, most = self.taxonomy, int(hierarchy.classes_within(self.taxonomy, within).sum())
-        for answer in careful_answers(logits, taxonomy, self.run.calibration["temperature"], within, threshold, unknown, features):
-            named = answer.path[-1]
-            lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
-            top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
-            yield {
-                "taxon": taxonomy.names[named],
-                "rank": taxonomy.node_ranks[named],
-                "probability": round(answer.reached[-1], 4),
-                "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
-                "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
-                **_told_unknown(answer.unknown, bool(taxonomy.is_leaf[named])),
-            }
 
 
 class CarefulAnswer(typing.NamedTuple):
@@ -181,6 +167,31 @@ def _told_unknown(chance, is_species):
     return {"unknown_probability": round(float(chance), 4), "is_unknown": bool(chance >= UNKNOWN_FROM and not is_species)}
 
 
+def answers_to(
+    logits: np.ndarray,
+    taxonomy: Taxonomy,
+    temperature: float,
+    within: Sequence[int],
+    threshold: float | None,
+    unknown: UnknownAnswers | None = None,
+    features: np.ndarray | None = None,
+) -> Iterator[dict]:
+    """`careful_answers` as people are told them: what SpeciesIdentifier.identify yields, but for "image"."""
+    most = int(hierarchy.classes_within(taxonomy, within).sum())
+    for answer in careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features):
+        named = answer.path[-1]
+        lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
+        top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
+        yield {
+            "taxon": taxonomy.names[named],
+            "rank": taxonomy.node_ranks[named],
+            "probability": round(answer.reached[-1], 4),
+            "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
+            "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
+            **_told_unknown(answer.unknown, bool(taxonomy.is_leaf[named])),
+        }
+
+
 def _box_in(photo, box, broken):
     """The box in pixels of a photo; None where it does not lie in it, which `broken` then says."""
     try:
@@ -190,7 +201,8 @@ def _box_in(photo, box, broken):
         return None
 
 
-def _threshold(calibration, threshold, target_accuracy):
+def chosen_threshold(calibration: dict[str, typing.Any], threshold: float | None, target_accuracy: float | None) -> float:
+    """The least probability of an answer: as given, else that of the target, else the calibrated one. Raises RecipeError."""
     if threshold is None:
         if target_accuracy is None:
             return calibration["threshold"]
@@ -233,7 +245,7 @@ class ExportIdentifier:
             if target_accuracy not in (None, self._calibration["target"]):
                 raise RecipeError(f"--target-accuracy of this export is {self._calibration['target']}, got {target_accuracy}: identify with the run instead")
             calibrated, target_accuracy = -1, None
-        threshold = calibrated if threshold is None and target_accuracy is None else _threshold(self._calibration, threshold, target_accuracy)
+        threshold = calibrated if threshold is None and target_accuracy is None else chosen_threshold(self._calibration, threshold, target_accuracy)
         if (box or boxes) and threshold != calibrated:
             raise RecipeError("an export takes --box at its calibrated threshold only: identify with the run instead")
         most = int(hierarchy.classes_within(self.taxonomy, nodes).sum())

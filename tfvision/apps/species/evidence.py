@@ -1,0 +1,233 @@
+"""Evidence: what a species model sees in a photo, a vector that can be kept, and the answer to one photo or to several of one animal.
+
+Who asks of thousands of photos, in events that change as photos are added (apps/survey), keeps the evidence and asks for answers anew.
+"""
+
+import abc
+import functools
+import itertools
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.apps.species.identification import answers_to, chosen_threshold
+from tfvision.data.boxes import NO_BOX, Box
+from tfvision.data.decoding import servable_bytes
+from tfvision.data.manifest import Manifest, Record
+from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
+from tfvision.data.taxonomy import Taxonomy
+from tfvision.errors import DataError
+from tfvision.export.rest_sample import rows_of
+from tfvision.export.session import LoadedModel, is_export, newest_version
+from tfvision.files import checksum_of, sha256_of
+from tfvision.trained.species_network import PREDICTION_BATCH, load_species_network, make_predictor, prediction_batches
+from tfvision.trained.species_run import SpeciesRun, read_calibration
+
+PHOTOS_AT_ONCE = PREDICTION_BATCH
+_ANSWERS_AT_ONCE = 256
+_GLANCE_PX = 160  # of the view by which photos are judged where the model cuts its own
+_LEAST_PROBABILITY = 1e-9
+
+
+class Seen(typing.NamedTuple):
+    """What was seen in a few photos.
+
+    Attributes:
+      numbers: of the photos that could be read, in order.
+      evidence: float32 [photos read, width].
+      views: uint8 [photos read, size, size, 3], nearly the whole of each.
+      broken: {number: why it could not be read}.
+    """
+
+    numbers: list[int]
+    evidence: np.ndarray
+    views: np.ndarray
+    broken: dict[int, str]
+
+
+class Witness(abc.ABC):
+    """A model that is asked for evidence, and for answers to it.
+
+    Attributes:
+      name: of the model, for people.
+      identity: changes with whatever the evidence depends on.
+      taxonomy: its leaves are the classes.
+      view_size: pixels a side of `Seen.views`.
+    """
+
+    name: str
+    identity: str
+    taxonomy: Taxonomy
+    view_size: int
+    _temperature: float
+    _calibration: dict[str, typing.Any]
+
+    @property
+    def width(self) -> int:
+        """Numbers of the evidence of a photo."""
+        return len(self.taxonomy)
+
+    @abc.abstractmethod
+    def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]:
+        """Looks at photos, in order, PHOTOS_AT_ONCE at a time; what is seen does not depend on which stand together.
+
+        Args:
+          boxes: of each photo, where the animal is, in pixels; a photo may stand there once for each of its animals.
+        """
+
+    def check(self, within: Sequence[str], target_accuracy: float | None) -> None:
+        """Raises DataError where a taxon is not known, RecipeError where a target was not calibrated: before any photo is looked at."""
+        for name in within:
+            self.taxonomy.find(name)
+        chosen_threshold(self._calibration, None, target_accuracy)
+
+    def answers(
+        self, evidence: Iterable[np.ndarray], within: Sequence[str] = (), threshold: float | None = None, target_accuracy: float | None = None
+    ) -> Iterator[dict]:
+        """Answers, in order, each to one or more photos of one animal, as SpeciesIdentifier.identify gives them to one photo.
+
+        Args:
+          evidence: of each, float32 [its photos, width].
+        """
+        nodes = [node for name in within for node in self.taxonomy.find(name)]
+        least, evidence = chosen_threshold(self._calibration, threshold, target_accuracy), iter(evidence)
+        while joined := [joined_logits(one, self._temperature, self.group_exponent) for one in itertools.islice(evidence, _ANSWERS_AT_ONCE)]:
+            yield from answers_to(np.concatenate(joined), self.taxonomy, self._temperature, nodes, least)
+
+    @property
+    def group_exponent(self) -> float:
+        """How much of a further photo's evidence is news; 1 where photos of one animal are taken for independent."""
+        return float(self._calibration.get("group_exponent", 1.0))
+
+
+def joined_logits(logits: np.ndarray, temperature: float, exponent: float = 1.0) -> np.ndarray:
+    """Photos of one animal as one: float32 [1, classes], logits at the same temperature. Those of a single photo stay as they are.
+
+    Args:
+      logits: float32 [photos, classes].
+      exponent: of the product of the photos' probabilities.
+    """
+    if len(logits) == 1:
+        return np.asarray(logits, np.float32)
+    scaled = np.asarray(logits, np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    log_probabilities = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return (temperature * exponent * log_probabilities.sum(axis=0, keepdims=True)).astype(np.float32)
+
+
+class RunWitness(Witness):
+    """A finished run; its evidence are logits."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Opens it; the network is loaded when it is asked. Raises RunError."""
+        self._run = SpeciesRun.open(folder)
+        self.name, self.taxonomy, self._calibration = self._run.folder.name, self._run.taxonomy, self._run.calibration
+        self._temperature = self._calibration["temperature"]
+        self.identity = checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
+
+    @functools.cached_property
+    def view_size(self) -> int:
+        return self._network.input_shape[self._run.recipe.views[0]][1]
+
+    @functools.cached_property
+    def _network(self):
+        return load_species_network(self._run)
+
+    @functools.cached_property
+    def _predictor(self):
+        return make_predictor(self._network, self._run.recipe.is_mirrored_at_prediction)
+
+    def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]:
+        broken = BrokenPhotos()
+        for batch in prediction_batches(_manifest(paths, boxes), self._run.recipe, broken):
+            lacking = PREDICTION_BATCH - len(batch["index"])  # always as many, so that sums are rounded alike
+            views = {name: tf.pad(images, [[0, lacking], [0, 0], [0, 0], [0, 0]]) for name, images in batch["views"].items()}
+            logits = self._predictor(views).numpy()[: len(batch["index"])]
+            yield _seen(batch, logits, batch["views"][self._run.recipe.views[0]].numpy(), broken, paths)
+
+
+class ExportWitness(Witness):
+    """An export; its evidence are log-probabilities of all classes, as far as its answer tells them."""
+
+    view_size = _GLANCE_PX
+
+    def __init__(self, folder: str | Path) -> None:
+        """Opens a version's folder, or the newest version of a model's. Raises RunError."""
+        self._folder = newest_version(folder)
+        self.name = Path(folder).resolve().name
+        self.taxonomy = Taxonomy.load(self._folder / "assets" / "taxonomy.json")
+        self._calibration, self._temperature = read_calibration(self._folder / "assets" / "calibration.json"), 1.0
+        parts = [self._folder / "saved_model.pb", *sorted((self._folder / "variables").iterdir()), *sorted((self._folder / "assets").iterdir())]
+        self.identity = checksum_of([sha256_of(path) for path in parts])
+
+    @functools.cached_property
+    def _model(self):
+        return LoadedModel(self._folder)
+
+    def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]:
+        broken, manifest = BrokenPhotos(), _manifest(paths, boxes)
+        for batch in evaluation_batches(manifest, np.zeros(len(paths), np.int32), ViewSettings(("whole",), _GLANCE_PX), PREDICTION_BATCH, broken):
+            evidence = np.zeros((len(batch["index"]), self.width), np.float32)
+            for row, number in enumerate(batch["index"].numpy()):
+                if paths[number] not in broken:
+                    try:
+                        evidence[row] = self._evidence(servable_bytes(paths[number]), manifest.records[number].box)
+                    except (DataError, tf.errors.InvalidArgumentError) as error:
+                        broken.add(paths[number], error if isinstance(error, DataError) else DataError(f"{paths[number]} cannot be decoded"))
+            yield _seen(batch, evidence, batch["views"]["whole"].numpy(), broken, paths)
+
+    def _evidence(self, encoded, box):
+        inputs = {"image_bytes": np.array([encoded], object)}
+        if box[2]:
+            outputs = self._model.run("boxes", {**inputs, "box": np.float32([box])})
+        else:
+            outputs = self._model.run("identify", {**inputs, "threshold": np.float32([0]), "within": np.array([""], object)})
+        return np.log(np.maximum(told_probabilities(rows_of(outputs)[0], self.taxonomy), _LEAST_PROBABILITY))
+
+
+def told_probabilities(answer: dict, taxonomy: Taxonomy) -> np.ndarray:
+    """The probabilities of all classes, float32 [classes], of an answer that tells those of its lineage and of the likeliest classes.
+
+    What a taxon of the lineage has beyond the next one and the classes that are told is spread evenly over its other classes.
+    """
+    probabilities, node = np.full(len(taxonomy), np.nan, np.float32), 0
+    told = dict(zip(answer["top_names"], answer["top_probabilities"], strict=True))
+    path, reached = [0], [1.0]
+    for name, probability in zip(answer["lineage_names"], answer["lineage_probabilities"], strict=True):
+        if name:
+            node = next(int(child) for child in taxonomy.children[node] if taxonomy.names[child] == name)
+            path.append(node)
+            reached.append(probability)
+    for number, (node, mass) in enumerate(zip(path, reached, strict=True)):
+        inner = path[number + 1] if number + 1 < len(path) else None
+        ring = [leaf for leaf in range(taxonomy.first_leaves[node], taxonomy.end_leaves[node]) if inner is None or not _holds(taxonomy, inner, leaf)]
+        mass -= 0 if inner is None else reached[number + 1]
+        known = {leaf: told[taxonomy.class_names[leaf]] for leaf in ring if taxonomy.class_names[leaf] in told}
+        others = [leaf for leaf in ring if leaf not in known]
+        probabilities[others] = max(0.0, mass - sum(known.values())) / max(1, len(others))
+        probabilities[list(known)] = list(known.values())
+    return probabilities
+
+
+def open_witness(model: str | Path) -> Witness:
+    """Of a run or an export. Raises RunError."""
+    return ExportWitness(model) if is_export(model) else RunWitness(model)
+
+
+def _holds(taxonomy, node, leaf):
+    return taxonomy.first_leaves[node] <= leaf < taxonomy.end_leaves[node]
+
+
+def _manifest(paths, boxes):
+    boxes = boxes or [NO_BOX] * len(paths)
+    return Manifest(("species",), tuple(Record(path, path, ("",), path, box=box) for path, box in zip(paths, boxes, strict=True)))
+
+
+def _seen(batch, evidence, views, broken, paths):
+    numbers, is_good = batch["index"].numpy().tolist(), batch["weight"].numpy() > 0
+    unread = {number: broken[paths[number]] for number in numbers if paths[number] in broken}
+    is_good &= np.array([number not in unread for number in numbers], bool)
+    return Seen([number for number, good in zip(numbers, is_good, strict=True) if good], evidence[is_good], views[is_good], unread)

@@ -1,0 +1,163 @@
+"""A card's photos, each with its deployment, its camera and its time put right; what is odd about them is told in a line each."""
+
+import collections
+import dataclasses
+import datetime
+import os
+import warnings
+import zoneinfo
+from collections.abc import Iterable, Mapping, Sequence
+
+from tfvision.data.cards.capture import Capture
+from tfvision.data.cards.clocks import Shift, shift_of, shifted, why_wrong
+from tfvision.data.cards.deployments import Deployment, deployments_of
+from tfvision.data.image_formats import is_raw_name
+from tfvision.errors import DataError, DataWarning
+
+_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlacedPhoto:
+    """A photo.
+
+    Attributes:
+      name: its path relative to the card.
+      capture: what its header says.
+      deployment: where it belongs to.
+      time: put right; None where none is known.
+      clock: why the time cannot be true; "" where it can.
+    """
+
+    name: str
+    capture: Capture
+    deployment: Deployment
+    time: datetime.datetime | None = None
+    clock: str = ""
+    zone_minutes: int | None = None
+
+    @property
+    def camera(self) -> str:
+        """Its camera, for people: make, model and serial number, as far as they are known."""
+        make, model, serial = self.capture.make, self.capture.model, self.capture.serial
+        name = model if model.casefold().startswith(make.casefold()) else f"{make} {model}".strip()
+        return f"{name} {serial}".strip()
+
+    @property
+    def instant(self) -> str:
+        """Its time as ISO 8601 has it, with the zone where that is known; "" without a time."""
+        return "" if self.time is None else iso(self.time, self.zone_minutes)
+
+
+def place_photos(
+    captures: Mapping[str, Capture],
+    card: str,
+    listed: Sequence[Deployment] = (),
+    shifts: Sequence[Shift] = (),
+    zone: str | None = None,
+    changed: Mapping[str, datetime.datetime] | None = None,
+    now: datetime.datetime | None = None,
+) -> list[PlacedPhoto]:
+    """Puts photos, by name, into their deployments and right in time.
+
+    Args:
+      captures: {name: what its header says}.
+      card: its name, for photos that lie in no folder of a deployment.
+      listed: of a deployments.csv.
+      zone: of the cameras' clocks where photos do not say theirs: "+01:00" or "Europe/Berlin".
+      changed: {name: when the file was changed}: the time of photos that have none.
+      now: when times are in the future.
+
+    Raises:
+      DataError: a shift of no camera, deployments of which no folder is there, or a zone that is none.
+    """
+    deployments = deployments_of({os.path.dirname(name) for name in captures}, card, listed)
+    places = {name: deployments[os.path.dirname(name)] for name in captures}
+    offset = _zone_offset(zone)
+    names_of = {name: _names(capture, places[name]) for name, capture in captures.items()}
+    _check_shifts(shifts, names_of.values())
+    _check_listed(listed, places.values())
+    now, by_names, photos = now or datetime.datetime.now(), {}, []
+    for name, capture in captures.items():
+        if names_of[name] not in by_names:
+            by_names[names_of[name]] = shift_of(names_of[name], shifts)
+        time = capture.time or (changed or {}).get(name)
+        right = None if time is None else shifted(time, by_names[names_of[name]])
+        minutes = capture.zone_minutes if capture.zone_minutes is not None or right is None else offset(right)
+        photos.append(PlacedPhoto(name, capture, places[name], right, "" if right is None else why_wrong(right, now), minutes))
+    _tell(photos)
+    return photos
+
+
+def iso(time: datetime.datetime, zone_minutes: int | None) -> str:
+    """2021-05-03T14:22:33+02:00, without the zone where it is not known, and with fractions of a second only where there are any."""
+    if zone_minutes is not None:
+        time = time.replace(tzinfo=datetime.timezone(datetime.timedelta(minutes=zone_minutes)))
+    return time.isoformat(timespec="milliseconds" if time.microsecond else "seconds")
+
+
+def _names(capture: Capture, deployment: Deployment) -> tuple[str, ...]:
+    """What a photo's camera goes by."""
+    both = f"{capture.make} {capture.model}".strip()
+    return capture.serial, capture.model, both, f"{capture.model} {capture.serial}".strip(), f"{both} {capture.serial}".strip(), deployment.name
+
+
+def _zone_offset(zone):
+    if zone is None:
+        return lambda time: None
+    try:
+        fixed = datetime.datetime.strptime(zone, "%z").utcoffset()
+    except ValueError:
+        try:
+            info = zoneinfo.ZoneInfo(zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise DataError(f"--zone is +01:00 or a name such as Europe/Berlin, got {zone!r}") from None
+        return lambda time: round(time.replace(tzinfo=info).utcoffset().total_seconds() / 60)
+    return lambda time: round(fixed.total_seconds() / 60)
+
+
+def _check_shifts(shifts, names):
+    names = set(names)
+    for shift in shifts:
+        if not any(shift.camera.casefold() in (one.casefold() for one in known) for known in names):
+            told = sorted({next(filter(None, known)) for known in names if any(known)})
+            raise DataError(f"--shift {shift.camera}: no photo is by such a camera or of such a deployment; there are {_some(told)}")
+
+
+def _check_listed(listed, places):
+    if not listed:
+        return
+    found = {place.folder for place in places}
+    lacking = [one.name for one in listed if one.folder not in found]
+    if len(lacking) == len(listed):
+        raise DataError(f"the deployments name no folder of the card: {_some(lacking)}; its folders of photos are {_some(sorted(found))}")
+    if lacking:
+        _warn(f"{_counted(len(lacking), 'deployment')} of the table {'has' if len(lacking) == 1 else 'have'} no photo on the card: {_some(lacking)}")
+
+
+def _tell(photos):
+    untimed = [photo for photo in photos if photo.time is None and (photo.capture.width or is_raw_name(photo.name))]  # the others are broken
+    if untimed:
+        _warn(
+            f"{_counted(len(untimed), 'photo')} without a time, such as {untimed[0].name}: each is an event of its own, and of no activity; "
+            "--file-times takes the files' times"
+        )
+    wrong = collections.Counter((photo.camera or photo.deployment.name, photo.clock) for photo in photos if photo.clock)
+    for (camera, why), count in sorted(wrong.items()):
+        first = min(photo.time for photo in photos if photo.clock == why and (photo.camera or photo.deployment.name) == camera)
+        _warn(f"{_counted(count, 'photo')} of {camera}, from {first.isoformat()} on, {why}: put the clock right with --shift {camera!r}=+TIME")
+    if nowhere := [photo for photo in photos if (photo.capture.latitude, photo.capture.longitude) == (0, 0)]:
+        _warn(f"{_counted(len(nowhere), 'photo')} at 0, 0, such as {nowhere[0].name}: satellites were not found yet; their place is left open")
+
+
+def _counted(count, noun):
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _warn(text):
+    warnings.warn(text, DataWarning, stacklevel=2)
