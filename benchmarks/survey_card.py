@@ -123,7 +123,7 @@ def _measure(model, card, work, rounds):
     rates, kept = {"identify": [], "survey": []}, {}
     for number in range(rounds):
         out = work / ("whole" if not number else "again")
-        *identified, answers = _run("identify", model, card, "--json")
+        *identified, _ = _run("identify", model, card, "--json")
         *surveyed, told = _run(*_survey(model, card, out))
         kept = kept or json.loads(told)
         for name, (seconds, cores, memory) in {"identify": identified, "survey": surveyed}.items():

@@ -66,7 +66,7 @@ def draw_unknown_shares(result: dict[str, Any], file_format: str = "svg") -> byt
     """Right answers, and depth on known species, against the share of photos of unknown species: with the thresholds of each share, and with those of 0."""
     rows, chosen = result["unknown"]["by_share"], result["specificity"]
     shares = [100 * row["share"] for row in rows]
-    with _axes(file_format, columns=2, size_inches=(9.6, 3.9)) as ((right, depth), picture):
+    with picture_axes(file_format, columns=2, size_inches=(9.6, 3.9)) as ((right, depth), picture):
         for axes, key, scale in ((right, "right", 100), (depth, "depth", 1)):
             axes.plot(shares, [scale * row["unknown"][key] for row in rows], "o-", color=BLUE, label="thresholds of that share")
             axes.plot(shares, [scale * row["today"][key] for row in rows], "s--", color=ORANGE, markerfacecolor="white", label="thresholds of 0")

@@ -80,7 +80,7 @@ def draw_accumulation(days: Sequence[int], found: Sequence[int], file_format: st
     return picture.getvalue()
 
 
-def _scale_bar(axes, width_km, left, bottom, squeeze):
+def _scale_bar(axes: Axes, width_km: float, left: float, bottom: float, squeeze: float) -> None:
     """A bar of a round length, about a quarter of the map."""
     length = 10 ** math.floor(math.log10(width_km / 4))
     length *= next(step for step in (5, 2, 1) if step * length <= width_km / 4 or step == 1)

@@ -23,8 +23,8 @@ class _Finder:
 class _Identifier:
     """Answers by the box."""
 
-    def identify(self, photos, within, box, threshold, target_accuracy, boxes):
-        assert (within, box, threshold, target_accuracy) == (("Insecta",), None, 0.5, None)
+    def identify(self, photos, within, box, threshold, target_accuracy, unknown_share, boxes):
+        assert (within, box, threshold, target_accuracy, unknown_share) == (("Insecta",), None, 0.5, None, None)
         for photo, own in zip(photos, boxes, strict=True):
             yield {"image": photo, "error": f"{photo} is damaged"} if photo == "broken.jpg" else {"image": photo, "taxon": f"at {own[0]}"}
 
