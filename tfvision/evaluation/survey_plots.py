@@ -10,6 +10,8 @@ from tfvision.evaluation.plots import BLUE, GREY, INK, ORANGE, picture_axes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.axes import Axes
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _KM_A_DEGREE = 111.32
 _LEAST_MAP_KM = 0.2
