@@ -108,14 +108,10 @@ class _Picture:
 
     def part(self, corner, size):
         """uint8 [height, width, 3] of the upright image."""
-        corner = tf.stack(
-            [
-                tf.where(is_one_of(self._orientation, *orientations), self.shape[axis] - corner[axis] - size[axis], corner[axis])
-                for axis, orientations in enumerate((_UPSIDE_DOWN, _MIRRORED))
-            ]
-        )
+        is_reversed = tf.reduce_any(tf.constant((_UPSIDE_DOWN, _MIRRORED)) == self._orientation, 1)
+        corner = tf.where(is_reversed, self.shape - corner - size, corner)
         corner, size = _turned(corner, self._orientation), _turned(size, self._orientation)
-        part = upright(self._stored[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]], self._orientation)
+        part = upright(tf.slice(self._stored, tf.concat([corner, [0]], 0), tf.concat([size, [-1]], 0)), self._orientation)
         return tf.ensure_shape(tf.cond(tf.shape(part)[2] == 4, lambda: _on_white(part), lambda: part), [None, None, 3])
 
     def resized(self, low, high, image_size):
@@ -156,7 +152,7 @@ class _Encoded(typing.NamedTuple):
 
     Attributes:
       encoded: string.
-      head: uint8 [n], its first bytes.
+      head: string, its first bytes.
       is_jpeg: bool.
       size: int32 [2], height and width, upright.
       pixels: int64.
@@ -187,7 +183,7 @@ def _opening(max_pixels):
 
 def _read_header(encoded, max_pixels):
     is_jpeg, is_gif = is_jpeg_encoded(encoded), tf.strings.substr(encoded, 0, 4) == b"GIF8"
-    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, HEAD_BYTES), tf.uint8)
+    head = tf.strings.substr(encoded, 0, HEAD_BYTES)
     stored_size = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(encoded)[:2], lambda: size_in_header(head))
     encoded, corner, frame = tf.cond(is_gif, lambda: tuple(first_gif_frame(encoded)), lambda: (encoded, tf.zeros([2], tf.int32), tf.zeros([2], tf.int32)))
     stored_size = tf.maximum(stored_size, corner + frame)
@@ -249,10 +245,10 @@ def _decode_jpeg(encoded, ratio):
 
 def _decode_other(photo):
     """As `_decode`; the first frame of an animation, on its screen."""
-    padded = tf.concat([photo.head, tf.zeros([32], tf.uint8)], 0)
-    is_png = tf.reduce_all(padded[:4] == list(b"\x89PNG"))
-    colour_type, transparent, pixels = padded[25], first_position(photo.head, b"tRNS"), first_position(photo.head, b"IDAT")
-    is_transparent = (colour_type == 4) | (colour_type == 6) | ((transparent >= 0) & ((transparent < pixels) | (pixels < 0)))
+    is_png = tf.strings.substr(photo.head, 0, 4) == b"\x89PNG"
+    colour_type = tf.strings.substr(tf.strings.join([photo.head, b"\0" * 32]), 25, 1)
+    transparent, pixels = first_position(photo.head, b"tRNS"), first_position(photo.head, b"IDAT")
+    is_transparent = (colour_type == b"\4") | (colour_type == b"\6") | ((transparent >= 0) & ((transparent < pixels) | (pixels < 0)))
     image = tf.cond(
         is_png & is_transparent,
         lambda: tf.io.decode_png(photo.encoded, channels=4),
