@@ -104,10 +104,11 @@ def _show(answer: dict[str, Any]) -> None:
 
 def _told(answer: dict[str, Any]) -> str:
     is_named = answer["rank"] != "root"
+    told = f"{answer['rank']} {answer['taxon']}, {answer['probability']:.1%}" if is_named else "not sure enough to name anything"
     if answer.get("is_unknown"):
-        kind = f"{answer['rank']} {answer['taxon']}" if is_named else "nothing that may be named"
+        kind = told if is_named else "nothing that may be named"
         return f"no species of this run ({answer['unknown_probability']:.0%}); {kind}, most like {answer['top'][0]['name']}"
-    return f"{answer['rank']} {answer['taxon']}, {answer['probability']:.1%}" if is_named else "not sure enough to name anything"
+    return told
 
 
 def _show_animals(answer: dict[str, Any]) -> None:

@@ -28,8 +28,10 @@ from tfvision.evaluation.specificity import ALWAYS_ABSTAIN, TARGETS, answer_dept
 SHARES = (0.05, 0.1, 0.2, 0.5)  # for which thresholds are fitted, besides 0
 FOLDS = 10  # groups of species that are left out in turn, where there are more species
 NAMED_AT_MOST = 0.2  # of the photos of unknown species, those that may be given a species' name
+FURTHEST = 2.0  # spreads of known photos above their mean: species that a network was trained on are further when left out than those it never saw
 KEPT_AT_LEAST = 0.75  # of the right names of known species, whatever that costs in names of the unknown
-CONFIDENCE = 0.95  # one-sided, as of the thresholds without unknown species
+CONFIDENCE = 0.95  # one-sided, as of the thresholds without unknown species; of species that were left out
+KNOWN_CONFIDENCE = 0.8  # of photos of known species, beside it: the larger margin counts, and theirs does where few photos are of unknown species
 _PENALTY = 1 / 0.3  # of half the squared weights, beside the summed loss
 _LEAST_SPREAD = 0.1  # of a share's largest variance: species that all agree do not pretend to be certain
 _ALWAYS_WRONG = 0.5  # species besides those left out, which unknown species are a little less like
@@ -69,20 +71,22 @@ class UnknownRule:
     """The chance of an unknown species, and what it leaves of a taxon's probability.
 
     Attributes:
-      weights: of the scores, none negative; the chance's log-odds at even shares are `scores @ weights + offset`.
+      weights: of the scores, none negative; the chance's log-odds at even shares are `min(scores, limits) @ weights + offset`.
       offset: see there.
+      limits: of the scores: what is so far from all that was trained on is no further.
       rates: by depth, root first: how often a taxon there held a species that was left out.
     """
 
     weights: tuple[float, ...]
     offset: float
+    limits: tuple[float, ...]
     rates: tuple[float, ...]
 
     def chance(self, scores: np.ndarray, share: float) -> np.ndarray:
         """That a photo is of an unknown species, float64 [photos], where so large a share of photos is."""
         from scipy.special import expit
 
-        return expit(scores @ np.asarray(self.weights) + (self.offset + math.log(share / (1 - share))))
+        return expit(np.minimum(scores, self.limits) @ np.asarray(self.weights) + (self.offset + math.log(share / (1 - share))))
 
     def probabilities(self, nodes: np.ndarray, reached: np.ndarray, chance: np.ndarray, taxonomy: Taxonomy, within: Sequence[int] = ()) -> np.ndarray:
         """Of the taxa of each path, float32 as `reached`; those above all of `within` hold every photo."""
@@ -203,18 +207,19 @@ def fit_rule(known: Paths, left: Paths) -> UnknownRule:
     of_left = 1 / counts[left.species]
     examples = np.concatenate([np.full(len(known), 0.5 / len(known)), 0.5 * of_left / of_left.sum()]) * (len(known) + len(left))
     is_left = np.arange(len(examples)) >= len(known)
-    weights, offset = _fit_logistic(np.concatenate([known.scores, left.scores]), is_left, examples)
+    limits = known.scores.mean(axis=0) + FURTHEST * known.scores.std(axis=0)
+    weights, offset = _fit_logistic(np.minimum(np.concatenate([known.scores, left.scores]), limits), is_left, examples)
     is_held = np.stack([left.is_correct[left.species == number].mean(axis=0) for number in np.flatnonzero(counts)])
     rates = is_held.sum(axis=0) / (len(is_held) + 1)  # as if one more had been held by none
     rates[0] = 1
-    return UnknownRule(tuple(weights.tolist()), offset, tuple(rates.tolist()))
+    return UnknownRule(tuple(weights.tolist()), offset, tuple(limits.tolist()), tuple(rates.tolist()))
 
 
 def fit_share(rule: UnknownRule, known: Paths, left: Paths, taxonomy: Taxonomy, share: float, targets: Sequence[float] = TARGETS) -> dict[str, Any]:
     """The thresholds for one share of unknown species.
 
-    Each is the lowest at which the lower bound of the answers' accuracy reaches the target, CONFIDENCE one-sided: known photos count as
-    such, left-out ones as species. Where there are too few for that, the accuracy itself reaches the target,
+    Each is the lowest at which the lower bound of the answers' accuracy reaches the target, by the larger of two one-sided margins: CONFIDENCE over
+    the species left out, KNOWN_CONFIDENCE over the photos of known ones. Where there are too few for that, the accuracy itself reaches the target,
     and "confidence" is None; targets above 0.9 are then left out.
 
     Returns:
@@ -265,7 +270,7 @@ def measure_depths(depths: np.ndarray, unknown_depths: np.ndarray, known: Paths,
     is_right, is_named = unknown.is_correct[rows, unknown_depths], taxonomy.is_leaf[unknown.nodes[rows, unknown_depths]]
     rates, named, deep = (np.array([values[unknown.species == number].mean() for number in numbers]) for values in (is_right, is_named, unknown_depths))
     together = float((1 - share) * right + share * rates.mean())
-    margin = _margin(right, len(known), rates, share, 0.975)
+    margin = math.hypot((1 - share) * _photo_margin(right, len(known), 0.975), share * _spread(rates, 0.975))
     return {
         "share": share,
         "right": together,
@@ -341,21 +346,22 @@ def _least_of_known(probabilities: np.ndarray, known: Paths, taxonomy: Taxonomy)
 
 
 def _lower_bound(right: float, photos: int, rates: np.ndarray, share: float) -> float:
+    """Of the share of right answers, below by the larger of the margins of known photos and of left-out species."""
     of_unknown = rates.sum() / (len(rates) + _ALWAYS_WRONG)
-    return (1 - share) * right + share * of_unknown - _margin(right, photos, rates, share, CONFIDENCE)
+    margin = max((1 - share) * _photo_margin(right, photos, KNOWN_CONFIDENCE), share * _spread(rates, CONFIDENCE))
+    return (1 - share) * right + share * of_unknown - margin
 
 
-def _margin(right: float, photos: int, rates: np.ndarray, share: float, confidence: float) -> float:
-    """Of the share of right answers: known photos vary as such, those of unknown species as species do, by Student's t."""
-    from scipy.stats import t
+def _photo_margin(right: float, photos: int, confidence: float) -> float:
+    """From a share of right photos to its bound."""
+    from scipy.stats import norm
 
     drawn_in = (right * photos + 1) / (photos + 2)
-    of_known = t.ppf(confidence, max(1, len(rates) - 1)) * math.sqrt(drawn_in * (1 - drawn_in) / (photos + 2))
-    return math.hypot((1 - share) * of_known, share * _spread(rates, confidence))
+    return float(norm.ppf(confidence) * math.sqrt(drawn_in * (1 - drawn_in) / (photos + 2)))
 
 
 def _spread(rates: np.ndarray, confidence: float) -> float:
-    """From a mean over species to its bound."""
+    """From a mean over species to its bound, by Student's t."""
     from scipy.stats import t
 
     count = len(rates)

@@ -113,6 +113,7 @@ def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing
 _UNKNOWN = {  # of unknown.json, what evaluation.unknown_species fits
     "weights": tuple[float, ...],
     "offset": float,
+    "limits": tuple[float, ...],
     "rates": tuple[float, ...],
     "shares": [{"share": float, "species_threshold": float, "points": [{"target": float, "threshold": float}]}],
 }

@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pytest
 
 
@@ -7,3 +10,25 @@ def identifier(colour_run):
     from tfvision.apps.species.identification import SpeciesIdentifier
 
     return SpeciesIdentifier.load(str(colour_run))
+
+
+@pytest.fixture(scope="session")
+def unknown_run(copy_frozen, colour_photos):
+    """The colour_run, with what it answers by where photos may be of unknown species, fitted on all colour_photos."""
+    from tfvision.apps.species.unknown import Seen, fit_unknown
+    from tfvision.data.manifest import read_source
+    from tfvision.trained.species_network import load_species_network, make_predictor, predict_with_features
+    from tfvision.trained.species_run import SpeciesRun
+
+    run = SpeciesRun.open(copy_frozen("species", "strangers"))
+    stored = json.loads(run.recipe_path.read_text())
+    run.recipe_path.write_text(json.dumps({**stored, "recipe": {**stored["recipe"], "unknown_share": 0.1}}))
+    run = SpeciesRun.open(run.folder)
+    manifest = read_source(colour_photos)
+    predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction, with_features=True)
+    parts = list(predict_with_features(predictor, manifest, run.recipe, len(run.taxonomy)))
+    numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
+    seen, is_trained = Seen(logits, features, manifest.labels(run.taxonomy)[numbers]), numbers % 2 == 0
+    trained, held_out = (Seen(*(values[chosen] for values in seen)) for chosen in (is_trained, ~is_trained))
+    fit_unknown(run, trained, held_out, run.calibration["temperature"], np.arange(len(held_out.labels)) % 2 == 0, 0)
+    return run.folder

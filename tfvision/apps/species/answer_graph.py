@@ -83,7 +83,7 @@ class AnswerGraph:
         outer = _squared_distances(unit, centre, overall, float(model.precisions[1]))[:, 0]
         scores = (rest - tf.reduce_max(logits, axis=1), -tf.reduce_logsumexp(logits, axis=1), 1 - tf.reduce_max(similarity, axis=1), inner - outer)
         rule, share = unknown.rule, unknown.share
-        odds = tf.stack(scores, axis=1) @ tf.constant(rule.weights, tf.float64, [len(scores), 1])
+        odds = tf.minimum(tf.stack(scores, axis=1), tf.constant(rule.limits, tf.float64)) @ tf.constant(rule.weights, tf.float64, [len(scores), 1])
         return tf.sigmoid(odds[:, 0] + (rule.offset + math.log(share / (1 - share))))
 
     def answer_to(self, logits: tf.Tensor, threshold: tf.Tensor, is_inside: tf.Tensor, features: tf.Tensor | None = None) -> dict[str, tf.Tensor]:

@@ -61,7 +61,7 @@ def open_unknown(run: SpeciesRun, share: float | None = None, target_accuracy: f
 def answers_of(stored: Mapping[str, typing.Any], arrays: Mapping[str, np.ndarray], share: float, target: float) -> UnknownAnswers:
     """Of what unknown.json and novelty.npz hold. Raises RecipeError."""
     fitted = min((one for one in stored["shares"] if one["share"] >= share - 1e-9), key=lambda one: one["share"])
-    rule = UnknownRule(tuple(stored["weights"]), stored["offset"], tuple(stored["rates"]))
+    rule = UnknownRule(tuple(stored["weights"]), stored["offset"], tuple(stored["limits"]), tuple(stored["rates"]))
     threshold = specificity.threshold_for(fitted["points"], target)
     return UnknownAnswers(NoveltyModel(**arrays), rule, fitted["share"], fitted["species_threshold"], threshold)
 
