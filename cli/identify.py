@@ -33,9 +33,7 @@ _ANIMAL_COLUMNS = ("box", "confidence", "counts")
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the run's, 0.9]")
 @click.option("--unknown-share", type=NUMBER, help="Share of photos whose species MODEL was not trained on, 0 to 0.5. [default: the run's]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a photo.")
-@click.option(
-    "--csv", "as_csv", is_flag=True, help="Print a CSV: answer, lineage, what is known of unknown species; of animals also box, confidence, counts."
-)
+@click.option("--csv", "as_csv", is_flag=True, help="Print a CSV: answer, lineage, what is known of unknown species; of animals also box, confidence, counts.")
 def identify(
     model: str,
     photos: tuple[str, ...],
