@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--file-times", is_flag=True, help="Take the file's time for photos that have none in their EXIF.")
 @click.option("--deployments", help="A CSV of deployments: deployment, folder, latitude, longitude, start, end.")
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the model's, 0.9]")
+@click.option("--unknown-share", type=NUMBER, help="Share of photos whose species the model was not trained on, 0 to 0.5. [default: the model's]")
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
 @click.option("--review", help="A table of observations with a person's answers: says how often the machine was right, by depth.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -35,6 +36,7 @@ def survey(
     file_times: bool,
     deployments: str | None,
     target_accuracy: float | None,
+    unknown_share: float | None,
     within: tuple[str, ...],
     review: str | None,
     as_json: bool,
@@ -59,7 +61,7 @@ def survey(
     if not card or not model:
         raise click.UsageError("give CARD and --model RUN, or --review observations.csv")
     out = out or "survey"
-    settings = SurveySettings(parse_duration(gap), tuple(map(parse_shift, shifts)), deployments, zone, file_times, target_accuracy, within)
+    settings = SurveySettings(parse_duration(gap), tuple(map(parse_shift, shifts)), deployments, zone, file_times, target_accuracy, within, unknown_share)
     told = survey_card(card, model, out, settings)
     if as_json:
         return print_json(told)

@@ -14,12 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.species.identification import answers_to, chosen_threshold
+from tfvision.apps.species.unknown import open_unknown
 from tfvision.data.boxes import NO_BOX, Box
 from tfvision.data.decoding import servable_bytes
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.data.taxonomy import Taxonomy
-from tfvision.errors import DataError
+from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.evaluation.unknown_species import UnknownAnswers
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
 from tfvision.files import checksum_of, sha256_of
@@ -66,9 +68,9 @@ class Witness(abc.ABC):
     _calibration: dict[str, typing.Any]
 
     @property
+    @abc.abstractmethod
     def width(self) -> int:
-        """Numbers of the evidence of a photo."""
-        return len(self.taxonomy)
+        """Numbers of the evidence of a photo: its logits, and what else the model answers by."""
 
     @abc.abstractmethod
     def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]:
@@ -78,14 +80,15 @@ class Witness(abc.ABC):
           boxes: of each photo, where the animal is, in pixels; a photo may stand there once for each of its animals.
         """
 
-    def check(self, within: Sequence[str], target_accuracy: float | None) -> None:
-        """Raises DataError where a taxon is not known, RecipeError where a target was not calibrated: before any photo is looked at."""
+    def check(self, within: Sequence[str], target_accuracy: float | None, unknown_share: float | None = None) -> None:
+        """Raises DataError where a taxon is not known, RecipeError or RunError where target or share cannot be had: before any photo is looked at."""
         for name in within:
             self.taxonomy.find(name)
-        chosen_threshold(self._calibration, None, target_accuracy)
+        if self._unknown(unknown_share, target_accuracy) is None:
+            chosen_threshold(self._calibration, None, target_accuracy)
 
     def answers(
-        self, evidence: Iterable[np.ndarray], within: Sequence[str] = (), threshold: float | None = None, target_accuracy: float | None = None
+        self, evidence: Iterable[np.ndarray], within: Sequence[str] = (), target_accuracy: float | None = None, unknown_share: float | None = None
     ) -> Iterator[dict]:
         """Answers, in order, each to one or more photos of one animal, as SpeciesIdentifier.identify gives them to one photo.
 
@@ -93,9 +96,16 @@ class Witness(abc.ABC):
           evidence: of each, float32 [its photos, width].
         """
         nodes = [node for name in within for node in self.taxonomy.find(name)]
-        least, evidence = chosen_threshold(self._calibration, threshold, target_accuracy), iter(evidence)
-        while joined := [joined_logits(one, self._temperature, self.group_exponent) for one in itertools.islice(evidence, _ANSWERS_AT_ONCE)]:
-            yield from answers_to(np.concatenate(joined), self.taxonomy, self._temperature, nodes, least)
+        unknown, evidence, classes = self._unknown(unknown_share, target_accuracy), iter(evidence), len(self.taxonomy)
+        threshold = None if unknown else chosen_threshold(self._calibration, None, target_accuracy)
+        while groups := list(itertools.islice(evidence, _ANSWERS_AT_ONCE)):
+            logits = np.concatenate([joined_logits(one[:, :classes], self._temperature, self.group_exponent) for one in groups])
+            features = None if unknown is None else np.stack([_middle(one[:, classes:], unknown) for one in groups])
+            yield from answers_to(logits, self.taxonomy, self._temperature, nodes, threshold, unknown, features)
+
+    def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
+        """What is answered by for a share of unknown species; None for none."""
+        return None
 
     @property
     def group_exponent(self) -> float:
@@ -118,8 +128,13 @@ def joined_logits(logits: np.ndarray, temperature: float, exponent: float = 1.0)
     return (temperature * exponent * log_probabilities.sum(axis=0, keepdims=True)).astype(np.float32)
 
 
+def _middle(features: np.ndarray, unknown: UnknownAnswers) -> np.ndarray:
+    """Of photos of one animal the features of that photo whose chance to be of an unknown species lies in the middle."""
+    return features[0] if len(features) == 1 else features[np.argsort(unknown.chance(features), kind="stable")[len(features) // 2]]
+
+
 class RunWitness(Witness):
-    """A finished run; its evidence are logits."""
+    """A finished run; its evidence are logits and the features that its last layer saw."""
 
     def __init__(self, folder: str | Path) -> None:
         """Opens it; the network is loaded when it is asked. Raises RunError."""
@@ -127,6 +142,10 @@ class RunWitness(Witness):
         self.name, self.taxonomy, self._calibration = self._run.folder.name, self._run.taxonomy, self._run.calibration
         self._temperature = self._calibration["temperature"]
         self.identity = checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
+
+    @functools.cached_property
+    def width(self) -> int:
+        return len(self.taxonomy) + self._network.get_layer("species_logits").input.shape[-1]
 
     @functools.cached_property
     def view_size(self) -> int:
@@ -138,15 +157,18 @@ class RunWitness(Witness):
 
     @functools.cached_property
     def _predictor(self):
-        return make_predictor(self._network, self._run.recipe.is_mirrored_at_prediction)
+        return make_predictor(self._network, self._run.recipe.is_mirrored_at_prediction, with_features=True)
+
+    def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
+        return open_unknown(self._run, share, target_accuracy)
 
     def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]:
         broken = BrokenPhotos()
         for batch in prediction_batches(_manifest(paths, boxes), self._run.recipe, broken):
             lacking = PREDICTION_BATCH - len(batch["index"])  # always as many, so that sums are rounded alike
             views = {name: tf.pad(images, [[0, lacking], [0, 0], [0, 0], [0, 0]]) for name, images in batch["views"].items()}
-            logits = self._predictor(views).numpy()[: len(batch["index"])]
-            yield _seen(batch, logits, batch["views"][self._run.recipe.views[0]].numpy(), broken, paths)
+            rows = self._predictor(views).numpy()[: len(batch["index"])]
+            yield _seen(batch, rows, batch["views"][self._run.recipe.views[0]].numpy(), broken, paths)
 
 
 class ExportWitness(Witness):
@@ -162,6 +184,19 @@ class ExportWitness(Witness):
         self._calibration, self._temperature = read_calibration(self._folder / "assets" / "calibration.json"), 1.0
         parts = [self._folder / "saved_model.pb", *sorted((self._folder / "variables").iterdir()), *sorted((self._folder / "assets").iterdir())]
         self.identity = checksum_of([sha256_of(path) for path in parts])
+        if share := self._calibration.get("unknown_share", 0):
+            told = "what it tells of a photo does not suffice to join photos"
+            raise RunError(
+                f"{folder} was exported for a share of {share} unknown species, and {told}: survey with the run, or export it with --unknown-share 0"
+            )
+
+    @property
+    def width(self) -> int:
+        return len(self.taxonomy)
+
+    def _unknown(self, share: float | None, target_accuracy: float | None) -> None:
+        if share:
+            raise RecipeError(f"--unknown-share of this export is 0, got {share}: survey with the run instead")
 
     @functools.cached_property
     def _model(self):

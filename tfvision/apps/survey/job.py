@@ -53,6 +53,7 @@ class SurveySettings:
       has_file_times: whether a photo without a time gets that of its file.
       target_accuracy: share of answers to be right; None = the model's own.
       within: taxa that are known to hold every answer.
+      unknown_share: of photos of species that the model was not trained on; None = the model's own.
     """
 
     gap_seconds: float = GAP_SECONDS
@@ -62,6 +63,7 @@ class SurveySettings:
     has_file_times: bool = False
     target_accuracy: float | None = None
     within: tuple[str, ...] = ()
+    unknown_share: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +117,8 @@ def survey_card(card: str | Path, model: str | Path, out: str | Path, settings: 
     files = files_of_card(card, out)
     listed = read_deployments(settings.deployments) if settings.deployments else []
     witness = open_witness(model)
-    witness.check(settings.within, settings.target_accuracy)
-    with sole_process(out), SurveyState(out, witness.identity, witness.width) as state:
+    witness.check(settings.within, settings.target_accuracy, settings.unknown_share)
+    with sole_process(out), SurveyState(out, witness.identity, lambda: witness.width) as state:
         keep_written(out, out / OBSERVATIONS)
         witness.taxonomy.save(out / FOLDER / TAXONOMY)
         names = [file.name for file in files if not file.skipped]
@@ -127,7 +129,7 @@ def survey_card(card: str | Path, model: str | Path, out: str | Path, settings: 
         broken = _look(card, photos, states, state, witness)
 
         def ask(evidence: Iterable[np.ndarray]) -> Iterator[dict]:
-            return witness.answers(evidence, settings.within, None, settings.target_accuracy)
+            return witness.answers(evidence, settings.within, settings.target_accuracy, settings.unknown_share)
 
         observations = observe(photos, broken, state, ask, settings.gap_seconds)
         media = media_of(photos, broken, observations)

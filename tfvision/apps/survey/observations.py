@@ -41,6 +41,8 @@ class Answer(typing.NamedTuple):
       taxon, rank: the deepest; "life" of rank "root" where nothing may be named.
       lineage: from the coarsest rank down to it.
       likeliest: (name, probability) of the likeliest classes.
+      unknown: the chance that it is of no species of the model; None where this was not asked.
+      is_unknown: whether that is likelier than not, and no species is named.
     """
 
     taxon: str
@@ -48,12 +50,16 @@ class Answer(typing.NamedTuple):
     probability: float
     lineage: tuple[Taxon, ...]
     likeliest: tuple[tuple[str, float], ...]
+    unknown: float | None = None
+    is_unknown: bool = False
 
     @classmethod
     def of(cls, told: Mapping[str, typing.Any]) -> "Answer":
         """An answer as `identify` tells it."""
         lineage = _shared(tuple(Taxon(taxon["rank"], taxon["name"]) for taxon in told["lineage"]))
-        return cls(told["taxon"], told["rank"], told["probability"], lineage, tuple((top["name"], top["probability"]) for top in told["top"]))
+        likeliest = tuple((top["name"], top["probability"]) for top in told["top"])
+        unknown = told.get("unknown_probability"), told.get("is_unknown", False)
+        return cls(told["taxon"], told["rank"], told["probability"], lineage, likeliest, *unknown)
 
     @classmethod
     def named(cls, name: str) -> "Answer":

@@ -85,6 +85,8 @@ def _urgency(one, seldom):
     doubt = 1 - one.answer.probability
     if one.agreement < 1:
         return f"{1 - one.agreement:.0%} of its photos say otherwise", 3 + (1 - one.agreement)
+    if one.answer.is_unknown:
+        return f"perhaps of no species of the model ({one.answer.unknown:.0%})", 2 + one.answer.unknown
     if one.kind == UNKNOWN:
         return "nothing could be named", 1 + min(1.0, len(one.media) / 10)
     if (one.answer.taxon, one.answer.rank) in seldom:

@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,26 +57,27 @@ class SurveyState:
       broken: {name of a photo that cannot be read: (FileState, why)}.
     """
 
-    def __init__(self, out: Path, model: str, width: int) -> None:
+    def __init__(self, out: Path, model: str, width: Callable[[], int]) -> None:
         """Opens or begins the notes in OUT/state.
 
         Args:
           model: the identity of the model.
-          width: numbers of the evidence of a photo.
+          width: tells how many numbers the evidence of a photo has; asked where the notes begin.
 
         Raises:
           DataError: they are of another model, or another process works on them.
           StorageError: they cannot be written.
         """
-        self._folder, self._width = out / FOLDER, width
+        self._folder = out / FOLDER
         remedy = _REMEDY.format(folder=self._folder)
         job = self._folder / _JOB
         if not job.is_file():
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_json(job, {"version": 1, "model": model, "width": width})
+            write_json(job, {"version": 1, "model": model, "width": width()})
         stored = read_json(job, {"version": int, "model": str, "width": int}, remedy)
-        if (stored["model"], stored["width"]) != (model, width):
+        if stored["model"] != model:
             raise DataError(f"{out} holds a survey by another model, or by one that was trained again: {remedy}")
+        self._width = width = stored["width"]
         self._capture_book = AppendedCsv(self._folder / _CAPTURES, _CAPTURE_COLUMNS)
         self._seen_book = AppendedCsv(self._folder / _SEEN, _SEEN_COLUMNS)
         self._evidence = open(self._folder / _EVIDENCE, "ab+", buffering=0)

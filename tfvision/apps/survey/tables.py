@@ -12,7 +12,7 @@ from tfvision.files import write_text
 
 MEDIA, OBSERVATIONS = "media.csv", "observations.csv"
 EVENT, REVIEW = "event", "review"  # a person's answer to an event
-_ANSWER_COLUMNS = ("taxon", "rank", "probability", "lineage", "likeliest")
+_ANSWER_COLUMNS = ("taxon", "rank", "probability", "lineage", "likeliest", "unknown_probability", "is_unknown")
 MEDIA_COLUMNS = (
     *("file", "status", "reason", "deployment", "event", "time", "camera_time", "camera", "latitude", "longitude", "width", "height"),
     *_ANSWER_COLUMNS,
@@ -73,7 +73,8 @@ def _answer_cells(answer: Answer | None) -> tuple[object, ...]:
         return ("",) * len(_ANSWER_COLUMNS)
     lineage = " > ".join(taxon.name for taxon in answer.lineage)
     likeliest = "; ".join(f"{name} {probability:.4f}" for name, probability in answer.likeliest)
-    return answer.taxon, answer.rank, answer.probability, lineage, likeliest
+    unknown = ("", "") if answer.unknown is None else (answer.unknown, int(answer.is_unknown))
+    return answer.taxon, answer.rank, answer.probability, lineage, likeliest, *unknown
 
 
 def _number(value):
