@@ -29,6 +29,7 @@ _ANIMAL_COLUMNS = ("box", "confidence", "counts")
     "--detection-confidence", type=NUMBER, default=0.2, show_default=True, metavar="SHARE", help="Least confidence of the detector in an animal's box."
 )
 @click.option("--detections-out", metavar="FILE", help="Write what was detected as MegaDetector's JSON.")
+@click.option("--pictures", metavar="FOLDER", help="Write each photo with the boxes and names of its animals.")
 @click.option("--threshold", type=NUMBER, help="Least probability of an answer. [default: the run's calibration]")
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the run's, 0.9]")
 @click.option("--unknown-share", type=NUMBER, help="Share of photos whose species MODEL was not trained on, 0 to 0.5. [default: the run's]")
@@ -43,6 +44,7 @@ def identify(
     detector: str | None,
     detection_confidence: float,
     detections_out: str | None,
+    pictures: str | None,
     threshold: float | None,
     target_accuracy: float | None,
     unknown_share: float | None,
@@ -62,7 +64,7 @@ def identify(
     tfvision identify runs/species card/ --detections megadetector.json --csv > animals.csv
     tfvision identify runs/species card/ --detector detector.onnx --detections-out detections.json
     """
-    from tfvision.apps.species.animals import identify_animals, sees_boxes
+    from tfvision.apps.species.animals import BoxedPictures, identify_animals, sees_boxes
     from tfvision.apps.species.identification import load_identifier
     from tfvision.data.boxes import are_fractions, parse_box
     from tfvision.data.detections import Detections, DetectorLog, check_confidence
@@ -73,8 +75,8 @@ def identify(
     refuse_both(detections=detections, detector=detector)
     refuse_both(box=box, detections=detections)
     refuse_both(box=box, detector=detector)
-    if detections_out and not (detections or detector):
-        raise click.UsageError("--detections-out is for --detector or --detections")
+    if (detections_out or pictures) and not (detections or detector):
+        raise click.UsageError(f"--{'detections-out' if detections_out else 'pictures'} is for --detector or --detections")
     box = parse_box(box)
     if are_fractions([box]):
         click.echo("--box is read as fractions of each photo's width and height", err=True)
@@ -88,6 +90,7 @@ def identify(
     if not sees_boxes(identifier):
         click.echo(f"{model} has one view, the whole photo: all animals of a photo get the same answer", err=True)
     answers = identify_animals(identifier, found.paths, finder, detection_confidence, within, threshold, target_accuracy, unknown_share)
+    answers = BoxedPictures(pictures).of(answers) if pictures else answers
     show_answers(answers, found, "identifying", print_json if as_json else _csv_printer(_ANIMAL_COLUMNS) if as_csv else _show_animals)
     if detections_out:
         finder.write(detections_out)
@@ -124,7 +127,7 @@ def _show_animals(answer: dict[str, Any]) -> None:
 
 
 def _counts(answer: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {category}" for category, count in answer["counts"].items())
+    return ", ".join(f"{count} x {category}" for category, count in answer["counts"].items())
 
 
 def _csv_printer(more: tuple[str, ...] = ()) -> Callable[[dict[str, Any]], None]:

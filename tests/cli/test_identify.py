@@ -96,11 +96,12 @@ def test_one_answer_an_animal(run_command, colour_run, card):
     code, text, _ = run_command("identify", colour_run, card, "--detections", file, "--csv", "--detection-confidence", "0.7")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [(os.path.basename(row["image"]), row["box"], row["confidence"], row["counts"]) for row in rows] == [
-        ("1.png", "0.1,0.1,0.5,0.5", "0.9", "1 animal"),
-        ("2.png", "", "", "1 person"),
+        ("1.png", "0.1,0.1,0.5,0.5", "0.9", "1 x animal"),
+        ("2.png", "", "", "1 x person"),
     ]
-    code, text, _ = run_command("identify", colour_run, card, "--detections", file)
-    assert f"{card}/100/1.png: 2 animal\n  1. " in text and "(box 0.1,0.1,0.5,0.5; detected 0.90)" in text
+    code, text, _ = run_command("identify", colour_run, card, "--detections", file, "--pictures", card.parent / "pictures")
+    assert [path.name for path in (card.parent / "pictures").iterdir()] == ["0001-1.jpg"]  # of the photo that has animals
+    assert f"{card}/100/1.png: 2 x animal\n  1. " in text and "(box 0.1,0.1,0.5,0.5; detected 0.90)" in text
 
 
 def test_what_does_not_go_with_detections_is_told(run_command, colour_run, card):
@@ -108,6 +109,7 @@ def test_what_does_not_go_with_detections_is_told(run_command, colour_run, card)
     for options, status, message in (
         (["--detections", file, "--box", "0,0,9,9"], 2, "--box and --detections exclude each other"),
         (["--detections", file, "--detector", "x.onnx"], 2, "--detections and --detector exclude each other"),
+        (["--pictures", "x"], 2, "--pictures is for --detector or --detections"),
         (["--detections-out", "x.json"], 2, "--detections-out is for --detector or --detections"),
         (["--detections", file, "--detection-confidence", "20"], 1, "--detection-confidence must lie between 0 and 1, got 20"),
         (["--detections", "gone.json"], 1, "gone.json cannot be read (No such file or directory): name the JSON that MegaDetector wrote"),

@@ -1,7 +1,7 @@
 import numpy as np
 
 from tfvision.evaluation.feature_maps import feature_map_sheet
-from tfvision.evaluation.picture_sheet import Cell, picture_sheet, write_layer_pictures
+from tfvision.evaluation.picture_sheet import Cell, picture_sheet, with_boxes, write_layer_pictures
 
 
 def _colours(sheet):
@@ -35,3 +35,20 @@ def test_the_strongest_channels_come_first():
 def test_a_layer_within_a_part_gets_a_plain_file_name(tmp_path):
     written = write_layer_pictures("photos/dog.jpg", {"crop_branch/conv": np.zeros((4, 4, 3), np.uint8)}, tmp_path)
     assert written == {"crop_branch/conv": str(tmp_path / "dog-crop_branch-conv.png")} and (tmp_path / "dog-crop_branch-conv.png").is_file()
+
+
+def test_boxes_are_framed_where_they_are():
+    grey = np.full((100, 200, 3), 128, np.uint8)
+    framed = with_boxes(grey, [(0.25, 0.5, 0.5, 0.25), (0, 0, 1, 1)])
+    is_changed = (framed != 128).any(-1)
+    assert is_changed[50, 50] and is_changed[74, 149] and not is_changed[51:74, 51:149].any() and not is_changed[49, 50]
+    assert is_changed[0].all() and is_changed[:, -1].all() and (grey == 128).all() and framed.shape == grey.shape
+    assert len({tuple(framed[50, 50]), tuple(framed[0, 0])}) == 2
+
+
+def test_captions_of_boxes_stay_in_the_picture():
+    grey = np.full((100, 200, 3), 128, np.uint8)
+    for box in ((0.9, 0.9, 0.1, 0.1), (0, 0, 0.1, 0.1), (1, 1, 0.001, 0.001)):
+        with_caption, without = (with_boxes(grey, [box], captions) for captions in (["x" * 500], [""]))
+        assert (with_caption != without).any(-1).sum() > 500
+    assert (with_boxes(grey, [(0.5, 0.5, 0.2, 0.2)], ["fox"])[36:49, 100:110] != 128).any()  # above the frame

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MARGIN_PX, _GAP_PX, _TEXT_PX, _TITLE_PX = 16, 10, 13, 17
 _INK, _NOTE = (36, 48, 60), (90, 100, 110)
+_FRAMES = ((204, 51, 17), (0, 92, 175), (0, 125, 90), (150, 60, 150), (120, 85, 0))  # of boxes in one picture, each dark enough for white letters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,37 @@ def picture_sheet(title: str, rows: Sequence[tuple[str, Sequence[Cell]]], cell_p
             left += own + 2 * _GAP_PX
         top += height
     return np.asarray(sheet)
+
+
+def with_boxes(picture: np.ndarray, boxes: Sequence[Sequence[float]], captions: Sequence[str] = ()) -> np.ndarray:
+    """A picture with frames around things in it.
+
+    Args:
+      picture: uint8 [height, width, 3].
+      boxes: left, top, width, height of each, as fractions of the picture's sides.
+      captions: a text for each frame, or none.
+
+    Returns:
+      uint8, of the same shape.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    image, (height, width) = Image.fromarray(picture), picture.shape[:2]
+    draw, line_px = ImageDraw.Draw(image), max(1, round(max(height, width) / 300))
+    text = ImageFont.load_default(max(_TEXT_PX, round(max(height, width) / 50)))
+    for number, (left, top, wide, high) in enumerate(boxes):
+        colour = _FRAMES[number % len(_FRAMES)]
+        corners = [left * width, top * height, (left + wide) * width - 1, (top + high) * height - 1]
+        corners[2:] = max(corners[0], corners[2]), max(corners[1], corners[3])
+        draw.rectangle(corners, outline=colour, width=line_px)
+        caption = captions[number] if number < len(captions) else ""
+        if caption:
+            caption = _shortened(caption, width, text.getlength)
+            _, _, right, bottom = text.getbbox(caption)
+            place = min(corners[0], max(0, width - right)), max(0, corners[1] - bottom - 2)  # above the frame where there is room, else within it
+            draw.rectangle((*place, place[0] + right, place[1] + bottom + 1), fill=colour)
+            draw.text(place, caption, "white", text)
+    return np.asarray(image)
 
 
 def write_layer_pictures(photo: Path | str, pictures: Mapping[str, np.ndarray], out: Path | str) -> dict[str, str]:

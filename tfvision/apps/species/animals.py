@@ -1,12 +1,19 @@
 """One answer an animal: where a detector found animals, each box is named, and what it found else is counted."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tfvision.apps.species.identification import ExportIdentifier, SpeciesIdentifier
+from tfvision.data.decoding import encode_jpeg, read_pixels
 from tfvision.data.detections import DETECTION_CONFIDENCE, Finder, FoundInPhoto, check_confidence, find_animals
+from tfvision.data.resizing import fitted_size, resized
+from tfvision.evaluation.picture_sheet import with_boxes
+from tfvision.files import plain_file_name, write_bytes
 
 _PHOTOS_AT_ONCE = 256
+_PICTURE_PX = 1024  # of the longer side
 
 
 def identify_animals(
@@ -43,6 +50,33 @@ def identify_animals(
         answers = identifier.identify(names, within, None, threshold, target_accuracy, unknown_share, boxes) if names else iter(())
         for one in found:
             yield _told(one, list(itertools.islice(answers, len(one.animals))))
+
+
+class BoxedPictures:
+    """Writes each photo in which animals were found with their boxes and names, as FOLDER/0001-NAME.jpg.
+
+    Args:
+      folder: made where it is missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder, self._written = Path(folder), 0
+
+    def of(self, answers: Iterable[dict]) -> Iterator[dict]:
+        """The answers of identify_animals as they are, the picture of each written as it comes. Raises StorageError."""
+        for answer in answers:
+            self._write(answer["image"], answer)
+            yield answer
+
+    def _write(self, photo: str, answer: Mapping[str, typing.Any]) -> None:
+        animals = answer.get("animals", ())
+        if not animals:
+            return
+        captions = [f"{one['taxon'] if one['rank'] != 'root' else 'not sure'} {one['probability']:.0%}" if "taxon" in one else "" for one in animals]
+        pixels = read_pixels(photo)
+        picture = with_boxes(resized(pixels, *fitted_size(*pixels.shape[:2], _PICTURE_PX)), [one["box"] for one in animals], captions)
+        self._written += 1
+        write_bytes(self._folder / f"{self._written:04d}-{plain_file_name(Path(photo).stem)}.jpg", encode_jpeg(picture))
 
 
 def sees_boxes(identifier: SpeciesIdentifier | ExportIdentifier) -> bool:
