@@ -41,15 +41,15 @@ def export_model(
     """
     differences: dict[str, float] = {}
 
-    def finish(folder, card):
-        extra, metadata = folder / "assets.extra", model_metadata(exportable, card)
+    def finish(model, card):
+        extra, metadata = model.folder / "assets.extra", model_metadata(exportable, card)
         if tflite:
             differences["tflite"] = write_tflite(exportable, extra / "model.tflite", metadata)
         if onnx:
             differences["onnx"] = write_onnx(exportable, extra / "model.onnx", metadata)
         if verify:
             print("verifying every signature against Keras", file=sys.stderr)
-            differences.update(verify_export(folder, exportable, HALF_TOLERANCE if half else TOLERANCE))
+            differences.update(verify_export(model, exportable, HALF_TOLERANCE if half else TOLERANCE))
 
     path = write_saved_model(exportable, to, name, version, finish, licence)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -33,7 +33,7 @@ def write_saved_model(
     to: str | Path = "savedmodels",
     name: str | None = None,
     version: int | None = None,
-    finish: Callable[[Path, dict], object] | None = None,
+    finish: Callable[[LoadedModel, dict], object] | None = None,
     licence: str = "",
 ) -> Path:
     """Writes a SavedModel.
@@ -43,8 +43,8 @@ def write_saved_model(
       to: folder of all models.
       name: of the model; None = the exportable's.
       version: whole number above 0; None = one more than the highest there is.
-      finish: a function of the temporary folder and the model card, called before checksums are taken; what it raises
-        leaves nothing behind.
+      finish: a function of the model, as it was written to the temporary folder, and its card, called before checksums are
+        taken; what it raises leaves nothing behind.
       licence: of the model, for its card.
 
     Returns:
@@ -65,9 +65,10 @@ def write_saved_model(
         write_json(extra / "model_card.json", card)
         write_text(extra / "model_card.md", model_card_markdown(card))
         write_json(extra / "preprocessing.json", exportable.preprocessing)
-        _write_sample(exportable, folder)
-        if finish:
-            finish(folder, card)
+        with LoadedModel(folder) as model:  # once: graphs are optimised at their first call
+            _write_sample(exportable, model)
+            if finish:
+                finish(model, card)
         write_text(folder / CHECKSUMS, checksum_lines(sorted(path for path in folder.rglob("*") if path.is_file()), folder))
     return target
 
@@ -107,12 +108,11 @@ def _finish_graph(path, signatures):
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _write_sample(exportable, folder):
+def _write_sample(exportable, model):
     """The REST request of the first sample, and what the saved model answers to it."""
     from tfvision.export.rest_sample import rest_request, rest_response
 
     inputs = {name: values[:1] for name, values in exportable.signatures["serving_default"].samples.items()}
-    with LoadedModel(folder) as model:
-        outputs = model.run("serving_default", inputs)
-    write_json(folder / "assets.extra" / "sample_request.json", rest_request(inputs))
-    write_json(folder / "assets.extra" / "sample_response.json", rest_response(outputs))
+    extra = model.folder / "assets.extra"
+    write_json(extra / "sample_request.json", rest_request(inputs))
+    write_json(extra / "sample_response.json", rest_response(model.run("serving_default", inputs)))

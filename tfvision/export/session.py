@@ -69,11 +69,13 @@ class LoadedModel:
     """A SavedModel to call a few times; a context manager that frees it.
 
     Attributes:
+      folder: where it lies.
       signatures: name -> SignatureDef.
     """
 
     def __init__(self, path: str | Path):
         """Loads the folder `path`. Raises RunError where it is no SavedModel, or a broken one."""
+        self.folder = Path(path)
         try:
             self._session, self.signatures = load_session(path)
         except (OSError, ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:

@@ -17,11 +17,11 @@ from tfvision.export.session import LoadedModel
 TOLERANCE = 1e-5
 
 
-def verify_export(folder: str | Path, exportable: Exportable, tolerance: float = TOLERANCE) -> dict[str, float]:
+def verify_export(model: LoadedModel, exportable: Exportable, tolerance: float = TOLERANCE) -> dict[str, float]:
     """Calls every signature with its samples and compares with the exportable's reference.
 
     Args:
-      folder: a version's folder.
+      model: what was written.
       exportable: Exportable.
       tolerance: largest difference of a float output, unless the signature has its own; text must be equal.
 
@@ -30,19 +30,17 @@ def verify_export(folder: str | Path, exportable: Exportable, tolerance: float =
 
     Raises:
       ExportError: an output is missing or differs.
-      RunError: the folder cannot be loaded.
     """
-    differences = verify_signatures(folder, exportable, tolerance)
+    differences = verify_signatures(model, exportable, tolerance)
     name = _first_with_numbers(exportable)
-    by_tool = run_saved_model_cli(folder, name, exportable.signatures[name].samples)
+    by_tool = run_saved_model_cli(model.folder, name, exportable.signatures[name].samples)
     differences["saved_model_cli"] = _compare_signature(by_tool, exportable, name, tolerance, "saved_model_cli")
     return differences
 
 
-def verify_signatures(folder: str | Path, exportable: Exportable, tolerance: float = TOLERANCE) -> dict[str, float]:
+def verify_signatures(model: LoadedModel, exportable: Exportable, tolerance: float = TOLERANCE) -> dict[str, float]:
     """The part of `verify_export` that needs no other process: signature -> largest difference."""
-    with LoadedModel(folder) as model:
-        return {name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance) for name, signature in exportable.signatures.items()}
+    return {name: _compare_signature(model.run(name, signature.samples), exportable, name, tolerance) for name, signature in exportable.signatures.items()}
 
 
 def _compare_signature(outputs, exportable, name, tolerance, label=None):

@@ -14,6 +14,8 @@ from tfvision.features.recipe import FeatureRecipe
 from tfvision.trained.matcher_network import build_embedder, embed
 from tfvision.trained.matcher_run import MatcherRecipe, MatcherRun
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 RECIPE = MatcherRecipe(name="tiny", network="small", image_size=32, weights="none", batch_size=8, embedding=8, rotations=2)
 METRICS = {
     "run": "",
@@ -48,32 +50,36 @@ def exported(exportable, tmp_path_factory):
     return export_model(exportable, tmp_path_factory.mktemp("savedmodels"), tflite=True, verify=False)
 
 
+@pytest.fixture(scope="module")
+def loaded(exported):
+    with LoadedModel(exported["path"]) as model:
+        yield model
+
+
 @pytest.mark.slow
-def test_every_signature_answers_as_keras_does(exportable, exported):
-    differences = {**exported["differences"], **verify_signatures(exported["path"], exportable)}
+def test_every_signature_answers_as_keras_does(exportable, exported, loaded):
+    differences = {**exported["differences"], **verify_signatures(loaded, exportable)}
     assert exported["signatures"] == ["serving_default", "embed", "tensor", "compare"]
     assert set(differences) == {"tflite", *exported["signatures"]}
     assert max(differences.values()) < 1e-3
 
 
 @pytest.mark.slow
-def test_two_photos_are_compared(run, exported):
+def test_two_photos_are_compared(loaded):
     from tfvision.export.samples import sample_images
 
     images = sample_images()
-    with LoadedModel(exported["path"]) as model:
-        vectors = model.run("serving_default", {"image_bytes": images})["embedding"]
-        compared = model.run("compare", {"left_bytes": images[[0, 1]], "right_bytes": images[[0, 2]]})
+    vectors = loaded.run("serving_default", {"image_bytes": images})["embedding"]
+    compared = loaded.run("compare", {"left_bytes": images[[0, 1]], "right_bytes": images[[0, 2]]})
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(compared["similarity"], [1, vectors[1] @ vectors[2]], atol=1e-4)
     np.testing.assert_allclose(compared["distance"], [0, np.linalg.norm(vectors[1] - vectors[2])], atol=1e-3)
 
 
 @pytest.mark.slow
-def test_pixels_are_seen_whole(run, exported):
+def test_pixels_are_seen_whole(run, loaded):
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
-    with LoadedModel(exported["path"]) as model:
-        vector = model.run("tensor", {"pixels": photo})["embedding"]
+    vector = loaded.run("tensor", {"pixels": photo})["embedding"]
     built = build_embedder(RECIPE, 32).model
     built.load_weights(run.weights_path)
     np.testing.assert_allclose(vector, embed(built, photo, RECIPE), atol=1e-5)

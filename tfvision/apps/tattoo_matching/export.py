@@ -62,7 +62,8 @@ def _signatures(network, views, tolerance):
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name=side) for side in _SIDES])
     def compare(left_bytes, right_bytes):
-        return _compared(*(of_photos(image_bytes)[EMBEDDING] for image_bytes in (left_bytes, right_bytes)))
+        vectors, count = of_photos(tf.concat([left_bytes, right_bytes], 0))[EMBEDDING], tf.size(left_bytes)
+        return _compared(vectors[:count], vectors[count:])
 
     images = sample_images()
     return {
