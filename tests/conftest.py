@@ -225,10 +225,12 @@ def opened():
 
 @pytest.fixture(scope="module")
 def opened_once(opened):
-    """For files of tests that open the same runs again and again: each is opened, and its graphs are traced, once while its files stay as they are."""
+    """For files of tests that open the same runs and exports again and again: each is opened and its graphs traced once, while its files stay as they are."""
     from tfvision.apps.retrieval import evaluation as retrieval
     from tfvision.apps.retrieval import features, grad_cam
     from tfvision.apps.species import evaluation, evidence, identification
+    from tfvision.apps.tattoo_detection.detection import TattooDetector
+    from tfvision.export import session
     from tfvision.features import extractor
 
     def once(function, state):
@@ -249,6 +251,9 @@ def opened_once(opened):
         for module in (evaluation, evidence, identification):
             patch.setattr(module, "load_species_network", once(module.load_species_network, lambda run: _files_of(run.folder)))
             patch.setattr(module, "make_predictor", once(module.make_predictor, lambda model: (id(model),)))
+        patch.setattr(TattooDetector, "load", once(TattooDetector.load, _files_of))
+        patch.setattr(session, "load_session", once(session.load_session, _files_of))
+        patch.setattr(session.LoadedModel, "close", lambda model: None)  # another test goes on with it
         for module in (retrieval, grad_cam, features):
             patch.setattr(module, "load_retriever", once(module.load_retriever, _files_of))
         yield
@@ -256,7 +261,7 @@ def opened_once(opened):
 
 def _files_of(folder):
     """The state of a run or an export: what its files are, but for reports."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in (".h5", ".json", ".pb", ".index"))
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.startswith((".h5", ".json", ".pb", ".index", ".data-")))
     return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 

@@ -5,6 +5,8 @@ import json
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.mark.slow
 def test_training_and_the_table_of_folds(run_command, detection_photos, tiny_detector, tmp_path, monkeypatch):

@@ -42,6 +42,7 @@ def test_every_help_has_an_example(run_command, command):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("opened_once")
 def test_identify_prints_a_line_of_json_a_photo_and_errors_in_place(run_command, colour_run, colour_photos, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     photo = colour_photos / "Rosa_rubra_1.png"
@@ -53,6 +54,7 @@ def test_identify_prints_a_line_of_json_a_photo_and_errors_in_place(run_command,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("opened_once")
 def test_identify_of_broken_photos_only_exits_with_one(run_command, colour_run, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     code, out, err = run_command("identify", colour_run, tmp_path / "empty.jpg")
@@ -61,6 +63,7 @@ def test_identify_of_broken_photos_only_exits_with_one(run_command, colour_run, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("opened_once")
 def test_identify_writes_csv(run_command, colour_run, colour_photos):
     _, out, _ = run_command("identify", colour_run, colour_photos / "Rosa_rubra_1.png", "--csv", "--threshold", "0.3")
     header, row = out.splitlines()
@@ -69,6 +72,7 @@ def test_identify_writes_csv(run_command, colour_run, colour_photos):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("opened_once")
 def test_evaluate_prints_the_fields_others_rely_on(run_command, colour_run, colour_photos, tmp_path):
     code, out, _ = run_command("evaluate", colour_run, colour_photos, "--out", tmp_path, "--json")
     assert code == 0

@@ -1,5 +1,7 @@
 """What the exports of photos share, beside a small network of no application."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,12 @@ from tfvision.export.samples import sample_boxes, sample_images, sample_pixels
 VIEWS = ("whole", "crop")
 
 
+@pytest.fixture(scope="module")
+def views_of():
+    """A function is_uncropped -> the PhotoViews, whose graph is traced once."""
+    return functools.cache(lambda is_uncropped: PhotoViews(VIEWS, 32, is_uncropped))
+
+
 def seen_by_the_pipeline(photos, boxes=None, is_uncropped=False):
     with photo_files(photos, boxes) as manifest:
         (batch,) = evaluation_batches(
@@ -24,16 +32,16 @@ def seen_by_the_pipeline(photos, boxes=None, is_uncropped=False):
 @pytest.mark.slow
 @pytest.mark.parametrize("is_uncropped", [False, True])
 @pytest.mark.parametrize("boxes", [None, sample_boxes()], ids=["no boxes", "boxes"])
-def test_encoded_photos_are_seen_as_the_pipeline_shows_them(boxes, is_uncropped):
+def test_encoded_photos_are_seen_as_the_pipeline_shows_them(boxes, is_uncropped, views_of):
     photos = sample_images()
-    seen = PhotoViews(VIEWS, 32, is_uncropped).of_encoded(tf.constant(photos), boxes)
+    seen = views_of(is_uncropped).of_encoded(tf.constant(photos), boxes)
     for view, images in seen_by_the_pipeline(photos, boxes, is_uncropped).items():
         np.testing.assert_array_equal(seen[view], images)
 
 
-def test_pixels_are_seen_as_their_files_are():
+def test_pixels_are_seen_as_their_files_are(views_of):
     pixels = sample_pixels()
-    seen = PhotoViews(VIEWS, 32).of_pixels(pixels)
+    seen = views_of(False).of_pixels(pixels)
     for view, images in seen_by_the_pipeline(encoded_photos({"pixels": pixels})).items():
         np.testing.assert_array_equal(seen[view], images)
 
