@@ -28,6 +28,7 @@ def test_build_prints_the_fields_others_rely_on(run_command, colour_photos, colo
     np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_make_the_gallery_and_are_found_from_anywhere(run_command, more_photos, tmp_path, monkeypatch):
     from tfvision.models.catalogue import get_network
 

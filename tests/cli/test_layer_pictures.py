@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -12,6 +13,7 @@ def _photo(path, size=(48, 40)):
     return path
 
 
+@pytest.mark.slow
 def test_feature_maps_of_a_network_and_of_a_run(run_command, retriever_run, tmp_path):
     photo = _photo(tmp_path / "dog.png")
     code, out, _ = run_command("feature-maps", "small", photo, "--weights", "none", "--layer", "stage1", "--maps", "5", "-o", tmp_path / "out", "--json")

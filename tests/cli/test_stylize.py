@@ -31,6 +31,7 @@ def test_it_prints_the_fields_others_rely_on(run_command, files):
     assert record["command"] == "tfvision stylize photo.jpg painting.png -o out.png " + " ".join(QUICK).replace("scales=[]", "'scales=[]'") + " --json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "printed"])
 def test_the_papers_presets_want_vgg19_and_say_what_to_do_without(run_command, files, monkeypatch, preset):
     monkeypatch.setenv("KERAS_HOME", str(files))
@@ -44,6 +45,7 @@ def test_the_papers_presets_want_vgg19_and_say_what_to_do_without(run_command, f
     assert settings["response_mean"] == (75 if preset == "paper" else 1)
 
 
+@pytest.mark.slow
 def test_a_record_gives_the_same_bytes_and_takes_other_options(run_command, files):
     run_command("stylize", "photo.jpg", "painting.png", "-o", "out.png", *QUICK, "--start", "noise", "--seed", "5", "--match-colour")
     code, out, err = run_command("stylize", "--like", "out.png.json", "-o", "again.png")

@@ -167,6 +167,7 @@ def test_every_application_has_tables_and_a_figure(application, make_run, tmp_pa
     json.loads((tmp_path / "comparison.json").read_text())
 
 
+@pytest.mark.slow
 def test_matchers_are_compared_by_cmc_and_det_also_with_models_that_are_no_runs(make_run, tmp_path):
     det = {"pairs": [[1, 0], [0.5, 0.1], [0.1, 0.4], [0, 1]], "gallery": []}
     report = {"application": "tattoo-matcher", "protocol": "identification", "model": "plain", "galleries": "whole", "cmc": {"1": 0.5, "10": 1.0}}

@@ -36,6 +36,7 @@ def test_mixing_keeps_the_variance(mixing):
     assert mix(parent, fresh, mixing).var() == pytest.approx(1 / 3, abs=0.004)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixing", [0.0, 0.5, 1.0])
 def test_heads_inherit_their_parents_columns_and_biases(mixing):
     trunk = build_trunk("small", ("whole", "crop"), 32)
