@@ -230,6 +230,8 @@ class Evaluation:
         measured = specificity.measure(reached, hierarchy.judge(nodes, table["label"], self.taxonomy), threshold)
         return {
             **standing,
+            "threshold": threshold,
+            **({} if self._unknown is None else {"unknown_share": self._unknown.share, "species_threshold": self._unknown.species_threshold}),
             "temperature": self.temperature,
             **{key: measured[key] for key in _MEASURED},
             "deepest": int(self.taxonomy.depths.max()),

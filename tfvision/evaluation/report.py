@@ -124,6 +124,7 @@ def _as_it_stands(result: dict[str, Any]) -> str:
         f"What `identify` does with photos like these: at the run's own threshold, {standing['threshold']:.3f}, and temperature, "
         f"{standing['temperature']:.2f}, it is right for {_percent(standing['accuracy'])} of photos (95 % interval {_range(standing['interval'])}) at depth "
         f"{standing['depth']:.2f} of {standing['deepest']} ({_depths(standing)}) and gives no answer for {_percent(standing['abstained'])}."
+        + (f" So it answers where {_round_percent(standing['unknown_share'])} of photos may be of unknown species." if "unknown_share" in standing else "")
     )
     return section("As it stands", paragraph(text) + _answers_table(standing))
 

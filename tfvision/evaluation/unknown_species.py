@@ -30,8 +30,9 @@ FOLDS = 10  # groups of species that are left out in turn, where there are more 
 NAMED_AT_MOST = 0.2  # of the photos of unknown species, those that may be given a species' name
 FURTHEST = 2.0  # spreads of known photos above their mean: species that a network was trained on are further when left out than those it never saw
 KEPT_AT_LEAST = 0.75  # of the right names of known species, whatever that costs in names of the unknown
-CONFIDENCE = 0.95  # one-sided, as of the thresholds without unknown species; of species that were left out
-KNOWN_CONFIDENCE = 0.8  # of photos of known species, beside it: the larger margin counts, and theirs does where few photos are of unknown species
+CONFIDENCE = 0.95  # of the interval over species that were left out, whose lower end is to reach the target
+KNOWN_CONFIDENCE = 0.8  # one-sided, of photos of known species: the larger margin counts, and theirs does where few photos are of unknown species
+_TAIL = (1 + CONFIDENCE) / 2
 _PENALTY = 1 / 0.3  # of half the squared weights, beside the summed loss
 _LEAST_SPREAD = 0.1  # of a share's largest variance: species that all agree do not pretend to be certain
 _ALWAYS_WRONG = 0.5  # species besides those left out, which unknown species are a little less like
@@ -218,9 +219,9 @@ def fit_rule(known: Paths, left: Paths) -> UnknownRule:
 def fit_share(rule: UnknownRule, known: Paths, left: Paths, taxonomy: Taxonomy, share: float, targets: Sequence[float] = TARGETS) -> dict[str, Any]:
     """The thresholds for one share of unknown species.
 
-    Each is the lowest at which the lower bound of the answers' accuracy reaches the target, by the larger of two one-sided margins: CONFIDENCE over
-    the species left out, KNOWN_CONFIDENCE over the photos of known ones. Where there are too few for that, the accuracy itself reaches the target,
-    and "confidence" is None; targets above 0.9 are then left out.
+    Each is the lowest at which the lower bound of the answers' accuracy reaches the target, by the larger of two margins: over the species left out
+    (CONFIDENCE) and over the photos of known ones (KNOWN_CONFIDENCE). Where there are too few for that, the accuracy itself reaches the target, and
+    "confidence" is None; targets above 0.9 are then left out.
 
     Returns:
       dict of "share", "species_threshold" and "points", dicts of "target", "threshold" and "confidence".
@@ -270,7 +271,7 @@ def measure_depths(depths: np.ndarray, unknown_depths: np.ndarray, known: Paths,
     is_right, is_named = unknown.is_correct[rows, unknown_depths], taxonomy.is_leaf[unknown.nodes[rows, unknown_depths]]
     rates, named, deep = (np.array([values[unknown.species == number].mean() for number in numbers]) for values in (is_right, is_named, unknown_depths))
     together = float((1 - share) * right + share * rates.mean())
-    margin = math.hypot((1 - share) * _photo_margin(right, len(known), 0.975), share * _spread(rates, 0.975))
+    margin = math.hypot((1 - share) * _photo_margin(right, len(known), _TAIL), share * _spread(rates, _TAIL))
     return {
         "share": share,
         "right": together,
@@ -331,7 +332,7 @@ def _species_threshold(probabilities: np.ndarray, left: Paths, taxonomy: Taxonom
     named = np.where(is_leaf, probabilities, 0).max(axis=1)
     candidates = np.unique(np.append(0, named))
     rates = np.stack([(named[left.species == number, None] > candidates).mean(axis=0) for number in np.unique(left.species)], axis=1)
-    upper = np.array([one.mean() + _spread(one, 0.975) for one in rates])
+    upper = np.array([one.mean() + _spread(one, _TAIL) for one in rates])
     passes = np.flatnonzero(upper <= NAMED_AT_MOST)
     if not len(passes):
         passes = np.flatnonzero(rates.mean(axis=1) <= NAMED_AT_MOST)
@@ -348,7 +349,7 @@ def _least_of_known(probabilities: np.ndarray, known: Paths, taxonomy: Taxonomy)
 def _lower_bound(right: float, photos: int, rates: np.ndarray, share: float) -> float:
     """Of the share of right answers, below by the larger of the margins of known photos and of left-out species."""
     of_unknown = rates.sum() / (len(rates) + _ALWAYS_WRONG)
-    margin = max((1 - share) * _photo_margin(right, photos, KNOWN_CONFIDENCE), share * _spread(rates, CONFIDENCE))
+    margin = max((1 - share) * _photo_margin(right, photos, KNOWN_CONFIDENCE), share * _spread(rates, _TAIL))
     return (1 - share) * right + share * of_unknown - margin
 
 

@@ -128,6 +128,8 @@ def read_unknown(path: Path, depth: int) -> dict[str, typing.Any]:
     stored = read_run_file(path, _UNKNOWN)
     numbers = [one[key] for share in stored["shares"] for one, key in ((share, "species_threshold"), *((point, "threshold") for point in share["points"]))]
     is_sound = all(0 <= number <= _LARGEST_THRESHOLD for number in numbers) and all(0 < share["share"] <= LARGEST_UNKNOWN_SHARE for share in stored["shares"])
+    is_sound = is_sound and max((share["share"] for share in stored["shares"]), default=0) == LARGEST_UNKNOWN_SHARE
+    is_sound = is_sound and len(stored["weights"]) == len(stored["limits"])
     if not is_sound or len(stored["rates"]) != depth + 1 or not all(0 <= rate <= 1 for rate in stored["rates"]):
         raise RunError(f"{path} was changed: its thresholds, shares or rates cannot be; {REMEDY}")
     return stored

@@ -105,6 +105,13 @@ def evaluate(
             f"{'as it stands' if title == 'as_it_stands' else 'refitted'}: threshold {named['threshold']:.4f}, right for {named['accuracy']:.1%} "
             f"({low:.1%} to {high:.1%}, 95 % interval), depth {named['depth']:.2f} ({shallow:.2f} to {deep:.2f}), no answer for {named['abstained']:.1%}"
         )
+    if by_share := result.get("unknown", {}).get("by_share"):
+        share = result["unknown"]["share"]
+        found = next(row["unknown"] for row in by_share if row["share"] >= share - 1e-9)
+        click.echo(
+            f"unknown: {result['unknown']['told']} Were {share:.0%} of photos of such: right for {found['right']:.1%} ({found['interval'][0]:.1%} to "
+            f"{found['interval'][1]:.1%}), depth of the known {found['depth']:.2f}; a species' name for {found['named']:.1%} of the unknown"
+        )
     if result["unlikeness"]:
         click.echo(result["unlikeness"])
     for rank, accuracy in result["accuracy_by_rank"].items():

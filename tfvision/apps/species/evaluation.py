@@ -1,7 +1,6 @@
 """Evaluating a species model: calibration after training, and reports on any labelled photos."""
 
 import contextlib
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ import keras
 import numpy as np
 
 from tfvision.apps.species.recipes import RECIPES
-from tfvision.apps.species.unknown import MOST_PHOTOS, Seen, fit_unknown, open_unknown
+from tfvision.apps.species.unknown import STRANGEST, fit_after_training, measured_on_strangers, open_unknown
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.data.lineage_matching import shared_levels
 from tfvision.data.manifest import Manifest, read_source
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.splits import halve
@@ -22,11 +20,11 @@ from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.compared_runs import judged_on
 from tfvision.evaluation.hierarchy import classes_within
 from tfvision.evaluation.report import Thumbnail, headline, unlikeness, write_report
-from tfvision.evaluation.specificity import answer_depths, is_reachable, threshold_for
-from tfvision.evaluation.unknown_species import SHARES, UnknownAnswers, measure_depths, measure_share, unknown_paths
+from tfvision.evaluation.specificity import is_reachable, threshold_for
+from tfvision.evaluation.unknown_species import UnknownAnswers
 from tfvision.files import write_json
 from tfvision.progress import progress_bar
-from tfvision.trained.species_network import Predictor, load_species_network, make_predictor, predict, predict_with_features
+from tfvision.trained.species_network import load_species_network, make_predictor, predict, predict_with_features
 from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.recipes import changes_of
 from tfvision.training.trained_photos import trained_on, trained_on_any
@@ -35,7 +33,6 @@ CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their 
 TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated
 DEFAULT_TARGET = 0.9
 DEFAULT_CONFIDENCE = 0.95
-STRANGEST = 12  # photos most unlike anything trained, in the report
 
 
 def evaluate_species(
@@ -83,7 +80,7 @@ def evaluate_species(
     manifest, left_out, names, strangers = _unseen_photos(run, _read_labelled(run, source, ranks), nodes, beside)
     unknown = _opened_unknown(run, unknown_share, target_accuracy)
     predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction, with_features=unknown is not None)
-    broken = BrokenPhotos()
+    broken, standing = BrokenPhotos(), _standing(run.calibration, target_accuracy)
     evaluation, result = _evaluate(
         run,
         predictor,
@@ -95,11 +92,11 @@ def evaluate_species(
         within=nodes,
         method=method,
         confidence=confidence,
-        standing=_standing(run.calibration, target_accuracy),
+        standing=standing,
         unknown=unknown,
     )
     if unknown is not None:
-        by_share = _measured_on_strangers(run, predictor, evaluation, strangers, result["as_it_stands"], broken)
+        by_share = measured_on_strangers(run, predictor, evaluation, strangers, standing, broken)
         result["unknown"] = {"share": unknown.share, **by_share, "strangest": evaluation.strangest(STRANGEST)}
     result["judged_on"] = judged_on(source, photos=manifest.records)
     facts = {
@@ -154,71 +151,11 @@ def calibrate_and_report(
         **facts,
         "Broken photos": _told(broken, manifest),
     }
-    if (found := _fit_unknown(run, model, manifest, labels, splits, result)) is not None:
+    if (found := fit_after_training(run, model, manifest, labels, splits, result["temperature"])) is not None:
         evaluation, result["unknown"] = found
     answers = evaluation.answers(specificity["threshold"])
     write_report(run.folder, result, run.folder.name, told, _thumbnails(manifest), training_accuracy, answers)
     return {**result, "training_accuracy": training_accuracy}
-
-
-def _fit_unknown(
-    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, result: Mapping[str, Any]
-) -> tuple[Evaluation, dict[str, Any]] | None:
-    """Fits what a run answers by where photos may be of unknown species; what it then answers to validation photos, and what the report tells."""
-    if not run.recipe.unknown_share:
-        return None
-    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction, with_features=True)
-    (trained, _), (held_out, photos) = (_seen(run, predictor, manifest.select(splits == part), labels[splits == part]) for part in ("train", "validation"))
-    is_fitting = halve([record.group for record in photos.records], run.recipe.seed)
-    found = fit_unknown(run, trained, held_out, result["temperature"], is_fitting, run.recipe.seed)
-    if found is None:
-        print("too few species have validation photos to fit answers for unknown ones: --unknown-share stays 0", file=sys.stderr)
-        return None
-    evaluation = Evaluation(run.taxonomy, run.calibration["class_sizes"], result["temperature"], unknown=open_unknown(run))
-    evaluation.update(held_out.logits, held_out.labels, [record.name for record in photos.records], is_fitting, held_out.features)
-    return evaluation, {**found, "strangest": evaluation.strangest(STRANGEST)}
-
-
-def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.ndarray) -> tuple[Seen, Manifest]:
-    """At most MOST_PHOTOS of the photos that can be read, as the network sees them."""
-    chosen = np.random.default_rng(run.recipe.seed).permutation(len(manifest))[:MOST_PHOTOS]
-    is_chosen = np.isin(np.arange(len(manifest)), chosen)
-    manifest, labels = manifest.select(is_chosen), labels[is_chosen]
-    with progress_bar("features", len(manifest)) as bar:
-        parts = []
-        for part in predict_with_features(predictor, manifest, run.recipe, len(run.taxonomy)):
-            parts.append(part)
-            bar.advance(len(part[0]))
-    numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return Seen(logits, features, labels[numbers]), manifest.select(np.isin(np.arange(len(manifest)), numbers))
-
-
-def _measured_on_strangers(
-    run: SpeciesRun, predictor: Predictor, evaluation: Evaluation, strangers: Manifest, standing: Mapping[str, Any], broken: BrokenPhotos
-) -> dict[str, Any]:
-    """What both rules give where a share of the photos is of species that the run does not know; {} where the source has none of known lineage."""
-    taxonomy, levels = run.taxonomy, shared_levels(strangers.ranks, run.taxonomy)
-    if not levels or None in levels:
-        return {}
-    lineages = [tuple(record.lineage[level] for level in levels if level is not None) for record in strangers.records]
-    is_named = np.array([bool(lineage[-1]) for lineage in lineages], bool)
-    if not is_named.any():
-        return {}
-    parts = list(predict_with_features(predictor, strangers.select(is_named), run.recipe, len(taxonomy), broken))
-    if not parts:
-        return {}
-    numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
-    chosen = [lineages[row] for row in np.flatnonzero(is_named)[numbers]]
-    answers = [answer for share in SHARES if (answer := open_unknown(run, share, standing["target"]))]
-    known, unknown = evaluation.paths(), unknown_paths(logits, answers[0].model.scores(features), chosen, taxonomy, run.calibration["temperature"])
-    threshold = _standing(run.calibration, standing["target"])["threshold"]
-    depths = [answer_depths(photos.reached, threshold) for photos in (known, unknown)]
-    rows = []
-    for share, answer in zip((0.0, *SHARES), (None, *answers), strict=True):
-        today = measure_depths(*depths, known, unknown, taxonomy, share)
-        rows.append({"share": share, "today": today, "unknown": measure_share(answer, known, unknown, taxonomy) if answer else today})
-    told = f"The source has {len(unknown)} photos of {len(np.unique(unknown.species))} species that the run was not trained on."
-    return {"told": told, "by_share": rows}
 
 
 def _opened_unknown(run: SpeciesRun, share: float | None, target_accuracy: float) -> UnknownAnswers | None:

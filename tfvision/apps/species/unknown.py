@@ -1,14 +1,21 @@
 """What a species run answers by where some photos are of species that it was not trained on: fitted after training, opened to answer."""
 
 import dataclasses
+import sys
 import typing
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 
+from tfvision.data.lineage_matching import shared_levels
+from tfvision.data.manifest import Manifest
+from tfvision.data.pipeline import BrokenPhotos
+from tfvision.data.splits import halve
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
 from tfvision.evaluation import specificity
+from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.novelty import NoveltyModel
 from tfvision.evaluation.unknown_species import (
     SHARES,
@@ -21,12 +28,16 @@ from tfvision.evaluation.unknown_species import (
     leave_species_out,
     measure_depths,
     measure_share,
+    unknown_paths,
 )
 from tfvision.files import write_arrays, write_json
+from tfvision.progress import progress_bar
+from tfvision.trained.species_network import Predictor, make_predictor, predict_with_features
 from tfvision.trained.species_run import LARGEST_UNKNOWN_SHARE, SpeciesRun
 
 FEWEST_SPECIES = 3  # with held-out photos: one is left out, and two are still told apart
 MOST_PHOTOS = 20_000  # whose features are kept to fit on, of training and of validation
+STRANGEST = 12  # photos most unlike anything trained, in the report
 MOST_LOGITS = 20_000_000  # of the photos that heads are refitted on
 
 
@@ -64,6 +75,51 @@ def answers_of(stored: Mapping[str, typing.Any], arrays: Mapping[str, np.ndarray
     rule = UnknownRule(tuple(stored["weights"]), stored["offset"], tuple(stored["limits"]), tuple(stored["rates"]))
     threshold = specificity.threshold_for(fitted["points"], target)
     return UnknownAnswers(NoveltyModel(**arrays), rule, fitted["share"], fitted["species_threshold"], threshold)
+
+
+def fit_after_training(
+    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, temperature: float
+) -> tuple[Evaluation, dict[str, typing.Any]] | None:
+    """Fits what a run answers by where photos may be of unknown species; what it then answers to validation photos, and what the report tells."""
+    if not run.recipe.unknown_share:
+        return None
+    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction, with_features=True)
+    (trained, _), (held_out, photos) = (_seen(run, predictor, manifest.select(splits == part), labels[splits == part]) for part in ("train", "validation"))
+    is_fitting = halve([record.group for record in photos.records], run.recipe.seed)
+    found = fit_unknown(run, trained, held_out, temperature, is_fitting, run.recipe.seed)
+    if found is None:
+        print("too few species have validation photos to fit answers for unknown ones: --unknown-share stays 0", file=sys.stderr)
+        return None
+    evaluation = Evaluation(run.taxonomy, run.calibration["class_sizes"], temperature, unknown=open_unknown(run))
+    evaluation.update(held_out.logits, held_out.labels, [record.name for record in photos.records], is_fitting, held_out.features)
+    return evaluation, {**found, "strangest": evaluation.strangest(STRANGEST)}
+
+
+def measured_on_strangers(
+    run: SpeciesRun, predictor: Predictor, evaluation: Evaluation, strangers: Manifest, standing: Mapping[str, typing.Any], broken: BrokenPhotos
+) -> dict[str, typing.Any]:
+    """What both rules give where a share of the photos is of species that the run does not know; {} where the source has none of known lineage."""
+    taxonomy, levels = run.taxonomy, shared_levels(strangers.ranks, run.taxonomy)
+    if not levels or None in levels:
+        return {}
+    lineages = [tuple(record.lineage[level] for level in levels if level is not None) for record in strangers.records]
+    is_named = np.array([bool(lineage[-1]) for lineage in lineages], bool)
+    if not is_named.any():
+        return {}
+    parts = list(predict_with_features(predictor, strangers.select(is_named), run.recipe, len(taxonomy), broken))
+    if not parts:
+        return {}
+    numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
+    chosen = [lineages[row] for row in np.flatnonzero(is_named)[numbers]]
+    answers = [answer for share in SHARES if (answer := open_unknown(run, share, standing["target"]))]
+    known, unknown = evaluation.paths(), unknown_paths(logits, answers[0].model.scores(features), chosen, taxonomy, run.calibration["temperature"])
+    depths = [specificity.answer_depths(photos.reached, standing["threshold"]) for photos in (known, unknown)]
+    rows = []
+    for share, answer in zip((0.0, *SHARES), (None, *answers), strict=True):
+        today = measure_depths(*depths, known, unknown, taxonomy, share)
+        rows.append({"share": share, "today": today, "unknown": measure_share(answer, known, unknown, taxonomy) if answer else today})
+    told = f"The source has {len(unknown)} photos of {len(np.unique(unknown.species))} species that the run was not trained on."
+    return {"told": told, "by_share": rows}
 
 
 class Seen(typing.NamedTuple):
@@ -126,6 +182,20 @@ def _measured(
         else:
             found.append({"share": share, "today": today, "unknown": today})
     return found
+
+
+def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.ndarray) -> tuple[Seen, Manifest]:
+    """At most MOST_PHOTOS of the photos that can be read, as the network sees them."""
+    chosen = np.random.default_rng(run.recipe.seed).permutation(len(manifest))[:MOST_PHOTOS]
+    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    manifest, labels = manifest.select(is_chosen), labels[is_chosen]
+    with progress_bar("features", len(manifest)) as bar:
+        parts = []
+        for part in predict_with_features(predictor, manifest, run.recipe, len(run.taxonomy)):
+            parts.append(part)
+            bar.advance(len(part[0]))
+    numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return Seen(logits, features, labels[numbers]), manifest.select(np.isin(np.arange(len(manifest)), numbers))
 
 
 def _at_most(seen: Seen, photos: int, seed: int) -> Seen:
