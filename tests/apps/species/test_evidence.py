@@ -4,10 +4,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfvision.apps.species.evidence import PHOTOS_AT_ONCE, joined_logits, open_witness, told_probabilities
-from tfvision.apps.species.identification import load_identifier
+from tfvision.apps.species.evidence import PHOTOS_AT_ONCE, RunWitness, joined_logits, open_witness, told_probabilities
+from tfvision.apps.species.identification import answers_to, load_identifier
 from tfvision.data.taxonomy import Taxonomy
+from tfvision.errors import RecipeError, RunError
 from tfvision.evaluation.calibration import softmax
+from tfvision.evaluation.novelty import NoveltyModel
+from tfvision.evaluation.unknown_species import UnknownAnswers, UnknownRule
 
 pytestmark = pytest.mark.usefixtures("opened_once")
 
@@ -94,3 +97,28 @@ def test_the_identity_is_that_of_the_weights(witness, colour_run, tmp_path):
     (copy / "model.weights.h5").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
     (copy / "SHA256SUMS").unlink(missing_ok=True)
     assert open_witness(copy).identity != witness.identity
+
+
+@pytest.mark.slow
+def test_answers_heed_the_share_of_unknown_species_as_identify_does(witness, paths, monkeypatch):
+    (seen, *_) = witness.see(paths[:PHOTOS_AT_ONCE])
+    classes = len(witness.taxonomy)
+    logits, features = seen.evidence[:, :classes], seen.evidence[:, classes:]
+    labels = logits.argmax(axis=1)
+    _, labels = np.unique(labels, return_inverse=True)
+    model = NoveltyModel.fit(features, labels, labels.max() + 1)
+    unknown = UnknownAnswers(model, UnknownRule((1.0, 0.0, 0.0, 0.0), 2.0, (1.0, 0.6, 0.3, 0.0)), 0.1, 0.9, 0.6)
+    monkeypatch.setattr(RunWitness, "_unknown", lambda witness, share, target: unknown)
+    temperature = witness._calibration["temperature"]
+    expected = list(answers_to(logits, witness.taxonomy, temperature, [], None, unknown, features))
+    assert list(witness.answers(seen.evidence[:, None])) == expected and "unknown_probability" in expected[0]
+    chances = unknown.chance(features[13:28:7])
+    (joined,) = witness.answers([seen.evidence[13:28:7]])
+    assert joined["unknown_probability"] == round(float(np.median(chances)), 4) and len(set(chances)) == 3
+
+
+def test_a_share_that_the_model_was_not_fitted_for_is_refused_at_once(witness, colour_export):
+    with pytest.raises(RunError, match="has nothing fitted for species that it was not trained on"):
+        witness.check((), None, 0.1)
+    with pytest.raises(RecipeError, match="--unknown-share of this export is 0, got 0.1"):
+        open_witness(colour_export.parent).check((), None, 0.1)
