@@ -23,6 +23,7 @@ COLUMNS = ("image", *RANKS, "group", "license", "rights_holder", "creator", "url
 NOT_A_PHOTO = "a sound, a video or a document"
 NO_ADDRESS = "no address that begins with http"
 LISTED_TWICE = "the same photo a second time"
+BOXED_TWICE = "the same box in a photo a second time"
 OVER_MAX, UNDER_MIN = "over --max-per-species", "under --min-per-species"
 OPTIONAL_COLUMNS = ("box", "location", "split", "confidence")  # each only where the source says such a thing
 UNSURE = "a detection below --detection-confidence"
@@ -118,6 +119,7 @@ class Selection:
           DataError: a taxon of --within is nowhere.
         """
         self._check_within()
+        self._delete(BOXED_TWICE, "box != '' AND rowid NOT IN (SELECT min(rowid) FROM photos GROUP BY image, box)")
         self._delete(LISTED_TWICE, "rowid NOT IN (SELECT min(rowid) FROM photos GROUP BY image, box)")
         self._database.execute("CREATE INDEX photos_species ON photos (lineage, observation)")
         counts = dict(self._database.execute("SELECT lineage, count(*) FROM photos GROUP BY lineage"))
