@@ -11,7 +11,7 @@ import click
 from tfvision.command_line import NUMBER, print_json, refuse_both, show_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 
@@ -90,10 +90,17 @@ def identify(
     if not sees_boxes(identifier):
         click.echo(f"{model} has one view, the whole photo: all animals of a photo get the same answer", err=True)
     answers = identify_animals(identifier, found.paths, finder, detection_confidence, within, threshold, target_accuracy, unknown_share)
-    answers = BoxedPictures(pictures).of(answers) if pictures else answers
+    answers = _with_boxes_told(BoxedPictures(pictures).of(answers) if pictures else answers)
     show_answers(answers, found, "identifying", print_json if as_json else _csv_printer(_ANIMAL_COLUMNS) if as_csv else _show_animals)
     if detections_out:
         finder.write(detections_out)
+
+
+def _with_boxes_told(answers: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for answer in answers:
+        if "outside" in answer:
+            click.echo(f"{answer['image']}: passed over, as not within the photo: {answer['outside']} of the detector's boxes", err=True)
+        yield answer
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfvision.data.detections import find_animals
+from tfvision.data.detections import Detections, DetectorLog, find_animals
 from tfvision.errors import DataError
 from tfvision.export.detector import Description, Detector, _without_overlaps
 
@@ -64,7 +64,7 @@ def _described(folder, **changes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["saved", "tiny.tflite"])
-def test_a_detector_looks_at_photos(programs, photo, name):
+def test_a_detector_looks_at_photos(programs, photo, name, tmp_path):
     detector = Detector(programs / name)
     found = find_animals(photo, detector)
     (animal,) = found.animals
@@ -72,6 +72,11 @@ def test_a_detector_looks_at_photos(programs, photo, name):
     np.testing.assert_allclose(animal.box, (40 / 160, 20 / 80, 60 / 160, 30 / 80), atol=1 / SIZE)
     assert [one.category for one in detector.of(photo)[0]] == ["animal", "person"] and detector.name == name
     assert detector.categories == {"1": "animal", "2": "person"}
+    log = DetectorLog(detector)
+    log.of(photo)
+    log.write(tmp_path / "md.json")
+    again = find_animals(photo, Detections.read(tmp_path / "md.json")).animals
+    assert [one.box for one in again] == [pytest.approx(animal.box, abs=1e-4)] and again[0].confidence == pytest.approx(0.9)
     assert detector.of("gone.jpg") == ([], "gone.jpg cannot be read (No such file or directory)")
 
 

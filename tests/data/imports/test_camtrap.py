@@ -133,6 +133,12 @@ def test_a_package_that_is_none_is_told(read_import, package, changes, message):
         read_import(package(**changes))
 
 
+def test_a_package_of_other_tables_is_read_as_the_table_that_it_has(read_import, written):
+    written("other/datapackage.json", {"resources": [{"name": "finds", "path": "finds.csv"}]})
+    folder = written("other/finds.csv", "url,species\nhttp://x.org/1.jpg,Parus major\n").parent
+    assert read_import(folder)[:2] == ("csv", [("http://x.org/1.jpg", "Parus major", "", "")])
+
+
 def test_odd_cells_end_nothing(read_import, package):
     observations = OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "nan,x,0.3,0.4").replace("2020-05-30T02:57:40Z", "yesterday")
     deployments = DEPLOYMENTS.replace("deploymentID", "id")

@@ -138,6 +138,8 @@ def test_boxes_and_sequences_reach_the_manifest(tmp_path):
     report = import_photos(folder / "a.json", tmp_path / "out")
     records = read_source(tmp_path / "out").records
     assert [(record.group, record.box) for record in records] == [("s7", (2, 3, 20, 10)), ("s7", (30, 3, 18, 10)), ("s7", (0, 0, 0, 0))]
+    names = [row["id"].rpartition("/")[2] for row in _rows(tmp_path / "out" / "manifest.csv")]
+    assert [name.partition("#")[1:] for name in names] == [("#", "1"), ("#", "2"), ("", "")]  # of items in a gallery
     assert records[0].path == records[1].path and report["kept"] == {"photos": 2, "observations": 1, "species": 1, "boxes": 3, "rows": 4}
     fault = "1.jpg: the box 100,3,18,10 lies outside its photo of 48 x 40 pixels"
     assert report["photos"] == {"done": 2, "failed": 0, "reasons": {}, "wrong_boxes": {"rows": 1, "examples": [fault]}}

@@ -36,7 +36,7 @@ def test_rectangles_of_each_task_are_rows(read_import, written):
         ("3/8f3a1b2c-fox.jpg", "Vulpes vulpes", "0.3,0.5,0.2,0.2", ""),
         ("traps/a b.jpg", "empty", "", ""),
         ("https://x.org/3.jpg", "Meles meles", "1.1,0,0.1,0.1", "a box that lies outside its photo"),
-        ("https://x.org/3.jpg", "", "", "a shape that is no rectangle (brushlabels)"),
+        ("https://x.org/3.jpg", "", "", "a shape that is no rectangle"),
         ("bucket/traps/4.jpg", "", "", "nothing is marked in it"),
         ("5.jpg", "", "", "nothing is marked in it"),
         ("6.jpg", "Meles meles", "", "the photo was turned while it was labelled, so that its boxes lie in another"),

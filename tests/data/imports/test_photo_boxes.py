@@ -88,7 +88,7 @@ def test_detections_are_rows_with_their_confidence(read_import, written):
         ("card/100/1.jpg", "animal", "0.1,0.2,0.3,0.4", ""),
         ("card/100/1.jpg", "person", "0.5,0.2,0.5,0.4", ""),
         ("card/2.jpg", "", "", "nothing is marked in it"),
-        ("card/3.jpg", "", "", "the detector failed: Failure image access"),
+        ("card/3.jpg", "", "", "the detector failed on it"),
         ("card/4.jpg", "animal", "1.2,0,0.1,0.1", "a box that lies outside its photo"),
         ("card/4.jpg", "7", "0,0,1,1", "a detection whose confidence is no number from 0 to 1"),
         ("", "", "", "an item of images that names no file"),

@@ -72,11 +72,17 @@ class BoxedPictures:
         animals = answer.get("animals", ())
         if not animals:
             return
-        captions = [f"{one['taxon'] if one['rank'] != 'root' else 'not sure'} {one['probability']:.0%}" if "taxon" in one else "" for one in animals]
+        captions = ["" if "error" in one else _caption(one) for one in animals]
         pixels = read_pixels(photo)
         picture = with_boxes(resized(pixels, *fitted_size(*pixels.shape[:2], _PICTURE_PX)), [one["box"] for one in animals], captions)
         self._written += 1
         write_bytes(self._folder / f"{self._written:04d}-{plain_file_name(Path(photo).stem)}.jpg", encode_jpeg(picture))
+
+
+def _caption(animal: Mapping[str, typing.Any]) -> str:
+    if animal.get("is_unknown"):
+        return f"most like {animal['top'][0]['name']}"
+    return "not sure" if animal["rank"] == "root" else f"{animal['taxon']} {animal['probability']:.0%}"
 
 
 def sees_boxes(identifier: SpeciesIdentifier | ExportIdentifier) -> bool:

@@ -48,19 +48,35 @@ _BATCH = 10_000
 _ANIMAL, _UNSAID = "animal", ("", "unknown", "unclassified")
 
 
-def find_package(archive: Archive) -> str | None:
-    """The name of the datapackage.json, at the top or in the one folder around all; None where there is none of a camera trap's."""
+class Package(typing.NamedTuple):
+    """A data package of a camera trap: the name of its datapackage.json, and what that says."""
+
+    name: str
+    told: dict[str, typing.Any]
+
+
+def find_package(archive: Archive) -> Package | None:
+    """The package in an archive, at the top or in the one folder around all; None where there is none, or one of other tables.
+
+    Raises:
+      DataError: its description cannot be read.
+    """
     found = [name for name in archive.names if posixpath.basename(name) == PACKAGE_NAME and name.count("/") <= 1 and not name.startswith("__MACOSX/")]
-    return min(found, key=lambda name: name.count("/")) if found else None
+    if not found:
+        return None
+    name = min(found, key=lambda name: name.count("/"))
+    package = Package(name, _read_package(archive, name))
+    resources = {str(resource.get("name")) for resource in _dicts(package.told.get("resources"))}
+    return package if resources & set(_TABLES) or "camtrap" in str(package.told.get("profile")) else None
 
 
-def package_source(archive: Archive, name: str, database: sqlite3.Connection) -> Source:
+def package_source(archive: Archive, found: Package, database: sqlite3.Connection) -> Source:
     """The photos of a Camtrap DP package.
 
     Raises:
-      DataError: its description is none, names no media or observations, or files that it does not have.
+      DataError: its description names no media or observations, or files that it does not have.
     """
-    package = _read_package(archive, name)
+    name, package = found
     tables = _tables(archive, name, package)
     source = Source("camtrap-dp", archive, iter(()), total_bytes=sum(table.bytes(archive) for table in tables.values()))
     source.photos = _photos(source, tables, package, database)

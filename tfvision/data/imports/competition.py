@@ -112,9 +112,9 @@ def _image_values(image):
 
 def _box_text(box):
     """Four numbers; "" where there is no box, or what is written for none; NO_NUMBERS where it is something else."""
-    if not isinstance(box, list) or not box or not any(box):
+    if box is None or (isinstance(box, list) and not any(box)):
         return ""
-    are_numbers = len(box) == 4 and all(type(number) in (int, float) for number in box)
+    are_numbers = isinstance(box, list) and len(box) == 4 and all(type(number) in (int, float) for number in box)
     return ",".join(map(str, box)) if are_numbers else _NO_NUMBERS
 
 

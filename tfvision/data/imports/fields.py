@@ -32,7 +32,7 @@ PHOTO = {
     "photo": "photoid mediaid imageid",
 }
 OBSERVATION = {
-    "observation": "observationid observationuuid gbifid occurrenceid group catalognumber id",
+    "observation": "observationid observationuuid gbifid occurrenceid group sequenceid seqid catalognumber id",
     "latitude": "decimallatitude latitude lat",
     "longitude": "decimallongitude longitude lon lng long",
     "location": "location",

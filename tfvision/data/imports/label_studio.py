@@ -66,7 +66,7 @@ def _marked(result: dict[str, typing.Any]) -> Iterator[Marked]:
     shapes = [key for key in value if key.endswith("labels") and key != "rectanglelabels"]
     labels = _texts(value.get("rectanglelabels"))
     if shapes and not labels:
-        yield Marked("", "", f"{NO_RECTANGLE} ({shapes[0][:40]})")
+        yield Marked("", "", NO_RECTANGLE)
     for label in labels:
         yield Marked(label, "", WAS_TURNED) if result.get("image_rotation") else _rectangle(label, value, result)
 

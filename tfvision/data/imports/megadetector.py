@@ -9,6 +9,7 @@ from tfvision.data.imports.photo_boxes import NO_BOXES, box_text, taxa_of_labels
 from tfvision.data.imports.photo_records import Photo, Source
 from tfvision.data.imports.photo_rows import as_local, is_web_address
 
+FAILED = "the detector failed on it"
 NO_FILE = "an item of images that names no file"
 
 
@@ -34,7 +35,7 @@ def _photos(source, name, categories):
         photo = Photo(file if is_web_address(file) else as_local(file), RawTaxon(), is_local=not is_web_address(file), date=_date(image.get("datetime")))
         found, problem = categories.found_in(image)
         if not found:
-            yield photo._replace(problem=problem or NO_BOXES)
+            yield photo._replace(problem=FAILED if problem else NO_BOXES)
         for one in found:
             taxon = taxa.get(one.classification or one.category) or RawTaxon(name=one.category)
             yield photo._replace(taxon=taxon, box=box_text(one.box), confidence=f"{one.confidence:.6g}", problem=one.problem)

@@ -61,6 +61,7 @@ def _only_file(archive):
     """The one file that may be a source, at the top of the archive."""
     known = (".csv", ".tsv", ".txt", ".json", ".dwc", ".xml")
     found = [name for name in archive.names if name.lower().removesuffix(".gz").endswith(known) and not name.startswith(("__MACOSX/", "."))]
+    found = [name for name in found if Path(name).name != camtrap.PACKAGE_NAME]
     top = [name for name in found if "/" not in name] or found
     for endings in ((".json", ".dwc"), (".csv", ".tsv"), known):
         candidates = [name for name in top if name.lower().removesuffix(".gz").endswith(endings)]

@@ -23,9 +23,11 @@ COLUMNS = ("image", *RANKS, "group", "license", "rights_holder", "creator", "url
 NOT_A_PHOTO = "a sound, a video or a document"
 NO_ADDRESS = "no address that begins with http"
 LISTED_TWICE = "the same photo a second time"
+BOXED_TWICE = "the same box in a photo a second time"
 OVER_MAX, UNDER_MIN = "over --max-per-species", "under --min-per-species"
 OPTIONAL_COLUMNS = ("box", "location", "split", "confidence")  # each only where the source says such a thing
 UNSURE = "a detection below --detection-confidence"
+_NUMBERED = "CASE WHEN count(*) OVER (PARTITION BY image) > 1 THEN image || '#' || row_number() OVER (PARTITION BY image ORDER BY rowid) ELSE '' END"
 _BATCH = 10_000
 
 
@@ -117,6 +119,7 @@ class Selection:
           DataError: a taxon of --within is nowhere.
         """
         self._check_within()
+        self._delete(BOXED_TWICE, "box != '' AND rowid NOT IN (SELECT min(rowid) FROM photos GROUP BY image, box)")
         self._delete(LISTED_TWICE, "rowid NOT IN (SELECT min(rowid) FROM photos GROUP BY image, box)")
         self._database.execute("CREATE INDEX photos_species ON photos (lineage, observation)")
         counts = dict(self._database.execute("SELECT lineage, count(*) FROM photos GROUP BY lineage"))
@@ -156,11 +159,13 @@ class Selection:
     def columns(self) -> tuple[str, ...]:
         """The names of what `rows` yields."""
         largest = self._database.execute(f"SELECT {', '.join(f'max({name})' for name in OPTIONAL_COLUMNS)} FROM photos").fetchone()
-        return (*COLUMNS, *(name for name, text in zip(OPTIONAL_COLUMNS, largest, strict=True) if text))
+        totals = self.totals()
+        id = ("id",) if totals.get("rows", 0) > totals["photos"] else ()  # of a gallery's items, where an image is no name of one row
+        return (*COLUMNS, *(name for name, text in zip(OPTIONAL_COLUMNS, largest, strict=True) if text), *id)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Yields what is kept in the order of the source, as values of `columns`."""
-        columns = ", ".join(name for name in self.columns() if name not in ("image", *RANKS, "group"))
+        columns = ", ".join(_NUMBERED if name == "id" else name for name in self.columns() if name not in ("image", *RANKS, "group"))
         for image, lineage, *rest in self._database.execute(f"SELECT image, lineage, observation, {columns} FROM photos ORDER BY rowid"):
             yield (image, *self.lineages.known[lineage], *rest)
 
