@@ -67,7 +67,7 @@ def test_identify_of_broken_photos_only_exits_with_one(run_command, colour_run, 
 def test_identify_writes_csv(run_command, colour_run, colour_photos):
     _, out, _ = run_command("identify", colour_run, colour_photos / "Rosa_rubra_1.png", "--csv", "--threshold", "0.3")
     header, row = out.splitlines()
-    assert header == "image,taxon,rank,probability,lineage,error"
+    assert header == "image,taxon,rank,probability,lineage,error,unknown_probability,is_unknown,likeliest"
     assert "Reds > Rosa" in row
 
 
