@@ -1,10 +1,10 @@
 """Hierarchical transfer where classes have few photos, on a pretrained network trained behind a layer alone, as two cores allow.
 
     python benchmarks/species_frozen.py SOURCE [--ranks class,species] [--photos-a-class 5 --photos-a-class 5,10,20] [--seeds 3] [--steps 200]
-        [--network mobilenet_v2] [--frozen block_15_add] [--size 96] [--set key=value]... --out DIR
+        [--network mobilenet_v2] [--frozen out_relu] [--hidden 256] [--size 96] [--set key=value]... --out DIR
 
-Up to the layer `--frozen` the network keeps its ImageNet weights; what it answers there to each photo and its mirror image is computed once. Each row
-spends the same steps, hierarchical transfer a third of them on the rank above the finest, as in species_table1.py, which trains the whole network.
+Up to the layer `--frozen`, the last one by default, the network keeps its ImageNet weights; what it answers there to each photo is computed once. What is behind it is trained, and before the last layer one of `--hidden` units, which starts at random: what ranks share is learnt there.
+Each row spends the same steps, hierarchical transfer a third of them on the rank above the finest, as in species_table1.py, which trains the whole network.
 `--photos-a-class` is that of species_table1.py; without it a share of each class's photos is held out, as in a training.
 """
 
@@ -33,17 +33,17 @@ FLAT, HIERARCHICAL = "no transfer", "hierarchical"
 class FewPhotos:
     """A pretrained network behind a frozen layer, and what that answers to all photos of a source."""
 
-    def __init__(self, manifest, network, layer, size_px, weights):
+    def __init__(self, manifest, network, layer, hidden, size_px, weights):
         from frozen_base import see
 
         from tfvision.models.catalogue import get_network
         from tfvision.models.weights import load_pretrained
 
-        self.network, self.layer = get_network(network), layer
+        self.network, self.layer, self.hidden = get_network(network), layer, hidden
         self.base = self.network.build(size_px)
         load_pretrained(self.base, network, weights)
         self.first_weights = self.base.get_weights()
-        self.rows = [see(manifest, self.network, self.base, layer, size_px, is_mirrored=mirrored).rows for mirrored in (False, True)]
+        self.rows = see(manifest, self.network, self.base, layer, size_px).rows
         self.row_of = {os.path.abspath(record.path): row for row, record in enumerate(manifest.records)}
 
     def measure(self, manifest, splits, recipe, steps, name):
@@ -59,16 +59,16 @@ class FewPhotos:
         taxonomy = manifest.taxonomy()
         labels, places = manifest.labels(taxonomy), np.array([self.row_of[os.path.abspath(record.path)] for record in manifest.records])
         trained, asked = splits == "train", splits == "validation"
-        rows, own = np.concatenate([seen[places[trained]] for seen in self.rows]), np.tile(labels[trained], 2)
+        rows, own = self.rows[places[trained]], labels[trained]
         ranks = taxonomy.ranks[-2:] if name == HIERARCHICAL else taxonomy.ranks[-1:]
         shares = (1 / 3, 2 / 3)[-len(ranks) :] if len(ranks) > 1 else (1.0,)
         model = self._trained(rows, own, [classes_at_rank(taxonomy, rank) for rank in ranks], recipe, [round(share * steps) for share in shares])
-        logits = answers(model, self.rows[0][places[asked]])["species"]
+        logits = answers(model, self.rows[places[asked]])["species"]
         fitting = halve([record.group for record in manifest.select(asked).records], recipe.seed)
         sizes = np.bincount(labels[trained], minlength=len(taxonomy))
         evaluation = Evaluation(taxonomy, sizes, fit_temperature(logits[fitting], labels[asked][fitting]), ())
         evaluation.update(logits, labels[asked], [record.name for record in manifest.select(asked).records], fitting)
-        learnt = answers(model, self.rows[0][places[trained]])["species"].argmax(1) == labels[trained]
+        learnt = answers(model, self.rows[places[trained]])["species"].argmax(1) == labels[trained]
         found = evaluation.result(0.9, None)
         kept = ("images", "accuracy", "accuracy_interval", "accuracy_by_rank", "specificity", "by_class_size")
         return {
@@ -90,6 +90,8 @@ class FewPhotos:
         self.base.set_weights(self.first_weights)
         tail = tail_of(self.base, self.layer, {"maps": self.base.layers[-1].name})
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(tail.output["maps"])
+        if self.hidden:
+            pooled = keras.layers.Dense(self.hidden, "relu", kernel_initializer=keras.initializers.HeNormal(seed=recipe.seed), name="hidden")(pooled)
         trunk = keras.Model(tail.input, {"features": CountedDropout(recipe.dropout, recipe.seed, name="dropout")(pooled)}, name="trunk")
         model = None
         for number, (classes, count) in enumerate(zip(ranks, steps, strict=True)):
@@ -98,7 +100,15 @@ class FewPhotos:
             else:
                 model = transfer_heads(model, trunk, parents_between(ranks[number - 1], classes), recipe.mixing, recipe.seed + 10 * number)
             stages = ((count * recipe.batch_size / len(rows), recipe.stages[0][1]),)
-            fit(model, rows, classes.of_class[labels], _loss(model, recipe), stages, recipe, [model.get_layer("species_logits")])
+            fit(
+                model,
+                rows,
+                classes.of_class[labels],
+                _loss(model, recipe),
+                stages,
+                recipe,
+                [layer for layer in model.layers if layer.name in ("hidden", "species_logits")],
+            )
         return model
 
 
@@ -162,12 +172,13 @@ def _of_size(smallest, result):
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--steps", default=200, show_default=True, help="Of each training.")
 @click.option("--network", default="mobilenet_v2", show_default=True)
-@click.option("--frozen", default="block_15_add", show_default=True, help="The layer up to which the network keeps its weights.")
+@click.option("--frozen", default="out_relu", show_default=True, help="The layer up to which the network keeps its weights.")
+@click.option("--hidden", default=256, show_default=True, help="Units of a layer before the last; 0 = there is none.")
 @click.option("--size", "size_px", default=96, show_default=True, help="Pixels a side.")
 @click.option("--weights", default="imagenet", show_default=True)
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe small; repeatable.")
 @click.option("--out", required=True, help="Folder for what is found.")
-def main(source, ranks, counts, seeds, steps, network, frozen, size_px, weights, settings, out):
+def main(source, ranks, counts, seeds, steps, network, frozen, hidden, size_px, weights, settings, out):
     """Print table 1 with and without transfer."""
     from tfvision.apps.species.recipes import small
     from tfvision.data.manifest import read_source
@@ -183,17 +194,15 @@ def main(source, ranks, counts, seeds, steps, network, frozen, size_px, weights,
             for name in (FLAT, HIERARCHICAL):
                 path = folder / f"{count or 'all'}-{name.replace(' ', '-')}-{seed}.json"
                 if not path.exists():
-                    seen = seen or FewPhotos(read_source(source, ranks), network, frozen, size_px, weights)
+                    seen = seen or FewPhotos(read_source(source, ranks), network, frozen, hidden, size_px, weights)
                     path.write_text(json.dumps(seen.measure(manifest, splits, own, steps, name), default=float))
                 result = json.loads(path.read_text())
                 results.setdefault((count and f"{count} photos a class", name), []).append(result)
                 print(
                     f"{count} {name}, seed {seed}: {result['accuracy']:.3f}, depth {result['specificity']['depth']:.2f}, {result['seconds']:.0f} s", flush=True
                 )
-    first = result
-    print(
-        f"\n{network} at {size_px} px, frozen up to {frozen}, {steps} steps, {seeds} seeds; {first['classes']} classes, {first['images']} validation photos\n"
-    )
+    told = f"{network} at {size_px} px, frozen up to {frozen}, {hidden} hidden units, {steps} steps, {seeds} seeds"
+    print(f"\n{told}; {result['classes']} classes, {result['images']} validation photos\n")
     print("\n\n".join(table.markdown() for table in tables_of(results)))
 
 
