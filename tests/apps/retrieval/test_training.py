@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import shutil
+import types
 
 import keras
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 import tensorflow as tf
 
 from tfvision.apps.retrieval.evaluation import evaluate_retriever
+from tfvision.apps.retrieval.indices import Taps
 from tfvision.apps.retrieval.recipes import RECIPES
-from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever
+from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever, whiten
 from tfvision.data.pipeline import TrainingOrder
 from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.features.whitening import fit_symmetric_whitening
+from tfvision.trained.retriever_network import build_whitening
 from tfvision.trained.retriever_run import RetrieverRun
 from tfvision.training.checkpoints import read_facts
 
@@ -178,3 +182,15 @@ def test_a_recipe_survives_json(retriever_run):
     recipe = RetrieverRun.open(retriever_run).recipe
     assert dataclasses.asdict(recipe)["tuning"] == (3, 6)
     assert recipe.name == "small" and recipe.network == "small"
+
+
+def test_the_index_is_whitened_by_the_photos_that_train_alone():
+    random = np.random.default_rng(0)
+    table, is_training = random.normal(size=(12, 5)).astype(np.float32), np.arange(12) < 9
+    taps = Taps(table, {"first": 2, "second": 3}, np.arange(12) != 4)
+    recipe = dataclasses.replace(RECIPES["paper"](), whitening=0.5)
+    retriever = types.SimpleNamespace(tuned={"whitened": build_whitening(5)})
+    whiten(retriever, taps, is_training, recipe)
+    units = table / np.linalg.norm(table, axis=1, keepdims=True)
+    expected = fit_symmetric_whitening(units[is_training & taps.is_read], 0.5).apply(units)
+    np.testing.assert_allclose(taps.index("whitened", retriever.tuned, slice(0, 12))[taps.is_read], expected[taps.is_read], rtol=1e-3, atol=1e-4)
