@@ -27,21 +27,20 @@ class Seen:
     is_read: np.ndarray
 
 
-def see(manifest, network, base, layer, size_px, taps=(), is_mirrored=False):
+def see(manifest, network, base, layer, size_px, taps=()):
     """What `layer` of a network of the catalogue answers to the photos of a manifest."""
     from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 
-    outputs = [base.get_layer(layer).output, *(keras.layers.GlobalAveragePooling2D()(base.get_layer(network.taps[tap]).output) for tap in taps)]
-    answer = tf.function(keras.Model(base.input, outputs), autograph=False)
+    means = {tap: keras.layers.GlobalAveragePooling2D()(base.get_layer(network.taps[tap]).output) for tap in taps}
+    answer = tf.function(keras.Model(base.input, {"maps": base.get_layer(layer).output, "means": means}), autograph=False)
     broken, rows, pooled, is_read = BrokenPhotos(), [], [], []
     for batch in evaluation_batches(manifest, np.zeros(len(manifest), np.int32), ViewSettings(("whole",), size_px, None, True), 32, broken).as_numpy_iterator():
-        pixels = batch["views"]["whole"].astype(np.float32)[:, :, :: -1 if is_mirrored else 1] * network.scale + network.offset
-        maps, *means = answer(tf.constant(pixels))
-        rows.append(maps.numpy().astype(np.float16).reshape(len(pixels), -1))
-        pooled.append([values.numpy() for values in means])
+        pixels = batch["views"]["whole"].astype(np.float32) * network.scale + network.offset
+        found = answer(tf.constant(pixels))
+        rows.append(found["maps"].numpy().astype(np.float16).reshape(len(pixels), -1))
+        pooled.append({tap: values.numpy() for tap, values in found["means"].items()})
         is_read.append(batch["weight"] > 0)
-    means = [np.concatenate(parts) for parts in zip(*pooled, strict=True)]
-    return Seen(np.concatenate(rows), dict(zip(taps, means, strict=True)), np.concatenate(is_read))
+    return Seen(np.concatenate(rows), {tap: np.concatenate([part[tap] for part in pooled]) for tap in taps}, np.concatenate(is_read))
 
 
 def tail_of(base, layer, outputs):
@@ -49,6 +48,8 @@ def tail_of(base, layer, outputs):
     start = base.get_layer(layer).output
     rows = keras.Input((int(np.prod(start.shape[1:])),), name="rows")
     maps = keras.layers.Reshape(start.shape[1:])(rows)
+    if set(outputs.values()) == {layer}:
+        return keras.Model(rows, dict.fromkeys(outputs, maps))
     return keras.Model(rows, keras.Model(start, {name: base.get_layer(one).output for name, one in outputs.items()}, name="tail")(maps))
 
 

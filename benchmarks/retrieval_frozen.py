@@ -1,11 +1,12 @@
 """Feature Tuning's tables 1 to 4 where the base is trained behind a layer alone, as two cores allow: a tenth of the time of retrieval_tables.py.
 
     python benchmarks/retrieval_frozen.py SOURCE --protocol ukbench --frozen conv4 [--protocol-split paper] [--recipe paper] [--weights FILE]
-        [--seeds 3] [--set key=value]... --out DIR
+        [--seeds 3] [--set key=value]... [--loss cosface | --untrained] --out DIR
 
 Up to the tap `--frozen` the network keeps its weights; what it answers there is computed once, and the layers behind it are fine-tuned with softmax
 and with CosFace, then the tuning networks, as in `tfvision train retriever` (without random changes of photos). The taps of each run are kept in
-DIR/LOSS-SEED.npz; a run that is there already is not trained again.
+DIR/LOSS-SEED.npz; a run that is there already is not trained again. `--untrained` judges the network as it came: its taps, the additions and the
+whitened addition, which needs no training.
 """
 
 import dataclasses
@@ -60,7 +61,7 @@ class FrozenBase:
 
         from tfvision.trained.retriever_network import build_retriever
 
-        recipe = dataclasses.replace(self.recipe, tuning=(), index="addition")
+        recipe = dataclasses.replace(self.recipe, tuning=(), whitening=0.0, index="addition")
         base = build_retriever(recipe, 2, recipe.size_px, recipe.weights).base
         look = functools.partial(see, network=self.network, base=base, layer=self.layer, size_px=recipe.size_px, taps=self.early)
         gallery = look(self.trial.gallery)
@@ -72,7 +73,7 @@ class FrozenBase:
 
         from tfvision.apps.retrieval.evaluation import judge_indices, score_of
         from tfvision.apps.retrieval.indices import Taps
-        from tfvision.apps.retrieval.training import stage_loss
+        from tfvision.apps.retrieval.training import stage_loss, whiten
         from tfvision.trained.retriever_network import build_retriever
 
         classes, own = np.unique(labels[is_training], return_inverse=True)
@@ -84,8 +85,10 @@ class FrozenBase:
         with np.load(kept) as tables:
             gallery, queries = (Taps(tables[name], dict(retriever.widths), tables[name].any(axis=1)) for name in ("gallery", "queries"))
         queries = gallery if trial.queries is trial.gallery else queries
+        whiten(retriever, gallery, is_training, recipe)
         told, stages = {}, recipe.tuning_stages or recipe.stages
-        for name, model in retriever.tuned.items():
+        for name in recipe.tuned_names:
+            model = retriever.tuned[name]
             loss = stage_loss(model, recipe, lambda batch: batch["taps"])
             told[name] = fit(model, gallery.table[is_training], own, loss, stages, recipe, model.layers)
         judged = judge_indices(trial, gallery, queries, retriever.tuned, recipe)
@@ -129,31 +132,38 @@ class FrozenBase:
 @click.option("--recipe", default="paper", show_default=True)
 @click.option("--weights", default="imagenet", show_default=True)
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
+@click.option("--loss", "losses", multiple=True, type=click.Choice(LOSSES), default=LOSSES, help="[default: both]")
+@click.option("--untrained", is_flag=True, help="No loss: the network as it came.")
 @click.option("--out", required=True, help="Folder for what is found.")
-def main(source, protocol, frozen, protocol_split, seeds, recipe, weights, settings, out):
+def main(source, protocol, frozen, protocol_split, seeds, recipe, weights, settings, losses, untrained, out):
     """Print the four tables."""
     from tfvision.apps.retrieval.comparison import tables
     from tfvision.apps.retrieval.recipes import RECIPES
+    from tfvision.evaluation.comparison import Measure, Table
+    from tfvision.trained.retriever_run import ADDITIONS, WHITENED
     from tfvision.training.recipes import with_settings
 
     recipe = with_settings(RECIPES[recipe](), {**settings, "protocol_split": protocol_split, "weights": weights})
-    folder, base, results = Path(out), None, {}
+    folder, base, results, losses = Path(out), None, {}, () if untrained else losses
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
         trial, labels, is_training = trial_and_labels(source, protocol, dataclasses.replace(recipe, seed=seed))
-        for loss in (UNTRAINED, *LOSSES):
+        for loss in (UNTRAINED, *losses):
             path = folder / f"{loss.replace(' ', '-')}-{seed}.json"
             if not path.exists():
                 base = base or FrozenBase(recipe, frozen, trial)
-                own = {"loss": loss} if loss in LOSSES else {"tuning": (), "index": "addition"}
-                base.measure(dataclasses.replace(recipe, seed=seed, **own), trial, labels, is_training, path, loss in LOSSES)
+                own = {"loss": loss} if loss in losses else {"tuning": (), "index": "addition"}
+                base.measure(dataclasses.replace(recipe, seed=seed, **own), trial, labels, is_training, path, loss in losses)
             results.setdefault(loss, []).append(json.loads(path.read_text()))
             print(f"{loss}, seed {seed}: {results[loss][-1]['by_layer']} {results[loss][-1]['training']}", flush=True)
-    trained = [row(loss, results[loss], loss) for loss in LOSSES]
-    made = [*tables([*trained, row(UNTRAINED, results[UNTRAINED])]), gains(trained, recipe.tap_names, recipe.tuned_names)]
-    print(
-        f"\n{recipe.network} at {recipe.size_px} px, frozen up to {frozen}, {seeds} seeds; {results[LOSSES[0]][0]['queries']} queries in {len(labels)} photos"
-    )
+    trained = [row(loss, results[loss], loss) for loss in losses]
+    every = [*trained, row(UNTRAINED, results[UNTRAINED])]
+    made = [*tables(every), *([gains(trained, recipe.tap_names, recipe.tuned_names)] if trained and recipe.tuning else [])]
+    if recipe.whitening:
+        named = {name: Measure(lambda result, name=name: result["by_layer"][name]) for name in (*recipe.tap_names[-2:], *ADDITIONS, WHITENED)}
+        made += [Table("The whitened addition", named, every), gains(every, recipe.tap_names, [WHITENED])]
+    queries = results[UNTRAINED][0]["queries"]
+    print(f"\n{recipe.network} at {recipe.size_px} px, frozen up to {frozen}, {seeds} seeds; {queries} queries in {len(labels)} photos")
     print("\n" + "\n\n".join(table.markdown() for table in made))
 
 

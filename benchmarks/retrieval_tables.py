@@ -40,7 +40,7 @@ def measure_untrained(source, protocol, recipe, questions_of):
     from tfvision.apps.retrieval.indices import read_taps, tap_extractor
     from tfvision.trained.retriever_network import build_retriever
 
-    recipe = dataclasses.replace(recipe, tuning=(), index="addition")
+    recipe = dataclasses.replace(recipe, tuning=(), whitening=0.0, index="addition")
     retriever = build_retriever(recipe, 2, recipe.size_px, recipe.weights)
     taps = read_taps(questions_of.gallery, tap_extractor(retriever, recipe, UNTRAINED), label="features")
     asked = taps if questions_of.queries is questions_of.gallery else read_taps(questions_of.queries, tap_extractor(retriever, recipe, UNTRAINED))
@@ -60,6 +60,11 @@ def row(name, results, loss=""):
     from tfvision.evaluation.comparison import JudgedRun, Row
 
     return Row(name, tuple(JudgedRun(f"{name}-{seed}", {"loss": loss}, result) for seed, result in enumerate(results)))
+
+
+def tuned_indices(recipe):
+    """What is made of the taps by training photos."""
+    return [name for name in recipe.indices if name not in (*recipe.tap_names, "addition", "normalised_addition")]
 
 
 def gains(rows, taps, tuned):
@@ -109,7 +114,7 @@ def main(source, protocol, protocol_split, seeds, recipe, pairs, out):
         f"{first['queries']} queries in {first['images']} photos. {stamp(first)}"
     )
     trained = [row(loss, results[loss], loss) for loss in LOSSES]
-    made = [*tables([*trained, row(UNTRAINED, results[UNTRAINED])]), gains(trained, recipe.tap_names, recipe.tuned_names)]
+    made = [*tables([*trained, row(UNTRAINED, results[UNTRAINED])]), gains(trained, recipe.tap_names, tuned_indices(recipe))]
     print("\n" + "\n\n".join(table.markdown() for table in made))
 
 

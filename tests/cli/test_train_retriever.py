@@ -48,7 +48,7 @@ def test_training_evaluating_and_looking_inside(run_command, photos, tmp_path, m
     result = json.loads(out)
     assert code == 0
     assert (result["protocol"], result["queries"], result["left_out"]) == ("ukbench", 4, 16)
-    assert 1 <= result["ns_score"] <= 4 and result["ns_score"] == result["by_layer"]["tuned3"]
+    assert 1 <= result["ns_score"] <= 4 and result["ns_score"] == result["by_layer"]["whitened"]
     code, out, _ = run_command("evaluate", "runs/retriever", photos, "--protocol", "holidays")
     assert code == 0
     assert "mAP of 1 queries in 20 photos. No query was trained on." in out and "normalised_addition" in out

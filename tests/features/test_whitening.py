@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from tfvision.errors import DataError
-from tfvision.features.whitening import fit_whitening
+from tfvision.features.whitening import fit_symmetric_whitening, fit_whitening
 
 
 def _vectors(count, width, seed=0):
@@ -66,3 +66,25 @@ def test_mistakes_are_named(vectors, settings, message):
 def test_vectors_of_another_width_are_refused():
     with pytest.raises(DataError, match="is of vectors of 8 values, got 3"):
         fit_whitening(_vectors(5, 8)).apply(np.zeros((2, 3), np.float32))
+
+
+@pytest.mark.parametrize("count", [40, 6])
+def test_symmetric_whitening_is_the_inverse_root_of_the_shrunk_covariance(count):
+    vectors, shrinkage = _vectors(count, 8), 0.5
+    covariance = np.cov(vectors.astype(np.float64), rowvar=False)
+    values, directions = np.linalg.eigh(0.5 * covariance + 0.5 * np.trace(covariance) / 8 * np.eye(8))
+    got = fit_symmetric_whitening(vectors, shrinkage)
+    np.testing.assert_allclose(got.projection, directions / np.sqrt(values) @ directions.T, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(got.mean, vectors.mean(axis=0), rtol=1e-5)
+
+
+def test_symmetric_whitening_keeps_what_the_fitted_vectors_do_not_show():
+    fitted = np.eye(3, dtype=np.float32)[:2]  # the third value is 0 in all of them
+    whitened = fit_symmetric_whitening(fitted).apply(np.float32([[0.5, 0.5, 0.4]]))
+    np.testing.assert_allclose(whitened, [[0, 0, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize(("vectors", "told"), [(np.ones((5, 4), np.float32), "these are all alike"), (_vectors(1, 4), "there is but one")])
+def test_symmetric_whitening_needs_vectors_that_differ(vectors, told):
+    with pytest.raises(DataError, match=told):
+        fit_symmetric_whitening(vectors)

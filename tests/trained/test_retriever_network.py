@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfvision.errors import RunError
-from tfvision.trained.retriever_network import TapNormalization, build_retriever, build_tuning, index_responses, load_retriever
+from tfvision.trained.retriever_network import TapNormalization, build_retriever, build_tuning, build_whitening, index_responses, load_retriever
 from tfvision.trained.retriever_run import RetrieverRecipe
 
 RECIPE = RetrieverRecipe(network="small", image_size=32)
@@ -23,6 +23,15 @@ def test_the_tuning_networks_have_the_papers_widths():
     model = build_tuning(RECIPE, widths, 7, 3)
     assert model.input_shape == (None, 1472)
     assert {name: tensor.shape[1] for name, tensor in model.output.items()} == {"index": 512, "logits": 7}
+
+
+def test_the_whitening_is_the_addition_until_it_has_weights_and_nothing_trains_it():
+    model = build_whitening(3)
+    assert not model.trainable_variables
+    taps = np.float32([[3, 4, 0], [0, 0, 2]])
+    np.testing.assert_allclose(model(taps)["index"], [[0.6, 0.8, 0], [0, 0, 1]], rtol=1e-6)
+    model.get_layer("whitened").set_weights([np.diag(np.float32([1, 2, 3])), np.float32([0, 0, 1])])
+    np.testing.assert_allclose(model(taps)["index"], [[0.6, 1.6, 1], [0, 0, 4]], rtol=1e-6)
 
 
 @pytest.fixture(scope="module")

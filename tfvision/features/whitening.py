@@ -70,6 +70,29 @@ def fit_whitening(vectors: np.ndarray, dimension: int | None = None, shrinkage: 
     return Whitening(mean.astype(np.float32), projection.astype(np.float32))
 
 
+def fit_symmetric_whitening(vectors: np.ndarray, shrinkage: float = SHRINKAGE) -> Whitening:
+    """Fits a whitening that turns nothing and keeps all directions, also those in which these vectors do not differ and others may.
+
+    Args:
+      vectors: float32 [n, d].
+      shrinkage: share of the mean variance of all d directions in each direction's, above 0, at most 1 (only centred).
+
+    Raises:
+      DataError: all vectors are alike, or fewer than two.
+    """
+    if len(vectors) < 2 or not np.ptp(vectors, axis=0).any():
+        raise DataError(f"a whitening is fitted on vectors that differ: {'these are all alike' if len(vectors) > 1 else 'there is but one'}")
+    count, width = vectors.shape
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    variances, directions = _principal_directions(vectors - mean, min(count - 1, width))
+    variances = np.maximum(variances, 0)
+    floor = shrinkage * variances.sum() / width
+    gains = 1 / np.sqrt((1 - shrinkage) * variances + floor)
+    rest = 1 / np.sqrt(floor)
+    projection = rest * np.eye(width) + (directions * (gains - rest)) @ directions.T
+    return Whitening(mean.astype(np.float32), projection.astype(np.float32))
+
+
 def _principal_directions(centred: np.ndarray, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """Variances [dimension], largest first, and directions [d, dimension], by the smaller of the two products."""
     count, width = centred.shape

@@ -17,7 +17,7 @@ from tfvision.models.catalogue import get_network
 from tfvision.models.pooling import concatenate, mean_layer, pool
 from tfvision.models.taps import tap_outputs
 from tfvision.models.weights import load_pretrained
-from tfvision.trained.retriever_run import ADDITIONS, RetrieverRecipe, RetrieverRun
+from tfvision.trained.retriever_run import ADDITIONS, WHITENED, RetrieverRecipe, RetrieverRun
 from tfvision.training.loop import precision_policy
 from tfvision.training.run import load_run_weights
 
@@ -34,7 +34,8 @@ class Retriever:
       maps: float32 RGB 0-255 [batch, size, size, 3] -> {tap: responses}.
       widths: {tap: channels}, shallow to deep.
       classifier: the same -> float32 logits [batch, classes], on the mean of the last tap.
-      tuned: name -> network, concatenated taps float32 [batch, width] -> {"index": [batch, 512], "logits"}.
+      tuned: name -> network, concatenated taps float32 [batch, width] -> {"index": [batch, 512], "logits"}, and, where the recipe has it, WHITENED
+        -> {"index": [batch, width]}, which nothing trains.
       whole: pixels -> {tap: maps, "logits", and each tuned network's index}: what a run's weights are of.
       loaded: one sentence on the base's weights.
     """
@@ -76,6 +77,8 @@ def build_retriever(recipe: RetrieverRecipe, classes: int, image_size: int | Non
         joined = keras.layers.Concatenate(name="taps")([*pooled.values()]) if len(pooled) > 1 else pooled[recipe.tap_names[0]]
         widths = {tap: vectors.shape[-1] for tap, vectors in pooled.items()}
         tuned = {f"tuned{layers}": build_tuning(recipe, tuple(widths.values()), classes, layers) for layers in recipe.tuning}
+        if recipe.whitening:
+            tuned[WHITENED] = build_whitening(sum(widths.values()))
         answers = {name: model(joined) for name, model in tuned.items()}
     whole = {**maps, LOGITS: logits, **{name: answer[INDEX] for name, answer in answers.items()}}
     return Retriever(
@@ -109,6 +112,14 @@ def build_tuning(recipe: RetrieverRecipe, widths: Sequence[int], classes: int, l
     index = keras.layers.Activation("linear", dtype="float32", name=INDEX)(x)
     logits = _classifier(recipe, classes, LOGITS, recipe.seed + layers)(index)
     return keras.Model(inputs, {INDEX: index, LOGITS: logits}, name=f"tuned{layers}")
+
+
+def build_whitening(width: int) -> keras.Model:
+    """The whitened addition: concatenated taps float32 [batch, width] -> {"index": [batch, width]}; the addition itself until WHITENED has weights."""
+    inputs = keras.Input((width,), name="taps")
+    x = keras.layers.UnitNormalization(dtype="float32", name="unit")(inputs)
+    index = keras.layers.Dense(width, kernel_initializer="identity", trainable=False, dtype="float32", name=WHITENED)(x)
+    return keras.Model(inputs, {INDEX: index}, name=WHITENED)
 
 
 def load_retriever(folder: str | Path, image_size: int | None = None) -> Retriever:

@@ -13,6 +13,7 @@ from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.run import TOLD, Run, read_run_file
 
 ADDITIONS = ("addition", "normalised_addition")
+WHITENED = "whitened"
 LOSSES = ("softmax", "cosface")
 TUNING_LAYERS = (3, 6)
 LABELLED_PHOTOS, ALL_PHOTOS = "labelled", "all"
@@ -34,7 +35,9 @@ class RetrieverRecipe(Recipe):
       tuning: layers of the networks of stage 2, of TUNING_LAYERS.
       tuning_input: one of ADDITIONS, what they see.
       tuning_stages: their (epochs, learning rate); () = as `stages`.
-      index: what a photo's vector is where none is named: a tap, one of ADDITIONS, "tuned3" or "tuned6".
+      whitening: shrinkage, at most 1, of the index WHITENED: the addition, L2-normalised, centred and whitened as the photos that train say
+        (ours); 0 = there is no such index.
+      index: what a photo's vector is where none is named: a tap, one of ADDITIONS, "tuned3", "tuned6" or WHITENED.
       batch_norm_momentum: of every batch normalisation.
       protocol_split: "held-out" (queries are not trained on) or "paper" (all photos train, queries included).
       held_out: where neither `role` nor `split` says which photos are queries: whole "classes", or "photos" of each class.
@@ -56,6 +59,7 @@ class RetrieverRecipe(Recipe):
     tuning: tuple[int, ...] = TUNING_LAYERS
     tuning_input: str = "addition"
     tuning_stages: Stages = ()
+    whitening: float = 0.0
     index: str = "tuned3"
     batch_norm_momentum: float = 0.9
     protocol_split: str = "held-out"
@@ -81,6 +85,8 @@ class RetrieverRecipe(Recipe):
             raise RecipeError(f"tuning must be numbers of layers, of {list(TUNING_LAYERS)}, got {list(self.tuning)}")
         if any(epochs < 0 or rate < 0 for epochs, rate in self.tuning_stages):
             raise RecipeError(f"tuning_stages must be [[epochs, learning rate], ...] with nothing negative, got {self.tuning_stages}")
+        if not 0 <= self.whitening <= 1:
+            raise RecipeError(f"whitening must lie between 0 and 1, got {self.whitening}")
         if not 0 < self.held_out_fraction < 1:
             raise RecipeError(f"held_out_fraction must lie between 0 and 1, got {self.held_out_fraction}")
         if not 0 < self.share <= 1:
@@ -108,8 +114,8 @@ class RetrieverRecipe(Recipe):
 
     @property
     def indices(self) -> tuple[str, ...]:
-        """All that a photo's vector can be: single taps, both additions, the tuned ones."""
-        return (*self.tap_names, *ADDITIONS, *self.tuned_names)
+        """All that a photo's vector can be: single taps, both additions, the tuned ones, the whitened addition."""
+        return (*self.tap_names, *ADDITIONS, *self.tuned_names, *((WHITENED,) if self.whitening else ()))
 
 
 @dataclasses.dataclass(frozen=True)

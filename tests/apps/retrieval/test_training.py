@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import shutil
+import types
 
 import keras
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 import tensorflow as tf
 
 from tfvision.apps.retrieval.evaluation import evaluate_retriever
+from tfvision.apps.retrieval.indices import Taps
 from tfvision.apps.retrieval.recipes import RECIPES
-from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever
+from tfvision.apps.retrieval.training import row_batches, stage_loss, train_retriever, whiten
 from tfvision.data.pipeline import TrainingOrder
 from tfvision.errors import DataError, RecipeError, RunError
+from tfvision.features.whitening import fit_symmetric_whitening
+from tfvision.trained.retriever_network import build_whitening
 from tfvision.trained.retriever_run import RetrieverRun
 from tfvision.training.checkpoints import read_facts
 
@@ -47,8 +51,8 @@ def test_a_run_folder_holds_all_that_was_promised(trained):
     run = RetrieverRun.open(trained)
     metrics = json.loads(run.metrics_path.read_text())
     assert (metrics["images"], metrics["held_out"], metrics["classes"]) == (24, 8, 6)
-    assert list(metrics["by_layer"]) == ["stage1", "stage2", "stage3", "addition", "normalised_addition", "tuned3", "tuned6"]
-    assert metrics["queries"] == 8 and metrics["map"] == metrics["by_layer"]["tuned3"]
+    assert list(metrics["by_layer"]) == ["stage1", "stage2", "stage3", "addition", "normalised_addition", "tuned3", "tuned6", "whitened"]
+    assert metrics["queries"] == 8 and metrics["map"] == metrics["by_layer"]["whitened"]
     assert len(run.classes) == 6
     assert (trained / "report.html").stat().st_size > 1000
     assert "No query was trained on" in (trained / "report.html").read_text()
@@ -72,7 +76,7 @@ def test_classes_are_held_out_whole(trained):
 @pytest.mark.slow
 def test_it_learns_what_version_0_1_0_learnt(trained, retriever_run):
     now, then = (json.loads(RetrieverRun(folder).metrics_path.read_text()) for folder in (trained, retriever_run))
-    assert now.keys() >= then.keys() and now["by_layer"].keys() == then["by_layer"].keys()
+    assert now.keys() >= then.keys() and now["by_layer"].keys() == {*then["by_layer"], "whitened"}
     assert all(now["by_layer"][layer] >= then["by_layer"][layer] - 0.15 for layer in then["by_layer"])
     for name in ("photos.csv", "labels.json"):
         assert (trained / name).read_text() == (retriever_run / name).read_text()
@@ -151,7 +155,7 @@ def test_the_papers_split_trains_on_queries_and_broken_photos_are_named(hue_phot
     [
         ({"loss": "triplet"}, "loss must be one of softmax, cosface, got 'triplet'"),
         ({"tuning": "[4]"}, r"tuning must be numbers of layers, of \[3, 6\], got \[4\]"),
-        ({"tuning": "[6]"}, "index must be one of .*tuned6, got 'tuned3'"),
+        ({"tuning": "[6]", "index": "tuned3"}, "index must be one of .*tuned6, whitened, got 'tuned3'"),
         ({"image_size": "16"}, "image_size of mobilenet_v2 must be at least 96, got 16"),
         ({"held_out": "groups"}, "held_out must be one of classes, photos"),
         ({"network": "resnet"}, "network must be one of"),
@@ -178,3 +182,15 @@ def test_a_recipe_survives_json(retriever_run):
     recipe = RetrieverRun.open(retriever_run).recipe
     assert dataclasses.asdict(recipe)["tuning"] == (3, 6)
     assert recipe.name == "small" and recipe.network == "small"
+
+
+def test_the_index_is_whitened_by_the_photos_that_train_alone():
+    random = np.random.default_rng(0)
+    table, is_training = random.normal(size=(12, 5)).astype(np.float32), np.arange(12) < 9
+    taps = Taps(table, {"first": 2, "second": 3}, np.arange(12) != 4)
+    recipe = dataclasses.replace(RECIPES["paper"](), whitening=0.5)
+    retriever = types.SimpleNamespace(tuned={"whitened": build_whitening(5)})
+    whiten(retriever, taps, is_training, recipe)
+    units = table / np.linalg.norm(table, axis=1, keepdims=True)
+    expected = fit_symmetric_whitening(units[is_training & taps.is_read], 0.5).apply(units)
+    np.testing.assert_allclose(taps.index("whitened", retriever.tuned, slice(0, 12))[taps.is_read], expected[taps.is_read], rtol=1e-3, atol=1e-4)

@@ -45,12 +45,12 @@ class Taps:
                 sums[tap] += float(np.linalg.norm(part, axis=1).sum())
         return {tap: total / max(1, len(photos)) for tap, total in sums.items()}
 
-    def index(self, name: str, tuned: Mapping[str, keras.Model], rows: slice) -> np.ndarray:
+    def index(self, name: str, tuned: Mapping[str, keras.Model], rows: slice | np.ndarray) -> np.ndarray:
         """Vectors by the name of an index: float32 [rows, dimension], L2-normalised; a broken photo's are zero.
 
         Args:
           tuned: name -> keras.Model of the networks of stage 2.
-          rows: a slice.
+          rows: a slice, or int [rows].
         """
         table = np.asarray(self.table[rows], np.float32)
         if name in tuned:

@@ -50,6 +50,8 @@ def small() -> RetrieverRecipe:
         scale=30.0,
         margin=0.2,
         tuning_input="normalised_addition",
+        whitening=0.5,
+        index="whitened",
     )
 
 

@@ -24,17 +24,20 @@ from tfvision.data.pipeline import TrainingOrder, ViewSettings
 from tfvision.data.shards.blocks import blocks_of
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.retrieval import labels_questions, without
+from tfvision.features.whitening import fit_symmetric_whitening
 from tfvision.files import write_json
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.losses.cosface import cosface_loss
 from tfvision.models.weights import save_weights
 from tfvision.trained.retriever_network import LOGITS, Retriever, build_retriever
-from tfvision.trained.retriever_run import RetrieverRecipe, RetrieverRun
+from tfvision.trained.retriever_run import WHITENED, RetrieverRecipe, RetrieverRun
 from tfvision.training.classification import accuracy
 from tfvision.training.loop import Batch, LossFunction, Measures, Task
 from tfvision.training.photos import WHOLE_VIEW, labels_line, photo_batches, unreadable_classes
 from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, located, run_training
+
+_WHITENING_PHOTOS = 20_000
 
 
 def train_retriever(
@@ -121,7 +124,7 @@ class RetrieverTraining(Training):
         self._order = TrainingOrder(self.labels, recipe.seed, blocks=blocks_of(self.manifest.select(self.is_training).paths))
         return [
             Phase(recipe.stages, photos, self._start_classifier, name="classifier", finish=self._read_taps),
-            *(Phase(stages, photos, functools.partial(self._start_tuning, stages, name), name) for name in self.retriever.tuned),
+            *(Phase(stages, photos, functools.partial(self._start_tuning, stages, name), name) for name in recipe.tuned_names),
         ]
 
     def judge(self) -> dict[str, typing.Any]:
@@ -177,6 +180,7 @@ class RetrieverTraining(Training):
             digest.update(np.ascontiguousarray(values).tobytes())
         extractor = tap_extractor(self._in_full_precision(), self.recipe, digest.hexdigest())
         self._taps: Taps = read_taps(self.manifest, extractor, self.run.features_path, self.broken)
+        whiten(self.retriever, self._taps, self.is_training, self.recipe)
 
     def _in_full_precision(self) -> Retriever:
         """The networks as they will be used: in float32, whatever they were trained in."""
@@ -194,6 +198,15 @@ class RetrieverTraining(Training):
             return {}
         trial = Trial("labels", self.manifest, self.manifest, questions)
         return score_of(judge_indices(trial, self._taps, self._taps, self._in_full_precision().tuned, self.run.recipe), self.run.recipe)
+
+
+def whiten(retriever: Retriever, taps: Taps, is_training: np.ndarray, recipe: RetrieverRecipe) -> None:
+    """Fits the index WHITENED, where the recipe has it, on the addition of the photos that train: of a sample of them where they are many."""
+    if not recipe.whitening:
+        return
+    rows = np.random.default_rng(recipe.seed).permutation(np.flatnonzero(is_training & taps.is_read))[:_WHITENING_PHOTOS]
+    whitening = fit_symmetric_whitening(taps.index("addition", {}, np.sort(rows)), recipe.whitening)
+    retriever.tuned[WHITENED].get_layer(WHITENED).set_weights([whitening.projection, -whitening.mean @ whitening.projection])
 
 
 def retrieval_loss(recipe: RetrieverRecipe) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
