@@ -117,7 +117,7 @@ def _told(answer: dict[str, Any]) -> str:
     told = f"{answer['rank']} {answer['taxon']}, {answer['probability']:.1%}" if is_named else "not sure enough to name anything"
     if answer.get("is_unknown"):
         kind = told if is_named else "nothing that may be named"
-        return f"no species of this run ({answer['unknown_probability']:.0%}); {kind}, most like {answer['top'][0]['name']}"
+        return f"no species of this run; {kind}, most like {answer['top'][0]['name']}"
     return told
 
 

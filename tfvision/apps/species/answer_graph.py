@@ -201,7 +201,9 @@ OUTPUTS = {
 }
 
 
-UNKNOWN_OUTPUT = {"unknown_probability": "that the photo is of no species of this model; from 0.5, and where no species is named, tell so"}
+UNKNOWN_OUTPUT = {
+    "unknown_probability": "that the photo is of no species of this model; say so where it is above the share and no species is named"
+}
 
 
 def _squared_distances(unit, means, directions, precision):

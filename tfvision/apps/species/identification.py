@@ -26,7 +26,6 @@ from tfvision.trained.species_network import load_species_network, make_predicto
 from tfvision.trained.species_run import SpeciesRun, read_calibration
 
 ALTERNATIVES = 5
-UNKNOWN_FROM = 0.5  # the chance from which "no species of this run" is said
 
 
 class SpeciesIdentifier:
@@ -77,7 +76,7 @@ class SpeciesIdentifier:
           dict with "image", "taxon", "rank", "probability", "lineage" (of the answer, from the coarsest rank
           down) and "top" (the likeliest species); or "image" and "error". The taxon "life" of rank "root"
           means that nothing may be named. With an unknown share above 0 also "unknown_probability", that the photo is of no species of this
-          run, and "is_unknown", where that is likelier than not and no species is named.
+          run, and "is_unknown", where no species is named and the photo makes that likelier than the share alone.
 
         Raises:
           DataError: an unknown taxon in `within`.
@@ -160,11 +159,14 @@ def careful_answers(
         yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist(), chance)
 
 
-def _told_unknown(chance, is_species):
-    """What an answer says of the chance that its photo is of an unknown species; nothing where this was not asked."""
+def _told_unknown(chance, share, is_species):
+    """What an answer says of the chance that its photo is of an unknown species; nothing where this was not asked.
+
+    That it is unknown is said where no species is named and the photo makes it likelier than the share alone.
+    """
     if chance is None:
         return {}
-    return {"unknown_probability": round(float(chance), 4), "is_unknown": bool(chance >= UNKNOWN_FROM and not is_species)}
+    return {"unknown_probability": round(float(chance), 4), "is_unknown": bool(chance >= share and not is_species)}
 
 
 def answers_to(
@@ -188,7 +190,7 @@ def answers_to(
             "probability": round(answer.reached[-1], 4),
             "lineage": [{"rank": taxonomy.node_ranks[node], "name": taxonomy.names[node], "probability": round(chance, 4)} for node, chance in lineage],
             "top": [{"name": taxonomy.class_names[number], "probability": round(chance, 4)} for number, chance in top],
-            **_told_unknown(answer.unknown, bool(taxonomy.is_leaf[named])),
+            **_told_unknown(answer.unknown, unknown and unknown.share, bool(taxonomy.is_leaf[named])),
         }
 
 
@@ -273,7 +275,7 @@ class ExportIdentifier:
             "probability": round(row["probability"], 4),
             "lineage": [{"rank": rank, "name": name, "probability": round(value, 4)} for rank, name, value in lineage if name],
             "top": [{"name": name, "probability": round(value, 4)} for name, value in top],
-            **_told_unknown(row.get("unknown_probability"), (row["rank"], row["taxon"]) in self._classes),
+            **_told_unknown(row.get("unknown_probability"), self._calibration.get("unknown_share"), (row["rank"], row["taxon"]) in self._classes),
         }
 
 
