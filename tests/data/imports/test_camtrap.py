@@ -26,7 +26,7 @@ d2,l2,,51.1,4.5
 """
 MEDIA = """mediaID,deploymentID,captureMethod,timestamp,filePath,filePublic,fileName,fileMediatype
 m1,d1,activityDetection,2020-05-30T02:57:37Z,https://x.org/m1.jpg,true,1.jpg,image/jpeg
-m2,d1,activityDetection,2020-05-30T02:57:39Z,media\\d1/m2.jpg,true,2.jpg,image/jpeg
+m2,d1,activityDetection,2020-05-30T02:57:39Z,media\\d1/m%202.jpg,true,2.jpg,image/jpeg
 m3,d2,timeLapse,2020-05-30T04:57:40+02:00,media/m3.jpg,true,3.jpg,image/jpeg
 m4,d2,activityDetection,2020-06-01T00:00:00Z,media/m4.jpg,true,4.jpg,image/jpeg
 m5,d2,activityDetection,2020-06-02T00:00:00Z,media/m5.jpg,true,5.jpg,image/jpeg
@@ -67,7 +67,7 @@ def test_media_have_what_was_observed_in_them_or_in_their_event(read_import, pac
         ("https://x.org/m1.jpg", "Anas platyrhynchos", "0.1,0.2,0.3,0.4", ""),
         ("https://x.org/m1.jpg", "Ardea", "0.5,0.5,0.5,0.5", ""),
         ("https://x.org/m1.jpg", "human", "1.5,0.5,0.1,0.1", "a box that lies outside its photo"),
-        ("media/d1/m2.jpg", "blank", "", ""),
+        ("media/d1/m 2.jpg", "blank", "", ""),
         ("media/m3.jpg", "Anas platyrhynchos", "", ""),
         ("media/m4.jpg", "unknown", "", "nobody has said what it shows (unclassified, unknown)"),
         ("media/m5.jpg", "", "", "no observation is of it or of its event"),
@@ -113,7 +113,7 @@ def test_animals_without_any_name_keep_that_label(read_import, package):
 
 def test_a_medium_with_several_taxa_and_no_boxes_is_told(read_import, package):
     observations = OBSERVATIONS.replace("unclassified,,", "animal,Ardea,")
-    assert read_import(package(observations=observations))[1][3] == ("media/d1/m2.jpg", "", "", "several categories in one photo")
+    assert read_import(package(observations=observations))[1][3] == ("media/d1/m 2.jpg", "", "", "several categories in one photo")
 
 
 @pytest.mark.parametrize(

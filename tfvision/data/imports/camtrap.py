@@ -5,6 +5,7 @@ import json
 import posixpath
 import sqlite3
 import typing
+import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 
 from tfvision.data.boxes import FRACTION
@@ -98,7 +99,7 @@ def _photos(source: Source, tables: Mapping[str, Table], package: Mapping[str, t
         found = _observed(database, id, deployment, event, date)
         found = [row for row in found if row.marked.label not in _UNSAID] or found
         place = deployments.get(deployment) or ("", "", "")
-        url = path if is_web_address(path) else as_local(path) or file
+        url = path if is_web_address(path) else as_local(urllib.parse.unquote(path)) or file
         photo = Photo(
             url,
             RawTaxon(),
