@@ -107,7 +107,7 @@ def test_answers_heed_the_share_of_unknown_species_as_identify_does(witness, pat
     labels = logits.argmax(axis=1)
     _, labels = np.unique(labels, return_inverse=True)
     model = NoveltyModel.fit(features, labels, labels.max() + 1)
-    unknown = UnknownAnswers(model, UnknownRule((1.0, 0.0, 0.0, 0.0), 2.0, (1.0, 0.6, 0.3, 0.0)), 0.1, 0.9, 0.6)
+    unknown = UnknownAnswers(model, UnknownRule((1.0, 0.0, 0.0, 0.0), 2.0, (9.0,) * 4, (1.0, 0.6, 0.3, 0.0)), 0.1, 0.9, 0.6)
     monkeypatch.setattr(RunWitness, "_unknown", lambda witness, share, target: unknown)
     temperature = witness._calibration["temperature"]
     expected = list(answers_to(logits, witness.taxonomy, temperature, [], None, unknown, features))

@@ -201,9 +201,7 @@ OUTPUTS = {
 }
 
 
-UNKNOWN_OUTPUT = {
-    "unknown_probability": "that the photo is of no species of this model; say so where it is above the share and no species is named"
-}
+UNKNOWN_OUTPUT = {"unknown_probability": "that the photo is of no species of this model; say so where it is above the share and no species is named"}
 
 
 def _squared_distances(unit, means, directions, precision):

@@ -25,7 +25,7 @@ from tfvision.evaluation.unknown_species import UnknownAnswers
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
 from tfvision.files import checksum_of, sha256_of
-from tfvision.trained.species_network import PREDICTION_BATCH, load_species_network, make_predictor, prediction_batches
+from tfvision.trained.species_network import PREDICTION_BATCH, image_size_of, load_species_network, make_predictor, prediction_batches
 from tfvision.trained.species_run import SpeciesRun, read_calibration
 
 PHOTOS_AT_ONCE = PREDICTION_BATCH
@@ -147,9 +147,9 @@ class RunWitness(Witness):
     def width(self) -> int:
         return len(self.taxonomy) + self._network.get_layer("species_logits").input.shape[-1]
 
-    @functools.cached_property
+    @property
     def view_size(self) -> int:
-        return self._network.input_shape[self._run.recipe.views[0]][1]
+        return image_size_of(self._run.recipe)
 
     @functools.cached_property
     def _network(self):
