@@ -65,7 +65,7 @@ def fit_threshold(path_probabilities: np.ndarray, is_correct: np.ndarray, target
     _check(len(rejects_above), target_accuracy)
     needed = _images_needed(len(rejects_above), target_accuracy, confidence)
     wall = np.sort(rejects_above)[needed - 1]
-    return _fitted(probabilities, rejects_above, just_above(wall, probabilities), target_accuracy)
+    return _fitted(probabilities, rejects_above, _just_above(wall, probabilities), target_accuracy)
 
 
 def climb_threshold(
@@ -248,7 +248,7 @@ def _images_needed(images: int, target: float, confidence: float | None) -> int:
     return low
 
 
-def just_above(wall: float, probabilities: np.ndarray) -> float:
+def _just_above(wall: float, probabilities: np.ndarray) -> float:
     """A float32 threshold above `wall` and at most the next larger probability; above 1 where there is none."""
     larger = probabilities[probabilities > wall]
     if not larger.size:

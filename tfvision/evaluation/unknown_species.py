@@ -23,7 +23,7 @@ from tfvision.data.taxonomy import Taxonomy
 from tfvision.evaluation import hierarchy
 from tfvision.evaluation.calibration import fit_temperature, softmax
 from tfvision.evaluation.novelty import NoveltyModel
-from tfvision.evaluation.specificity import ALWAYS_ABSTAIN, TARGETS, answer_depths, first_wrong, just_above
+from tfvision.evaluation.specificity import ALWAYS_ABSTAIN, TARGETS, answer_depths, first_wrong
 
 SHARES = (0.05, 0.1, 0.2, 0.5)  # for which thresholds are fitted, besides 0
 FOLDS = 10  # groups of species that are left out in turn, where there are more species
@@ -37,6 +37,7 @@ _PENALTY = 1 / 0.3  # of half the squared weights, beside the summed loss
 _LEAST_SPREAD = 0.1  # of a share's largest variance: species that all agree do not pretend to be certain
 _ALWAYS_WRONG = 0.5  # species besides those left out, which unknown species are a little less like
 _CANDIDATES = 512
+_GAP = 2e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +244,7 @@ def fit_share(rule: UnknownRule, known: Paths, left: Paths, taxonomy: Taxonomy, 
             fails = np.flatnonzero(reached < target)
             first = int(fails[-1]) + 1 if len(fails) else 0
             if first < len(candidates):
-                points.append({"target": float(target), "threshold": just_above(candidates[first], occurring), "confidence": confidence})
+                points.append({"target": float(target), "threshold": _in_gap(candidates[first], occurring), "confidence": confidence})
                 break
             if target > 0.9:
                 break
@@ -336,14 +337,21 @@ def _species_threshold(probabilities: np.ndarray, left: Paths, taxonomy: Taxonom
     passes = np.flatnonzero(upper <= NAMED_AT_MOST)
     if not len(passes):
         passes = np.flatnonzero(rates.mean(axis=1) <= NAMED_AT_MOST)
-    return min(ALWAYS_ABSTAIN, just_above(candidates[passes[0]], named))
+    return _in_gap(candidates[passes[0]], named)
 
 
 def _least_of_known(probabilities: np.ndarray, known: Paths, taxonomy: Taxonomy) -> float:
     """The largest threshold that leaves KEPT_AT_LEAST of the right species' names."""
     right = known.is_correct & taxonomy.is_leaf[known.nodes]
     of_right = probabilities[right]
-    return float(np.quantile(of_right, 1 - KEPT_AT_LEAST, method="lower")) if len(of_right) else ALWAYS_ABSTAIN
+    return max(0.0, 1 - _in_gap(1 - np.quantile(of_right, 1 - KEPT_AT_LEAST, method="lower"), 1 - of_right)) if len(of_right) else ALWAYS_ABSTAIN
+
+
+def _in_gap(value: float, occurring: np.ndarray) -> float:
+    """A float32 number above a value, in the first gap between those that occur: so that a graph, which rounds otherwise, cuts as the fit did."""
+    larger = np.unique(np.append(occurring[occurring > value], value).astype(np.float64))
+    wide = np.flatnonzero(np.diff(larger) >= _GAP)
+    return float(np.float32(larger[wide[0] : wide[0] + 2].mean())) if len(wide) else min(ALWAYS_ABSTAIN, float(np.float32(larger[-1] + _GAP)))
 
 
 def _lower_bound(right: float, photos: int, rates: np.ndarray, share: float) -> float:
