@@ -13,8 +13,9 @@ pytestmark = pytest.mark.usefixtures("figures_once")
 def test_taxa_are_counted_by_their_events(survey):
     found = named_taxa(survey.observations, {})
     assert [(one.name, one.rank, len(one.events)) for one in found] == [("Rosa rubra", "species", 2), ("Reds", "order", 1)]
-    reviewed = named_taxa(survey.observations, {"bank/1.JPG": "Meles meles", "ridge/4.JPG": "Meles meles"})
-    assert [(one.name, len(one.events)) for one in reviewed] == [("Meles meles", 2), ("Reds", 1), ("Rosa rubra", 1)]
+    reviews = {"bank/1.JPG": "Meles meles", "ridge/4.JPG": "Meles meles", "ridge/5.JPG": "Rosa_rubra", "valley/1.NEF": "blank"}
+    reviewed = [(one.name, one.rank, len(one.events)) for one in named_taxa(survey.observations, reviews)]
+    assert reviewed == [("Meles meles", "by a person", 2), ("Rosa rubra", "species", 2)]
 
 
 def test_events_worth_a_look_are_those_in_doubt_first(survey):

@@ -3,14 +3,15 @@
 import collections
 import datetime
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from tfvision import __version__
 from tfvision.apps.survey.deployed import Deployed, deployed
-from tfvision.apps.survey.observations import ANIMAL, BLANK, UNKNOWN, UNREADABLE, Observation
+from tfvision.apps.survey.observations import ANIMAL, BLANK, UNKNOWN, UNREADABLE, Answer, Observation, Taxon, kind_of
 from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.data.names import plain_taxon
 from tfvision.evaluation.page import captioned_photo, compose, figure, paragraph, section, table
 from tfvision.evaluation.survey_plots import draw_accumulation, draw_activity, draw_map
 from tfvision.files import write_text
@@ -23,6 +24,7 @@ _LOOKED_AT = 24  # events worth a look
 _PHOTOS_SHOWN = 4
 _THUMBNAIL_PX = 220
 _LISTED = 500
+_BY_A_PERSON = "by a person"  # in place of the rank of a taxon that no answer of the model has
 _RARE = 2  # events of a taxon: what was seen so seldom is looked at
 
 
@@ -57,13 +59,25 @@ def write_report(survey: "Survey", path: Path, reviews: Mapping[str, str]) -> No
     write_text(path, compose(f"Survey of {survey.card.resolve().name or 'a card'}", filter(None, sections)))
 
 
-def named_taxa(observations: Iterable[Observation], reviews: Mapping[str, str]) -> list[Named]:
+def named_taxa(observations: Sequence[Observation], reviews: Mapping[str, str]) -> list[Named]:
     """The taxa of animals that were named, by a person or by the machine, the most frequent first."""
-    found: dict[tuple[str, str], list[Observation]] = collections.defaultdict(list)
+    found: dict[Taxon, list[Observation]] = collections.defaultdict(list)
+    for one, taxon in _named(observations, reviews):
+        found[taxon].append(one)
+    return sorted((Named(taxon.name, taxon.rank, events) for taxon, events in found.items()), key=lambda one: (-len(one.events), one.name))
+
+
+def _named(observations: Sequence[Observation], reviews: Mapping[str, str]) -> list[tuple[Observation, Taxon]]:
+    """Events in which an animal is named, with its taxon; what a person names is that of the machine's answers where it is one of them."""
+    known = {plain_taxon(taxon.name): taxon for one in observations if one.answer is not None for taxon in one.answer.lineage}
+    found = []
     for one in observations:
-        if told := _told(one, reviews):
-            found[told].append(one)
-    return sorted((Named(*told, events) for told, events in found.items()), key=lambda one: (-len(one.events), one.name))
+        if review := reviews.get(one.event):
+            if kind_of(Answer.named(review)) == ANIMAL:
+                found.append((one, known.get(plain_taxon(review), Taxon(_BY_A_PERSON, review))))
+        elif one.answer is not None and one.kind == ANIMAL:
+            found.append((one, Taxon(one.answer.rank, one.answer.taxon)))
+    return found
 
 
 def worth_a_look(observations: Sequence[Observation], reviews: Mapping[str, str], most: int = _LOOKED_AT) -> list[tuple[Observation, str]]:
@@ -92,12 +106,6 @@ def _urgency(one, seldom):
     if (one.answer.taxon, one.answer.rank) in seldom:
         return "seen seldom", 2 + doubt
     return ("hardly sure", doubt) if doubt > 0.2 else ("", 0.0)
-
-
-def _told(one: Observation, reviews: Mapping[str, str]) -> tuple[str, str] | None:
-    if review := reviews.get(one.event):
-        return review, "by a person"
-    return (one.answer.taxon, one.answer.rank) if one.answer is not None and one.kind == ANIMAL else None
 
 
 def _headline(survey, stations, named):
@@ -150,13 +158,13 @@ def _map(observations, stations):
     return section("Where", figure(draw_map(placed, events), caption, "A map of deployments"))
 
 
-def accumulation(observations: Iterable[Observation], stations: Sequence[Deployed], reviews: Mapping[str, str]) -> tuple[list[int], list[int]]:
+def accumulation(observations: Sequence[Observation], stations: Sequence[Deployed], reviews: Mapping[str, str]) -> tuple[list[int], list[int]]:
     """(camera days until each event that adds a taxon, taxa until then), and the last day."""
-    events = sorted((one for one in observations if one.start is not None and not one.first.clock and _told(one, reviews)), key=lambda one: one.start)
+    timed = [(one, taxon) for one, taxon in _named(observations, reviews) if one.start is not None and not one.first.clock]
     days, taxa, found = [], [], set()
-    for one in events:
-        if (told := _told(one, reviews)) not in found:
-            found.add(told)
+    for one, taxon in sorted(timed, key=lambda item: item[0].start):
+        if taxon not in found:
+            found.add(taxon)
             days.append(_days_until(typing.cast(datetime.datetime, one.start), stations))
             taxa.append(len(found))
     if days:
