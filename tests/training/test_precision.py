@@ -93,6 +93,7 @@ def test_taps_are_read_by_it(monkeypatch):
     seen = []
     monkeypatch.setattr(retrieval, "tap_extractor", lambda retriever, *rest: seen.append(retriever))
     monkeypatch.setattr(retrieval, "read_taps", lambda *arguments: None)
-    training.manifest, training.broken, training.run = None, {}, types.SimpleNamespace(features_path=None)
+    monkeypatch.setattr(retrieval, "whiten", lambda *arguments: None)
+    training.manifest, training.broken, training.run, training.is_training = None, {}, types.SimpleNamespace(features_path=None), None
     training._read_taps(training.retriever.classifier)
     assert seen[0].whole is not trained and _computed_in(seen[0].whole) == {"float32"}
