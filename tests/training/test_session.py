@@ -202,20 +202,25 @@ def test_divergence_names_the_step_and_keeps_the_last_good_weights(train, two_co
     assert not (tmp_path / "run" / "model.weights.h5").exists()
 
 
-@pytest.mark.slow
-def test_a_full_disk_loses_nothing(train, two_colours, whole, tmp_path, monkeypatch):
-    """The disk fills while a later checkpoint is written; space comes back; the run goes on."""
+def _fill_the_disk(monkeypatch, at_checkpoint):
+    """There is no space left for the checkpoint of this number, counted from 1."""
     import tfvision.files
 
     real, calls = os.replace, []
 
     def full(source, target):
         calls.append(str(target))
-        if sum(name.endswith("latest.npz") for name in calls) == 4:
+        if sum(name.endswith("latest.npz") for name in calls) == at_checkpoint:
             raise OSError(28, "No space left on device")
         real(source, target)
 
     monkeypatch.setattr(tfvision.files.os, "replace", full)
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(train, two_colours, whole, tmp_path, monkeypatch):
+    """The disk fills while a later checkpoint is written; space comes back; the run goes on."""
+    _fill_the_disk(monkeypatch, at_checkpoint=4)
     with pytest.raises(StorageError, match="latest.npz could not be written .No space left on device.; what was there before"):
         train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "run")
     monkeypatch.undo()
@@ -225,18 +230,9 @@ def test_a_full_disk_loses_nothing(train, two_colours, whole, tmp_path, monkeypa
 
 
 def test_a_save_that_fails_meanwhile_stops_the_training_and_leaves_the_last_good_one(train, two_colours, tmp_path, monkeypatch):
-    import tfvision.files
     from tfvision.training import checkpoints
 
-    real, calls = os.replace, []
-
-    def full(source, target):
-        calls.append(str(target))
-        if sum(name.endswith("latest.npz") for name in calls) == 3:
-            raise OSError(28, "No space left on device")
-        real(source, target)
-
-    monkeypatch.setattr(tfvision.files.os, "replace", full)
+    _fill_the_disk(monkeypatch, at_checkpoint=3)
     monkeypatch.setattr(checkpoints, "LARGEST_SHARE", 1e9)
     with pytest.raises(StorageError, match="latest.npz could not be written .No space left on device.; what was there before is untouched. Free some space"):
         train(str(two_colours), settings=SAVED_MEANWHILE, run=tmp_path / "run")

@@ -163,11 +163,6 @@ def confidences(probabilities: np.ndarray, nodes: np.ndarray, taxonomy: Taxonomy
     return np.maximum.accumulate(found[:, ::-1], axis=1)[:, ::-1].astype(np.float32)
 
 
-def least_probability(threshold: float, depth: int, deepest: int) -> float:
-    """That of a taxon at this depth, as a threshold of `confidences` asks for it."""
-    return max(0.0, 1 - (1 / threshold - 1) * depth / deepest)
-
-
 def leave_species_out(features: np.ndarray, labels: np.ndarray, held_features: np.ndarray, held_labels: np.ndarray, taxonomy: Taxonomy, seed: int = 0) -> Paths:
     """The held-out photos of each species, as a model sees them that was refitted without it.
 
