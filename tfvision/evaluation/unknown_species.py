@@ -13,7 +13,7 @@ names from photos of unknown species. With a share of 0 nothing of this is used 
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -258,6 +258,17 @@ def measure_share(answers: UnknownAnswers, known: Paths, unknown: Paths, taxonom
         for photos in (known, unknown)
     )
     return measure_depths(of_known, of_unknown, known, unknown, taxonomy, answers.share)
+
+
+def measure_by_share(
+    answers: Callable[[float], UnknownAnswers], depths: tuple[np.ndarray, np.ndarray], known: Paths, unknown: Paths, taxonomy: Taxonomy
+) -> list[dict[str, Any]]:
+    """For no unknown species and each of SHARES: dict of "share", "today" (answers so deep) and "unknown" (answers of that share), as `measure_share`."""
+    rows = []
+    for share in (0.0, *SHARES):
+        today = measure_depths(*depths, known, unknown, taxonomy, share)
+        rows.append({"share": share, "today": today, "unknown": measure_share(answers(share), known, unknown, taxonomy) if share else today})
+    return rows
 
 
 def measure_depths(depths: np.ndarray, unknown_depths: np.ndarray, known: Paths, unknown: Paths, taxonomy: Taxonomy, share: float) -> dict[str, Any]:

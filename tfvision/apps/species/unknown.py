@@ -26,8 +26,7 @@ from tfvision.evaluation.unknown_species import (
     fit_share,
     known_paths,
     leave_species_out,
-    measure_depths,
-    measure_share,
+    measure_by_share,
     unknown_paths,
 )
 from tfvision.files import write_arrays, write_json
@@ -111,13 +110,10 @@ def measured_on_strangers(
         return {}
     numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
     chosen = [lineages[row] for row in np.flatnonzero(is_named)[numbers]]
-    answers = [answer for share in SHARES if (answer := open_unknown(run, share, standing["target"]))]
-    known, unknown = evaluation.paths(), unknown_paths(logits, answers[0].model.scores(features), chosen, taxonomy, run.calibration["temperature"])
-    depths = [specificity.answer_depths(photos.reached, standing["threshold"]) for photos in (known, unknown)]
-    rows = []
-    for share, answer in zip((0.0, *SHARES), (None, *answers), strict=True):
-        today = measure_depths(*depths, known, unknown, taxonomy, share)
-        rows.append({"share": share, "today": today, "unknown": measure_share(answer, known, unknown, taxonomy) if answer else today})
+    answers = {share: answer for share in SHARES if (answer := open_unknown(run, share, standing["target"]))}
+    known, unknown = evaluation.paths(), unknown_paths(logits, answers[SHARES[0]].model.scores(features), chosen, taxonomy, run.calibration["temperature"])
+    depths = tuple(specificity.answer_depths(photos.reached, standing["threshold"]) for photos in (known, unknown))
+    rows = measure_by_share(answers.__getitem__, depths, known, unknown, taxonomy)
     told = f"The source has {len(unknown)} photos of {len(np.unique(unknown.species))} species that the run was not trained on."
     return {"told": told, "by_share": rows}
 
@@ -171,17 +167,13 @@ def _measured(
         is_fitting, is_fitted_on = np.full(len(known), True), np.full(len(left), True)  # too few: measured on what they were fitted on
     others = (known.select(~is_fitting), left.select(~is_fitted_on)) if not is_fitting.all() else (known, left)
     rule = fit_rule(known.select(is_fitting), left.select(is_fitted_on))
-    depths = [specificity.answer_depths(photos.reached, calibration["threshold"]) for photos in others]
-    found = []
-    for share in (0.0, *SHARES):
-        today = measure_depths(*depths, *others, taxonomy, share)
-        if share:
-            fitted = fit_share(rule, known.select(is_fitting), left.select(is_fitted_on), taxonomy, share, [calibration["target"]])
-            answers = UnknownAnswers(model, rule, share, fitted["species_threshold"], fitted["points"][0]["threshold"])
-            found.append({"share": share, "today": today, "unknown": measure_share(answers, *others, taxonomy)})
-        else:
-            found.append({"share": share, "today": today, "unknown": today})
-    return found
+    depths = tuple(specificity.answer_depths(photos.reached, calibration["threshold"]) for photos in others)
+
+    def answers(share: float) -> UnknownAnswers:
+        fitted = fit_share(rule, known.select(is_fitting), left.select(is_fitted_on), taxonomy, share, [calibration["target"]])
+        return UnknownAnswers(model, rule, share, fitted["species_threshold"], fitted["points"][0]["threshold"])
+
+    return measure_by_share(answers, depths, *others, taxonomy)
 
 
 def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.ndarray) -> tuple[Seen, Manifest]:
