@@ -56,9 +56,9 @@ def plain(vectors, rows):
 
 def average_precisions(similarities, questions):
     """Of questions in the order of the rows."""
-    from tfvision.evaluation.retrieval import places_of, trapezoid_average_precision
+    from tfvision.evaluation.retrieval import positions_of, trapezoid_average_precision
 
-    return [trapezoid_average_precision(places_of(row, question)) for row, question in zip(similarities, questions, strict=True)]
+    return [trapezoid_average_precision(positions_of(row, question)) for row, question in zip(similarities, questions, strict=True)]
 
 
 def _whiten(vectors, shrinkage):

@@ -30,7 +30,7 @@ from PIL import Image
 
 from tfvision.apps.tattoo_detection.detection import TattooDetector
 from tfvision.apps.tattoo_detection.training import train_detector
-from tfvision.cli.main import key_values
+from tfvision.command_line import key_values
 from tfvision.data.manifest import read_csv, read_photos
 from tfvision.evaluation.detection import judge_detection
 

@@ -1,6 +1,7 @@
 """Imports run one way (DESIGN, section 1): what stands lower may import what stands above it, never the reverse."""
 
 import ast
+import functools
 from pathlib import Path
 
 import tfvision
@@ -35,6 +36,25 @@ def test_within_the_data_shards_lie_below_the_manifest_and_preparing_above_both(
     assert _reached(imports, "csv_table") == set()
     assert _reached(imports, "shards") <= {"csv_table"}
     assert [part for part, imported in imports.items() if "preparing" in imported] == []
+
+
+def test_benchmarks_import_what_is_there():
+    files = sorted((ROOT.parent / "benchmarks").glob("**/*.py"))
+    assert [f"{file.name}: {'.'.join(name)}" for file in files for name in _imports(file) if not _is_there(name)] == []
+
+
+def _is_there(name):
+    """Whether a dotted name is a module, or is defined at the top of one."""
+    path, parent = ROOT.joinpath(*name[1:]), ROOT.joinpath(*name[1:-1])
+    return path.is_dir() or path.with_suffix(".py").exists() or name[-1] in _top_names(parent / "__init__.py" if parent.is_dir() else parent.with_suffix(".py"))
+
+
+@functools.cache
+def _top_names(path):
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        names |= {node.name} if hasattr(node, "name") else {word.id for word in ast.walk(node) if isinstance(word, ast.Name)}
+    return names
 
 
 def _offenders(root):

@@ -1,6 +1,8 @@
 """What the pages say is there: files, headings, commands with their options, and the picture of the rooms."""
 
+import functools
 import json
+import os
 import re
 import runpy
 import shlex
@@ -17,6 +19,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/no
 PROSE = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which tells of files and commands as they were
 PARTS = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)  # a block of code, or code within a line
 SOURCE = re.compile(r"(?<![\w./-])((?:tfvision|cli|tests|benchmarks|docker|constraints|docs|\.ci)/[\w./*-]*\w)(?![\w{*])")
+CALL = re.compile(r"(\$ )?(tfvision |.*&& tfvision |(\w+=\S+ )?python benchmarks/)")
 FOLDERS = ("tfvision", "cli", "tests", "benchmarks")
 
 
@@ -63,20 +66,22 @@ def test_every_source_file_that_a_page_names_is_there(page):
 
 
 def _shell_lines(text):
-    """The lines of blocks of code and the code within lines that call `tfvision`, each with whether it is a whole command."""
+    """The lines of blocks of code and the code within lines that call `tfvision` or a benchmark, each with whether it is a whole command."""
     for block, inline in PARTS.findall(text):
         lines = block.replace("\\\n", " ").splitlines() if block else [inline]
-        yield from ((line.removeprefix("$ "), bool(block)) for line in lines if re.match(r"(\$ )?(tfvision |.*&& tfvision )", line))
+        yield from ((line.removeprefix("$ "), bool(block) or "python benchmarks/" in line) for line in lines if CALL.match(line))
 
 
 def _words(line):
-    """The words of each call of tfvision in a line of a shell."""
+    """The words of each call of tfvision in a line of a shell, and of each benchmark with its file in front."""
     shell = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
     shell.whitespace_split = True
     words = None
     for word in [*shell, ";"]:
         if word == "tfvision":
             words = []
+        elif word.startswith("benchmarks/") and words is None:
+            words = [word]
         elif words is not None and set(word) <= set("();<>|&"):
             yield words
             words = None
@@ -84,8 +89,27 @@ def _words(line):
             words.append(word)
 
 
+@functools.cache
+def _benchmark(path):
+    """The command of a benchmark; of one without click, one that knows the options of its text."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if "@click.command" not in text:
+        options = [click.Option([name], is_flag=True) for name in re.findall(r'"(--[\w-]+)"', text)]
+        return click.Command(path, params=[*options, click.Argument(["words"], nargs=-1)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", dict(os.environ))  # what it sets is not for the other tests
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        command = runpy.run_path(str(ROOT / path))["main"]
+    for option in command.params:
+        if isinstance(option.type, click.Path):
+            option.type.exists = False  # photos that a page names are not here
+    return command
+
+
 def _candidates(words):
     """The commands that are meant, with what they are told: several for `evaluate`, which depends on the run."""
+    if words and words[0].startswith("benchmarks/"):
+        return [(_benchmark(words[0]), words[1:])]
     command, rest = tfvision, list(words)
     while isinstance(command, click.Group) and rest and re.fullmatch(r"[a-z0-9-]+", rest[0]):
         found = command.get_command(click.Context(command), rest[0])
@@ -133,6 +157,8 @@ def test_every_documented_command_is_understood(page):
         "`tfvision identify --treshold`",
         "```sh\n$ tfvision evaluate runs/x photos/ --no-such-option\n```",
         "```sh\npip install . && tfvision search gallery\n```",
+        "`python benchmarks/retrieval_tables.py SOURCE --seeds 1`",  # --protocol is required
+        "`python benchmarks/tattoo_detection.py SOURCE OTHERS --no-such-option`",
     ],
 )
 def test_a_command_that_does_not_exist_is_found(text):
