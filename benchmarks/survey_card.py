@@ -1,9 +1,9 @@
 """A camera's card of thousands of photos surveyed: every file accounted for, memory, photos a second beside `identify`, and killed ten times.
 
-    python benchmarks/survey_card.py RUN [--photos 20000] [--kills 10] [--card FOLDER] [--rounds 2]
+    python benchmarks/survey_card.py RUN [--photos 20000] [--size 1056x792] [--kills 10] [--card FOLDER] [--rounds 2]
 
 The card is made with real EXIF: two cameras at two places, bursts of three, the clock of one an hour slow; 2 % of its files are broken photos
-or foreign (videos, `._*`, `Thumbs.db`). Photos are those of the built-in specimens, scaled up to 1056 x 792 px. Each figure is of whole processes of
+or foreign (videos, `._*`, `Thumbs.db`). Photos are those of the built-in specimens, scaled to the size. Each figure is of whole processes of
 the command line. The last table is compared byte for byte with that of a survey that was killed (`kill -9`) at so many moments.
 """
 
@@ -25,7 +25,6 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _SPECIES, _OF_EACH = 20, 4  # that are drawn; each file is one of them with EXIF of its own
-_SIZE = (1056, 792)
 _TABLES = ("media.csv", "observations.csv")
 _FIRST = datetime.datetime(2026, 5, 1, 6)
 
@@ -33,27 +32,27 @@ _FIRST = datetime.datetime(2026, 5, 1, 6)
 @click.command()
 @click.argument("model")
 @click.option("--photos", default=20000, show_default=True, help="Files of the card, broken and foreign ones included.")
+@click.option("--size", default="1056x792", show_default=True, help="Pixels of each photo.")
 @click.option("--kills", default=10, show_default=True, help="Moments at which the survey is killed.")
 @click.option("--card", "folder", help="Where the card is made, or lies from an earlier call. [default: a temporary folder]")
-@click.option("--rounds", default=2, show_default=True, help="Of identify and survey in turn.")
-def main(model, photos, kills, folder, rounds):
+@click.option("--rounds", default=2, show_default=True, help="Of survey and identify in turn.")
+def main(model, photos, size, kills, folder, rounds):
     """Print what a survey of a large card costs, and whether it loses anything."""
     with tempfile.TemporaryDirectory() as work:
         card = Path(folder or Path(work, "card"))
         if not card.is_dir():
-            draw_card(card, photos)
+            draw_card(card, photos, tuple(map(int, size.split("x"))))
         files = [os.path.join(parent, name) for parent, _, names in os.walk(card) for name in names]
-        print(f"{len(files):,} files, {sum(map(os.path.getsize, files)) / 1e9:.2f} GB, {os.cpu_count()} cores, model {model}", flush=True)
+        print(f"{len(files):,} files, {sum(map(os.path.getsize, files)) / 1e9:.2f} GB, {size} px, {os.cpu_count()} cores, model {model}", flush=True)
         told = _measure(model, card, Path(work), rounds)
         _account(card, Path(work, "whole"), told, len(files))
-        _grow(model, card, Path(work))
         if kills:
             _kill(model, card, Path(work), kills, told["photos"])
 
 
-def draw_card(card: Path, count: int) -> None:
-    """Makes a card of so many files."""
-    encoded = [[_photo(species, number) for number in range(_OF_EACH)] for species in range(_SPECIES)]
+def draw_card(card: Path, count: int, size: tuple[int, int]) -> None:
+    """Makes a card of so many files, whose photos have this width and height."""
+    encoded = [[_photo(species, number, size) for number in range(_OF_EACH)] for species in range(_SPECIES)]
     choice = random.Random(0)
     for number in range(count):
         camera = number % 2
@@ -74,14 +73,14 @@ def draw_card(card: Path, count: int) -> None:
         name.write_bytes(content)
 
 
-def _photo(species, number):
+def _photo(species, number, size):
     import PIL.Image
 
     from tfvision.data.specimens import LINEAGES, draw_specimen
 
     pixels = draw_specimen(list(LINEAGES)[2 * species], 100 + number)
-    grain = np.random.default_rng(number).normal(0, 12, (_SIZE[1], _SIZE[0], 1))
-    large = np.asarray(PIL.Image.fromarray(pixels).resize(_SIZE, PIL.Image.Resampling.BICUBIC), np.float32)
+    grain = np.random.default_rng(number).normal(0, 12, (size[1], size[0], 1))
+    large = np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC), np.float32)
     file = io.BytesIO()
     PIL.Image.fromarray((large + grain).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
     return file.getvalue()
@@ -119,19 +118,20 @@ def _survey(model, card, out):
 
 
 def _measure(model, card, work, rounds):
-    """identify and survey in turn; the first survey is kept. Returns what it told."""
-    rates, kept = {"identify": [], "survey": []}, {}
+    """survey and identify in turn; the first survey is kept. Returns what it told."""
+    rates, kept = {"survey": [], "identify": []}, {}
     for number in range(rounds):
         out = work / ("whole" if not number else "again")
-        *identified, _ = _run("identify", model, card, "--json")
-        *surveyed, told = _run(*_survey(model, card, out))
-        kept = kept or json.loads(told)
-        for name, (seconds, cores, memory) in {"identify": identified, "survey": surveyed}.items():
+        for name, arguments in {"survey": _survey(model, card, out), "identify": ("identify", model, card, "--json")}.items():
+            seconds, cores, memory, told = _run(*arguments)
+            kept = kept or json.loads(told)
             rates[name].append((kept["photos"] / seconds, kept["photos"] / cores))
             print(f"{name:<10}{rates[name][-1][0]:7.1f} photos/s, {rates[name][-1][1]:7.1f} a second of a core, {memory:6.0f} MB", flush=True)
+            if not number and name == "survey":
+                _grow(model, card, work)
         if number:
             shutil.rmtree(out)
-    identify, survey = (np.median(found, axis=0) for found in rates.values())
+    survey, identify = (np.median(found, axis=0) for found in rates.values())
     print(f"survey / identify: {survey[0] / identify[0]:.2f}, by a second of a core {survey[1] / identify[1]:.2f} (asked for 0.90)", flush=True)
     return kept
 
@@ -148,9 +148,10 @@ def _account(card, out, told, files):
 
 
 def _grow(model, card, work):
-    """A survey of what is known already."""
-    seconds, cores, *_ = _run(*_survey(model, card, work / "whole"))
-    print(f"the same command again: {seconds:.1f} s, {cores:.1f} s of a core", flush=True)
+    """A survey of what is known already, and what it keeps for that."""
+    seconds, cores, memory, _ = _run(*_survey(model, card, work / "whole"))
+    kept = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted((work / "whole/state").iterdir()))
+    print(f"the same command again: {seconds:.1f} s, {cores:.1f} s of a core, {memory:.0f} MB; {kept}", flush=True)
 
 
 def _kill(model, card, work, kills, photos):

@@ -86,6 +86,8 @@ def identify(
         return show_answers(answers, found, "identifying", print_json if as_json else _csv_printer() if as_csv else _show)
     check_confidence(detection_confidence)
     finder = Detections.read(detections) if detections else DetectorLog(Detector(str(detector)))
+    if isinstance(finder, Detections):
+        finder.check(found.paths)
     identifier = load_identifier(model)
     if not sees_boxes(identifier):
         click.echo(f"{model} has one view, the whole photo: all animals of a photo get the same answer", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfvision.command_line import NUMBER, print_json
+from tfvision.command_line import NUMBER, print_json, refuse_both
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 @click.option("--zone", help="Of the clocks where photos do not say theirs: +01:00 or Europe/Berlin.")
 @click.option("--file-times", is_flag=True, help="Take the file's time for photos that have none in their EXIF.")
 @click.option("--deployments", help="A CSV of deployments: deployment, folder, latitude, longitude, start, end.")
+@click.option("--detections", metavar="FILE", help="MegaDetector's JSON of the card: one answer an animal that it found, photos without any are blank.")
+@click.option("--detector", metavar="FILE", help="A detector to run first: a SavedModel's folder, a .tflite or an .onnx, with its JSON beside it.")
+@click.option(
+    "--detection-confidence", type=NUMBER, default=0.2, show_default=True, metavar="SHARE", help="Least confidence of the detector in an animal's box."
+)
 @click.option("--target-accuracy", type=NUMBER, help="Share of answers to be right. [default: the model's, 0.9]")
 @click.option("--unknown-share", type=NUMBER, help="Share of photos whose species the model was not trained on, 0 to 0.5. [default: the model's]")
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
@@ -35,6 +40,9 @@ def survey(
     zone: str | None,
     file_times: bool,
     deployments: str | None,
+    detections: str | None,
+    detector: str | None,
+    detection_confidence: float,
     target_accuracy: float | None,
     unknown_share: float | None,
     within: tuple[str, ...],
@@ -49,6 +57,7 @@ def survey(
     tfvision survey /media/card --model runs/species --out survey
     tfvision survey /media/card --model runs/species --out survey --shift P800HG08=+1h --gap 5m
     tfvision survey season-2026/ --model runs/species --deployments deployments.csv --zone +01:00
+    tfvision survey /media/card --model runs/species --detections megadetector.json
     tfvision survey --review survey/observations.csv
     """
     from tfvision.apps.survey.job import SurveySettings, review_survey, survey_card
@@ -60,13 +69,18 @@ def survey(
         return _show_review(review_survey(review, out), as_json)
     if not card or not model:
         raise click.UsageError("give CARD and --model RUN, or --review observations.csv")
+    refuse_both(detections=detections, detector=detector)
     out = out or "survey"
-    settings = SurveySettings(parse_duration(gap), tuple(map(parse_shift, shifts)), deployments, zone, file_times, target_accuracy, within, unknown_share)
+    of_events = parse_duration(gap), tuple(map(parse_shift, shifts)), deployments, zone, file_times
+    settings = SurveySettings(*of_events, target_accuracy, within, unknown_share, detections, detector, detection_confidence)
     told = survey_card(card, model, out, settings)
     if as_json:
         return print_json(told)
     photos, skipped = told["photos"], told["skipped"]
     click.echo(f"photos    {photos:,} in {told['events']:,} events: {told['answered']:,} answered, {told['blank']:,} blank, {told['broken']:,} broken")
+    if "animals" in told:
+        counts = f"animals {told['animals']:,}, people {told['people']:,}, vehicles {told['vehicles']:,}"
+        click.echo(f"found     {counts}: of each event the most in one photo; one by one in {out}/animals.csv")
     click.echo(f"skipped   {skipped:,} other files, each with its reason in {out}/media.csv")
     click.echo(f"tables    {out}/observations.csv, a row an event; {out}/media.csv, a row a file  ({told['seconds']:.0f} s)")
     click.echo(f"packages  {out}/camtrap-dp, {out}/darwin-core, {out}/megadetector.json")

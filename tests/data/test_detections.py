@@ -59,6 +59,18 @@ def test_a_photo_that_is_none_or_several_is_told(tmp_path):
     assert detections.of("b/1.jpg") == ([], "")
 
 
+def test_a_file_of_another_folder_names_no_photo_by_accident(tmp_path):
+    detections = Detections.read(_file(tmp_path, [_image("1.jpg", ANIMAL), _image("2.jpg")]))
+    detections.check(["card/a/1.jpg", "card/b/1.jpg", "card/b/2.jpg"])
+    remedy = "give the folder that the detector was given"
+    assert detections.of("card/a/1.jpg") == ([], f"{tmp_path}/md.json names 1.jpg, which may be card/b/1.jpg as well: {remedy}")
+    assert detections.of("card/b/2.jpg") == ([], "")
+    with pytest.raises(DataError, match=rf"md.json names none of the photos, such as card/x.jpg; it names files such as 1.jpg: {remedy}, or run it on"):
+        detections.check(["card/x.jpg"])
+    with pytest.raises(DataError, match="it names no file at all"):
+        Detections.read(_file(tmp_path, [])).check(["card/x.jpg"])
+
+
 def test_where_no_category_is_called_animal_all_but_people_and_vehicles_are(tmp_path):
     path = _file(tmp_path, [], detection_categories={"0": "person", "1": "bird", "2": "car", "3": "dog"})
     assert Detections.read(path).animals == {"bird", "dog"}

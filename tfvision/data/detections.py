@@ -9,16 +9,14 @@ from pathlib import Path
 
 from tfvision.data.boxes import FRACTION, Box, cut_box
 from tfvision.data.json_items import json_items
+from tfvision.data.no_taxa import kind_of_word
 from tfvision.errors import DataError
 from tfvision.files import write_json
 
 DETECTION_CONFIDENCE = 0.2  # as most who use MegaDetector's fifth version take it
-NO_ANIMALS = frozenset(
-    ["person", "people", "human", "vehicle", "car", "truck", "bus", "motorcycle", "motorbike", "bicycle", "boat", "train", "airplane", "aeroplane"]
-    + ["empty", "blank"]
-)
 _ANIMAL = "animal"
 _LONGEST_REASON = 200
+_SAME_FOLDER = "give the folder that the detector was given"
 
 
 class Detection(typing.NamedTuple):
@@ -95,6 +93,7 @@ class FoundInPhoto(typing.NamedTuple):
       counts: how many of each category, animals or not.
       problem: why nothing is known of it, or "".
       outside: detections whose box is none in the photo.
+      others: detections of what is no animal, the surest first.
     """
 
     photo: str
@@ -102,6 +101,7 @@ class FoundInPhoto(typing.NamedTuple):
     counts: dict[str, int]
     problem: str = ""
     outside: int = 0
+    others: Sequence[Detection] = ()
 
 
 def find_animals(photo: str, finder: Finder, confidence: float = DETECTION_CONFIDENCE) -> FoundInPhoto:
@@ -109,8 +109,8 @@ def find_animals(photo: str, finder: Finder, confidence: float = DETECTION_CONFI
     found, problem = finder.of(photo)
     sure = [one for one in found if one.confidence >= confidence]
     sound = sorted((one for one in sure if not one.problem), key=lambda one: -one.confidence)
-    animals = [one for one in sound if one.category in finder.animals]
-    return FoundInPhoto(photo, animals, dict(collections.Counter(one.category for one in sound)), problem, len(sure) - len(sound))
+    animals, others = ([one for one in sound if (one.category in finder.animals) is is_animal] for is_animal in (True, False))
+    return FoundInPhoto(photo, animals, dict(collections.Counter(one.category for one in sound)), problem, len(sure) - len(sound), others)
 
 
 class Detections:
@@ -132,6 +132,14 @@ class Detections:
         for number, parts in enumerate(files):
             self._by_file.setdefault("/".join(parts[shared:]), []).append(number)
         self._by_end: dict[str, list[int]] | None = None
+        self._claims: dict[int, set[str]] = {}  # the photos that a row may be of, where there are several
+
+    @property
+    def detector(self) -> str:
+        """The name of the detector, as far as its file says it."""
+        info = self._members.get("info")
+        name = info.get("detector") if isinstance(info, dict) else None
+        return name if isinstance(name, str) and name else self.path.name
 
     @classmethod
     def read(cls, path: Path | str) -> "Detections":
@@ -159,15 +167,40 @@ class Detections:
 
         A photo is the file whose name is the end of its path, or whose name ends as its path does.
         """
+        why = self.why_unnamed(photo)
+        return ([], why) if why else self.categories.found_in(self._images[self._rows_of(photo)[0]])
+
+    def why_unnamed(self, photo: str) -> str:
+        """Why the file tells nothing of a photo; "" where it does."""
+        rows = self._rows_of(photo)
+        if not rows:
+            return f"{self.path} does not name it: run the detector on it, too"
+        names = [self._images[row]["file"] for row in rows[:2]]
+        if len(rows) > 1:
+            return f"{self.path} names several files that it may be, {names[0]} and {names[1]}: {_SAME_FOLDER}"
+        other = min(self._claims.get(rows[0], {photo}) - {photo}, default="")
+        return f"{self.path} names {names[0]}, which may be {other} as well: {_SAME_FOLDER}" if other else ""
+
+    def check(self, photos: Sequence[str]) -> None:
+        """Holds the file against all photos that will be asked for: one that may be two of them is none of them from here on.
+
+        Raises:
+          DataError: it names none of them.
+        """
+        claims: dict[int, set[str]] = {}
+        for photo in photos:
+            for row in self._rows_of(photo):
+                claims.setdefault(row, set()).add(photo)
+        if photos and not claims:
+            named = f"it names files such as {self._images[0]['file']}" if self._images else "it names no file at all"
+            raise DataError(f"{self.path} names none of the photos, such as {photos[0]}; {named}: {_SAME_FOLDER}, or run it on these photos")
+        self._claims = {row: names for row, names in claims.items() if len(names) > 1}
+
+    def _rows_of(self, photo: str) -> list[int]:
+        """The rows that a photo may be."""
         parts = _parts(os.path.abspath(photo))
         found = next((rows for start in range(len(parts)) if (rows := self._by_file.get("/".join(parts[start:])))), None)
-        rows = found or self._ends().get("/".join(_parts(photo)), [])
-        if not rows:
-            return [], f"{self.path} does not name it: run the detector on it, too"
-        if len(rows) > 1:
-            names = " and ".join(self._images[row]["file"] for row in rows[:2])
-            return [], f"{self.path} names several files that it may be, {names}: give the folder that the detector was given"
-        return self.categories.found_in(self._images[rows[0]])
+        return found or self._ends().get("/".join(_parts(photo)), [])
 
     def write(self, path: Path | str) -> None:
         """Writes all as it was read. Raises StorageError."""
@@ -246,7 +279,7 @@ def check_confidence(confidence: float) -> None:
 def animals_of(names: Iterable[str]) -> frozenset[str]:
     """Of a detector's categories those that are animals."""
     names = list(names)
-    return frozenset(name for name in names if name.lower() == _ANIMAL) or frozenset(name for name in names if name.lower() not in NO_ANIMALS)
+    return frozenset(name for name in names if name.lower() == _ANIMAL) or frozenset(name for name in names if not kind_of_word(name))
 
 
 def _names(found: typing.Any) -> dict[str, str]:

@@ -43,9 +43,15 @@ def picture(pixels: np.ndarray, description: str) -> str:
     return f'<figure><img src="{inline(encode_jpeg(pixels), "image/jpeg")}" alt="{escape(description)}"></figure>'
 
 
-def captioned_photo(jpeg: bytes | None, caption: str, attributes: str = "", description: str = "") -> str:
-    """A square of a `photos` grid with a caption of HTML below it; jpeg: None = a note that it cannot be read."""
-    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="{escape(description)}">' if jpeg else '<div class="nophoto">cannot be read</div>'
+def captioned_photo(jpeg: bytes | None, caption: str, attributes: str = "", description: str = "", is_whole: bool = False) -> str:
+    """A square of a `photos` grid with a caption of HTML below it.
+
+    Args:
+      jpeg: None = a note that it cannot be read.
+      is_whole: whether all of the photo is shown, with room beside it, and not the square in its middle.
+    """
+    style = ' style="object-fit: contain"' if is_whole else ""
+    photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="{escape(description)}"{style}>' if jpeg else '<div class="nophoto">cannot be read</div>'
     return f'<div{attributes}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfvision.data.decoding import encode_jpeg, read_pixels
+from tfvision.data.resizing import fitted_size, resized
 from tfvision.files import atomic_path
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def with_boxes(picture: np.ndarray, boxes: Sequence[Sequence[float]], captions: 
     from PIL import Image, ImageDraw, ImageFont
 
     image, (height, width) = Image.fromarray(picture), picture.shape[:2]
-    draw, line_px = ImageDraw.Draw(image), max(1, round(max(height, width) / 300))
+    draw, line_px = ImageDraw.Draw(image), max(1, round(max(height, width) / 220))
     text = ImageFont.load_default(max(_TEXT_PX, round(max(height, width) / 50)))
     for number, (left, top, wide, high) in enumerate(boxes):
         colour = _FRAMES[number % len(_FRAMES)]
@@ -94,6 +96,13 @@ def with_boxes(picture: np.ndarray, boxes: Sequence[Sequence[float]], captions: 
             draw.rectangle((*place, place[0] + right, place[1] + bottom + 1), fill=colour)
             draw.text(place, caption, "white", text)
     return np.asarray(image)
+
+
+def boxed_photo(photo: Path | str, boxes: Sequence[Sequence[float]], captions: Sequence[str], size_px: int) -> bytes:
+    """A photo with frames around things in it, as `with_boxes`: a JPEG of at most size_px on its longer side. Raises DataError."""
+    pixels = read_pixels(photo)
+    height, width = fitted_size(pixels.shape[0], pixels.shape[1], size_px)
+    return encode_jpeg(with_boxes(resized(pixels, height, width), boxes, captions))
 
 
 def write_layer_pictures(photo: Path | str, pictures: Mapping[str, np.ndarray], out: Path | str) -> dict[str, str]:

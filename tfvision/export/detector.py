@@ -17,7 +17,7 @@ from tfvision.data.detections import Detection, animals_of
 from tfvision.data.resizing import resized
 from tfvision.errors import DataError, RunError, in_one_line
 from tfvision.export.session import LoadedModel
-from tfvision.files import read_json
+from tfvision.files import checksum_of, read_json, sha256_of
 
 LEAST_CONFIDENCE = 0.005  # of what is kept at all, as MegaDetector has it
 MOST_BOXES = 300  # of a photo
@@ -191,6 +191,7 @@ class Detector:
 
     Attributes:
       name: of its file.
+      identity: changes with whatever it finds depends on.
       animals: the names of its classes that are animals.
       categories: names by id, for MegaDetector's JSON.
     """
@@ -206,6 +207,8 @@ class Detector:
             raise DataError(f"{path} does not exist: --detector takes a SavedModel's folder, a .tflite or an .onnx file")
         self.name = path.name
         self._description = Description(path.parent / f"{path.name if path.is_dir() else path.stem}.json")
+        parts = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+        self.identity = checksum_of([sha256_of(one) for one in (*parts, self._description.path)])
         self.animals = self._description.animals
         self.categories = {str(number): name for number, name in self._description.classes.items()}
         self._program = _open_program(path, self._description)

@@ -1,4 +1,5 @@
 import datetime
+import json
 import os
 import shutil
 
@@ -94,7 +95,7 @@ def test_a_survey_that_was_stopped_anywhere_goes_on_to_the_same_tables(card, sur
 def test_a_second_survey_looks_at_what_is_new_alone(card, surveyed, colour_run, save_photo, tmp_path, monkeypatch):
     out, more, looked = copy_of(surveyed, tmp_path), shutil.copytree(card, tmp_path / "card"), []
     see = evidence.RunWitness.see
-    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths: looked.extend(paths) or see(witness, paths))
+    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths, boxes: looked.extend(paths) or see(witness, paths, boxes))
     survey_card(more, colour_run, out)
     assert looked == [] and tables(out) == tables(surveyed[0])
     save_photo(more / "bank/IMG_1.JPG", "blue", datetime.datetime(2021, 5, 9))
@@ -108,7 +109,7 @@ def test_a_second_survey_looks_at_what_is_new_alone(card, surveyed, colour_run, 
 
 def test_gaps_clocks_and_zones_are_changed_without_looking_again(card, surveyed, colour_run, rows_of, tmp_path, monkeypatch):
     out = copy_of(surveyed, tmp_path)
-    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths: pytest.fail("looked again"))
+    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths, boxes: pytest.fail("looked again"))
     settings = SurveySettings(gap_seconds=7200, shifts=(Shift("p2", -3600.0),), zone="+01:00", within=("Blues",))
     told = survey_card(card, colour_run, out, settings)
     events = rows_of(out / "observations.csv")
@@ -140,7 +141,7 @@ def test_deployments_of_a_table_and_what_it_lacks(card, surveyed, colour_run, ro
     ],
 )
 def test_what_does_not_fit_is_refused_before_a_photo_is_looked_at(card, colour_run, tmp_path, monkeypatch, settings, error, message):
-    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths: pytest.fail("looked"))
+    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths, boxes: pytest.fail("looked"))
     with pytest.raises(error, match=message):
         survey_card(card, colour_run, tmp_path / "out", settings)
 
@@ -174,6 +175,72 @@ def test_clocks_and_places_that_cannot_be_are_told_in_a_line_each(colour_run, sa
     survey_card(card, colour_run, tmp_path / "out", SurveySettings(has_file_times=True, shifts=(Shift("P1", 60.0),), zone="UTC"))
     by_file = {row["file"]: row["time"] for row in rows_of(tmp_path / "out/media.csv")}
     assert by_file["c.jpg"] == datetime.datetime.fromtimestamp(1.6e9 + 60).isoformat() + "+00:00"
+
+
+@pytest.fixture
+def two_animals(card, tmp_path):
+    """A function (*boxes of ridge's first photo) -> MegaDetector's JSON of the card: a person in the fourth, nothing in the others, one photo not named."""
+    ridge = "ridge/DCIM/100RECNX/IMG_000{}.JPG"
+    person = {"category": "2", "conf": 0.8, "bbox": [0.1, 0.1, 0.5, 0.9]}
+
+    def write(*boxes):
+        animals = [{"category": "1", "conf": 0.9 - 0.1 * number, "bbox": box} for number, box in enumerate(boxes)]
+        found = {ridge.format(0): animals, ridge.format(3): [person], ridge.format(1): [], ridge.format(2): [], ridge.format(4): []}
+        images = [{"file": name, "detections": own} for name, own in found.items()]
+        images += [{"file": f"valley/DCIM/IMG_000{number}.JPG", "detections": []} for number in (0, 1, 2, 3, 5)]
+        images.append({"file": "valley/DCIM/IMG_0004.JPG", "detections": None, "failure": "Failure image access"})
+        told = {"info": {"detector": "md_v5a"}, "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"}, "images": images}
+        (tmp_path / "md.json").write_text(json.dumps(told))
+        return SurveySettings(detections=tmp_path / "md.json")
+
+    return write
+
+
+def test_each_animal_that_a_detector_found_has_an_answer(card, colour_run, two_animals, rows_of, tmp_path):
+    out, left, right = tmp_path / "out", [0, 0, 0.5, 1], [0.5, 0, 0.5, 1]
+    with pytest.warns(
+        DataWarning, match="1 photo is skipped, of which the detector's file tells nothing; ridge/DCIM/100RECNX/IMG_0005.JPG: .*run the detector"
+    ):
+        told = survey_card(card, colour_run, out, two_animals(left, right))
+    assert {key: told[key] for key in ("photos", "answered", "blank", "skipped", "broken")} == {
+        "photos": 11,
+        "answered": 2,
+        "blank": 8,
+        "skipped": 5,
+        "broken": 1,
+    }
+    assert (told["animals"], told["people"], told["vehicles"]) == (2, 1, 0)
+    media = {row["file"]: row for row in rows_of(out / "media.csv")}
+    first, fourth = (media[f"ridge/DCIM/100RECNX/IMG_000{number}.JPG"] for number in (0, 3))
+    assert (first["status"], first["animals"], first["people"], fourth["taxon"], fourth["people"]) == ("answered", "2", "0", "person", "1")
+    assert media["ridge/DCIM/100RECNX/IMG_0001.JPG"]["reason"] == "the detector found no animal"
+    assert media["valley/DCIM/IMG_0004.JPG"]["reason"] == "the detector failed: Failure image access"
+    animals = rows_of(out / "animals.csv")
+    assert [(row["file"][-8:], row["left"], row["category"], row["confidence"]) for row in animals] == [
+        *(("0000.JPG", "0.0", "animal", "0.9"), ("0000.JPG", "0.5", "animal", "0.8"), ("0003.JPG", "0.1", "person", "0.8"))
+    ]
+    photo = str(card / first["file"])
+    for row, answer in zip(animals, SpeciesIdentifier.load(colour_run).identify([photo] * 2, boxes=[left, right]), strict=False):
+        assert (row["taxon"], float(row["probability"])) == (answer["taxon"], answer["probability"])
+    events = {row["event"]: row for row in rows_of(out / "observations.csv")}
+    burst, people = events[first["file"]], events[fourth["file"]]
+    assert (burst["kind"], burst["photos"], burst["answered"], burst["animals"]) == ("animal", "3", "1", "2")
+    assert (burst["taxon"], burst["probability"]) == (first["taxon"], first["probability"])
+    assert (people["kind"], people["taxon"], people["animals"], people["people"]) == ("human", "person", "0", "1")
+
+
+def test_of_a_changed_file_of_detections_the_new_boxes_alone_are_looked_at(card, colour_run, two_animals, tmp_path, monkeypatch):
+    out, looked, see = tmp_path / "out", [], evidence.RunWitness.see
+    monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths, boxes: looked.extend(boxes) or see(witness, paths, boxes))
+    left, right, lower = [0, 0, 0.5, 1], [0.5, 0, 0.5, 1], [0, 0.5, 1, 0.5]
+    with pytest.warns(DataWarning):
+        survey_card(card, colour_run, out, two_animals(left, right))
+        first = tables(out)
+        survey_card(card, colour_run, out, two_animals(left, lower))
+        assert looked == [(0, 0, 24, 40), (24, 0, 24, 40), (0, 20, 48, 20)] and tables(out) != first
+        survey_card(card, colour_run, out, two_animals(left, right))
+    assert len(looked) == 3 and tables(out) == first
+    assert survey_card(card, colour_run, out)["answered"] == 9 and not (out / "animals.csv").exists()
 
 
 def test_one_photo_and_a_card_of_none(colour_run, save_photo, rows_of, tmp_path):

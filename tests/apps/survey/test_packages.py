@@ -7,8 +7,11 @@ from tfvision.apps.survey import camtrap_schemas
 from tfvision.apps.survey.camtrap_dp import write_camtrap_dp
 from tfvision.apps.survey.darwin_core import write_darwin_core
 from tfvision.apps.survey.mega_detector import write_mega_detector
+from tfvision.apps.survey.observations import ANIMAL, DETECTED, Answer, Sighting, Taxon
+from tfvision.data.detections import Detections
 from tfvision.data.imports.occurrences import open_source
 from tfvision.data.imports.scratch import scratch_database
+from tfvision.data.no_taxa import HUMAN, VEHICLE
 from tfvision.errors import DataWarning
 
 
@@ -26,7 +29,7 @@ def test_the_validator_finds_no_error_in_the_package(survey, tmp_path, rows_of):
     assert [task.stats.get("rows") for task in report.tasks] == [2, 5, 9]
     assert [line.split(" leaves out ")[-1].split(";")[0] for line in told] == [
         "deployments without a place: bank",
-        "1 photos without a time, which its format asks for",
+        "1 photo without a time, which its format asks for",
         "camtrap-dp calls times UTC whose zone is not known (timestampIssues is true there): give --zone +01:00",
     ]
 
@@ -119,6 +122,70 @@ def test_mega_detectors_tools_find_all_photos(survey, tmp_path):
         "failure": "Failure image access",
         "detections": None,
     }
+
+
+@pytest.fixture
+def survey_of_animals(survey):
+    """`survey` with a detector: two animals in the first photo and a person beside, one animal that cannot be named, a vehicle."""
+
+    def with_found(event, *sightings):
+        media = (dataclasses.replace(event.media[0], sightings=sightings), *(dataclasses.replace(row, sightings=()) for row in event.media[1:]))
+        return dataclasses.replace(event, media=media)
+
+    burst, person, dark, *_, nameless = survey.observations
+    rosa, other = burst.media[0].answer, burst.media[1].answer
+    human, vehicle = (Answer(name, DETECTED, 0.75, (Taxon(DETECTED, name),), ()) for name in ("person", "vehicle"))
+    seen = [
+        Sighting(ANIMAL, "animal", 0.98765, (0.1, 0.2, 0.3, 0.4), rosa),
+        Sighting(ANIMAL, "animal", 0.5, (0.5, 0.2, 0.3, 0.4), other),
+        Sighting(HUMAN, "person", 0.75, (0, 0, 1, 1), human),
+    ]
+    events = [
+        with_found(burst, *seen),
+        dataclasses.replace(with_found(person, Sighting(VEHICLE, "vehicle", 0.75, (0, 0, 0.00001, 1), vehicle)), answer=vehicle),
+        with_found(dark),
+        with_found(nameless, Sighting(ANIMAL, "animal", 0.5, (0, 0, 1, 1), nameless.answer)),
+    ]
+    media = [row for event in events for row in event.media]
+    return dataclasses.replace(survey, detector="md_v5a", observations=tuple(events), media=tuple(media))
+
+
+def test_what_a_detector_found_is_in_the_package_with_its_boxes(survey_of_animals, tmp_path, rows_of):
+    frictionless = pytest.importorskip("frictionless")
+    write_package(survey_of_animals, tmp_path)
+    report = frictionless.Package(str(tmp_path / "datapackage.offline.json")).validate()
+    assert report.valid, report.flatten(["type", "message"])
+    rows = {row["observationID"]: row for row in rows_of(tmp_path / "observations.csv")}
+    told = {name: (row["observationType"], row["scientificName"], row["count"], row["classifiedBy"][:6]) for name, row in rows.items()}
+    assert told == {
+        "ridge/1.JPG#event": ("animal", "Rosa rubra", "2", "tfvisi"),
+        "ridge/1.JPG#human": ("human", "Homo sapiens", "1", "md_v5a"),
+        "ridge/1.JPG#1": ("animal", "Rosa rubra", "1", "tfvisi"),
+        "ridge/1.JPG#2": ("animal", "Reds", "1", "tfvisi"),
+        "ridge/1.JPG#3": ("human", "Homo sapiens", "1", "md_v5a"),
+        "ridge/2.JPG": ("animal", "Reds", "", "md_v5a"),
+        "ridge/3..heic#event": ("vehicle", "", "1", "md_v5a"),
+        "ridge/3..heic#1": ("vehicle", "", "1", "md_v5a"),
+        "ridge/4.JPG#event": ("blank", "", "", "md_v5a"),
+        "ridge/4.JPG": ("blank", "", "", "md_v5a"),
+        "valley/1.NEF#event": ("animal", "", "1", "tfvisi"),
+        "valley/1.NEF#1": ("animal", "", "1", "tfvisi"),
+    }
+    boxes = [rows["ridge/1.JPG#2"][name] for name in ("bboxX", "bboxY", "bboxWidth", "bboxHeight")]
+    assert boxes == ["0.5", "0.2", "0.3", "0.4"] and rows["ridge/3..heic#1"]["bboxWidth"] == "0.0001"
+    assert [one["scientificName"] for one in json.loads((tmp_path / "datapackage.json").read_text())["taxonomic"]] == ["Homo sapiens", "Reds", "Rosa rubra"]
+    write_darwin_core(survey_of_animals, tmp_path / "dwc", {})
+    assert [row["individualCount"] for row in rows_of(tmp_path / "dwc/occurrence.csv")] == ["2"]
+
+
+def test_mega_detectors_tools_find_each_box_with_its_names(survey_of_animals, tmp_path):
+    write_mega_detector(survey_of_animals, tmp_path / "md.json")
+    assert json.loads((tmp_path / "md.json").read_text())["info"]["detector"] == "md_v5a"
+    found, problem = Detections.read(tmp_path / "md.json").of("ridge/1.JPG")
+    assert problem == "" and [(one.category, one.confidence, one.classification) for one in found] == [
+        *(("animal", 0.9877, "Rosa rubra"), ("animal", 0.5, "Reds"), ("person", 0.75, "")),
+    ]
+    assert found[1].box == (0.5, 0.2, 0.3, 0.4) and Detections.read(tmp_path / "md.json").of("ridge/4.JPG") == ([], "")
 
 
 def test_the_tables_have_the_fields_of_the_format_in_its_order():

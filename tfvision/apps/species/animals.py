@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfvision.apps.species.identification import ExportIdentifier, SpeciesIdentifier
-from tfvision.data.decoding import encode_jpeg, read_pixels
 from tfvision.data.detections import DETECTION_CONFIDENCE, Finder, FoundInPhoto, check_confidence, find_animals
-from tfvision.data.resizing import fitted_size, resized
-from tfvision.evaluation.picture_sheet import with_boxes
+from tfvision.evaluation.picture_sheet import boxed_photo
 from tfvision.files import plain_file_name, write_bytes
 
 _PHOTOS_AT_ONCE = 256
@@ -73,10 +71,9 @@ class BoxedPictures:
         if not animals:
             return
         captions = ["" if "error" in one else _caption(one) for one in animals]
-        pixels = read_pixels(photo)
-        picture = with_boxes(resized(pixels, *fitted_size(*pixels.shape[:2], _PICTURE_PX)), [one["box"] for one in animals], captions)
+        picture = boxed_photo(photo, [one["box"] for one in animals], captions, _PICTURE_PX)
         self._written += 1
-        write_bytes(self._folder / f"{self._written:04d}-{plain_file_name(Path(photo).stem)}.jpg", encode_jpeg(picture))
+        write_bytes(self._folder / f"{self._written:04d}-{plain_file_name(Path(photo).stem)}.jpg", picture)
 
 
 def _caption(animal: Mapping[str, typing.Any]) -> str:

@@ -58,12 +58,14 @@ class Witness(abc.ABC):
       identity: changes with whatever the evidence depends on.
       taxonomy: its leaves are the classes.
       view_size: pixels a side of `Seen.views`.
+      sees_boxes: whether a box changes what it sees; a run of one view sees the whole photo. Of an export it is not known, and taken for granted.
     """
 
     name: str
     identity: str
     taxonomy: Taxonomy
     view_size: int
+    sees_boxes: bool
     _temperature: float
     _calibration: dict[str, typing.Any]
 
@@ -140,7 +142,7 @@ class RunWitness(Witness):
         """Opens it; the network is loaded when it is asked. Raises RunError."""
         self._run = SpeciesRun.open(folder)
         self.name, self.taxonomy, self._calibration = self._run.folder.name, self._run.taxonomy, self._run.calibration
-        self._temperature = self._calibration["temperature"]
+        self._temperature, self.sees_boxes = self._calibration["temperature"], len(self._run.recipe.views) > 1
         self.identity = checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
 
     @functools.cached_property
@@ -174,7 +176,7 @@ class RunWitness(Witness):
 class ExportWitness(Witness):
     """An export; its evidence are log-probabilities of all classes, as far as its answer tells them."""
 
-    view_size = _GLANCE_PX
+    view_size, sees_boxes = _GLANCE_PX, True
 
     def __init__(self, folder: str | Path) -> None:
         """Opens a version's folder, or the newest version of a model's. Raises RunError."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from tfvision import __version__
 from tfvision.apps.survey import camtrap_schemas
 from tfvision.apps.survey.deployed import Deployed, deployed
-from tfvision.apps.survey.observations import ANIMAL, HUMAN, UNREADABLE, Answer, MediaRow, Observation, kind_of
+from tfvision.apps.survey.observations import ANIMAL, BLANK, DETECTED, HUMAN, UNKNOWN, UNREADABLE, VEHICLE, Answer, MediaRow, Observation, kind_of
 from tfvision.apps.survey.placed_photos import PlacedPhoto
+from tfvision.data.boxes import Box
 from tfvision.data.csv_table import csv_text
 from tfvision.errors import DataWarning, FileError
 from tfvision.files import read_json, write_json, write_text
@@ -28,6 +29,9 @@ _TABLES = ("deployments", "media", "observations")
 _KEPT = ("name", "id", "created", "title", "description", "contributors", "licenses", "keywords", "homepage", "project", "references", "version")
 _MEDIA_TYPES = {"jpg": "jpeg", "jpe": "jpeg", "jfif": "jpeg", "mpo": "jpeg", "tif": "tiff", "hif": "heif", "cr2": "x-canon-cr2", "cr3": "x-canon-cr3"}
 _MEDIA_TYPES |= {"nef": "x-nikon-nef", "arw": "x-sony-arw", "dng": "x-adobe-dng", "rw2": "x-panasonic-rw2", "orf": "x-olympus-orf", "raf": "x-fuji-raf"}
+
+_PEOPLE = "Homo sapiens"
+_LEAST_SIDE = 1e-4  # of a box: none has no width
 
 _Row = dict[str, typing.Any]
 
@@ -46,10 +50,11 @@ def write_camtrap_dp(survey: "Survey", folder: Path, reviews: Mapping[str, str])
     rows = [row for row in survey.media if row.photo.deployment in names and row.photo.time is not None and row.status != UNREADABLE]
     _tell_left_out(survey, stations, rows)
     observations = [one for one in survey.observations if one.first.deployment in names and one.start is not None]
+    model = f"tfvision {__version__}, {survey.model}"
     tables = {
         "deployments": [_deployment_row(one, names[one.deployment]) for one in stations],
         "media": [_media_row(row, names) for row in rows],
-        "observations": [row for one in observations for row in _observation_rows(one, names, f"tfvision {__version__}, {survey.model}", reviews)],
+        "observations": [row for one in observations for row in _observation_rows(one, names, model, survey.detector, reviews)],
     }
     folder.mkdir(parents=True, exist_ok=True)
     for table, own in tables.items():
@@ -89,7 +94,7 @@ def _tell_left_out(survey, stations, rows):
         _warn(f"{FOLDER} leaves out deployments without a place: {', '.join(nowhere[:5])}{more}; give latitude and longitude with --deployments")
     untimed = sum(row.photo.time is None and row.status != UNREADABLE and row.photo.deployment in known for row in survey.media)
     if untimed:
-        _warn(f"{FOLDER} leaves out {untimed:,} photos without a time, which its format asks for")
+        _warn(f"{FOLDER} leaves out {untimed:,} photo{'s' * (untimed > 1)} without a time, which its format asks for")
     if rows and any(one.has_wrong_times and one.zone_minutes is None for one in stations):
         _warn(f"{FOLDER} calls times UTC whose zone is not known (timestampIssues is true there): give --zone +01:00")
 
@@ -127,31 +132,58 @@ def _media_row(row: MediaRow, names: Mapping[typing.Any, str]) -> _Row:
     }
 
 
-def _observation_rows(one: Observation, names: Mapping[typing.Any, str], model: str, reviews: Mapping[str, str]) -> Iterator[_Row]:
-    """An event, by the machine or by a person, and each of its photos by the machine."""
+def _observation_rows(one: Observation, names: Mapping[typing.Any, str], model: str, detector: str, reviews: Mapping[str, str]) -> Iterator[_Row]:
+    """An event, by the machine or by a person, and each of its photos, or what a detector found in them, by the machine."""
     event = {"deploymentID": names[one.first.deployment], "eventID": one.event, "eventStart": _instant_of(one.first), "eventEnd": _instant_of(one.last)}
-    told = _reviewed(reviews[one.event]) if reviews.get(one.event) else _classified(one.kind, one.answer, model)
-    yield {"observationID": f"{one.event}#event", **event, "observationLevel": "event", **told, "observationComments": one.reason}
+    found_by = detector if detector and (one.answer is None or one.answer.rank == DETECTED) else model
+    told = _reviewed(reviews[one.event]) if reviews.get(one.event) else _classified(one.answer, found_by, one.kind, one.count(ANIMAL))
+    kind = told["observationType"]
+    own = {"observationLevel": "event", "observationComments": one.reason}
+    yield {"observationID": f"{one.event}#event", **event, **own, **told, "count": one.count(kind) or ""}
+    for other in (HUMAN, VEHICLE):
+        if one.count(other) and other != kind:  # beside an animal
+            yield {"observationID": f"{one.event}#{other}", **event, "observationLevel": "event", **_found(other, detector), "count": one.count(other)}
     for row in one.media:
-        kind = "blank" if row.status == "blank" else kind_of(row.answer)
-        own = {"observationID": row.photo.name, "mediaID": row.photo.name, "observationLevel": "media", "observationComments": row.reason}
-        yield {**own, **event, **_classified(kind, row.answer, model)}
+        own = {"mediaID": row.photo.name, **event, "observationLevel": "media", "observationComments": row.reason}
+        if not row.sightings:
+            yield {"observationID": row.photo.name, **own, **_classified(row.answer, detector or model, BLANK if row.status == BLANK else kind_of(row.answer))}
+        for number, sighting in enumerate(row.sightings or (), 1):
+            is_animal = sighting.kind == ANIMAL
+            told = _classified(sighting.answer, model, kind_of(sighting.answer), 1) if is_animal else _found(sighting.kind, detector, sighting.confidence)
+            yield {"observationID": f"{row.photo.name}#{number}", **own, **told, "count": 1, **_box(sighting.box)}
 
 
-def _classified(kind: str, answer: Answer | None, model: str) -> _Row:
-    named = answer is not None and kind in (ANIMAL, HUMAN)
+def _classified(answer: Answer | None, model: str, kind: str, animals: int | None = None) -> _Row:
+    """What a model says; what it cannot name is an animal all the same where a detector found some."""
+    name = "" if answer is None else _scientific_name(answer, kind)
     return {
-        "observationType": kind,
-        "scientificName": answer.taxon if named else "",
+        "observationType": ANIMAL if kind == UNKNOWN and animals else kind,
+        "scientificName": name,
         "classificationMethod": "machine",
         "classifiedBy": model,
-        "classificationProbability": answer.probability if named else "",
+        "classificationProbability": answer.probability if answer is not None and name else "",
     }
 
 
-def _reviewed(name: str) -> _Row:
-    kind = kind_of(Answer.named(name))
-    return {"observationType": kind, "scientificName": name if kind in (ANIMAL, HUMAN) else "", "classificationMethod": "human"}
+def _found(kind: str, detector: str, confidence: float | str = "") -> _Row:
+    """What a detector alone says."""
+    told = {"observationType": kind, "scientificName": _PEOPLE if kind == HUMAN else "", "classificationMethod": "machine", "classifiedBy": detector}
+    return {**told, "classificationProbability": confidence}
+
+
+def _reviewed(text: str) -> _Row:
+    answer = Answer.named(text)
+    kind = kind_of(answer)
+    return {"observationType": kind, "scientificName": _scientific_name(answer, kind), "classificationMethod": "human"}
+
+
+def _scientific_name(answer: Answer, kind: str) -> str:
+    return _PEOPLE if kind == HUMAN else answer.taxon if kind == ANIMAL else ""
+
+
+def _box(box: Box) -> _Row:
+    sides = zip(("bboxX", "bboxY", "bboxWidth", "bboxHeight"), box, (0.0, 0.0, _LEAST_SIDE, _LEAST_SIDE), strict=True)
+    return {name: max(round(value, 4), least) for name, value, least in sides}
 
 
 def _package(survey, folder, stations, observations, reviews):
@@ -203,12 +235,15 @@ def _temporal(stations):
 
 def _taxa(observations, reviews):
     """The taxa of all observations, with their lineages."""
-    answers = [one.answer for one in observations if not reviews.get(one.event) and one.kind in (ANIMAL, HUMAN)]
-    answers += [row.answer for one in observations for row in one.media if row.answer is not None and kind_of(row.answer) in (ANIMAL, HUMAN)]
-    taxa = {answer.taxon: _taxon(answer) for answer in answers}
-    for name in (reviews[one.event] for one in observations if reviews.get(one.event)):
-        if kind_of(Answer.named(name)) in (ANIMAL, HUMAN):
-            taxa.setdefault(name, {"scientificName": name})
+    answers = [one.answer for one in observations if not reviews.get(one.event) and one.answer is not None]
+    answers += [answer for one in observations for row in one.media for answer in (row.answer, *row.answers) if answer is not None]
+    answers += [Answer.named(reviews[one.event]) for one in observations if reviews.get(one.event)]
+    taxa: dict[str, _Row] = {}
+    for answer in answers:
+        if name := _scientific_name(answer, kind_of(answer)):
+            taxa.setdefault(name, _taxon(answer) if name == answer.taxon else {"scientificName": name})
+    if any(one.count(HUMAN) for one in observations):
+        taxa.setdefault(_PEOPLE, {"scientificName": _PEOPLE})
     return [taxa[name] for name in sorted(taxa)]
 
 

@@ -20,6 +20,7 @@ _TERMS = "http://rs.tdwg.org/dwc/terms/"
 _OCCURRENCE = (
     *("occurrenceID", "basisOfRecord", "occurrenceStatus", "eventID", "parentEventID", "eventDate", "samplingProtocol", "locality"),
     *("decimalLatitude", "decimalLongitude", "geodeticDatum", "habitat", "scientificName", "taxonRank", *_RANKS),
+    "individualCount",
     *("identifiedBy", "identificationRemarks", "associatedMedia"),
 )
 _MEDIA_TERMS = {"occurrenceID": f"{_TERMS}occurrenceID", "type": "http://purl.org/dc/terms/type", "format": "http://purl.org/dc/terms/format"}
@@ -61,6 +62,7 @@ def _occurrence(one, answer, is_reviewed, model):
         "taxonRank": answer.rank,
         "identifiedBy": "" if is_reviewed else f"tfvision {__version__}, {model}",
         "identificationRemarks": "by a person" if is_reviewed else f"by a machine, probability {answer.probability}",
+        "individualCount": one.count(ANIMAL) or "",
         "associatedMedia": " | ".join(row.photo.name for row in one.media),
         **{taxon.rank: taxon.name for taxon in answer.lineage if taxon.rank in _RANKS},
     }

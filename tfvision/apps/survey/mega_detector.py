@@ -1,6 +1,6 @@
 """A survey in the format that Timelapse and MegaDetector's tools read (https://lila.science/megadetector-output-format).
 
-Without a detector the box of a photo is all of it. Categories of classifications are taxa of any rank, the one that is named first.
+Boxes are the detector's; without one the box of a photo is all of it. Categories of classifications are taxa of any rank, the one that is named first.
 """
 
 import typing
@@ -8,7 +8,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tfvision import __version__
-from tfvision.apps.survey.observations import ANIMAL, BLANK, HUMAN, UNKNOWN, UNREADABLE, VEHICLE, Answer, MediaRow, kind_of
+from tfvision.apps.survey.observations import (
+    ANIMAL,
+    BLANK,
+    DETECTED,
+    HUMAN,
+    SKIPPED,
+    UNKNOWN,
+    UNREADABLE,
+    VEHICLE,
+    Answer,
+    MediaRow,
+    Sighting,
+    kind_of,
+)
 from tfvision.files import write_json
 
 if typing.TYPE_CHECKING:
@@ -16,15 +29,16 @@ if typing.TYPE_CHECKING:
 
 NAME = "megadetector.json"
 _CATEGORIES = {ANIMAL: "1", HUMAN: "2", VEHICLE: "3", UNKNOWN: "1"}
-_ALL_OF_THE_PHOTO = [0.0, 0.0, 1.0, 1.0]
+_ALL_OF_THE_PHOTO = (0.0, 0.0, 1.0, 1.0)
+_NO_DETECTOR = "none: the boxes are the whole photos"
 
 
 def write_mega_detector(survey: "Survey", path: Path) -> None:
     """Writes the answers to all photos. Raises StorageError."""
     numbers = {name: str(number) for number, name in enumerate(sorted(_names(survey.media)))}
-    descriptions = {numbers[row.answer.taxon]: ";".join(taxon.name for taxon in row.answer.lineage) for row in survey.media if _is_named(row)}
+    descriptions = {numbers[one.taxon]: ";".join(taxon.name for taxon in one.lineage) for row in survey.media for one in row.answers if one.rank != "root"}
     told = {
-        "info": {"format_version": "1.4", "detector": "none: the boxes are the whole photos", "classifier": f"tfvision {__version__}, {survey.model}"},
+        "info": {"format_version": "1.4", "detector": survey.detector or _NO_DETECTOR, "classifier": f"tfvision {__version__}, {survey.model}"},
         "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"},
         "classification_categories": {number: name for name, number in numbers.items()},
         "classification_category_descriptions": {number: descriptions.get(number, name) for name, number in numbers.items()},
@@ -34,27 +48,28 @@ def write_mega_detector(survey: "Survey", path: Path) -> None:
 
 
 def _names(media: Iterable[MediaRow]) -> set[str]:
-    named = (row.answer for row in media if row.answer is not None)
-    return {name for answer in named for name, _ in _classes(answer)}
-
-
-def _is_named(row):
-    return row.answer is not None and row.answer.rank != "root"
+    return {name for row in media for answer in row.answers for name, _ in _classes(answer)}
 
 
 def _classes(answer: Answer) -> list[tuple[str, float]]:
     """The taxon that is named and the likeliest classes, the most probable first."""
-    named = {answer.taxon: answer.probability} if answer.rank != "root" else {}
+    named = {answer.taxon: answer.probability} if answer.rank not in ("root", DETECTED) else {}
     return sorted({**dict(answer.likeliest), **named}.items(), key=lambda item: -item[1])
 
 
 def _image(row, numbers):
     photo = row.photo
-    if row.status == UNREADABLE:
-        return {"file": photo.name, "failure": "Failure image access", "detections": None}
+    if row.status in (UNREADABLE, SKIPPED):
+        return {"file": photo.name, "failure": "Failure image access" if row.status == UNREADABLE else row.reason, "detections": None}
     time = {} if photo.time is None else {"datetime": photo.time.strftime("%Y:%m:%d %H:%M:%S")}
-    if row.status == BLANK or row.answer is None:
-        return {"file": photo.name, **time, "detections": []}
-    classes = [[numbers[name], probability] for name, probability in _classes(row.answer)]
-    box = {"category": _CATEGORIES[kind_of(row.answer)], "conf": row.answer.probability, "bbox": _ALL_OF_THE_PHOTO, "classifications": classes}
-    return {"file": photo.name, **time, "detections": [box]}
+    sightings = row.sightings
+    if sightings is None:
+        answer = None if row.status == BLANK else row.answer
+        sightings = () if answer is None else (Sighting(kind_of(answer), "", answer.probability, _ALL_OF_THE_PHOTO, answer),)
+    return {"file": photo.name, **time, "detections": [_detection(one, numbers) for one in sightings]}
+
+
+def _detection(one, numbers):
+    told = {"category": _CATEGORIES[one.kind], "conf": round(one.confidence, 4), "bbox": [round(value, 4) for value in one.box]}
+    classes = [[numbers[name], probability] for name, probability in _classes(one.answer)]
+    return {**told, "classifications": classes} if classes else told

@@ -1,6 +1,7 @@
 """report.html of a survey: what was seen, how often for the effort, when and where, and the events worth a person's look."""
 
 import collections
+import contextlib
 import datetime
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +10,12 @@ from pathlib import Path
 
 from tfvision import __version__
 from tfvision.apps.survey.deployed import Deployed, deployed
-from tfvision.apps.survey.observations import ANIMAL, BLANK, UNKNOWN, UNREADABLE, Answer, Observation, Taxon, kind_of
+from tfvision.apps.survey.observations import ANIMAL, BLANK, HUMAN, SKIPPED, UNKNOWN, UNREADABLE, VEHICLE, Answer, Observation, Taxon, kind_of
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.data.names import plain_taxon
+from tfvision.errors import DataError
 from tfvision.evaluation.page import captioned_photo, compose, figure, paragraph, section, table
+from tfvision.evaluation.picture_sheet import boxed_photo
 from tfvision.evaluation.survey_plots import draw_accumulation, draw_activity, draw_map
 from tfvision.files import write_text
 
@@ -23,6 +26,7 @@ NAME = "report.html"
 _LOOKED_AT = 24  # events worth a look
 _PHOTOS_SHOWN = 4
 _THUMBNAIL_PX = 220
+_NAMES_SHOWN = 6  # of the animals of a photo
 _LISTED = 500
 _BY_A_PERSON = "by a person"  # in place of the rank of a taxon that no answer of the model has
 _RARE = 2  # events of a taxon: what was seen so seldom is looked at
@@ -47,7 +51,7 @@ def write_report(survey: "Survey", path: Path, reviews: Mapping[str, str]) -> No
     named = named_taxa(survey.observations, reviews)
     sections = [
         _headline(survey, stations, named),
-        _taxa(named, stations),
+        _taxa(named, stations, bool(survey.detector)),
         _activity(survey.observations),
         _map(survey.observations, stations),
         _accumulation(survey.observations, stations, reviews),
@@ -98,7 +102,7 @@ def _urgency(one, seldom):
     """(reason, how urgent it is) of an event; "" where a look is not worth while."""
     doubt = 1 - one.answer.probability
     if one.agreement < 1:
-        return f"{1 - one.agreement:.0%} of its photos say otherwise", 3 + (1 - one.agreement)
+        return f"{1 - one.agreement:.0%} of its {'photos' if one.count(ANIMAL) is None else 'animals'} say otherwise", 3 + (1 - one.agreement)
     if one.answer.is_unknown:
         return f"perhaps of no species of the model ({one.answer.unknown:.0%})", 2 + one.answer.unknown
     if one.kind == UNKNOWN:
@@ -118,11 +122,14 @@ def _headline(survey, stations, named):
         ("broken", counts["broken"], "photos that could not be read"),
         ("skipped", counts["skipped"], "other files, each with its reason in media.csv"),
     ]
+    for kind, name in ((HUMAN, "people"), (VEHICLE, "vehicles")):
+        if events := sum(one.kind == kind for one in survey.observations):
+            tiles.append((name, events, "events in which nothing else was found"))
     boxes = "".join(f'<div class="tile"><span>{name}</span><strong>{count:,}</strong><small>{note}</small></div>' for name, count, note in tiles)
     return f'<p class="headline">{escape(told)}</p>\n<div class="tiles">{boxes}</div>'
 
 
-def _taxa(named, stations):
+def _taxa(named, stations, has_counts):
     days = sum(one.camera_days for one in stations)
     rows = []
     for one in named[:_LISTED]:
@@ -132,18 +139,21 @@ def _taxa(named, stations):
         rate = f"{100 * len(one.events) / days:.1f}" if days else ""
         photos = sum(len(event.counted) for event in one.events)
         rows.append([f"<em>{escape(one.name)}</em>", _unbroken(one.rank), dates, f"{len(one.events):,}", f"{photos:,}", rate, f"{places:,}"])
-    header = ("taxon", "rank", "seen", "events", "photos", "events in 100 camera days", "deployments")
+        if has_counts:
+            rows[-1].append(f"{sum(event.count(ANIMAL) or 0 for event in one.events):,}")
+    header = ("taxon", "rank", "seen", "events", "photos", "events in 100 camera days", "deployments", *(["animals"] if has_counts else []))
     note = "An event is named only as deep as the model is sure: a genus here may be one of the species that stand beside it."
-    return section("What was seen", table(header, rows, numbers=(3, 4, 5, 6)) + paragraph(note, "note")) if rows else ""
+    note += " Animals are the most that were found in one photo of each event." if has_counts else ""
+    return section("What was seen", table(header, rows, numbers=range(3, len(header))) + paragraph(note, "note")) if rows else ""
 
 
 def _activity(observations):
-    times = [one.start for one in observations if one.start is not None and not one.first.clock and one.kind not in (BLANK, UNKNOWN)]
+    times = [one.start for one in observations if one.start is not None and not one.first.clock and one.kind == ANIMAL]
     if not times:
         return ""
     hours, months = collections.Counter(time.hour for time in times), collections.Counter(time.month for time in times)
     drawn = draw_activity([hours[hour] for hour in range(24)], [months[month] for month in range(1, 13)])
-    caption = "Events in which something was named, by the cameras' clocks as they were put right."
+    caption = "Events in which an animal was named, by the cameras' clocks as they were put right."
     return section("When", figure(drawn, caption, "Two bar charts: events by hour and by month"))
 
 
@@ -151,9 +161,9 @@ def _map(observations, stations):
     placed = {one.deployment.name: (one.latitude, one.longitude) for one in stations if one.latitude is not None}
     if not placed:
         return section("Where", paragraph("No deployment has a place: give latitude and longitude with --deployments."))
-    events = collections.Counter(one.first.deployment.name for one in observations if one.kind not in (BLANK, UNKNOWN))
+    events = collections.Counter(one.first.deployment.name for one in observations if one.kind == ANIMAL)
     lacking = len(stations) - len(placed)
-    caption = "Deployments at their places; the larger, the more events in which something was named."
+    caption = "Deployments at their places; the larger, the more events in which an animal was named."
     caption += f" {_count(lacking, 'deployment')} without a place." if lacking else ""
     return section("Where", figure(draw_map(placed, events), caption, "A map of deployments"))
 
@@ -191,10 +201,10 @@ def _deployments(observations, stations):
     events = collections.Counter(one.first.deployment for one in observations)
     rows = []
     for one in stations:
-        place = f"{one.latitude:.5f}, {one.longitude:.5f}" if one.latitude is not None else ""
+        place = _unbroken(f"{one.latitude:.5f}, {one.longitude:.5f}") if one.latitude is not None else ""
         dates = _days(one.start, one.end)
-        cameras = ", ".join(sorted({row.photo.camera for row in one.media if row.photo.camera}))
-        rows.append([escape(one.deployment.name), escape(cameras), dates, place, f"{one.camera_days:,}", f"{len(one.media):,}", f"{events[one.deployment]:,}"])
+        cameras = ", ".join(map(_unbroken, sorted({row.photo.camera for row in one.media if row.photo.camera})))
+        rows.append([escape(one.deployment.name), cameras, dates, place, f"{one.camera_days:,}", f"{len(one.media):,}", f"{events[one.deployment]:,}"])
     return (
         section("Deployments", table(("deployment", "camera", "from, to", "place", "camera days", "photos", "events"), rows, numbers=(4, 5, 6))) if rows else ""
     )
@@ -215,12 +225,28 @@ def _event(survey, one, reason):
     likeliest = ", ".join(f"{name} {share:.0%}" for name, share in answer.likeliest[:3])
     when = one.first.instant.replace("T", " ")
     shown = [*_spread(one.media, _PHOTOS_SHOWN)]
-    photos = "".join(
-        captioned_photo(thumbnail_jpeg(survey.card / row.photo.name, _THUMBNAIL_PX), escape(row.photo.name.rsplit("/", 1)[-1]), description=row.photo.name)
-        for row in shown
-    )
+    photos = "".join(_photo(survey.card, row) for row in shown)
     head = f"<h3><em>{escape(name)}</em><small>{escape(reason)}; {escape(one.event)}, {escape(when)}; likeliest: {escape(likeliest)}</small></h3>"
     return f'<div class="pair" style="margin-bottom: 14px">{head}<div class="photos">{photos}</div></div>'
+
+
+def _photo(card, row):
+    """A photo, with frames around what a detector found in it."""
+    name, path = row.photo.name, card / row.photo.name
+    told = [escape(name.rsplit("/", 1)[-1])]
+    if not row.sightings:
+        return captioned_photo(thumbnail_jpeg(path, _THUMBNAIL_PX), told[0], description=name)
+    numbers = [str(number) for number in range(1, len(row.sightings) + 1)] if len(row.sightings) > 1 else [""]
+    told += [f"{number} {escape(_short(one))}".strip() for number, one in zip(numbers, row.sightings, strict=True)]
+    jpeg = None
+    with contextlib.suppress(DataError):
+        jpeg = boxed_photo(path, [one.box for one in row.sightings], numbers, 2 * _THUMBNAIL_PX)
+    return captioned_photo(jpeg, "<br>".join(told[: _NAMES_SHOWN + 1]), description=name, is_whole=True)
+
+
+def _short(sighting):
+    answer = sighting.answer
+    return "not sure" if answer.rank == "root" else f"{answer.taxon} {answer.probability:.0%}"
 
 
 def _spread(media: Sequence[typing.Any], most: int) -> Iterator[typing.Any]:
@@ -232,13 +258,16 @@ def _spread(media: Sequence[typing.Any], most: int) -> Iterator[typing.Any]:
 def _left_out(survey):
     reasons = collections.Counter(file.skipped for file in survey.files if file.skipped)
     reasons.update(f"photo: {row.reason}" for row in survey.media if row.status == BLANK)
+    reasons.update("photo of which the detector's file tells nothing" for row in survey.media if row.status == SKIPPED)
     reasons.update("photo that cannot be read" for row in survey.media if row.status == UNREADABLE)
     rows = [[escape(reason), f"{count:,}"] for reason, count in reasons.most_common()]
     return section("Not answered", table(("why", "files"), rows, numbers=(1,))) if rows else ""
 
 
 def _made(survey):
-    facts = {"card": str(survey.card), "model": survey.model, "gap of events": f"{survey.gap_seconds:g} s", "tfvision": __version__}
+    facts = {"card": str(survey.card), "model": survey.model, "gap of events": f"{survey.gap_seconds:g} s"}
+    facts |= {"detector": survey.detector} if survey.detector else {}
+    facts["tfvision"] = __version__
     return section("How this was made", table((), [[escape(name), escape(value)] for name, value in facts.items()], kind="facts"))
 
 

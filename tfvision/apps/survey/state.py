@@ -19,10 +19,11 @@ from tfvision.errors import DataError, FileError
 from tfvision.files import read_json, write_json
 
 FOLDER = "state"
-_JOB, _CAPTURES, _SEEN, _EVIDENCE = "survey.json", "captures.csv", "seen.csv", "evidence.f32"
+_JOB, _CAPTURES, _SEEN, _EVIDENCE, _FOUND = "survey.json", "captures.csv", "seen.csv", "evidence.f32", "found.csv"
 _FILE_COLUMNS = ("file", "bytes", "modified")
 _CAPTURE_COLUMNS = (*_FILE_COLUMNS, *Capture._fields)
 _SEEN_COLUMNS = (*_FILE_COLUMNS, "box", "unusable", "row", "broken")
+_FOUND_COLUMNS = (*_FILE_COLUMNS, "detector", "found")
 _PASSING = " cannot be read ("  # of a card that lay badly in its reader: what the system says of a file may be otherwise the next time
 _REMEDY = "choose another --out, or remove {folder} to begin anew"
 
@@ -55,6 +56,7 @@ class SurveyState:
       captures: {name of a photo: (FileState, Capture)}.
       looks: {name of a photo: (FileState, its Looks)}.
       broken: {name of a photo that cannot be read: (FileState, why)}.
+      found: {name of a photo: (FileState, the identity of a detector, what that found, as JSON)}.
     """
 
     def __init__(self, out: Path, model: str, width: Callable[[], int]) -> None:
@@ -82,6 +84,8 @@ class SurveyState:
         self._seen_book = AppendedCsv(self._folder / _SEEN, _SEEN_COLUMNS)
         self._evidence = open(self._folder / _EVIDENCE, "ab+", buffering=0)
         self.captures = dict(filter(None, map(_capture_of, read_appended(self._folder / _CAPTURES, _CAPTURE_COLUMNS))))
+        self._found_book = AppendedCsv(self._folder / _FOUND, _FOUND_COLUMNS)
+        self.found = dict(filter(None, map(_found_of, read_appended(self._folder / _FOUND, _FOUND_COLUMNS))))
         self.looks: dict[str, tuple[FileState, list[Look]]] = {}
         self.broken: dict[str, tuple[FileState, str]] = {}
         rows, whole = 0, os.path.getsize(self._folder / _EVIDENCE) // (4 * width)
@@ -98,9 +102,20 @@ class SurveyState:
         self._capture_book.append(*((json.dumps(name), *state, *_told(capture)) for name, state, capture in found))
         self.captures.update({name: (state, capture) for name, state, capture in found})
 
-    def knows(self, name: str, state: FileState) -> bool:
-        """Whether a photo was looked at as it is."""
-        return state in (self.looks.get(name, (None,))[0], self.broken.get(name, (None,))[0])
+    def note_found(self, detector: str, found: Iterable[tuple[str, FileState, str]]) -> None:
+        """Keeps what a detector found in photos. Raises StorageError."""
+        found = list(found)
+        self._found_book.append(*((json.dumps(name), *state, detector, text) for name, state, text in found if _PASSING not in text))
+        self.found.update({name: (state, detector, text) for name, state, text in found})
+
+    def knows(self, name: str, state: FileState, box: str = "") -> bool:
+        """Whether a photo, or an animal in it, was looked at as it is."""
+        known, looks = self.looks.get(name, (None, []))
+        return self.broken.get(name, (None,))[0] == state or (known == state and any(look.box == box for look in looks))
+
+    def look_of(self, name: str, box: str = "") -> Look:
+        """What is known of a photo, or of an animal in it."""
+        return next(look for look in self.looks[name][1] if look.box == box)
 
     def note_looks(self, found: Sequence[tuple[str, FileState, str, str]], evidence: np.ndarray, broken: Mapping[str, tuple[FileState, str]]) -> None:
         """Keeps what was seen: first the evidence, then that it is there.
@@ -140,6 +155,7 @@ class SurveyState:
         self._evidence.close()
         self._capture_book.close()
         self._seen_book.close()
+        self._found_book.close()
 
     def __enter__(self) -> typing.Self:
         return self
@@ -167,6 +183,15 @@ def _capture_of(cells):
         taken = datetime.datetime.fromisoformat(time) if time else None
         place = [float(text) if text else None for text in (latitude, longitude)]
         return json.loads(name), (FileState(int(size), int(modified)), Capture(int(width), int(height), taken, int(zone) if zone else None, *place, *camera))
+    except ValueError:
+        return None
+
+
+def _found_of(cells):
+    """(name, (FileState, detector, what it found)) of a line; None where it is damaged."""
+    try:
+        name, size, modified, detector, text = cells
+        return json.loads(name), (FileState(int(size), int(modified)), detector, text)
     except ValueError:
         return None
 

@@ -1,27 +1,31 @@
-"""media.csv, a row a file of the card, and observations.csv, a row an event, in which a person's answers are never overwritten."""
+"""media.csv, a row a file of the card, observations.csv, a row an event, in which a person's answers are never overwritten, and animals.csv."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfvision.apps.survey.deployed import is_placed
-from tfvision.apps.survey.observations import SKIPPED, Answer, MediaRow, Observation
+from tfvision.apps.survey.observations import ANIMAL, HUMAN, SKIPPED, VEHICLE, Answer, MediaRow, Observation
 from tfvision.apps.survey.placed_photos import iso
 from tfvision.data.cards.card_files import CardFile
 from tfvision.data.csv_table import csv_text
 from tfvision.files import write_text
 
-MEDIA, OBSERVATIONS = "media.csv", "observations.csv"
+MEDIA, OBSERVATIONS, ANIMALS = "media.csv", "observations.csv", "animals.csv"
 EVENT, REVIEW = "event", "review"  # a person's answer to an event
 _ANSWER_COLUMNS = ("taxon", "rank", "probability", "lineage", "likeliest", "unknown_probability", "is_unknown")
+COUNTED = {"animals": ANIMAL, "people": HUMAN, "vehicles": VEHICLE}  # column -> what a detector found
 MEDIA_COLUMNS = (
     *("file", "status", "reason", "deployment", "event", "time", "camera_time", "camera", "latitude", "longitude", "width", "height"),
+    *COUNTED,
     *_ANSWER_COLUMNS,
 )
 OBSERVATION_COLUMNS = (
     *(EVENT, "deployment", "start", "end", "camera", "latitude", "longitude", "photos", "answered", "kind", "reason"),
+    *COUNTED,
     *_ANSWER_COLUMNS,
     *("agreement", REVIEW),
 )
+_ANIMAL_COLUMNS = ("file", EVENT, "deployment", "time", "left", "top", "width", "height", "category", "confidence", *_ANSWER_COLUMNS)
 
 
 def write_media(path: Path, rows: Sequence[MediaRow], files: Sequence[CardFile]) -> None:
@@ -42,6 +46,17 @@ def write_observations(path: Path, observations: Iterable[Observation], written:
     write_text(path, csv_text([(*OBSERVATION_COLUMNS, *added), *rows]))
 
 
+def write_animals(path: Path, rows: Iterable[MediaRow]) -> None:
+    """Every animal, person and vehicle that a detector found in one row, the surest of a photo first; its box in fractions. Raises StorageError."""
+    cells = []
+    for row in rows:
+        of_photo = row.photo.name, row.event, row.photo.deployment.name, row.photo.instant
+        for one in row.sightings or ():
+            box = (round(value, 4) for value in one.box)
+            cells.append([*of_photo, *box, one.category, round(one.confidence, 4), *_answer_cells(one.answer)])
+    write_text(path, csv_text([_ANIMAL_COLUMNS, *cells]))
+
+
 def place_of(observation: Observation) -> tuple[float | None, float | None]:
     """Latitude and longitude of an event: its deployment's, else those of the first photo that has some."""
     deployment = observation.first.deployment
@@ -55,6 +70,7 @@ def _media_cells(row):
     return (
         *(photo.name, row.status, row.reason, photo.deployment.name, row.event, photo.instant, "" if capture.time is None else iso(capture.time, None)),
         *(photo.camera, _number(capture.latitude), _number(capture.longitude), capture.width or "", capture.height or ""),
+        *(_number(row.count(kind)) for kind in COUNTED.values()),
         *_answer_cells(row.answer),
     )
 
@@ -63,6 +79,7 @@ def _observation_cells(one):
     return (
         *(one.event, one.first.deployment.name, one.first.instant, one.last.instant, one.first.camera, *map(_number, place_of(one))),
         *(len(one.media), len(one.counted), one.kind, one.reason),
+        *(_number(one.count(kind)) for kind in COUNTED.values()),
         *_answer_cells(one.answer),
         "" if one.answer is None else one.agreement,
     )

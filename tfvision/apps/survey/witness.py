@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.applications import APPLICATIONS
+from tfvision.data.boxes import Box
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.export.session import is_export
 from tfvision.training.run import application_of
@@ -27,6 +28,7 @@ class Witness(typing.Protocol):
     name: str
     identity: str
     taxonomy: Taxonomy
+    sees_boxes: bool
 
     @property
     def view_size(self) -> int: ...
@@ -36,7 +38,7 @@ class Witness(typing.Protocol):
 
     def check(self, within: Sequence[str], target_accuracy: float | None, unknown_share: float | None = None) -> None: ...
 
-    def see(self, paths: Sequence[str]) -> Iterator[Seen]: ...
+    def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]: ...
 
     def answers(
         self, evidence: Iterable[np.ndarray], within: Sequence[str] = (), target_accuracy: float | None = None, unknown_share: float | None = None

@@ -7,18 +7,17 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tfvision.data.boxes import FRACTION, Box, cut_box
-from tfvision.data.detections import NO_ANIMALS
 from tfvision.data.imports.archives import Archive
 from tfvision.data.imports.lineages import AS_WRITTEN, RawTaxon, is_binomial, is_scientific
 from tfvision.data.imports.photo_records import Photo, Source
 from tfvision.data.manifest import RANKS
+from tfvision.data.no_taxa import kind_of_word
 from tfvision.errors import DataError, DataWarning
 
 NO_LABEL = "no annotation names its category"
 NO_BOXES = "nothing is marked in it"
 SEVERAL_LABELS = "several categories in one photo"
 WITHOUT_BOX = "a category without a box, in a photo that has boxes of others"
-_NO_TAXA = NO_ANIMALS | {"nothing", "background", "misfire", "false trigger", "humans", "man", "woman", "vehicles"}
 _LARGEST_SIDE = 1e9
 _MOST_LABELS = 100_000
 
@@ -96,7 +95,7 @@ def as_written(name: str) -> RawTaxon:
 
 def is_no_taxon(name: str) -> bool:
     """Whether a label is what camera traps call a photo without an animal: empty, person, vehicle."""
-    return name.strip().lower().replace("_", " ") in _NO_TAXA
+    return bool(kind_of_word(name))
 
 
 def taxa_of_categories(categories: Mapping[str, RawTaxon], where: str) -> dict[str, RawTaxon]:
