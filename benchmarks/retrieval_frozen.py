@@ -26,11 +26,11 @@ from retrieval_tables import LOSSES, UNTRAINED, gains, row
 from tfvision.command_line import key_values
 
 
-def trial_and_labels(source, protocol, recipe):
+def trial_and_labels(source, protocol, recipe, queries):
     """The Trial, the label of each photo of its gallery ("" = none), and which of them train under a recipe's seed."""
     from tfvision.apps.retrieval.source import choose_training, read_retrieval_source, read_trial, share_of
 
-    trial = read_trial(source, protocol, share=recipe.share if protocol != "oxford" else 1.0)
+    trial = read_trial(source, protocol, queries=queries, share=recipe.share if protocol != "oxford" else 1.0)
     read = share_of(read_retrieval_source(source, train_on=recipe.train_on), recipe.share)
     of_name = {record.name: (label, trains) for record, label, trains in zip(read.manifest.records, read.labels, choose_training(read, recipe), strict=True)}
     found = [of_name.get(record.name, ("", False)) for record in trial.gallery.records]
@@ -133,9 +133,10 @@ class FrozenBase:
 @click.option("--weights", default="imagenet", show_default=True)
 @click.option("--set", "settings", multiple=True, callback=key_values, metavar="KEY=VALUE", help="Change one number of the recipe; repeatable.")
 @click.option("--loss", "losses", multiple=True, type=click.Choice(LOSSES), default=LOSSES, help="[default: both]")
+@click.option("--queries", type=click.Choice(["boxes", "good"]), default="boxes", show_default=True, help="Of Oxford, as of tfvision evaluate.")
 @click.option("--untrained", is_flag=True, help="No loss: the network as it came.")
 @click.option("--out", required=True, help="Folder for what is found.")
-def main(source, protocol, frozen, protocol_split, seeds, recipe, weights, settings, losses, untrained, out):
+def main(source, protocol, frozen, protocol_split, seeds, recipe, weights, settings, losses, queries, untrained, out):
     """Print the four tables."""
     from tfvision.apps.retrieval.comparison import tables
     from tfvision.apps.retrieval.recipes import RECIPES
@@ -147,7 +148,7 @@ def main(source, protocol, frozen, protocol_split, seeds, recipe, weights, setti
     folder, base, results, losses = Path(out), None, {}, () if untrained else losses
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
-        trial, labels, is_training = trial_and_labels(source, protocol, dataclasses.replace(recipe, seed=seed))
+        trial, labels, is_training = trial_and_labels(source, protocol, dataclasses.replace(recipe, seed=seed), queries)
         for loss in (UNTRAINED, *losses):
             path = folder / f"{loss.replace(' ', '-')}-{seed}.json"
             if not path.exists():
@@ -162,8 +163,8 @@ def main(source, protocol, frozen, protocol_split, seeds, recipe, weights, setti
     if recipe.whitening:
         named = {name: Measure(lambda result, name=name: result["by_layer"][name]) for name in (*recipe.tap_names[-2:], *ADDITIONS, WHITENED)}
         made += [Table("The whitened addition", named, every), gains(every, recipe.tap_names, [WHITENED])]
-    queries = results[UNTRAINED][0]["queries"]
-    print(f"\n{recipe.network} at {recipe.size_px} px, frozen up to {frozen}, {seeds} seeds; {queries} queries in {len(labels)} photos")
+    asked = results[UNTRAINED][0]["queries"]
+    print(f"\n{recipe.network} at {recipe.size_px} px, frozen up to {frozen}, {seeds} seeds; {asked} queries in {len(labels)} photos")
     print("\n" + "\n\n".join(table.markdown() for table in made))
 
 
