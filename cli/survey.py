@@ -77,11 +77,12 @@ def survey(
     if as_json:
         return print_json(told)
     photos, skipped = told["photos"], told["skipped"]
-    click.echo(f"photos    {photos:,} in {told['events']:,} events: {told['answered']:,} answered, {told['blank']:,} blank, {told['broken']:,} broken")
+    events = f"{told['events']:,} event{'s' * (told['events'] != 1)}"
+    click.echo(f"photos    {photos:,} in {events}: {told['answered']:,} answered, {told['blank']:,} blank, {told['broken']:,} broken")
     if "animals" in told:
         counts = f"animals {told['animals']:,}, people {told['people']:,}, vehicles {told['vehicles']:,}"
         click.echo(f"found     {counts}: of each event the most in one photo; one by one in {out}/animals.csv")
-    click.echo(f"skipped   {skipped:,} other files, each with its reason in {out}/media.csv")
+    click.echo(f"skipped   {skipped:,} file{'s' * (skipped != 1)}, each with its reason in {out}/media.csv")
     click.echo(f"tables    {out}/observations.csv, a row an event; {out}/media.csv, a row a file  ({told['seconds']:.0f} s)")
     click.echo(f"packages  {out}/camtrap-dp, {out}/darwin-core, {out}/megadetector.json")
     click.echo(f"report    {out}/report.html")
@@ -92,7 +93,8 @@ def _show_review(told: dict[str, Any], as_json: bool) -> None:
         return print_json(told)
     if told["share"] is not None:
         low, high = told["interval"]
-        click.echo(f"right     {told['share']:.1%} of what was named ({low:.1%} to {high:.1%}, 95 % interval), {told['reviewed']:,} events reviewed")
+        events = f"{told['reviewed']:,} event{'s' * (told['reviewed'] != 1)}"
+        click.echo(f"right     {told['share']:.1%} of what was named ({low:.1%} to {high:.1%}, 95 % interval), {events} reviewed")
     for row in told["by_depth"]:
         judged = row["reviewed"] - row["too_deep"] - row["open"]
         text = f"{row['right']:,} of {judged:,} right" + (f" ({row['interval'][0]:.1%} to {row['interval'][1]:.1%})" if row["interval"] else "")

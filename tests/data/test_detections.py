@@ -67,8 +67,17 @@ def test_a_file_of_another_folder_names_no_photo_by_accident(tmp_path):
     assert detections.of("card/b/2.jpg") == ([], "")
     with pytest.raises(DataError, match=rf"md.json names none of the photos, such as card/x.jpg; it names files such as 1.jpg: {remedy}, or run it on"):
         detections.check(["card/x.jpg"])
+    alone = Detections.read(tmp_path / "md.json")
+    with pytest.raises(DataError, match=r"card/a/1.jpg: .*md.json names 1.jpg, which may be card/b/1.jpg as well"):
+        alone.check(["card/a/1.jpg", "card/b/1.jpg"])
     with pytest.raises(DataError, match="it names no file at all"):
         Detections.read(_file(tmp_path, [])).check(["card/x.jpg"])
+
+
+def test_a_file_that_stands_there_twice_is_one(tmp_path):
+    detections = Detections.read(_file(tmp_path, [_image("a.jpg", ANIMAL), _image("a.jpg", ANIMAL), _image("b.jpg", ANIMAL), _image("b.jpg")]))
+    assert len(detections.of("a.jpg")[0]) == 1
+    assert detections.of("b.jpg") == ([], f"{tmp_path}/md.json has two different answers to b.jpg: remove one of them")
 
 
 def test_where_no_category_is_called_animal_all_but_people_and_vehicles_are(tmp_path):

@@ -160,9 +160,9 @@ def test_a_description_that_is_none_is_told(tmp_path, changes, message):
 
 def test_what_is_no_detector_is_told(tmp_path):
     (tmp_path / "a.pt").write_text("x")
+    (tmp_path / "a.onnx").write_text("x")
     with pytest.raises(DataError, match=r"a.json does not exist: it says what goes into the detector and comes out"):
-        Detector(tmp_path / "a.pt")
-    (tmp_path / "a.json").write_text(json.dumps(TOLD))
+        Detector(tmp_path / "a.onnx")
     with pytest.raises(DataError, match=r"a.pt is no detector that can be run: --detector takes a SavedModel's folder, a .tflite or an .onnx file"):
         Detector(tmp_path / "a.pt")
     with pytest.raises(DataError, match="gone does not exist: --detector takes"):

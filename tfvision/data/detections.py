@@ -130,7 +130,9 @@ class Detections:
         shared = _shared_folders(files) if all(_is_absolute(image["file"]) for image in images) else 0
         self._by_file: dict[str, list[int]] = {}
         for number, parts in enumerate(files):
-            self._by_file.setdefault("/".join(parts[shared:]), []).append(number)
+            rows = self._by_file.setdefault("/".join(parts[shared:]), [])
+            if all(images[row] != images[number] for row in rows):  # a file that stands there twice is one
+                rows.append(number)
         self._by_end: dict[str, list[int]] | None = None
         self._claims: dict[int, set[str]] = {}  # the photos that a row may be of, where there are several
 
@@ -177,6 +179,8 @@ class Detections:
             return f"{self.path} does not name it: run the detector on it, too"
         names = [self._images[row]["file"] for row in rows[:2]]
         if len(rows) > 1:
+            if names[0] == names[1]:
+                return f"{self.path} has two different answers to {names[0]}: remove one of them"
             return f"{self.path} names several files that it may be, {names[0]} and {names[1]}: {_SAME_FOLDER}"
         other = min(self._claims.get(rows[0], {photo}) - {photo}, default="")
         return f"{self.path} names {names[0]}, which may be {other} as well: {_SAME_FOLDER}" if other else ""
@@ -185,7 +189,7 @@ class Detections:
         """Holds the file against all photos that will be asked for: one that may be two of them is none of them from here on.
 
         Raises:
-          DataError: it names none of them.
+          DataError: it names none of them, or none for sure.
         """
         claims: dict[int, set[str]] = {}
         for photo in photos:
@@ -195,6 +199,8 @@ class Detections:
             named = f"it names files such as {self._images[0]['file']}" if self._images else "it names no file at all"
             raise DataError(f"{self.path} names none of the photos, such as {photos[0]}; {named}: {_SAME_FOLDER}, or run it on these photos")
         self._claims = {row: names for row, names in claims.items() if len(names) > 1}
+        if photos and all(map(self.why_unnamed, photos)):
+            raise DataError(f"{photos[0]}: {self.why_unnamed(photos[0])}")
 
     def _rows_of(self, photo: str) -> list[int]:
         """The rows that a photo may be."""

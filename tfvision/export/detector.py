@@ -6,7 +6,7 @@ Nothing is guessed: what the JSON says is tried on a grey picture when the detec
 import abc
 import typing
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -205,13 +205,14 @@ class Detector:
         path = Path(path)
         if not path.exists():
             raise DataError(f"{path} does not exist: --detector takes a SavedModel's folder, a .tflite or an .onnx file")
+        kind = _kind_of(path)
         self.name = path.name
         self._description = Description(path.parent / f"{path.name if path.is_dir() else path.stem}.json")
         parts = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         self.identity = checksum_of([sha256_of(one) for one in (*parts, self._description.path)])
         self.animals = self._description.animals
         self.categories = {str(number): name for number, name in self._description.classes.items()}
-        self._program = _open_program(path, self._description)
+        self._program = kind(path, self._description)
         self._check_input()
         self._detections(np.full((*self._description.size[::-1], 3), _GREY, np.uint8))
 
@@ -333,13 +334,11 @@ class _ONNX(_Program):
             return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: image}), strict=True))
 
 
-def _open_program(path: Path, description: Description) -> _Program:
-    if path.is_dir():
-        return _SavedModel(path, description)
+def _kind_of(path: Path) -> Callable[[Path, Description], _Program]:
     kinds = {".tflite": _TFLite, ".onnx": _ONNX}
-    if path.suffix.lower() not in kinds:
+    if not path.is_dir() and path.suffix.lower() not in kinds:
         raise DataError(f"{path} is no detector that can be run: --detector takes a SavedModel's folder, a .tflite or an .onnx file")
-    return kinds[path.suffix.lower()](path, description)
+    return _SavedModel if path.is_dir() else kinds[path.suffix.lower()]
 
 
 def _check_tflite(path: Path) -> None:

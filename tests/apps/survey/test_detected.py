@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tfvision.apps.survey.detected import box_of, detect, open_finder, text_of
@@ -28,7 +30,7 @@ def test_a_detector_looks_at_each_photo_once(tmp_path):
         detector.asked = []
         with (
             SurveyState(tmp_path, "model", lambda: 1) as state,
-            pytest.warns(DataWarning, match="1 of the detector's boxes lies outside .* in a.jpg: passed over"),
+            pytest.warns(DataWarning, match="1 of the detector's boxes is no place in the photo, such as in a.jpg: passed over"),
         ):
             return detect(detector, "card", states, state, confidence)
 
@@ -42,6 +44,16 @@ def test_a_detector_looks_at_each_photo_once(tmp_path):
     assert ask(0.005).found and detector.asked == ["a.jpg"]
     detector.identity = "2"
     assert ask(0.005).found and len(detector.asked) == 2
+
+
+def test_what_is_neither_animal_nor_person_is_told(tmp_path):
+    detections = [{"category": id, "conf": 0.9, "bbox": [0, 0, 1, 1]} for id in ("1", "2", "7", "7")]
+    told = {"detection_categories": {"1": "animal", "2": "person"}, "images": [{"file": "a.jpg", "detections": detections}]}
+    (tmp_path / "md.json").write_text(json.dumps(told))
+    finder = open_finder(tmp_path / "md.json", None, 0.2)
+    with pytest.warns(DataWarning, match="what is no animal, person or vehicle is passed over: 2 x 7$"):
+        (found,) = detect(finder, "card", {"a.jpg": FileState(1, 1)}, None, 0.2).found.values()
+    assert (len(found.animals), [one.category for one in found.others]) == (1, ["person", "7", "7"])
 
 
 def test_a_line_that_a_kill_cut_short_is_asked_for_again(tmp_path):

@@ -5,9 +5,9 @@ import pytest
 from tfvision.apps.survey.job import review_survey
 from tfvision.apps.survey.observations import Observation
 from tfvision.apps.survey.review import REVIEWS, keep_written, written_of
-from tfvision.apps.survey.tables import OBSERVATIONS, write_observations
+from tfvision.apps.survey.tables import OBSERVATIONS, write_media, write_observations
 from tfvision.data.taxonomy import Taxonomy
-from tfvision.errors import DataError
+from tfvision.errors import DataError, DataWarning
 
 LINEAGES = [("Reds", "Rosa", "Rosa rubra"), ("Reds", "Rosa", "Rosa pallida"), ("Blues", "Viola", "Viola prima")]
 
@@ -38,6 +38,9 @@ def by_depth(told):
         ("ridge/1.JPG", "Rosa canina", "species", (1, 0, 0, 0)),  # of the genus, and another species
         ("ridge/1.JPG", "Meles meles", "species", (1, 0, 0, 1)),
         ("ridge/1.JPG", "nothing", "species", (1, 0, 0, 0)),
+        ("ridge/1.JPG", "person", "species", (1, 0, 0, 0)),
+        ("ridge/3..heic", "Person", "order", (1, 1, 0, 0)),
+        ("ridge/3..heic", "Rosa rubra", "order", (1, 0, 0, 0)),
         ("ridge/5.JPG", "Rosa rubra", "order", (1, 1, 0, 0)),
         ("ridge/5.JPG", "Rosa canina", "order", (1, 1, 0, 0)),
         ("ridge/5.JPG", "Viola prima", "order", (1, 0, 0, 0)),
@@ -85,6 +88,20 @@ def test_a_copy_that_came_back_is_kept_with_the_survey(reviewed, tmp_path, rows_
     copy = reviewed({"ridge/1.JPG": "Rosa rubra", "bank/1.JPG": "Rosa pallida"}, "from Ada.csv")
     review_survey(copy)
     assert {row["event"]: row["review"] for row in rows_of(tmp_path / REVIEWS)} == {"bank/1.JPG": "Rosa pallida", "ridge/1.JPG": "Rosa rubra"}
+
+
+def test_a_table_of_another_survey_is_not_kept(survey, reviewed, tmp_path):
+    reviewed({})
+    write_media(tmp_path / "media.csv", survey.media, ())
+    copy = reviewed({"ridge/1.JPG": "Rosa"}, "copy.csv")
+    text = copy.read_text()
+    copy.write_text(text.replace("ridge/1.JPG", "lake/1.JPG"))
+    with pytest.raises(DataError, match="copy.csv is of another survey: .* has no event such as lake/1.JPG; name its own folder with --out"):
+        review_survey(copy)
+    assert not (tmp_path / REVIEWS).exists()
+    copy.write_text(text + text.splitlines()[1].replace("ridge/1.JPG", "lake/1.JPG") + "\n")
+    with pytest.warns(DataWarning, match="1 of its answers are to no event"):
+        assert review_survey(reviewed({"ridge/1.JPG": "Rosa", "bank/1.JPG": "Rosa"}, "b.csv"))["reviewed"] == 2 and review_survey(copy)
 
 
 @pytest.mark.parametrize("text, message", [("a,b\n1,2\n", "has no column `event`; its columns are a, b"), ("event,taxon\nx,y\n", "has no column `review`")])

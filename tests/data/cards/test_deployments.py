@@ -24,7 +24,7 @@ def test_folders_that_cameras_name_are_no_places(folder, name):
 
 def test_a_table_names_deployments_by_their_folders(tmp_path):
     path = tmp_path / "deployments.csv"
-    path.write_text("deployment;folder;lat;lon;start;end;habitat\nR1;ridge;52,7;-3,5;2021-05-01;2021-05-31;oak\nvalley;;;;;;\n")
+    path.write_text("deployment;folder;lat;lon;start;end;habitat\nR1;.\\ridge\\;52,7;-3,5;2021-05-01;2021-05-31;oak\nvalley;;;;;;\n")
     ridge, valley = read_deployments(path)
     start, end = datetime.datetime(2021, 5, 1), datetime.datetime(2021, 5, 31, 23, 59, 59)
     assert ridge == Deployment("R1", "ridge", "", 52.7, -3.5, start, end, "oak") and valley == Deployment("valley", "valley")

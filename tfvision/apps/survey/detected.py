@@ -1,5 +1,6 @@
 """What a detector found in a card's photos: read from its file, or asked of it once for each photo."""
 
+import collections
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from tfvision.apps.survey.state import FileState, SurveyState
 from tfvision.data.boxes import FRACTION, Box, cut_box
 from tfvision.data.detections import Detection, Detections, FoundInPhoto, check_confidence, find_animals
+from tfvision.data.no_taxa import kind_of_word
 from tfvision.errors import DataWarning
 from tfvision.progress import progress_bar
 
@@ -19,6 +21,7 @@ if typing.TYPE_CHECKING:
 
 _LEAST_KEPT = 0.05  # of the detector's confidence, so that a higher one may be asked for later
 _PHOTOS_AT_ONCE = 32
+_NAMED = 5
 
 T = typing.TypeVar("T")
 
@@ -119,7 +122,11 @@ def _tell(found: Mapping[str, FoundInPhoto], unnamed: Mapping[str, str]) -> None
     outside = [name for name, one in found.items() if one.outside]
     if outside:
         boxes = sum(found[name].outside for name in outside)
-        _warn(f"{boxes:,} of the detector's boxes {'lie' if boxes > 1 else 'lies'} outside the photo, such as in {outside[0]}: passed over")
+        _warn(f"{boxes:,} of the detector's boxes {'are' if boxes > 1 else 'is'} no place in the photo, such as in {outside[0]}: passed over")
+    others = collections.Counter(one.category for found_there in found.values() for one in found_there.others if not kind_of_word(one.category))
+    if others:
+        named = ", ".join(f"{count:,} x {category}" for category, count in others.most_common(_NAMED))
+        _warn(f"what is no animal, person or vehicle is passed over: {named}{', ...' if len(others) > _NAMED else ''}")
     if unnamed:
         name = next(iter(unnamed))
         _warn(f"{len(unnamed):,} photo{'s are' if len(unnamed) > 1 else ' is'} skipped, of which the detector's file tells nothing; {name}: {unnamed[name]}")

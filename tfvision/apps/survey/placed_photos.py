@@ -85,7 +85,7 @@ def place_photos(
         right = None if time is None else shifted(time, by_names[names_of[name]])
         minutes = capture.zone_minutes if capture.zone_minutes is not None or right is None else offset(right)
         photos.append(PlacedPhoto(name, capture, places[name], right, "" if right is None else why_wrong(right, now), minutes))
-    _tell(photos)
+    _tell(photos, now)
     return photos
 
 
@@ -128,14 +128,14 @@ def _check_listed(listed, places):
     if not listed:
         return
     found = {place.folder for place in places}
-    lacking = [one.name for one in listed if one.folder not in found]
+    lacking = [one.name if one.folder in ("", one.name) else f"{one.name} ({one.folder})" for one in listed if one.folder not in found]
     if len(lacking) == len(listed):
         raise DataError(f"the deployments name no folder of the card: {_some(lacking)}; its folders of photos are {_some(sorted(found))}")
     if lacking:
         _warn(f"{_counted(len(lacking), 'deployment')} of the table {'has' if len(lacking) == 1 else 'have'} no photo on the card: {_some(lacking)}")
 
 
-def _tell(photos):
+def _tell(photos, now):
     untimed = [photo for photo in photos if photo.time is None and (photo.capture.width or is_raw_name(photo.name))]  # the others are broken
     if untimed:
         _warn(
@@ -145,9 +145,24 @@ def _tell(photos):
     wrong = collections.Counter((photo.camera or photo.deployment.name, photo.clock) for photo in photos if photo.clock)
     for (camera, why), count in sorted(wrong.items()):
         first = min(photo.time for photo in photos if photo.clock == why and (photo.camera or photo.deployment.name) == camera)
-        _warn(f"{_counted(count, 'photo')} of {camera}, from {first.isoformat()} on, {why}: put the clock right with --shift {camera!r}=+TIME")
+        shift = f"--shift {camera!r}={'-' if first > now else '+'}TIME"
+        _warn(f"{_counted(count, 'photo')} of {camera}, from {first.isoformat()} on, {why}: put the clock right with {shift}")
+    for place, misdated in _misdated(photos).items():
+        days = " to ".join(str(time.date()) if time else "..." for time in (place.start, place.end))
+        told = f"{_counted(len(misdated), 'photo')} of {place.name}, such as {misdated[0].name} of {misdated[0].time.date()}"
+        _warn(f"{told}, {'lie' if len(misdated) > 1 else 'lies'} outside of its days, {days}: are the clock and the table of deployments right?")
     if nowhere := [photo for photo in photos if (photo.capture.latitude, photo.capture.longitude) == (0, 0)]:
         _warn(f"{_counted(len(nowhere), 'photo')} at 0, 0, such as {nowhere[0].name}: satellites were not found yet; their place is left open")
+
+
+def _misdated(photos):
+    """{deployment: its photos that were taken before it started or after it ended}, but for those whose clock is told as wrong anyway."""
+    found = collections.defaultdict(list)
+    for photo in photos:
+        start, end = photo.deployment.start, photo.deployment.end
+        if photo.time is not None and not photo.clock and ((start and photo.time < start) or (end and photo.time > end)):
+            found[photo.deployment].append(photo)
+    return found
 
 
 def _counted(count, noun):

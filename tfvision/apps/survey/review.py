@@ -6,15 +6,17 @@ that came back from someone. They belong to the photo that their event is named 
 
 import collections
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tfvision.apps.survey.observations import BLANK, Answer, Observation, kind_of
-from tfvision.apps.survey.tables import EVENT, OBSERVATION_COLUMNS, OBSERVATIONS, REVIEW
+from tfvision.apps.survey.observations import ANIMAL, Answer, Observation, kind_of
+from tfvision.apps.survey.tables import EVENT, MEDIA, OBSERVATION_COLUMNS, OBSERVATIONS, REVIEW
 from tfvision.data.csv_table import CsvTable, csv_text
 from tfvision.data.names import plain_taxon, tidy_name
+from tfvision.data.no_taxa import BLANK, HUMAN, VEHICLE
 from tfvision.data.taxonomy import Taxonomy
-from tfvision.errors import DataError
+from tfvision.errors import DataError, DataWarning
 from tfvision.evaluation.specificity import clopper_pearson
 from tfvision.files import write_text
 
@@ -101,7 +103,7 @@ def judge(path: Path | str, out: Path, taxonomy: Taxonomy | None) -> list[Judged
       taxonomy: of the model; None = of the answers in the table alone.
 
     Raises:
-      DataError: the table is none of observations, or no row of it has an answer of a person.
+      DataError: the table is none of observations, is of another survey, or no row of it has an answer of a person.
       StorageError: they cannot be kept.
     """
     written, table = read_written(path)
@@ -109,6 +111,7 @@ def judge(path: Path | str, out: Path, taxonomy: Taxonomy | None) -> list[Judged
     if not reviews:
         raise DataError(f"{path} has no answer of a person: write taxa, or blank, into its column `{REVIEW}`")
     if (out / OBSERVATIONS).is_file():
+        _check_events(path, out, reviews)
         keep_written(out, out / OBSERVATIONS, Path(path))
     lineages = _lineages(taxonomy, table)
     verdicts: dict[tuple[int, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -116,8 +119,19 @@ def judge(path: Path | str, out: Path, taxonomy: Taxonomy | None) -> list[Judged
         if review := reviews.get(event.strip()):
             machine = [plain_taxon(name) for name in lineage.split(" > ") if name.strip()]
             key = (0, BLANK) if kind == BLANK else (len(machine), rank) if machine else (0, NOTHING_NAMED)
-            verdicts[key][_verdict(kind == BLANK, machine, review, lineages)] += 1
+            verdicts[key][_verdict(kind, machine, review, lineages)] += 1
     return [_judged(rank, depth, verdicts[depth, rank]) for depth, rank in sorted(verdicts)]
+
+
+def _check_events(path: Path | str, out: Path, reviews: Collection[str]) -> None:
+    """Tells of answers to photos that a survey does not have. Raises DataError where it has none of them."""
+    photos = set(CsvTable.read(out / MEDIA).texts("file")) if (out / MEDIA).is_file() else set(reviews)
+    unknown = sorted(event for event in reviews if event not in photos)
+    if len(unknown) == len(reviews):
+        raise DataError(f"{path} is of another survey: {out} has no event such as {unknown[0]}; name its own folder with --out")
+    if unknown:
+        told = f"{len(unknown):,} of its answers are to no event of {out}, such as {unknown[0]}"
+        warnings.warn(f"{path}: {told}: they are kept, and count for nothing", DataWarning, stacklevel=2)
 
 
 def _lineages(taxonomy: Taxonomy | None, table: CsvTable) -> dict[str, list[str]]:
@@ -129,14 +143,12 @@ def _lineages(taxonomy: Taxonomy | None, table: CsvTable) -> dict[str, list[str]
     return {path[end - 1]: path[:end] for path in plain for end in range(1, len(path) + 1)}
 
 
-def _verdict(is_blank: bool, machine: Sequence[str], review: str, lineages: Mapping[str, Sequence[str]]) -> str:
-    says_blank = kind_of(Answer.named(review)) == BLANK
-    if is_blank:
-        return RIGHT if says_blank else WRONG
-    if not machine:
+def _verdict(kind: str, machine: Sequence[str], review: str, lineages: Mapping[str, Sequence[str]]) -> str:
+    theirs_is = kind_of(Answer.named(review))
+    if kind != BLANK and not machine:
         return RIGHT  # to name nothing is never wrong
-    if says_blank:
-        return WRONG
+    if theirs_is != ANIMAL or kind in (BLANK, HUMAN, VEHICLE):
+        return RIGHT if kind == theirs_is else WRONG
     name = plain_taxon(review)
     theirs = lineages.get(name)
     if theirs is None:  # a species of a genus that is known, perhaps

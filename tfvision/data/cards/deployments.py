@@ -74,7 +74,8 @@ def read_deployments(path: Path | str) -> list[Deployment]:
     for number, line in enumerate(table.lines):
         row = {part: texts[number] for part, texts in cells.items()}
         where = f"{path}, line {line}"
-        folder = os.path.normpath(row["folder"] or row["name"]).strip("/") if row["folder"] or row["name"] else ""
+        folder = (row["folder"] or row["name"]).replace("\\", "/")  # as Windows writes it
+        folder = os.path.normpath(folder).strip("/") if folder else ""
         if not folder:
             raise DataError(f"{where} names neither a deployment nor a folder")
         latitude, longitude = _place(row["latitude"], row["longitude"], where)
