@@ -121,12 +121,12 @@ def test_gaps_clocks_and_zones_are_changed_without_looking_again(card, surveyed,
 def test_deployments_of_a_table_and_what_it_lacks(card, surveyed, colour_run, rows_of, tmp_path):
     out, listed = copy_of(surveyed, tmp_path), tmp_path / "deployments.csv"
     listed.write_text("deployment,folder,latitude,longitude\nV7,valley,51.5,-0.1\nlost,nowhere,1,1\n")
-    with pytest.warns(DataWarning, match="1 deployment of the table has no photo on the card: lost"):
+    with pytest.warns(DataWarning, match="1 deployment of the table has no photo on the card: lost \\(nowhere\\)"):
         survey_card(card, colour_run, out, SurveySettings(deployments=listed))
     places = {row["deployment"]: (row["latitude"], row["longitude"]) for row in rows_of(out / "observations.csv")}
     assert places == {"ridge": ("52.7", "-3.5"), "V7": ("51.5", "-0.1")}
     listed.write_text("deployment,folder\nlost,nowhere\n")
-    with pytest.raises(DataError, match="the deployments name no folder of the card: lost; its folders of photos are ridge, valley"):
+    with pytest.raises(DataError, match="the deployments name no folder of the card: lost \\(nowhere\\); its folders of photos are ridge, valley"):
         survey_card(card, colour_run, out, SurveySettings(deployments=listed))
 
 
