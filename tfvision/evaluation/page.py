@@ -70,7 +70,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequenc
 
     head = f"<thead>{line([escape(cell) for cell in header], 'th')}</thead>" if header else ""
     body = "".join(line(row, "td") for row in rows)
-    return f'<div class="scroll"><table class="{kind}">{head}<tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table class="{kind}">{head}<tbody>{body}</tbody></table></div>'
 
 
 def bar(share: float, label: str) -> str:

@@ -1,5 +1,8 @@
 import contextlib
+import functools
+import http.server
 import os
+import threading
 
 import numpy as np
 import PIL.Image
@@ -17,7 +20,16 @@ VECTORS = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0, 1, 0], [0.0, 0.98, 0.199]
 @pytest.fixture
 def photos(tmp_path):
     """A folder of six pictures in three folders by colour, with awkward names."""
-    folder = tmp_path / "my photos"
+    return _write_photos(tmp_path / "my photos")
+
+
+@pytest.fixture(scope="session")
+def write_photos():
+    """A function that writes these pictures into a folder and returns it."""
+    return _write_photos
+
+
+def _write_photos(folder):
     for name, colour in zip(NAMES, COLOURS, strict=True):
         path = folder / ("reds", "greens", "blues")[NAMES.index(name) // 2] / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,14 +79,14 @@ def browser():
 
 @pytest.fixture
 def watched_page(browser):
-    """A function (address, width, height, scheme) -> page; at the end, no error was told and nothing asked of other hosts.
+    """A function (address, width, height, scheme, options of the context) -> page; at the end, no error was told and nothing asked of other hosts.
 
     The browser's line on an answer of 400 is none: the page shows a user's error itself.
     """
     opened, told = [], []
 
-    def open_page(url, width=1280, height=800, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True)
+    def open_page(url, width=1280, height=800, scheme="light", **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True, **options)
         page = context.new_page()
         page.on("console", lambda message: told.append(message.text) if message.type == "error" and "status of 400" not in message.text else None)
         page.on("pageerror", lambda error: told.append(str(error)))
@@ -88,3 +100,26 @@ def watched_page(browser):
         with contextlib.suppress(Exception):
             context.close()
     assert told == []
+
+
+@pytest.fixture
+def serve_folder():
+    """A function that serves a folder by the standard library, as a static site is: folder -> address."""
+    servers = []
+
+    class Patient(http.server.ThreadingHTTPServer):
+        request_queue_size = 64  # of 5 a busy machine resets some
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    def serve(folder):
+        servers.append(Patient(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_address[1]}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,13 +1,10 @@
-import functools
-import http.server
 import re
-import threading
 
 import numpy as np
 import pytest
 
 from tfvision.apps.explorer import answers, export
-from tfvision.apps.explorer.export import export_site, packed_vectors
+from tfvision.apps.explorer.export import export_site, packed_vectors, public_names
 from tfvision.errors import DataError
 
 
@@ -19,18 +16,9 @@ def site(session, tmp_path):
 
 
 @pytest.fixture
-def site_address(site):
+def site_address(site, serve_folder):
     """The site, served by the standard library."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
+    return serve_folder(site)
 
 
 def test_vectors_are_packed_to_a_byte_a_value(layer):
@@ -138,3 +126,20 @@ def test_every_view_of_the_site_opens(site_address, watched_page):
     page.get_by_text("Basket (1)").wait_for()
     page.reload()
     page.get_by_text("Basket (1)").wait_for()  # kept in this browser
+
+
+@pytest.mark.parametrize(
+    "values, shown",
+    [
+        (["/home/me/a/1.png", "/home/me/b/1.png", "/data/2.png", "3.png", 4], ["a/1.png", "b/1.png", "2.png", "3.png", 4]),
+        (["/home/me/1.png", "1.png", "1.png 2"], ["1.png 3", "1.png", "1.png 2"]),
+        ([r"C:\Users\me\1.png", "file:///home/me/2.png", "~/3.png"], ["1.png", "2.png", "3.png"]),
+        (["/m/01g317", "a/b", "/", "+1"], ["/m/01g317", "a/b", "/", "+1"]),  # labels of Open Images are no paths
+    ],
+)
+def test_paths_of_this_machine_become_names(values, shown):
+    assert public_names(values) == shown
+
+
+def test_ids_that_are_paths_of_any_machine_become_names():
+    assert public_names(["/elsewhere/a/1.png", "/elsewhere/b/1.png"], are_ids=True) == ["a/1.png", "b/1.png"]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tfvision.apps.explorer import answers, tables
+from tfvision.apps.explorer.collection import Pictures
 from tfvision.apps.explorer.jobs import Jobs
 from tfvision.errors import DataError, UserError
 
@@ -62,6 +63,7 @@ def test_a_verdict_is_of_every_layer(session):
     session.notes.mark("its colour", "id:reds/red 1.png", {"reds/red 2.png": True, "blues/blue 2.png": False})
     session.notes.mark("its colour", "id:gone.png", {"reds/red 2.png": True})  # a query that is no more
     found = answers.verdict(session.collection, session.queries, session.notes.read(), "its colour")
+    assert [(one["name"], one["marked"]) for one in found["lost"]] == [("id:gone.png", 1)]
     assert [row["name"] for row in found["queries"]] == ["0"] and found["layers"] == ["colours", "other"]
     first = found["queries"][0]["layers"][0]
     assert first[0]["k"] == 1 and first[0]["share"] == 1 and first[1]["judged"] == 2 and first[1]["share"] == 0.5
@@ -109,3 +111,10 @@ def test_a_job_is_done_once_and_a_failed_one_again():
 
     assert jobs.start("a", work).wait(5).error == "no"
     assert jobs.start("a", work).wait(5).result == "yes" and jobs.start("a", work).wait(5).result == "yes" and len(done) == 2
+
+
+def test_labels_with_signs_of_their_own_are_found():
+    pictures = Pictures(["a", "b", "c"], str, {"a": (["b=x", "y"], np.int32([0, 1, 1])), "a=b": (["x", "z"], np.int32([1, 1, 0]))})
+    assert [(column, value, rows.tolist()) for column, value, rows in map(pictures.members, ("a=y", "a=b=z"))] == [("a", "y", [1, 2]), ("a=b", "z", [0, 1])]
+    with pytest.raises(DataError, match="there is no picture with a = q"):
+        pictures.members("a=q")

@@ -257,3 +257,30 @@ def test_what_connections_do_is_bounded(session):
         with socket.create_connection((address[0], int(address[1])), timeout=20) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 80_000)
             assert connection.recv(1000).startswith(b"HTTP/1.1 431")
+
+
+def test_a_page_that_numbers_other_pictures_changes_nothing(client, session):
+    body = json.dumps({"tag": "some", "places": [0]})
+    current = client.get("/api/status").json()["pictures"]
+    refused = client.post("/api/tag", content=body, headers={"X-Pictures": "5-00000000"})
+    assert refused.status_code == 400 and refused.json()["is_outdated"] and session.notes.read()["tags"] == {}
+    assert client.post("/api/tag", content=body, headers={"X-Pictures": current}).status_code == 200
+
+
+def test_titles_lead_from_ids_to_numbers_and_what_is_lost_has_none(client):
+    found = client.get("/api/titles", params={"q": ["id:greens/grün 草.png", "1", "g:colour=reds", "id:gone.png", "u:" + "0" * 20]}).json()
+    assert [one["place"] for one in found] == [3, 1, None, None, None] and [one["title"] is None for one in found] == [False] * 3 + [True] * 2
+    assert client.get("/api/neighbours", params={"q": "id:reds/red 1.png"}).json()["places"][0] == 1
+
+
+def test_a_picture_from_outside_keeps_its_files_name(client, photos):
+    encoded = (photos / "reds" / "red 1.png").read_bytes()
+    for given, shown in (("my cat.jpg", "my cat.jpg (from outside)"), ("../../a\nb.png", "a\\nb.png" + " (from outside)"), ("", "a\\nb.png (from outside)")):
+        answer = client.post("/api/queries", content=encoded, params={"name": given}).json()
+        assert answer["title"] == shown and client.get("/api/titles", params={"q": answer["name"]}).json()[0]["title"] == shown
+
+
+def test_a_comparison_goes_on_without_what_is_lost(client):
+    found = client.get("/api/compare", params={"q": ["0", "g:colour=renamed", "id:gone.png"]}).json()
+    assert [query["name"] for query in found["queries"]] == ["0"] and [one["name"] for one in found["lost"]] == ["g:colour=renamed", "id:gone.png"]
+    assert client.get("/api/compare?q=id:gone.png").status_code == 400

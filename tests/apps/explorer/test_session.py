@@ -108,3 +108,37 @@ def test_files_that_are_gone_or_newer_than_a_gallery_are_told(session, photos):
     os.utime(photos / "blues" / "blue 2.png", (time.time() + 100,) * 2)
     session._look_for_changes()
     assert session.changed == {"new": 0, "gone": 1, "changed": 1, "can_add": False}
+
+
+def test_more_than_a_few_gone_are_removed_only_where_their_number_was_typed(session, photos, tmp_path):
+    for path in [*(photos / "reds").iterdir(), *(photos / "blues").iterdir()]:
+        path.unlink()
+    for typed in (None, 3, 6):
+        with pytest.raises(DataError, match=r"4 of 6 pictures are gone: .*my photos.* they are not in it"):
+            session.update(typed)
+    assert session.changed["gone"] == 4 and "why" in session.changed
+    assert session.update(4)
+    _wait(lambda: session.collection.version == 2)
+    assert session.collection.pictures.ids == ['greens/green "quoted" & <b>.png', "greens/grün 草.png"]
+
+
+def test_a_few_gone_are_removed_without_a_word_and_all_are_not(session, photos):
+    (photos / "reds" / "red 1.png").unlink()
+    session._look_for_changes()
+    assert "why" not in session.changed
+    photos.rename(photos.with_name("elsewhere"))
+    with pytest.raises(DataError, match=r"6 of 6 pictures are gone: .*my photos is not there\. Was a disk unplugged"):
+        session.update()
+
+
+def test_a_file_that_may_not_be_looked_at_is_not_gone(session, photos, monkeypatch):
+    stat = os.stat
+
+    def refuse(path, *arguments, **options):
+        if "reds" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    session._look_for_changes()
+    assert session.changed is None

@@ -1,4 +1,5 @@
 import io
+import os
 import threading
 
 import numpy as np
@@ -78,3 +79,24 @@ def test_a_stopped_filling_is_gone_on_with(make):
     assert len(make()) == 0
     first.fill()
     assert len(make()) == 5
+
+
+def test_one_whose_disk_was_away_is_tried_again(make, pictures):
+    away = [f"{path} away" for path in pictures]
+    for path, other in zip(pictures, away, strict=True):
+        os.rename(path, other)
+    thumbnails = make()
+    thumbnails.fill()
+    assert [thumbnails.get(position) for position in range(5)] == [b""] * 5
+    for path, other in zip(pictures, away, strict=True):
+        os.rename(other, path)
+    assert [thumbnails.get(position) != b"" for position in range(5)] == [True, True, True, False, True]  # the fourth is broken
+    assert [make().get(position) != b"" for position in range(5)] == [True, True, True, False, True]
+
+
+def test_an_empty_one_of_a_picture_that_was_read_is_made_again(make, pictures, tmp_path):
+    make().fill()
+    PIL.Image.new("RGB", (50, 50), "red").save(pictures[3])
+    assert make().get(3) == b""
+    again = Thumbnails(tmp_path / "sheets", [f"id {position}" for position in range(5)], lambda position: pictures[position], lambda position: True)
+    assert again.get(3) != b""

@@ -9,7 +9,7 @@ from tfvision.apps.explorer import distributions, similarity, tidying
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.precision import overlap, pooled, precision_at
 from tfvision.apps.explorer.queries import Queries
-from tfvision.errors import DataError
+from tfvision.errors import DataError, UserError
 
 Answer = dict[str, Any]  # as the page reads it
 Table = tuple[np.ndarray, np.ndarray]  # nearest neighbours of all: Tables.neighbours
@@ -63,15 +63,26 @@ def within(queries: Queries, layer: Layer, name: str, low: float, high: float, l
 
 
 def comparison(queries: Queries, layer: Layer, names: Sequence[str]) -> Answer:
-    """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred."""
+    """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred.
+
+    "lost" has {"name", "why"} of those that cannot be opened any more. Raises DataError where none can be.
+    """
     if not 1 <= len(names) <= MOST_COMPARED:
         raise DataError(f"compare up to {MOST_COMPARED} queries at once, got {len(names)}")
-    opened = [queries.open(name, layer) for name in names]
+    opened, lost = [], []
+    for name in names:
+        try:
+            opened.append(queries.open(name, layer))
+        except UserError as error:
+            lost.append({"name": name, "why": str(error)})
+    if not opened:
+        raise DataError("; ".join(one["why"] for one in lost))
     samples, pairs = [layer.ordered(query.name, query.scores) for query in opened], layer.random_pairs()
     edges = distributions.common_edges([*samples, pairs], _bins(min(map(len, samples))))
     counts = [distributions.histogram(sample, edges) for sample in samples]
     shortlists = [query.hits(SHORTLIST).tolist() for query in opened]
     return {
+        "lost": lost,
         "edges": _rounded(edges, 6),
         "random_counts": distributions.histogram(pairs, edges).tolist(),
         "queries": [
@@ -89,21 +100,24 @@ def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], 
     """Precision at k of a question's judged queries, per query and layer, and of all together.
 
     Returns:
-      {"conclusion", "queries": [{"name", "title", "marked", "layers": [[precision at each k]]}], "pooled", "ks", "layers"}.
+      {"conclusion", "queries": [{"name", "title", "marked", "layers": [[precision at each k]]}], "pooled", "ks", "layers", "lost":
+      [{"name", "marked", "why"}]}; lost are queries that cannot be opened any more, as a picture from outside that was deleted: they count
+      for nothing here, their marks are kept.
     """
     entry = notes["questions"].get(question, {"conclusion": "", "marks": {}})
-    rows = []
+    rows, lost = [], []
     for key, marks in entry["marks"].items():
-        name = queries.name_of(key)
-        if name is None:
-            continue
         by_position = {collection.pictures.positions[id]: is_right for id, is_right in marks.items() if id in collection.pictures.positions}
-        rows.append({"name": name, "title": queries.titles(name)[0], "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position)})
+        try:
+            title, name = queries.titles(key)[0], queries.name_of(key) or key
+            rows.append({"name": name, "title": title, "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position)})
+        except UserError as error:
+            lost.append({"name": key, "marked": len(marks), "why": str(error)})
     together = [[pooled([row["layers"][number][cut] for row in rows])._asdict() for cut in range(len(KS))] for number in range(len(collection.layers))]
     for row in rows:
         row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
     layers = [layer.name for layer in collection.layers]
-    return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together}
+    return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together, "lost": lost}
 
 
 def near_duplicates(table: Table, least: float) -> Answer:
@@ -145,10 +159,17 @@ def suspect_labels(table: Table, pictures: Pictures, column: str, limit: int) ->
 
 
 def _by_layer(collection, queries, name, marks):
-    found = []
+    """Of a layer that does not know the query nothing is judged. Raises UserError where none knows it."""
+    found, errors = [], []
     for layer in collection.layers:
-        hits = queries.shortlist(name, layer, max(KS))
+        try:
+            hits = queries.shortlist(name, layer, max(KS))
+        except UserError as error:
+            errors.append(error)
+            hits = []
         found.append([precision_at(hits, marks, k) for k in KS])
+    if errors and len(errors) == len(found):
+        raise errors[0]
     return found
 
 

@@ -56,17 +56,23 @@ class Pictures:
         """{id: position}."""
         return {id: position for position, id in enumerate(self.ids)}
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A text that changes with the order of the pictures: a page that numbers them otherwise is out of date."""
+        return f"{len(self.ids)}-{zlib.crc32(chr(10).join(self.ids).encode('utf-8', 'surrogatepass')):08x}"
+
     def metadata(self, position: int) -> dict[str, Any]:
         """{name: value} of a picture."""
         found = {name: (values, codes[position]) for name, (values, codes) in self.columns.items()}
         return {name: values[code] for name, (values, code) in found.items() if code >= 0}
 
-    def members(self, column: str, value: str) -> np.ndarray:
-        """Positions of the pictures that have a value. Raises DataError for a column or value that is not there."""
-        values, codes = self.columns.get(column, ([], np.zeros(0, np.int32)))
-        if value not in map(str, values):
-            raise DataError(f"there is no picture with {column} = {value}")
-        return np.flatnonzero(codes == list(map(str, values)).index(value))
+    def members(self, label: str) -> tuple[str, str, np.ndarray]:
+        """(column, value, positions of the pictures that have it) of `COLUMN=VALUE`, where either may hold a "=". Raises DataError."""
+        for end in (number for number, letter in enumerate(label) if letter == "="):
+            values, codes = self.columns.get(label[:end], ([], np.zeros(0, np.int32)))
+            if label[end + 1 :] in (texts := list(map(str, values))):
+                return label[:end], label[end + 1 :], np.flatnonzero(codes == texts.index(label[end + 1 :]))
+        raise DataError(f"there is no picture with {label.replace('=', ' = ', 1)}")
 
 
 class Layer:

@@ -1,14 +1,18 @@
 """The explorer as a static site: the same page, which reads files and computes in the browser instead of asking a server."""
 
+import collections
+import os
+import re
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfvision.apps.explorer import answers
-from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.plan import Plan
 from tfvision.apps.explorer.routes import STATIC, plotly_script
 from tfvision.apps.explorer.session import Session
@@ -27,6 +31,8 @@ _POLICY = (
 )
 _LEASTS = (0.99, 0.97, 0.95, 0.9, 0.85)  # thresholds of near duplicates, as tidy.js offers them
 _LISTED = 500
+_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]|file:/|~[^/]*/|/+(?P<top>[^/]+)/")  # C:\..., \\SERVER\..., /home/...
+_TOPS = frozenset(["home", "Users", "Volumes", "media", "mnt", "root", "data"])  # of other machines as well
 
 
 def export_site(plan: Plan, folder: str | Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
@@ -64,6 +70,7 @@ def _write_page(site):
     page = page.replace('data-source="server"', 'data-source="static"')
     page = page.replace('href="static/source.js"', 'href="static/static_source.js"')
     page = page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">')
+    page = page.replace("</body>", '<script src="static/opened.js"></script>\n</body>')
     (site / "index.html").write_text(page, encoding="utf-8")
     (site / "static" / "index.html").unlink()
 
@@ -85,25 +92,27 @@ def _write_pictures(site, session):
 
 def _write_numbers(site, session):
     collection, data = session.collection, site / "data"
-    pictures = collection.pictures
+    names = public_names(collection.pictures.ids, are_ids=True)
+    columns = {name: (public_names(values), codes) for name, (values, codes) in collection.pictures.columns.items()}
+    pictures, shown = Pictures(names, collection.pictures.path, columns), session.status()
     status = {
-        **session.status(),
+        **shown,
         "indexing": None,
         "thumbnails": None,
         "changed": None,
         "broken": None,
+        "error": None,
+        "layers": [{**layer, "name": name} for layer, name in zip(shown["layers"], public_names([layer["name"] for layer in shown["layers"]]), strict=True)],
+        "export": secrets.token_hex(4),
         "has_large": len(pictures) <= MOST_LARGE,
         "sheet": SHEET,
     }
     write_json(data / "status.json", status)
-    write_json(data / "names.json", pictures.ids)
-    write_json(data / "columns.json", [{"name": name, "values": values} for name, (values, _) in pictures.columns.items()])
-    for number, (_, codes) in enumerate(pictures.columns.values()):
+    write_json(data / "names.json", names)
+    write_json(data / "columns.json", [{"name": name, "values": values} for name, (values, _) in columns.items()])
+    for number, (_, codes) in enumerate(columns.values()):
         (data / f"codes-{number}.bin").write_bytes(np.ascontiguousarray(codes, "<i4").tobytes())
-    notes, positions = session.notes.read(), pictures.positions
-    tags = {tag: [positions[id] for id in ids if id in positions] for tag, ids in notes["tags"].items()}
-    conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
-    write_json(data / "notes.json", {"tags": tags, "marks": _marks(session, notes), "conclusions": conclusions})
+    write_json(data / "notes.json", _notes(session.notes.read(), collection.pictures, pictures))
     for number, layer in enumerate(collection.layers):
         (data / f"vectors-{number}.bin").write_bytes(packed_vectors(layer))
         (data / f"map-{number}-pca.bin").write_bytes(session.tables.map(layer, "pca").astype("<f4").tobytes())
@@ -123,6 +132,27 @@ def packed_vectors(layer: Layer) -> bytes:
     return scales.tobytes() + values.tobytes()
 
 
+def public_names(values: Sequence[Any], are_ids: bool = False) -> list[Any]:
+    """Values without this machine's folders: of a path the name, with its folder where two have the same; all else as it is."""
+    is_path = _ABSOLUTE.match if are_ids else _is_path
+    parts = {value: re.split(r"[\\/]+", value) for value in dict.fromkeys(values) if isinstance(value, str) and is_path(value)}
+    alike = collections.Counter(names[-1] for names in parts.values())
+    taken = {value for value in values if value not in parts}
+    found = {}
+    for value, names in parts.items():
+        name = "/".join(names[-2:]).lstrip("/") if alike[names[-1]] > 1 else names[-1]
+        found[value] = next(one for one in (name, *(f"{name} {number}" for number in range(2, len(values) + 3))) if one not in taken)
+        taken.add(found[value])
+    return [found.get(value, value) for value in values]
+
+
+def _is_path(value):
+    """Whether a label leads to a place on a disk; "/m/01g317", one of Open Images, does not."""
+    if match := _ABSOLUTE.match(value):
+        return match["top"] is None or match["top"] in _TOPS or os.path.exists(f"/{match['top']}")
+    return False
+
+
 def _tidy(table, pictures):
     return {
         "duplicates": {str(least): answers.near_duplicates(table, least) for least in _LEASTS},
@@ -132,11 +162,17 @@ def _tidy(table, pictures):
     }
 
 
-def _marks(session, notes):
-    positions, found = session.collection.pictures.positions, {}
-    for question, entry in notes["questions"].items():
-        named = {session.queries.name_of(key): judged for key, judged in entry["marks"].items()}
-        found[question] = {
-            name: {positions[id]: is_right for id, is_right in judged.items() if id in positions} for name, judged in named.items() if name is not None
-        }
-    return found
+def _notes(notes, pictures, public):
+    """Tags, marks and conclusions by the site's names of pictures and labels."""
+    names = dict(zip(pictures.ids, public.ids, strict=True))
+    queries = {f"id:{id}": f"id:{name}" for id, name in names.items()}
+    for column, (values, _) in pictures.columns.items():
+        queries |= {f"g:{column}={value}": f"g:{column}={shown}" for value, shown in zip(values, public.columns[column][0], strict=True)}
+    return {
+        "tags": {tag: [names[id] for id in ids if id in names] for tag, ids in notes["tags"].items()},
+        "marks": {
+            question: {queries.get(key, key): {names[id]: is_right for id, is_right in judged.items() if id in names} for key, judged in entry["marks"].items()}
+            for question, entry in notes["questions"].items()
+        },
+        "conclusions": {question: entry["conclusion"] for question, entry in notes["questions"].items()},
+    }

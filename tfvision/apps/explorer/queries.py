@@ -1,9 +1,10 @@
 """Queries: a picture of the collection, a picture from outside, or a group of pictures with one label.
 
-A query has a name that stands in addresses: `12` (the picture at position 12), `u:1f0a...` (from outside, by its
-checksum) or `g:species=Apis mellifera` (a group).
+A query has a name: `id:bees/12.jpg` or `12` (the picture at position 12, which is another one after an update), `u:1f0a...` (from
+outside, by its checksum) or `g:species=Apis mellifera` (a group).
 """
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Collection
@@ -16,6 +17,7 @@ from tfvision.apps.explorer import similarity
 from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.tables import kept_arrays
 from tfvision.data.decoding import check_photo
+from tfvision.data.photo_files import printable
 from tfvision.errors import DataError
 from tfvision.files import write_bytes
 from tfvision.index.making import gallery_extractor, whitened
@@ -23,7 +25,8 @@ from tfvision.index.sources import photo_manifest
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 10
-_OUTSIDE, _GROUP = "u:", "g:"
+_LONGEST_NAME = 200
+_OUTSIDE, _GROUP, _ID = "u:", "g:", "id:"
 
 
 class Query(NamedTuple):
@@ -78,16 +81,22 @@ class Queries:
         """The name of a note's key, or None where its picture is gone."""
         if key.startswith((_OUTSIDE, _GROUP)):
             return key
-        position = self._pictures.positions.get(key.removeprefix("id:"))
+        position = self._pictures.positions.get(key.removeprefix(_ID))
         return None if position is None else str(position)
 
-    def receive(self, encoded: bytes) -> str:
-        """Keeps a picture from outside and returns its name. Raises DataError for what is no image, StorageError."""
+    def receive(self, encoded: bytes, file_name: str = "") -> str:
+        """Keeps a picture from outside and returns its name. Raises DataError for what is no image, StorageError.
+
+        Args:
+          file_name: as it is called where it comes from; its title from now on.
+        """
         check_photo(encoded, "the picture")
         digest = _digest(encoded)
         path = self._folder / f"{digest}.picture"
         if not path.is_file() or _digest(path.read_bytes()) != digest:
             write_bytes(path, encoded)
+        if title := printable(file_name.replace("\\", "/").rpartition("/")[2])[:_LONGEST_NAME].strip():
+            write_bytes(path.with_suffix(".name"), title.encode())
         return _OUTSIDE + digest
 
     def outside_path(self, name: str) -> Path:
@@ -105,14 +114,17 @@ class Queries:
             position = int(name)
             if position >= len(pictures):
                 raise DataError(f"there is no picture {position}: the collection has {len(pictures)}")
-            return pictures.ids[position], f"id:{pictures.ids[position]}", layer and layer.vector(position), (position,)
+            return pictures.ids[position], f"{_ID}{pictures.ids[position]}", layer and layer.vector(position), (position,)
+        if name.startswith(_ID):
+            if (number := self.name_of(name)) is None:
+                raise DataError(f"the picture {name.removeprefix(_ID)} is not in the collection (any more)")
+            return self._parts(number, layer)
         if name.startswith(_OUTSIDE):
             path = self.outside_path(name)
-            return "a picture from outside", name, layer and self._outside_vector(path, layer), ()
-        column, separator, value = name.removeprefix(_GROUP).partition("=")
-        if not name.startswith(_GROUP) or not separator:
-            raise DataError(f"a query is a number, u:CHECKSUM or g:COLUMN=VALUE, got {name!r:.80}")
-        members = pictures.members(column, value)
+            return _title(path), name, layer and self._outside_vector(path, layer), ()
+        if not name.startswith(_GROUP) or "=" not in name:
+            raise DataError(f"a query is a number, id:ID, u:CHECKSUM or g:COLUMN=VALUE, got {name!r:.80}")
+        column, value, members = pictures.members(name.removeprefix(_GROUP))
         return f"{column} {value} ({len(members)})", name, layer and self._group_vector(members, layer, name), members
 
     def _group_vector(self, members, layer, name):
@@ -146,6 +158,13 @@ class Queries:
 def is_whole(text: str) -> bool:
     """Whether a text from an address is a whole number that can be that of a picture."""
     return text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
+
+
+def _title(path):
+    """What a picture from outside was called; its file of that name may be gone."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return f"{path.with_suffix('.name').read_text('utf-8')} (from outside)"
+    return "a picture from outside"
 
 
 def _digest(encoded):

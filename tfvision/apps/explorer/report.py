@@ -1,10 +1,12 @@
 """The verdict as one self-contained page: the question, the answer in words, precision at k, the hits that were judged."""
 
+import contextlib
 from html import escape
 from typing import Any
 
 from tfvision.apps.explorer.session import Session
 from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.errors import UserError
 from tfvision.evaluation.page import bar, compose, inline, paragraph, section, table
 
 _SHOWN_HITS = 24
@@ -17,7 +19,8 @@ def verdict_report(session: Session, found: dict[str, Any]) -> str:
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
     answer = f'<p class="headline">{escape(found["conclusion"] or "No verdict was written.")}</p>'
     together = section("All queries together", _pooled(found) + paragraph(_HOW, "note"))
-    return compose(title, [answer, paragraph(facts), together, *(_query(session, found, row) for row in found["queries"])])
+    lost = [section("Queries that are lost", _lost(found["lost"]))] if found["lost"] else []
+    return compose(title, [answer, paragraph(facts), together, *lost, *(_query(session, found, row) for row in found["queries"])])
 
 
 _HOW = (
@@ -32,6 +35,11 @@ def _pooled(found):
     return table(header, [[escape(name), *map(_cell, row)] for name, row in zip(found["layers"], found["pooled"], strict=True)])
 
 
+def _lost(queries):
+    lines = table(["query", "marks", "why"], [[escape(one["name"]), str(one["marked"]), escape(one["why"])] for one in queries], [1])
+    return lines + paragraph("They count for nothing above; their marks are kept.", "note")
+
+
 def _cell(one):
     if one["share"] is None:
         return "&ndash;"
@@ -44,12 +52,20 @@ def _query(session, found, row):
     judged = next(marks[key] for key in marks if session.queries.name_of(key) == row["name"])
     header = ["layer", *(f"at {k}" for k in found["ks"])]
     lines = [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
-    hits = session.queries.open(row["name"], session.collection.layers[0]).hits(_SHOWN_HITS).tolist()
+    hits = _first_hits(session, row["name"])
     shown = "".join(_picture(session, position, judged.get(session.collection.pictures.ids[position])) for position in hits)
     grid = (
         f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin-top: 18px">{_asked(session, row["name"])}{shown}</div>'
     )
     return section(escape(row["title"]), table(header, lines) + grid)
+
+
+def _first_hits(session, name):
+    """Those of the first layer that knows the query: answers.verdict says that one does."""
+    for layer in session.collection.layers:
+        with contextlib.suppress(UserError):
+            return session.queries.shortlist(name, layer, _SHOWN_HITS)
+    return []
 
 
 def _asked(session, name):

@@ -77,7 +77,7 @@ def routes(session: Session) -> list[Route]:
         "/api/update": page.update,
     }
     kinds = [(path, function, "GET") for path, function in get.items()] + [(path, function, "POST") for path, function in post.items()]
-    return [Route(path, _answering(function, method), methods=[method]) for path, function, method in kinds]
+    return [Route(path, _answering(function, method, session), methods=[method]) for path, function, method in kinds]
 
 
 class Routes:
@@ -129,7 +129,7 @@ class Routes:
 
     def titles(self, request: Request) -> Any:
         names = request.query_params.getlist("q")
-        return [dict(zip(("title", "key"), self._session.queries.titles(name), strict=True)) for name in names]
+        return [self._titled(name) for name in names]
 
     def neighbours(self, request: Request) -> Any:
         return answers.neighbours(*self._asked(request), _whole(request, "k", 60))
@@ -187,7 +187,8 @@ class Routes:
     def receive(self, request: Request, body: bytes) -> Any:
         if len(body) > MAX_UPLOAD_BYTES:
             raise DataError(f"the picture is larger than {MAX_UPLOAD_BYTES // 2**20} MiB: scale it down")
-        return {"name": self._session.queries.receive(body)}
+        name = self._session.queries.receive(body, request.query_params.get("name", ""))
+        return {"name": name, "title": self._session.queries.titles(name)[0]}
 
     def tag(self, request: Request, body: bytes) -> Any:
         asked = _json(body, {"tag": str, "places": tuple[int, ...] | None, "is_tagged": bool | None})
@@ -226,7 +227,15 @@ class Routes:
         return _bytes(text.encode("utf-8", "surrogateescape"), "text/csv")
 
     def update(self, request: Request, body: bytes) -> Any:
-        return {"is_started": self._session.update()}
+        return {"is_started": self._session.update(_json(body, {"gone": int | None}).get("gone"))}
+
+    def _titled(self, name):
+        """{"title", "key", "place"} of a query; "place" is None for what is no picture of the collection, all are where it is lost."""
+        try:
+            title, key = self._session.queries.titles(name)
+        except DataError:
+            return {"title": None, "key": None, "place": None}
+        return {"title": title, "key": key, "place": self._collection.pictures.positions.get(key.removeprefix("id:")) if key.startswith("id:") else None}
 
     def _asked(self, request) -> tuple[Queries, Layer, str]:
         shown = self._session.shown
@@ -262,13 +271,18 @@ def plotly_script() -> bytes:
     return (importlib.resources.files("plotly") / "package_data" / "plotly.min.js").read_bytes()
 
 
-def _answering(function, method):
-    """An endpoint: the work is done in a thread, a user's error becomes its one line."""
+def _answering(function, method, session):
+    """An endpoint: the work is done in a thread, a user's error becomes its one line.
+
+    A page says by which order of pictures it numbers them: after an update its numbers would mean others.
+    """
 
     async def endpoint(request):
         from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response
 
+        if request.headers.get("x-pictures") not in (None, session.collection.pictures.fingerprint):
+            return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
         try:
             arguments = [request] if method == "GET" else [request, await _body(request)]
             found = await asyncio.to_thread(function, *arguments)

@@ -14,17 +14,19 @@ from tfvision.errors import DataError
 from tfvision.files import atomic_folder
 
 _LONGEST_NAME = 80
+_SIGNED_NUMBER = re.compile(r"\+[\d.,  %]+([eE][+-]?\d+)?")
 
 
 def as_csv(pictures: Pictures, positions: Sequence[int], tags: Mapping[str, Sequence[str]]) -> str:
-    """A CSV text of pictures: id, image (absolute), tags, metadata."""
+    """A CSV text of pictures for spreadsheets: id, image (absolute), tags, metadata; a formula is written as a text."""
     rows = ([pictures.ids[position], os.path.abspath(pictures.path(position)), "; ".join(tags.get(pictures.ids[position], ()))] for position in positions)
-    return _table(["id", "image", "tags"], rows, pictures, positions)
+    own_tags = "tags" if "tags" not in pictures.columns else "tags (explorer)"
+    return _table(["id", "image", own_tags], rows, pictures, positions, _harmless)
 
 
 def as_manifest(pictures: Pictures, positions: Sequence[int]) -> str:
-    """A manifest that the suite's other commands read: image (absolute) and metadata."""
-    return _table(["image"], ([os.path.abspath(pictures.path(position))] for position in positions), pictures, positions)
+    """A manifest that the suite's other commands read: image (absolute) and metadata as it is."""
+    return _table(["image"], ([os.path.abspath(pictures.path(position))] for position in positions), pictures, positions, lambda cell: cell)
 
 
 def link_folder(pictures: Pictures, positions: Sequence[int], folder: str | Path, name: str) -> str:
@@ -44,20 +46,20 @@ def link_folder(pictures: Pictures, positions: Sequence[int], folder: str | Path
     return str(target)
 
 
-def _table(header, rows, pictures, positions):
+def _table(header, rows, pictures, positions, written):
+    """Lines of our own cells and all metadata; a column that is called as one of ours gets another name."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    names = [name for name in pictures.columns if name not in header]
-    writer.writerow([*header, *names])
+    writer.writerow([*header, *(f"{name} (metadata)" if name in header else name for name in pictures.columns)])
     for row, position in zip(rows, positions, strict=True):
         metadata = pictures.metadata(position)
-        writer.writerow([_harmless(cell) for cell in [*row, *(metadata.get(name, "") for name in names)]])
+        writer.writerow([written(cell) for cell in [*row, *(metadata.get(name, "") for name in pictures.columns)]])
     return buffer.getvalue()
 
 
 def _harmless(cell):
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "@") else cell
+    """A text that a spreadsheet does not take for a formula; a number with its sign is none."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "@") and not _SIGNED_NUMBER.fullmatch(cell) else cell
 
 
 def _file_name(name):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
+import functools
+import hashlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.jobs import Jobs
@@ -20,15 +24,34 @@ from tfvision.apps.explorer.tables import Tables
 from tfvision.apps.explorer.thumbnails import Thumbnails
 from tfvision.data.photo_files import account, noted_left_out
 from tfvision.data.shards.slices import photo_file
-from tfvision.errors import FileError, GalleryError, UserError
+from tfvision.errors import DataError, FileError, GalleryError, UserError
 from tfvision.files import read_json, write_json
 from tfvision.index.locations import has_gallery, open_gallery
-from tfvision.index.sources import read_gallery_photos
+from tfvision.index.sources import GalleryPhotos, read_gallery_photos
 from tfvision.index.storage import MANIFEST
 
 _SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_BETWEEN_WALKS = 5.0  # over the pictures' files, while the page is open
+_REST_AFTER_WALK = 20  # times as long as it took
 _BROKEN = "broken.json"
-_NAMED = 20  # broken pictures that are told by name
+_NAMED = 200  # pictures that cannot be read and are told by name
+_FEW_GONE = 3  # pictures that an update removes without being asked twice
+
+
+class Changes(NamedTuple):
+    """What is on disk beside what was indexed.
+
+    Attributes:
+      new, gone, changed: ids.
+      why: where the gone ones should be, or why the folder cannot be read; "" where nothing is amiss.
+      is_readable: whether the folder or manifest can be read.
+    """
+
+    new: set[str]
+    gone: list[str]
+    changed: list[str]
+    why: str
+    is_readable: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +82,7 @@ class Session:
         self.changed: dict[str, Any] | None = None
         self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
+        self.left_out: dict[str, str] = {}  # what has a photo's name and is not shown: path -> reason
         self._is_stopped, self._updating = threading.Event(), threading.Lock()
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
@@ -77,7 +101,7 @@ class Session:
 
     def start(self) -> Self:
         """Indexes, makes thumbnails and looks for changes, in threads that end with the process."""
-        for work in (self.index, self._fill_thumbnails):
+        for work in (self.index, self._fill_thumbnails, self._watch):
             threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         return self
 
@@ -95,25 +119,44 @@ class Session:
         """What the page asks for again and again."""
         collection = self.collection
         layers = [{"name": layer.name, "dimension": layer.dimension, "count": layer.count} for layer in collection.layers]
-        broken = [{"name": os.path.basename(path), "reason": reason} for path, reason in list(self.broken.items())[:_NAMED]]
+        unread = {**self.left_out, **self.broken}
+        broken = [{"name": os.path.basename(path), "reason": reason} for path, reason in list(unread.items())[:_NAMED]]
         return {
             "name": collection.name,
             "count": len(collection.pictures),
             "version": collection.version,
+            "pictures": collection.pictures.fingerprint,
+            "key": hashlib.sha256(str(self.plan.state.resolve()).encode()).hexdigest()[:16],  # of this collection, for what a browser keeps
             "notes_version": self.notes.read()["version"],
             "layers": layers,
             "indexing": self.indexing,
             "thumbnails": self.thumbnailing,
             "changed": self.changed,
-            "broken": {"count": len(self.broken), "named": broken},
+            "broken": {"count": len(unread), "named": broken},
             "error": self.error,
         }
 
-    def update(self) -> bool:
-        """Takes what changed on disk into the galleries, in the background; returns False where that is under way already."""
+    def update(self, confirmed: int | None = None) -> bool:
+        """Takes what changed on disk into the galleries, in the background; returns False where that is under way already.
+
+        Args:
+          confirmed: how many pictures are gone, as a person typed it: more than a few are not removed without.
+
+        Raises:
+          DataError: more than a few are gone, or the folder cannot be read, and it was not confirmed.
+        """
         if not self._updating.acquire(blocking=False):
             return False
-        threading.Thread(target=self._guarded, args=(self._update,), daemon=True).start()
+        try:
+            changes = self._changes()
+            self._tell_changes(changes)
+            if self._is_alarming(changes) and confirmed != len(changes.gone):
+                way = f"To remove {len(changes.gone)} pictures, type their number." if changes.gone else "Put it back, then update."
+                raise DataError(f"nothing was changed: {changes.why} {way}")
+        except BaseException:
+            self._updating.release()
+            raise
+        threading.Thread(target=self._guarded, args=(functools.partial(self._update, changes),), daemon=True).start()
         return True
 
     def _opened(self, version: int) -> Shown:
@@ -122,7 +165,8 @@ class Session:
         first = plan.galleries[0]
         if plan.source and first not in ready:  # all photos are shown while they are indexed
             with noted_left_out() as noted:
-                pictures = Pictures.of_photos(read_gallery_photos(plan.source))
+                photos = read_gallery_photos(plan.source)
+            pictures, self.left_out = Pictures.of_photos(photos), _left_out(photos)
             for line in account(noted.values()):  # now, for the command may run for days
                 self._say(f"left out  {line}")
         else:
@@ -131,7 +175,9 @@ class Session:
         if not len(pictures):
             raise GalleryError(f"{first.location} is empty: add pictures with `tfvision index add {first.location} IMAGES`")
         collection = Collection(plan.name, pictures, version, tuple(Layer(one.name, one.location, pictures) for one in ready))
-        thumbnails = Thumbnails(plan.state / "thumbnails", pictures.ids, pictures.path)
+        thumbnails = Thumbnails(
+            plan.state / "thumbnails", pictures.ids, pictures.path, lambda position: any(layer.row_of[position] >= 0 for layer in collection.layers)
+        )
         return Shown(collection, thumbnails, Queries(pictures, plan.state / "queries", plan.trusted))
 
     def _build(self, planned: PlannedLayer) -> None:
@@ -162,14 +208,18 @@ class Session:
         try:
             build_gallery(self.plan.source, location, recipe, is_resumed=True, broken=broken, progress=Progress(begin, advance, self._say))
             self._refresh(planned)
-            self.broken = {**known, **broken}
-            write_json(self.plan.state / _BROKEN, self.broken)  # before it is told that the work is done
+            self.broken = known
+            self._note_broken(broken)  # before it is told that the work is done
         finally:
             for bar in bars:
                 bar.close()
             self.indexing = None
+
+    def _note_broken(self, broken: dict[str, str]) -> None:
         for reason in broken.values():
             self._say(f"broken    {reason}")
+        self.broken = {**self.broken, **broken}
+        write_json(self.plan.state / _BROKEN, self.broken)
 
     def _refresh(self, planned: PlannedLayer) -> None:
         """Shows what a gallery has gained."""
@@ -196,36 +246,63 @@ class Session:
         finally:
             self.thumbnailing = None
 
+    def _watch(self):
+        """Looks for changes now and then; thumbnails of what is back are made."""
+        rest = _SECONDS_BETWEEN_WALKS
+        while not self._is_stopped.wait(rest):
+            if self.indexing or self._updating.locked():
+                continue
+            started, before = time.monotonic(), (self.changed or {}).get("gone", 0)
+            with contextlib.suppress(UserError):
+                self._look_for_changes()
+                if (self.changed or {}).get("gone", 0) < before:
+                    self._fill_thumbnails()
+            rest = max(_SECONDS_BETWEEN_WALKS, _REST_AFTER_WALK * (time.monotonic() - started))
+
     def _look_for_changes(self):
         """Compares the files with what was indexed: new, gone and changed since."""
-        new, gone, changed = self._changes()
-        self.changed = (
-            {"new": len(new), "gone": len(gone), "changed": len(changed), "can_add": self.plan.source is not None} if new or gone or changed else None
-        )
+        self._tell_changes(self._changes())
 
-    def _changes(self):
+    def _tell_changes(self, changes: Changes) -> None:
+        counts = {"new": len(changes.new), "gone": len(changes.gone), "changed": len(changes.changed)}
+        alarm = {"why": changes.why} if self._is_alarming(changes) else {}
+        self.changed = {**counts, "can_add": self.plan.source is not None, **alarm} if any(counts.values()) or alarm else None
+
+    def _is_alarming(self, changes: Changes) -> bool:
+        """Whether so much is gone that a disk may be unplugged."""
+        return not changes.is_readable or len(changes.gone) > _FEW_GONE or len(changes.gone) == len(self.collection.pictures)
+
+    def _changes(self) -> Changes:
         pictures, indexed = self.collection.pictures, _written_at(self.plan.galleries[0].location)
-        gone, changed = [], []
+        gone, changed = {}, []
         for position, id in enumerate(pictures.ids):
+            path = os.fspath(photo_file(pictures.path(position)))
             try:
-                if os.stat(photo_file(pictures.path(position))).st_mtime > indexed:
+                if os.stat(path).st_mtime > indexed:
                     changed.append(id)
-            except OSError:
-                gone.append(id)
-        new = set()
-        if self.plan.source:
-            broken = {os.path.realpath(path) for path in self.broken}
+            except (FileNotFoundError, NotADirectoryError):
+                gone[id] = path
+            except OSError:  # a disk that does not answer, a folder that may not be read: the picture may be there
+                continue
+        why = f"{len(gone):,} of {len(pictures):,} pictures are gone: {_why_gone(gone.values())}" if gone else ""
+        if not self.plan.source:
+            return Changes(set(), list(gone), changed, why, True)
+        try:
             photos = read_gallery_photos(self.plan.source)
-            known = pictures.positions
-            there = {id: record.path for id, record in zip(photos.ids, photos.manifest.records, strict=True)}
-            new = {id for id, path in there.items() if id not in known and os.path.realpath(path) not in broken}
-        return new, gone, changed
+        except DataError as error:
+            return Changes(set(), list(gone), changed, why or f"{error}.", False)
+        self.left_out = _left_out(photos)
+        broken = {os.path.realpath(path) for path in self.broken}
+        there = {id: record.path for id, record in zip(photos.ids, photos.manifest.records, strict=True)}
+        new = {id for id, path in there.items() if id not in pictures.positions and os.path.realpath(path) not in broken}
+        return Changes(new, list(gone), changed, why, True)
 
-    def _update(self):
+    def _update(self, changes: Changes) -> None:
+        from tfvision.data.pipeline import BrokenPhotos
         from tfvision.index.making import Progress, add_photos, remove_pictures
 
         try:
-            _, gone, changed = self._changes()
+            gone, changed, broken = changes.gone, changes.changed, BrokenPhotos()
             self.thumbnails.forget([*gone, *changed])
             for name, location, recipe in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}
@@ -233,8 +310,10 @@ class Session:
                     removed = [id for id in [*gone, *changed] if gallery.row_of(id) is not None]
                 if removed and (self.plan.source or gone):
                     remove_pictures(location, removed if self.plan.source else [id for id in gone if id in set(removed)])
-                if self.plan.source:
-                    add_photos(location, self.plan.source, model=recipe and recipe.model, progress=Progress(self._counted(name), self._counting))
+                if self.plan.source and changes.is_readable:
+                    progress = Progress(self._counted(name), self._counting)
+                    add_photos(location, self.plan.source, model=recipe and recipe.model, broken=broken, progress=progress)
+            self._note_broken(broken)
             self.changed = None
             self.shown = self._opened(self.collection.version + 1)
         finally:
@@ -257,6 +336,22 @@ class Session:
         except UserError as error:
             self.error = str(error)
             self._say(f"error: {error}")
+
+
+def _why_gone(paths: Iterable[str]) -> str:
+    """Where most of the files that are gone should be."""
+    folders = collections.Counter(os.path.dirname(os.path.abspath(path)) for path in paths)
+    places = collections.Counter[str]()
+    for folder, count in folders.items():
+        missing = [str(place) for place in [Path(folder), *Path(folder).parents] if not place.exists()]
+        places[missing[-1] if missing else folder] += count
+    place = places.most_common(1)[0][0]
+    return f"{place} is there, but they are not in it." if os.path.exists(place) else f"{place} is not there. Was a disk unplugged, or a folder moved?"
+
+
+def _left_out(photos: GalleryPhotos) -> dict[str, str]:
+    """Path -> reason of what has a photo's name and is not read."""
+    return {one.path: f"{one.path}: {one.reason}" for one in photos.manifest.left_out if one.is_photo}
 
 
 def _is_ready(location: str) -> bool:

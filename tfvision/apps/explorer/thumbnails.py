@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.data.decoding import thumbnail_jpeg
+from tfvision.data.shards.slices import photo_file
 from tfvision.errors import FileError
 from tfvision.files import checksum_of, read_json, write_bytes, write_json
 
@@ -34,10 +35,13 @@ class Thumbnails:
       folder: where the sheets lie.
       ids: of all pictures, in their order.
       path_of: a function, position -> path.
+      is_readable: a function, position -> whether the picture was read once: then an empty thumbnail is of a time when its disk was away.
     """
 
-    def __init__(self, folder: str | Path, ids: Sequence[str], path_of: Callable[[int], str]) -> None:
-        self._folder, self._ids, self._path_of = Path(folder), ids, path_of
+    def __init__(
+        self, folder: str | Path, ids: Sequence[str], path_of: Callable[[int], str], is_readable: Callable[[int], bool] = lambda position: False
+    ) -> None:
+        self._folder, self._ids, self._path_of, self._is_readable = Path(folder), ids, path_of, is_readable
         self._lock = threading.Lock()
         self._packed, self._crc32 = _listed(self._folder)
         self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None}
@@ -82,12 +86,13 @@ class Thumbnails:
         for number, start in enumerate(range(0, len(missing), SHEET), 1):
             if is_stopped():
                 return
-            positions = missing[start : start + SHEET]
-            thumbnails = []
-            for thumbnail in self._fillers.map(self.get, positions):
-                thumbnails.append(thumbnail)
+            made, ids = {}, [self._ids[position] for position in missing[start : start + SHEET]]
+            for id, thumbnail in zip(ids, self._fillers.map(self.get, missing[start : start + SHEET]), strict=True):
+                if thumbnail or id in self._fresh:
+                    made[id] = thumbnail
                 advance(1)
-            self._pack([self._ids[position] for position in positions], thumbnails, is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
+            if made:
+                self._pack(list(made), list(made.values()), is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
         self._list()
 
     def _ready(self, position):
@@ -97,12 +102,14 @@ class Thumbnails:
         slot = self._slots.get(id)
         if slot is None or (sheet := self._sheet(slot // SHEET)) is None:
             return None
-        return thumbnail_of(sheet, slot % SHEET)
+        return thumbnail_of(sheet, slot % SHEET) or (None if self._is_readable(position) else b"")
 
     def _make(self, position):
-        jpeg = thumbnail_jpeg(self._path_of(position), THUMBNAIL_PX)
+        path = self._path_of(position)
+        jpeg = thumbnail_jpeg(path, THUMBNAIL_PX)
         encoded = smaller_encoding(jpeg) if jpeg else b""
-        self._fresh[self._ids[position]] = encoded
+        if jpeg or os.path.exists(photo_file(path)):  # what is away, as with an unplugged disk, is tried again
+            self._fresh[self._ids[position]] = encoded
         return encoded
 
     def _pack(self, ids, thumbnails, is_listed):

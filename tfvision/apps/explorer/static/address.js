@@ -1,28 +1,75 @@
-// Every view has an address: #view?name=value&name=value. A name may stand several times.
+// Every view has an address: #view?name=value&name=value. A name may stand several times. Pictures stand in it by their id
+// (`id:bees/12.jpg`), for their numbers are others after an update; the page itself knows them by number.
+
+const OF_PICTURES = ["q", "trail", "at"];
+const STAYING = ["layer", "f", "text", "tag"];  // from view to view: the layer and the filters
+const ids = new Map(), rows = new Map();  // number -> id, id -> number; both as texts
+let shown = null;  // the view that is on the page
+
+export function learn(row, id) {
+  ids.set(String(row), id);
+  rows.set(id, String(row));
+}
+
+export const knows = id => rows.has(id);
+
+// The number of a picture for its name in an address, and back; other names stay.
+export const inside = name => (name.startsWith("id:") ? rows.get(name.slice(3)) ?? name : name);
+export const outside = name => (ids.get(name)?.isWellFormed() ? `id:${ids.get(name)}` : name);
 
 export function read() {
-  const [view, query = ""] = location.hash.slice(1).split("?");
-  return { view: view || "browse", params: new URLSearchParams(query) };
+  const [view, query = ""] = location.hash.slice(1).split("?"), params = new URLSearchParams();
+  for (const [name, value] of new URLSearchParams(query)) {
+    const values = name === "trail" && /^\d+(\.\d+)+$/.test(value) ? value.split(".") : [value];  // tfvision 0.4 wrote 1.2.3
+    for (const one of values) params.append(name, OF_PICTURES.includes(name) ? inside(one) : one);
+  }
+  return { view: view || "browse", params };
+}
+
+// A finite number of the address, within its limits; what is none counts as missing.
+export function numberOf(params, name, missing, least = -Infinity, most = Infinity) {
+  const text = params.get(name)?.trim(), value = Number(text);
+  return text && Number.isFinite(value) ? Math.max(least, Math.min(most, value)) : missing;
 }
 
 export function href(view, params = {}) {
-  const query = params instanceof URLSearchParams ? new URLSearchParams(params) : new URLSearchParams();
-  if (!(params instanceof URLSearchParams)) {
-    for (const [name, value] of Object.entries(params)) {
-      for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") query.append(name, one);
+  const query = new URLSearchParams();
+  const add = (name, value) => query.append(name, OF_PICTURES.includes(name) ? outside(String(value)) : value);
+  if (params instanceof URLSearchParams) params.forEach((value, name) => add(name, value));
+  else {
+    for (const [name, value] of Object.entries({ ...staying(view), ...params })) {
+      for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") add(name, one);
     }
   }
   const text = query.toString();
   return `#${view}${text ? "?" + text : ""}`;
 }
 
+// What the present address has of what stays; the basket's tag is no filter.
+function staying(view) {
+  const now = read(), names = STAYING.filter(name => name !== "tag" || ![view, now.view].includes("basket"));
+  return Object.fromEntries(names.map(name => [name, now.params.getAll(name)]));
+}
+
 export function go(view, params) {
   location.hash = href(view, params);
+}
+
+// Writes the present address anew, by ids once these are known.
+export function rewrite() {
+  const { view, params } = read(), next = href(view, params);
+  if (location.hash && next !== location.hash) history.replaceState(null, "", next);
+}
+
+// From now on only this view's controls change the address: one that was left may still have something typed.
+export function shows(view) {
+  shown = view;
 }
 
 // Changes some names of the present address; null takes one away. `isStep` makes it a step that Back undoes.
 export function change(changes, isStep = true) {
   const { view, params } = read();
+  if (shown !== null && view !== shown) return;
   for (const [name, value] of Object.entries(changes)) {
     params.delete(name);
     for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") params.append(name, one);
@@ -30,5 +77,8 @@ export function change(changes, isStep = true) {
   const next = href(view, params);
   if (next === location.hash) return;
   if (isStep) location.hash = next;
-  else history.replaceState(null, "", next);
+  else {
+    history.replaceState(null, "", next);
+    dispatchEvent(new Event("readdressed"));
+  }
 }

@@ -1,6 +1,6 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
-import { go, read } from "./address.js";
+import { go, inside, knows, learn, outside, read } from "./address.js";
 import { part } from "./dom.js";
 import { Preview } from "./preview.js";
 import { Thumbnails } from "./thumbnails.js";
@@ -17,6 +17,8 @@ export class App {
     this.preview = new Preview(this);
     this.names = null;
     this.columns = [];
+    this.isPicking = false;  // whether a click or tap picks
+    this.titles = new Map();  // of pictures from outside
     this.notes = { version: -1, tags: {}, marks: {}, conclusions: {} };
     this.basket = new Basket(this);
     this.readColours();
@@ -35,7 +37,19 @@ export class App {
       column.codes = await this.source.codes(number);
       column.values = column.values.map(String);
     }));
+    this.names.forEach((id, row) => learn(row, id));
     this.emit("details");
+  }
+
+  // Learns what the address calls by id or by checksum, before a view is drawn of it.
+  async resolve() {
+    const { params } = read(), isUnknown = name => (name.startsWith("id:") && !this.names) || (name.startsWith("u:") && !this.titles.has(name));
+    const names = [...new Set(["q", "trail", "at"].flatMap(name => params.getAll(name)))].filter(isUnknown);
+    if (!names.length) return;
+    (await this.source.titles(names)).forEach(({ title, place }, index) => {
+      if (names[index].startsWith("u:")) { if (title) this.titles.set(names[index], title); }
+      else if (place !== null && !knows(names[index].slice(3))) learn(place, names[index].slice(3));
+    });
   }
 
   on(event, listener) {
@@ -71,8 +85,20 @@ export class App {
   // The name of a query for people.
   queryTitle(name) {
     if (/^\d+$/.test(name)) return this.title(Number(name));
-    return name.startsWith("u:") ? "a picture from outside" : name.slice(2).replace("=", " ");
+    if (name.startsWith("id:")) return `${name.slice(3)} (gone)`;
+    return name.startsWith("u:") ? this.titles.get(name) || "a picture from outside" : name.slice(2).replace("=", " ");
   }
+
+  // The queries that Compare shows, kept for this tab.
+  get compared() {
+    try { return JSON.parse(sessionStorage.getItem(this.comparedKey) || "[]").map(inside); } catch { return []; }
+  }
+
+  set compared(names) {
+    try { sessionStorage.setItem(this.comparedKey, JSON.stringify(names.map(outside))); } catch { /* a private window */ }
+  }
+
+  get comparedKey() { return `tfvision-compare-${this.status.key}`; }
 
   get layers() {
     return this.status.layers;
@@ -81,13 +107,13 @@ export class App {
   // The number of the layer that the address asks for.
   layer() {
     const number = Number(read().params.get("layer") || 0);
-    return number < this.layers.length ? number : 0;
+    return number in this.layers ? number : 0;
   }
 
   openNeighbours(row) {
     const { view, params } = read();
-    const trail = view === "near" && params.get("q") ? [...(params.get("trail")?.split(".") || []), params.get("q")].slice(-30) : [];
-    go("near", { q: row, layer: params.get("layer"), side: view === "near" ? params.get("side") : null, trail: trail.join(".") });
+    const trail = view === "near" && params.get("q") ? [...params.getAll("trail"), params.get("q")].slice(-30) : [];
+    go("near", { q: row, side: view === "near" ? params.get("side") : null, trail });
   }
 
   // Asks for what is like a picture that was dropped or pasted.
@@ -95,8 +121,9 @@ export class App {
     if (this.source.isStatic) return this.say("A picture from outside needs the server: this is a static copy.", true);
     this.say("The picture is being seen by the network. The first time, this takes a while.");
     try {
-      const name = await this.source.upload(file);
-      go("near", { q: name, layer: read().params.get("layer") });
+      const { name, title } = await this.source.upload(file);
+      this.titles.set(name, title);
+      go("near", { q: name });
     } catch (error) {
       this.say(error.message, true);
     }
@@ -107,7 +134,8 @@ export class App {
   }
 
   takeNotes(notes) {
-    this.notes = notes;
+    const plain = one => Object.assign(Object.create(null), one);  // a tag may be called constructor
+    this.notes = { ...notes, tags: plain(notes.tags), marks: plain(notes.marks), conclusions: plain(notes.conclusions) };
     this.basket.take(notes.tags[BASKET] || []);
     this.emit("notes");
   }

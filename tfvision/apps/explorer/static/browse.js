@@ -1,7 +1,8 @@
 // The wall of all pictures: sorted, filtered, searched by name.
 
-import { change, read } from "./address.js";
+import { change, numberOf, read } from "./address.js";
 import { button, h, later, number, plural, select, state } from "./dom.js";
+import { filterOf } from "./filters.js";
 import { Wall } from "./wall.js";
 
 const MOST_VALUES = 400;  // of a column in the list of filters
@@ -13,16 +14,16 @@ export class View {
     /** @type {Int32Array | null} */
     this.shownRows = null;
     this.tools = h("div", { class: "tools-row" });
-    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, index => change({ at: index || null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
+    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.shownRows?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
-    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => { change({ text: this.search.value.trim() || null }, false); this.update(read().params); }) });
+    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => { if (this.tools.isConnected) { change({ text: this.search.value.trim() || null }, false); this.update(read().params); } }) });
     this.offs = [app.on("details", () => this.update(read().params)), app.on("notes", () => { if (read().params.has("tag")) this.update(read().params); })];
   }
 
   async update(params) {
     const key = ["sort", "order", "text", "f", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
-    const size = Number(params.get("size")) || 112;
+    const size = SIZES.findLast(one => one <= numberOf(params, "size", 112, SIZES[0])) ?? 112;
     if (this.search !== document.activeElement) this.search.value = params.get("text") || "";
     if (this.wall.size !== size) this.wall.resize(size);
     if (key === this.key && !params.has("tag")) return this.drawTools(params);
@@ -36,14 +37,14 @@ export class View {
     this.wall.element.hidden = !rows.length;
     this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", () => change({ f: null, text: null, tag: null })))]));
     this.wall.show(rows, { keepsPlace: isSame });
-    const at = Number(params.get("at"));
-    if (at && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
+    const at = rows.indexOf(Number(params.get("at") ?? -1));
+    if (at > 0 && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
     this.isWaiting = !this.app.names;
   }
 
   // The rows in the order and with the filters of the address.
   async rows(params) {
-    const app = this.app, kept = this.filter(params);
+    const app = this.app, kept = filterOf(app, params);
     let rows = new Int32Array(app.count).map((_, row) => row);
     if (kept) rows = rows.filter(kept);
     const sort = params.get("sort"), sign = params.get("order") === "down" ? -1 : 1;
@@ -62,33 +63,10 @@ export class View {
     return rows;
   }
 
-  filter(params) {
-    const app = this.app, tests = [], text = plain(params.get("text") || "");
-    if (text && app.names) tests.push(row => plain(app.names[row]).includes(text));
-    const wanted = {};
-    for (const one of params.getAll("f")) {
-      const [name, value] = [one.slice(0, one.indexOf(":")), one.slice(one.indexOf(":") + 1)];
-      (wanted[name] ||= []).push(value);
-    }
-    for (const [name, values] of Object.entries(wanted)) {
-      const column = app.columns.find(one => one.name === name);
-      if (!column?.codes) continue;
-      const codes = new Set(values.map(value => column.values.indexOf(value)));
-      tests.push(row => codes.has(column.codes[row]));
-    }
-    if (params.get("tag")) {
-      const tagged = new Set(app.notes.tags[params.get("tag")] || []);
-      tests.push(row => tagged.has(row));
-    }
-    return tests.length ? row => tests.every(test => test(row)) : null;
-  }
-
   drawTools(params) {
     const app = this.app, sorts = [["", "as indexed"], ["name", "name"], ...app.columns.map(column => [`c:${column.name}`, column.name]), ["random", "random"]];
     if (params.get("q")) sorts.push(["similarity", `similarity to ${app.queryTitle(params.get("q"))}`]);
     const sort = params.get("sort") || "";
-    const chips = params.getAll("f").map(one => this.chip(one.replace(":", ": "), () => change({ f: params.getAll("f").filter(other => other !== one) })));
-    if (params.get("tag")) chips.push(this.chip(`tag: ${params.get("tag")}`, () => change({ tag: null })));
     const tags = Object.keys(app.notes.tags);
     const index = SIZES.indexOf(this.wall.size);
     const focused = document.activeElement === this.search;
@@ -100,8 +78,7 @@ export class View {
       tags.length ? select("Tag", [["", "any"], ...tags.map(tag => [tag, tag])], params.get("tag") || "", value => change({ tag: value || null })) : "",
       h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: index === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: index === SIZES.length - 1 })),
       h("span", { class: "soft grow", role: "status" }, this.countText()),
-      ...chips,
-      chips.length || params.get("text") ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows || []), true)) : "",
+      filterOf(app, params) ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows || []), true)) : "",
     );
     if (focused) this.search.focus();
   }
@@ -125,10 +102,6 @@ export class View {
     return h("label", { class: "field" }, h("span", {}, "Filter"), h("select", { onchange: add, class: "narrow" }, h("option", { value: "" }, "choose …"), groups));
   }
 
-  chip(text, onremove) {
-    return button(`${text}  ×`, onremove, { class: "chip", "aria-label": `no longer ${text}` });
-  }
-
   zoom(by) {
     const index = Math.max(0, Math.min(SIZES.length - 1, SIZES.indexOf(this.wall.size) + by));
     change({ size: SIZES[index] === 112 ? null : SIZES[index] }, false);
@@ -150,8 +123,6 @@ function byColumn(column, sign) {
   const of = row => (column.codes[row] < 0 ? Infinity : sign * rank[column.codes[row]]);  // without a value: last
   return (a, b) => (of(a) === of(b) ? a - b : of(a) - of(b));
 }
-
-const plain = name => name.normalize("NFC").toLowerCase().replaceAll("_", " ");  // names are compared but for their spelling, as in data/names.py
 
 const known = score => (Number.isNaN(score) ? -2 : score);
 

@@ -1,9 +1,9 @@
 // Several queries or labelled groups overlaid: distributions, distances between them, overlap of their first hundred.
 
 import { change, href, read } from "./address.js";
-import { button, h, number, score, select, state } from "./dom.js";
+import { button, failed, h, number, score, scrolling, select, state } from "./dom.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
-import { noVectors, queryThumb, remember } from "./query.js";
+import { noVectors, queryThumb } from "./query.js";
 import { small } from "./thumbnails.js";
 
 const MOST = 8;
@@ -24,14 +24,14 @@ export class View {
   async update(params) {
     if (!this.app.layers.length) return this.page.replaceChildren(noVectors(this.app));
     const names = params.getAll("q").slice(0, MOST), layer = this.app.layer();
-    remember(names);
+    this.app.compared = names;
     const key = [layer, ...names].join("|");
     if (key !== this.key) {
       this.key = key;
-      this.found = null;
+      this.found = this.error = null;
       if (names.length) {
         this.page.replaceChildren(state("Distributions are being compared."));
-        const [found] = await Promise.all([this.app.source.compare(names, layer), plotly()]);
+        const [found] = await Promise.all([this.app.source.compare(names, layer).catch(error => { this.error = error; return null; }), plotly()]);
         if (key !== this.key) return;
         this.found = found;
       }
@@ -40,15 +40,18 @@ export class View {
   }
 
   draw(names) {
-    const app = this.app, colours = lineColours(app), found = this.found;
-    const chips = names.map((name, index) => h("span", { class: "query-chip", style: `--colour:${colours[index]}` }, queryThumb(app, name, 32), h("a", { href: href("distribution", { q: name, layer: app.layer() || null }) }, app.queryTitle(name)),
+    const app = this.app, colours = lineColours(app), found = this.found, lost = found?.lost ?? [];
+    const place = name => found?.queries.findIndex(query => query.name === name) ?? -1;
+    const chips = names.map(name => h("span", { class: "query-chip", style: `--colour:${colours[place(name)] ?? "var(--line)"}` }, queryThumb(app, name, 32), h("a", { href: href("distribution", { q: name }) }, app.queryTitle(name)),
       button("×", () => change({ q: names.filter(other => other !== name) }), { "aria-label": `without ${app.queryTitle(name)}` })));
     const parts = [h("section", {}, h("div", { class: "chips" }, chips, names.length < MOST ? this.adder(names) : ""))];
-    if (!found) parts.push(state("Choose two or more queries: pictures from the neighbourhood (“Compare”), from the basket, or all pictures with a label."));
+    if (lost.length) parts.push(h("p", { class: "soft", role: "status" }, `Not shown: ${lost.map(one => one.why).join("; ")}.`));
+    if (this.error) parts.push(failed(this.error, () => { this.key = null; this.redraw(); }));
+    else if (!found) parts.push(state("Choose two or more queries: pictures from the neighbourhood (“Compare”), from the basket, or all pictures with a label."));
     else {
       this.chart = h("div", { class: "chart", role: "img", "aria-label": "similarity distributions of the queries, overlaid" });
       parts.push(h("section", {}, h("h2", {}, "Similarity to everything"), this.chart, this.table(colours)));
-      if (names.length > 1) {
+      if (found.queries.length > 1) {
         parts.push(h("section", { class: "matrices", style: "max-width:none" },
           this.matrix("Kolmogorov-Smirnov distance", "The largest distance between the two cumulative distributions: 0 the same, 1 apart.", found.kolmogorov_smirnov, colours),
           this.matrix("Jensen-Shannon distance", "From the histograms, in bits: 0 the same, 1 apart.", found.jensen_shannon, colours),
@@ -80,14 +83,14 @@ export class View {
   table(colours) {
     const lines = this.found.queries.map((query, index) => h("tr", {}, h("td", {}, swatch(colours[index]), this.app.queryTitle(query.name)), ["mean", "deviation", "median", "low", "high"].map(name => h("td", { class: "number" }, score(query[name]))), h("td", { class: "number" }, number(query.count))));
     const head = ["", "mean", "deviation", "median", "lowest", "highest", "pictures"].map((title, index) => h("th", { class: index ? "number" : null, scope: "col" }, title || h("span", { class: "hidden" }, "query")));
-    return h("div", { class: "scroll-x" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, lines)));
+    return scrolling("similarity to everything", h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, lines)));
   }
 
   matrix(title, text, values, colours) {
     const names = this.found.queries.map(query => this.app.queryTitle(query.name));
     const cell = (value, row, column) => h("td", { class: "heat", style: row === column ? "color:var(--soft)" : `background:color-mix(in srgb, var(--accent) ${Math.round(60 * (value || 0))}%, transparent)`, title: `${names[row]} and ${names[column]}` }, row === column ? "·" : score(value));
     const letter = index => [swatch(colours[index]), String(index + 1)];
-    return h("div", {}, h("h3", {}, title), h("p", { class: "soft" }, text), h("div", { class: "scroll-x" }, h("table", {},
+    return h("div", {}, h("h3", {}, title), h("p", { class: "soft" }, text), scrolling(title, h("table", {},
       h("thead", {}, h("tr", {}, h("td"), names.map((name, index) => h("th", { scope: "col", title: name }, letter(index))))),
       h("tbody", {}, values.map((line, row) => h("tr", {}, h("th", { scope: "row", title: names[row] }, letter(row)), line.map((value, column) => cell(value, row, column))))))));
   }

@@ -1,6 +1,7 @@
 // The histogram of a query's similarity to everything, beside that of random pairs; a brushed range and its pictures.
 
-import { change, read } from "./address.js";
+import { change, numberOf, read } from "./address.js";
+import { keptIndices } from "./filters.js";
 import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
@@ -10,9 +11,11 @@ export class View {
   constructor(app, host) {
     this.app = app;
     this.range = [0, 0];
+    /** @type {{ scores: number[], percentiles: number[] }} */
+    this.within = { scores: [], percentiles: [] };  // of the pictures shown
     this.host = host;
     this.offs = [
-      app.on("details", () => this.q && this.head?.replaceChildren(queryBar(app, this.q, "distribution"))),
+      app.on("details", () => { if (this.q) { this.head?.replaceChildren(queryBar(app, this.q, "distribution")); this.ask(); } }),
       app.on("theme", () => this.draw()),
       app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); }),
     ];
@@ -38,7 +41,9 @@ export class View {
     }
     if (!this.found) return;
     if (!this.found.query.count) return this.empty(state("There is no other picture to compare with."));
-    this.range = params.has("low") && params.has("high") ? [Number(params.get("low")), Number(params.get("high"))] : [this.found.shortlist_from, this.found.query.high];
+    const { shortlist_from: from, query: { high: highest } } = this.found, low = numberOf(params, "low", NaN), high = numberOf(params, "high", NaN);
+    this.isChosen = !Number.isNaN(low + high);
+    this.range = this.isChosen ? [Math.min(low, high), Math.max(low, high)] : [from, highest];
     this.order = params.get("from") === "low" ? "lowest" : "highest";
     this.drawTools();
     await this.draw();
@@ -65,7 +70,7 @@ export class View {
     const x = centres(edges), [blue, orange] = lineColours(app), width = edges[1] - edges[0];
     const [low, high] = this.range;
     const traces = [
-      { type: "bar", name: "this query", x, y: shares(counts), width, marker: { color: x.map(value => (value >= low && value <= high ? blue : blue + "70")), line: { width: 0 } }, customdata: counts, hovertemplate: "%{x:.3f}: %{customdata} pictures<extra></extra>" },
+      { type: "bar", name: "this query", x, y: shares(counts), width, marker: { color: x.map(value => (value >= low && value <= high ? blue : blue + "70")), line: { width: 0 } }, customdata: counts, selectedpoints: null, selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } }, hovertemplate: "%{x:.3f}: %{customdata} pictures<extra></extra>" },
       { type: "scatter", mode: "lines", name: "random pairs", x, y: shares(randomCounts), line: { color: orange, width: 2, shape: "hvh" }, hovertemplate: "%{x:.3f}: %{y:.2f} % of random pairs<extra></extra>" },
     ];
     if (this.isLog) traces.forEach(trace => { trace.y = trace.y.map(value => value || null); });
@@ -98,13 +103,13 @@ export class View {
 
   drawTools() {
     const [low, high] = this.range, { query, edges } = this.found;
-    const field = (label, value) => h("label", { class: "field" }, h("span", {}, label), h("input", { class: "figure", type: "number", step: "0.005", value: value.toFixed(3), onchange: () => this.choose(Number(from.value), Number(to.value)) }));
+    const field = (label, value) => h("label", { class: "field" }, h("span", {}, label), h("input", { class: "figure", type: "number", step: "0.005", value: value.toFixed(3), onchange: () => (from.value && to.value ? this.choose(Number(from.value), Number(to.value)) : this.drawTools()) }));
     const lowField = field("from", low), highField = field("to", high), from = lowField.querySelector("input"), to = highField.querySelector("input");
     this.total = h("span", { class: "soft grow", role: "status" });
     this.tools.replaceChildren(lowField, highField,
       button("First hundred", () => change({ low: null, high: null, from: null })),
       button("Middle", () => this.choose(query.mean - 0.25 * query.deviation, query.mean + 0.25 * query.deviation, null)),
-      button("Far tail", () => this.choose(edges[0], query.mean - 2 * query.deviation, "low")),
+      button("Far tail", () => this.choose(edges[0], Math.max(query.mean - 2 * query.deviation, query.low), "low")),
       segmented("order", [["highest", "most alike first"], ["lowest", "least alike first"]], this.order, value => change({ from: value === "lowest" ? "low" : null })),
       segmented("scale", [["", "linear"], ["log", "logarithmic"]], this.isLog ? "log" : "", value => change({ scale: value || null })),
       this.total);
@@ -115,13 +120,15 @@ export class View {
     const key = [this.key, this.range, this.order].join();
     this.rangeKey = key;
     try {
-      const epsilon = read().params.has("low") ? 1e-4 : 2e-6;  // the ends of a range are rounded, in the address more
+      const epsilon = this.isChosen ? 1e-4 : 2e-6;  // the ends of a range are rounded, in the address more
       const within = await this.app.source.range(this.q, this.layer, this.range[0] - epsilon, this.range[1] + epsilon, this.order);
       if (key !== this.rangeKey || !this.total || !this.wall) return;  // another view or query by now
-      this.within = within;
-      this.total.textContent = within.total > within.places.length ? `${number(within.total)} pictures, the first ${number(within.places.length)} shown` : plural(within.total, "picture");
-      this.wall.element.hidden = !within.places.length;
-      this.wall.show(within.places);
+      const kept = keptIndices(this.app, within.places), of = list => kept.map(index => list[index]), places = of(within.places);
+      this.within = { scores: of(within.scores), percentiles: of(within.percentiles) };
+      const total = within.total > within.places.length ? `${number(within.total)} pictures, the first ${number(within.places.length)} shown` : plural(within.total, "picture");
+      this.total.textContent = places.length < within.places.length ? `${total}, of these ${number(places.length)} by the filters` : total;
+      this.wall.element.hidden = !places.length;
+      this.wall.show(places);
     } catch (error) {
       this.app.say(error.message, true);
     }

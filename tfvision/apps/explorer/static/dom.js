@@ -21,7 +21,7 @@ export const first = (selector, within = document.body) => /** @type {HTMLElemen
 
 export function select(label, options, value, onchange, attributes = {}) {
   const list = options.map(([key, text]) => h("option", { value: key, selected: key === value }, text));
-  return h("label", { class: "field" }, h("span", {}, label), h("select", { onchange: event => onchange(event.target.value), ...attributes }, list));
+  return h("label", { class: "field" }, h("span", {}, label), h("select", { "aria-label": label, onchange: event => onchange(event.target.value), ...attributes }, list));
 }
 
 export function segmented(label, options, value, onchange) {
@@ -40,6 +40,11 @@ export function state(text, ...more) {
 
 export function failed(error, again) {
   return h("div", { class: "state failed", role: "alert" }, h("p", {}, error.message), again && button("Try again", again));
+}
+
+// What may be wider than the page: the keys reach what lies outside.
+export function scrolling(label, child) {
+  return h("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": label }, child);
 }
 
 export function progress(share, text) {

@@ -5,16 +5,16 @@ import { button, h } from "./dom.js";
 /** @type {[string, [string, string][]][]} */
 const KEYS = [
   ["Everywhere", [["1 to 8", "the views"], ["/", "to the first field"], ["p", "to the pictures"], ["t", "light or dark"], ["Backspace", "back"], ["?", "this help"]]],
-  ["Pictures", [["arrows", "move"], ["Enter", "open the neighbourhood"], ["Space", "into the basket, or out"], ["Shift + arrows", "pick on the way"], ["v", "enlarge"], ["Home, End", "first, last"], ["Page Up, Page Down", "a page on, a page back"], ["+ −", "larger, smaller (Browse)"], ["Ctrl + click", "into the basket"], ["Shift + click", "all from the last one"]]],
+  ["Pictures", [["arrows", "move"], ["Enter", "open the neighbourhood"], ["Space", "into the basket, or out"], ["Shift + arrows", "pick on the way"], ["v", "enlarge"], ["Home, End", "first, last"], ["Page Up, Page Down", "a page on, a page back"], ["+ −", "larger, smaller (Browse)"], ["Ctrl + click", "into the basket"], ["Shift + click", "all from the last one"], ["long press", "into the basket, by touch; or the button ✓, and tap"]]],
   ["Verdict", [["y", "right"], ["n", "wrong"], ["u", "not judged"]]],
-  ["Map", [["arrows", "move"], ["+ −", "nearer, farther"], ["0", "everything"], ["l", "lasso, or Shift + drag"]]],
+  ["Map", [["arrows", "move"], ["+ −", "nearer, farther"], ["0", "everything"], ["Enter", "open the picture in the middle"], ["Space", "pick it"], ["s", "select what is in sight"], ["l", "lasso, or Shift + drag; Esc ends it"]]],
 ];
 
 export function openHelp() {
   const sections = KEYS.map(([title, keys]) => h("section", {}, h("h3", {}, title), h("dl", {}, keys.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]))));
   const dialog = h("dialog", { class: "help", "aria-labelledby": "help-title", onclose: () => dialog.remove() },
     h("header", {}, h("h2", { id: "help-title" }, "Keys"), button("Close", () => dialog.close())),
-    h("p", {}, "Drop a picture on the page, or paste one, to ask for what is like it. The address of the page always leads back to what you see."),
+    h("p", {}, "Drop a picture on the page, paste one, or open one with the button ⇧, to ask for what is like it. The address of the page always leads back to what you see."),
     h("div", { class: "help-keys" }, sections));
   document.body.append(dialog);
   dialog.addEventListener("keydown", event => {

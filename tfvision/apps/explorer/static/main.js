@@ -1,8 +1,9 @@
 // Opens the collection, draws the bar and shows the view that the address names.
 
 import { App } from "./app.js";
-import { change, href, read } from "./address.js";
+import { change, href, read, rewrite, shows } from "./address.js";
 import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
+import { chips, countText, filterOf, filtersOf } from "./filters.js";
 import { openHelp } from "./help.js";
 
 const VIEWS = {
@@ -16,6 +17,7 @@ const VIEWS = {
   basket: ["Basket", () => import("./basket.js")],
 };
 const OF_QUERY = ["near", "distribution", "verdict"];
+const UNFILTERED = { compare: "Compare", verdict: "a verdict", basket: "the basket" };  // which are of all pictures
 const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
@@ -35,8 +37,11 @@ async function start() {
   }
   document.title = `${app.status.name} · tfvision`;
   drawBar();
-  app.on("notes", drawBasketCount);
+  app.on("notes", () => { drawBasketCount(); drawFilters(); });
+  app.on("details", () => { rewrite(); drawTabs(shownName); });
   addEventListener("hashchange", route);
+  addEventListener("readdressed", () => drawTabs(shownName));
+  addEventListener("focus", () => app.source.isStatic || refreshStatus());
   addEventListener("keydown", globalKey);
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
   part("skip").addEventListener("click", event => { event.preventDefault(); first("[tabindex='0'], button, input", main)?.focus(); });
@@ -49,22 +54,25 @@ async function start() {
 }
 
 async function route() {
-  const { view, params } = read();
-  const name = view in VIEWS ? view : "browse";
-  const q = params.get("q");
-  if (q && OF_QUERY.includes(name)) lastQuery = q;
-  const mine = ++token;
+  const mine = ++token, { view } = read(), name = view in VIEWS ? view : "browse";
   app.preview.hide();
-  drawTabs(name);
   try {
+    await app.resolve();
+    if (mine !== token) return;
+    rewrite();
+    const { params } = read(), q = params.get("q");
+    if (q && OF_QUERY.includes(name)) lastQuery = q;
+    drawTabs(name);
     if (shown && shownName === name) return await shown.update(params);
     const module = await VIEWS[name][1]();
     if (mine !== token) return;
     shown?.destroy?.();
     app.thumbnails.forgetWishes();
-    main.replaceChildren();
+    main.replaceChildren();  // a field that loses the focus by it writes to the address of its own view: not to this one
+    shows(view);
     main.className = `view-${name}`;
     shownName = name;
+    drawFilters();
     shown = new module.View(app, main);
     await shown.update(params);
   } catch (error) {
@@ -77,32 +85,35 @@ function drawBar() {
   const themeButton = button("", () => { app.setTheme(app.isDark ? "light" : "dark"); label(); }, { class: "icon", id: "theme" });
   const label = () => { themeButton.textContent = app.isDark ? "☀" : "☾"; themeButton.setAttribute("aria-label", app.isDark ? "light colours" : "dark colours"); };
   label();
+  const file = h("input", { type: "file", accept: "image/*", hidden: true, id: "outside-file", "aria-label": "a picture of yours", onchange: () => { if (file.files[0]) app.askOutside(file.files[0]); file.value = ""; } });
+  const picker = button("✓", () => { app.isPicking = !app.isPicking; picker.setAttribute("aria-pressed", String(app.isPicking)); }, { class: "icon", "aria-label": "pick by click or tap", title: "Pick by click or tap", "aria-pressed": "false" });
   bar.replaceChildren(
-    h("div", { class: "name" }, h("strong", {}, app.status.name), h("span", { class: "soft", id: "count" }, plural(app.count, "picture"))),
+    h("div", { class: "name" }, h("h1", {}, app.status.name), h("span", { class: "soft", id: "count" }, plural(app.count, "picture"))),
     h("nav", { "aria-label": "views", id: "tabs" }),
-    h("div", { class: "tools" }, h("span", { id: "layers" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
+    h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
   );
   drawTabs(read().view);
 }
 
 function drawTabs(current) {
-  const { params } = read();
-  const kept = { layer: params.get("layer") };
   const links = Object.entries(VIEWS).map(([name, [title]]) => {
-    const own = OF_QUERY.includes(name) && lastQuery ? { ...kept, q: lastQuery } : kept;
-    const compared = name === "compare" ? { ...kept, q: compareTray() } : own;
-    return h("a", { href: href(name, compared), "aria-current": name === current ? "page" : null, "data-view": name }, title);
+    const q = name === "compare" ? app.compared : OF_QUERY.includes(name) ? lastQuery : null;
+    return h("a", { href: location.href.split("#")[0] + href(name, { q }), "aria-current": name === current ? "page" : null, "data-view": name }, title);
   });
   part("tabs").replaceChildren(...links);
   links.find(link => link.getAttribute("aria-current"))?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   drawBasketCount();
+  drawFilters();
   const layers = part("layers");
   const options = app.layers.map((layer, index) => [String(index), layer.name]);
   layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
 
-function compareTray() {
-  try { return JSON.parse(sessionStorage.getItem("tfvision-compare") || "[]"); } catch { return []; }
+// What is filtered, on every view, and how many pictures that leaves.
+function drawFilters() {
+  const filters = filtersOf(read()), kept = filterOf(app, filters), row = part("filters"), found = chips(app, filters);
+  row.hidden = !found.length;
+  row.replaceChildren(...found, h("span", { class: "soft" }, shownName in UNFILTERED ? `${UNFILTERED[shownName]} is of all pictures` : kept && shownName !== "browse" ? countText(app, kept) : ""));
 }
 
 function drawBasketCount() {
@@ -120,8 +131,10 @@ function drawNotices() {
   if (thumbnails) found.push(h("div", { class: "notice" }, progress(thumbnails.done / thumbnails.total, `Thumbnails: ${number(thumbnails.done)} of ${number(thumbnails.total)}`)));
   if (changed && !indexing) {
     const parts = [[changed.new, "new"], [changed.gone, "gone"], [changed.changed, "changed"]].filter(([count]) => count).map(([count, what]) => `${number(count)} ${what}`);
-    const update = changed.can_add || changed.gone ? button("Update", async () => { await app.source.update(); refreshStatus(); }) : null;
-    found.push(h("div", { class: "notice" }, h("span", {}, `The pictures changed since they were indexed: ${parts.join(", ")}.`), update));
+    const typed = changed.why && changed.gone ? h("input", { class: "figure", type: "text", inputmode: "numeric", "aria-label": "how many are gone", placeholder: "how many?" }) : null;
+    const update = changed.can_add || changed.gone ? button("Update", () => startUpdate(typed)) : null;
+    const alarm = changed.why ? ` ${changed.why} Nothing is removed${typed ? ` unless you type ${changed.gone} here` : ""}.` : "";
+    found.push(h("div", { class: "notice", role: changed.why ? "alert" : null }, h("span", {}, `The pictures changed since they were indexed: ${parts.join(", ") || "the folder cannot be read"}.${alarm}`), typed, update));
   }
   if (broken?.count) {
     const list = broken.named.map(one => h("li", {}, one.reason));
@@ -135,6 +148,16 @@ function drawNotices() {
   notices.replaceChildren(...found);
 }
 
+// More than a few pictures are removed only if their number was typed.
+async function startUpdate(typed) {
+  try {
+    await app.source.update(/^\d+$/.test(typed?.value.trim() ?? "") ? Number(typed.value) : null);
+  } catch (error) {
+    app.say(error.message, true);
+  }
+  refreshStatus();
+}
+
 async function refreshStatus() {
   const before = app.status;
   try {
@@ -144,10 +167,11 @@ async function refreshStatus() {
     drawNotices();
     return;
   }
-  if (app.status.version !== before.version) {
+  if (app.status.version !== before.version || app.status.pictures !== before.pictures) {
     app.say("The collection was updated.");
     return location.reload();
   }
+  if (app.status.changed?.gone !== before.changed?.gone) app.thumbnails.retry();  // a disk is back
   if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
   const counts = status => status.layers.map(layer => layer.count).join();
   if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }

@@ -1,6 +1,7 @@
 // The collection in two dimensions: points or pictures, by zoom; lasso to a selection; coloured by label or similarity.
 
 import { change, read } from "./address.js";
+import { filterOf, filtersOf } from "./filters.js";
 import { button, failed, h, number, plural, progress, score, segmented, select, state } from "./dom.js";
 import { noVectors } from "./query.js";
 import { drawCover } from "./thumbnails.js";
@@ -10,6 +11,7 @@ const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b38600", "#56b4e9
 const OTHER = "#8a939c";
 const RAMP = [[68, 30, 110], [42, 96, 158], [26, 152, 138], [122, 200, 72], [252, 228, 40]];  // dark to light, in even steps of lightness
 const MARGIN = 0.06;
+const MIDDLE_PX = 7;
 
 export class View {
   constructor(app, host) {
@@ -20,12 +22,13 @@ export class View {
     this.legend = h("div", { class: "map-legend", hidden: true });
     this.message = h("div", { style: "display:contents" });
     this.stage = h("div", {
-      class: "map", tabindex: "0", role: "application", "aria-label": "map of the collection: arrows move, + and − zoom, 0 shows everything, l is the lasso",
+      class: "map", tabindex: "0", role: "application", "aria-label": "map of the collection: arrows move, + and − zoom, 0 shows everything, Enter opens the picture in the middle, Space picks it, s selects what is in sight, l is the lasso",
       onkeydown: event => this.keyDown(event), onwheel: event => this.wheel(event), onpointerdown: event => this.down(event), onpointermove: event => this.pointerMove(event),
-      onpointerup: event => this.up(event), onpointercancel: event => this.up(event), onpointerleave: () => this.app.preview.hide(),
+      onpointerup: event => this.up(event), onpointercancel: event => this.up(event), onpointerleave: () => this.app.preview.hide(), onfocus: () => this.redraw(), onblur: () => this.redraw(),
     }, this.points, this.overlay, this.legend, this.message);
+    this.told = h("div", { class: "hidden", role: "status" });  // the picture in the middle, for those who hear
     this.drawer = h("aside", { class: "drawer", "aria-label": "selection", hidden: true });
-    host.append(this.tools, h("div", { class: "split" }, h("div", { class: "main" }, this.stage), this.drawer));
+    host.append(this.tools, h("div", { class: "split" }, h("div", { class: "main" }, this.stage, this.told), this.drawer));
     this.view = { x: 0, y: 0, zoom: 1 };
     this.pointers = new Map();
     this.fills = new Uint32Array(0);  // a colour for each row, once they are known
@@ -34,7 +37,7 @@ export class View {
     this.observer.observe(this.stage);
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
-    this.offs = [app.on("details", () => this.recolour()), app.on("theme", () => this.recolour()), app.on("notes", () => this.redraw()), app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); })];
+    this.offs = [app.on("details", () => this.plane && this.update(read().params)), app.on("theme", () => this.recolour()), app.on("notes", () => this.redraw()), app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); })];
   }
 
   async update(params) {
@@ -44,13 +47,17 @@ export class View {
     this.q = params.get("q");
     if (!app.layers.length) return this.say(noVectors(app));
     const at = (params.get("at") || "").split(",").map(Number);
-    if (at.length === 3 && at.every(Number.isFinite)) this.view = { x: at[0], y: at[1], zoom: Math.max(0.5, at[2]) };
+    if (at.length === 3 && at.every(Number.isFinite)) this.view = { x: at[0], y: at[1], zoom: Math.max(0.5, Math.min(400, at[2])) };
     else this.view = { x: 0, y: 0, zoom: 1 };
     const key = [layer, method].join();
     if (key !== this.key) {
       this.key = key;
       if (this.signal) this.signal.stopped = true;
       const signal = (this.signal = { stopped: false });
+      this.plane = this.lasso = this.selected = null;
+      this.lassoText = "";  // a lasso holds other pictures on another plane
+      this.clearDrawer();
+      this.redraw();
       this.say(state("The map is being drawn."));
       this.drawTools(method);
       try {
@@ -58,11 +65,12 @@ export class View {
         if (!plane || key !== this.key) return;
         this.take(plane);
       } catch (error) {
-        if (key === this.key) { this.plane = null; this.redraw(); this.say(failed(error, method === "umap" ? null : () => { this.key = null; this.update(read().params); })); }
+        if (key === this.key) { this.say(failed(error, method === "umap" ? null : () => { this.key = null; this.update(read().params); })); }
         return;
       }
     }
     this.drawTools(method);
+    this.kept = filterOf(app, filtersOf(read()));
     await this.recolour();
     this.message.replaceChildren();
     this.takeLasso(params.get("lasso"));
@@ -113,7 +121,7 @@ export class View {
       const column = app.columns.find(one => one.name === colour.slice(2));
       if (column?.codes) {
         const counts = new Map();
-        column.codes.forEach(code => counts.set(code, (counts.get(code) || 0) + 1));
+        column.codes.forEach((code, row) => (!this.kept || this.kept(row)) && counts.set(code, (counts.get(code) || 0) + 1));
         const common = [...counts].filter(([code]) => code >= 0).sort((a, b) => b[1] - a[1]).slice(0, PALETTE.length).map(([code]) => code);
         const fill = new Map(common.map((code, index) => [code, packed(PALETTE[index])])), other = packed(OTHER);
         column.codes.forEach((code, row) => { this.fills[row] = fill.get(code) ?? other; });
@@ -176,7 +184,7 @@ export class View {
     const [left, top] = this.toMap(-20, -20), [right, bottom] = this.toMap(this.width + 20, this.height + 20), found = [];
     for (let row = 0; row < this.app.count; row++) {
       const x = this.plane[2 * row], y = this.plane[2 * row + 1];
-      if (x >= left && x <= right && y <= top && y >= bottom) found.push(row);
+      if (x >= left && x <= right && y <= top && y >= bottom && (!this.kept || this.kept(row))) found.push(row);
     }
     return found;
   }
@@ -234,6 +242,7 @@ export class View {
     const context = this.overlay.getContext("2d"), ratio = devicePixelRatio || 1, line = this.drawing || this.lasso;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
+    if (this.stage.matches(":focus-visible")) this.drawMiddle(context);
     if (!line || line.length < 2) return;
     context.beginPath();
     line.forEach(([x, y], index) => { const [sx, sy] = this.toScreen(x, y); index ? context.lineTo(sx, sy) : context.moveTo(sx, sy); });
@@ -245,6 +254,23 @@ export class View {
     context.stroke();
   }
 
+  // Where Enter and Space look.
+  drawMiddle(context) {
+    context.strokeStyle = this.app.colours.ink;
+    context.lineWidth = 1;
+    for (const [dx, dy] of [[MIDDLE_PX, 0], [0, MIDDLE_PX]]) {
+      context.beginPath();
+      context.moveTo(this.width / 2 - dx, this.height / 2 - dy);
+      context.lineTo(this.width / 2 + dx, this.height / 2 + dy);
+      context.stroke();
+    }
+  }
+
+  nearestToMiddle() {
+    const box = this.stage.getBoundingClientRect();
+    return this.nearestTo({ clientX: box.left + this.width / 2, clientY: box.top + this.height / 2 }, Infinity);
+  }
+
   nearestTo(event, radius = 14) {
     if (!this.plane) return -1;
     const box = this.stage.getBoundingClientRect(), [x, y] = this.toMap(event.clientX - box.left, event.clientY - box.top);
@@ -252,7 +278,7 @@ export class View {
     let best = -1, least = reach * reach;
     for (let row = 0; row < this.app.count; row++) {
       const dx = this.plane[2 * row] - x, dy = this.plane[2 * row + 1] - y, distance = dx * dx + dy * dy;
-      if (distance < least) { least = distance; best = row; }
+      if (distance < least && (!this.kept || this.kept(row))) { least = distance; best = row; }
     }
     return best;
   }
@@ -290,14 +316,25 @@ export class View {
     if (this.drawing) {
       const line = this.drawing;
       this.drawing = null;
-      if (line.length > 3 && this.moved > 12) change({ lasso: simpler(line).map(point => point.map(value => value.toFixed(4)).join(",")).join(";") });
+      if (line.length > 3 && this.moved > 12) change({ lasso: written(simpler(line)) });
       else { this.drawOverlay(); }
       return;
     }
     if (this.moved < 5) {
       const row = this.nearestTo(event);
-      if (row >= 0) this.app.openNeighbours(row);
+      if (row >= 0) event.ctrlKey || event.metaKey || this.app.isPicking ? this.pick(row) : this.app.openNeighbours(row);
     } else this.keepView();
+  }
+
+  pick(row) {
+    this.app.basket.toggle([row], !this.app.basket.has(row));
+    this.told.textContent = `${this.app.title(row)} ${this.app.basket.has(row) ? "picked" : "no longer picked"}`;
+  }
+
+  // All in sight, as if the lasso went round the window.
+  selectSeen() {
+    const corners = [[0, 0], [this.width, 0], [this.width, this.height], [0, this.height]].map(([x, y]) => this.toMap(x, y));
+    change({ lasso: written(corners) });
   }
 
   hover(event) {
@@ -349,13 +386,19 @@ export class View {
 
   keyDown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = 0.15 / this.view.zoom, moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
+    const middle = this.nearestToMiddle(), step = 0.15 / this.view.zoom, moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
     if (event.key in moves) { this.view.x += moves[event.key][0]; this.view.y += moves[event.key][1]; this.redraw(); this.keepView(); }
     else if (event.key === "+" || event.key === "=") this.zoom(1.4);
     else if (event.key === "-") this.zoom(1 / 1.4);
     else if (event.key === "0") this.reset();
     else if (event.key === "l") this.toggleLasso();
+    else if (event.key === "s") this.selectSeen();
+    else if (event.key === "Enter" && middle >= 0) this.app.openNeighbours(middle);
+    else if (event.key === " " && middle >= 0) this.pick(middle);
+    else if (event.key === "Escape" && (this.isLasso || this.lasso)) { if (this.isLasso) this.toggleLasso(); change({ lasso: null }); }
     else return;
+    const now = this.nearestToMiddle();
+    if (event.key !== " ") this.told.textContent = now >= 0 ? this.app.title(now) : "";
     event.preventDefault();
     event.stopPropagation();
   }
@@ -367,14 +410,15 @@ export class View {
   }
 
   takeLasso(text) {
-    if (text === this.lassoText) return;
-    this.lassoText = text;
+    const key = `${text} ${filtersOf(read())}`;
+    if (key === this.lassoText) return;
+    this.lassoText = key;
     this.clearDrawer();
     const line = text?.split(";").map(point => point.split(",").map(Number)).filter(point => point.length === 2 && point.every(Number.isFinite));
     if (!line || line.length < 3) { this.lasso = this.selected = null; return this.redraw(); }
     this.lasso = line;
     const rows = [];
-    for (let row = 0; row < this.app.count; row++) if (isInside(this.plane[2 * row], this.plane[2 * row + 1], line)) rows.push(row);
+    for (let row = 0; row < this.app.count; row++) if (isInside(this.plane[2 * row], this.plane[2 * row + 1], line) && (!this.kept || this.kept(row))) rows.push(row);
     this.selected = new Set(rows);
     this.wall = new Wall(this.app, { label: "the selection", size: 84 });
     this.drawer.replaceChildren(h("div", { class: "tools-row" }, h("strong", {}, plural(rows.length, "picture")), button("Into the basket", () => this.app.basket.toggle(rows, true)), button("Close", () => change({ lasso: null }))), rows.length ? this.wall.element : state("The lasso holds no picture."));
@@ -408,6 +452,8 @@ export function isInside(x, y, line) {
   }
   return inside;
 }
+
+const written = line => line.map(point => point.map(value => value.toFixed(4)).join(",")).join(";");
 
 // At most about sixty points, so that it fits into an address.
 function simpler(line) {

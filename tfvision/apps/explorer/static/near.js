@@ -1,27 +1,29 @@
 // A query's neighbours in order, with a trail of the way; the same query in every layer side by side.
 
-import { change, href, read } from "./address.js";
-import { failed, h, percent, plural, score, segmented, state } from "./dom.js";
+import { change, href, numberOf, read } from "./address.js";
+import { filtersOf, keptIndices } from "./filters.js";
+import { failed, h, number, percent, plural, score, segmented, state } from "./dom.js";
 import { chooseQuery, isPicture, noVectors, queryImage, queryThumb, waysOn } from "./query.js";
 import { Wall } from "./wall.js";
 
 const ANSWERS = [30, 60, 200, 1000];
+const MOST = 2000;  // that the server names: among these the filters look
 
 export class View {
   constructor(app, host) {
     this.app = app;
     this.host = host;
     this.walls = [];
-    this.offs = [app.on("details", () => this.drawSide()), app.on("layers", () => this.reload())];
+    this.offs = [app.on("details", () => (filtersOf(read()).size ? this.reload() : this.drawSide())), app.on("layers", () => this.reload())];
   }
 
   async update(params) {
     const q = params.get("q"), layer = this.app.layer(), isSide = params.get("side") === "1" && this.app.layers.length > 1;
-    const k = Number(params.get("k")) || 60;
+    const k = Math.round(numberOf(params, "k", 60, 1, 2000));
     this.q = q;
     if (!this.app.layers.length) return this.empty(noVectors(this.app));
     if (!q) return this.empty(chooseQuery(this.app, "near"));
-    const key = [q, layer, isSide, k].join();
+    const filters = filtersOf(read()).toString(), key = [q, layer, isSide, k, filters].join();
     if (key === this.key) return;
     this.key = key;
     this.clear();
@@ -33,7 +35,7 @@ export class View {
     this.drawTrail(params);
     this.drawSide();
     const numbers = isSide ? this.app.layers.map((_, number) => number) : [layer];
-    const answers = await Promise.all(numbers.map(number => this.app.source.neighbours(q, number, k).catch(error => error)));
+    const answers = await Promise.all(numbers.map(number => this.app.source.neighbours(q, number, filters ? MOST : k).then(answer => this.filtered(answer, k), error => error)));
     if (key !== this.key) return;
     const tools = h("div", { class: "tools-row" },
       segmented("answers", ANSWERS.map(count => [count, String(count)]), k, count => change({ k: count === 60 ? null : count })),
@@ -44,10 +46,16 @@ export class View {
     if (!isSide && this.walls[0]) this.walls[0].element.focus({ preventScroll: true, focusVisible: false });
   }
 
+  // The first k that the filters keep.
+  filtered(answer, k) {
+    const kept = keptIndices(this.app, answer.places).slice(0, k), of = list => kept.map(index => list[index]);
+    return { ...answer, places: of(answer.places), scores: of(answer.scores), percentiles: of(answer.percentiles), above_random: of(answer.above_random) };
+  }
+
   section(answer, layer, isSide) {
     const head = isSide ? h("h2", {}, this.app.layers[layer].name) : "";
     if (answer instanceof Error) return h("section", {}, head, failed(answer));
-    if (!answer.places.length) return h("section", {}, head, state("There is no other picture to be near to."));
+    if (!answer.places.length) return h("section", {}, head, state(filtersOf(read()).size ? `No picture that the filters keep is among the nearest ${number(MOST)}.` : "There is no other picture to be near to."));
     const wall = new Wall(this.app, {
       label: `the nearest in ${this.app.layers[layer].name}`, size: isSide ? 96 : 128, lines: 2,
       caption: index => [score(answer.scores[index]), percent(answer.percentiles[index])],
@@ -67,12 +75,11 @@ export class View {
   }
 
   drawTrail(params) {
-    const steps = params.get("trail")?.split(".").filter(Boolean) || [];
-    const layer = params.get("layer");
+    const steps = params.getAll("trail");
     const links = [...steps, this.q].map((name, index) => {
       const isHere = index === steps.length;
-      return h("a", { href: href("near", { q: name, layer, side: params.get("side"), trail: steps.slice(0, index).join(".") }), "aria-current": isHere ? "page" : null, "aria-label": this.app.queryTitle(name), title: this.app.queryTitle(name) },
-        name.startsWith("g:") ? name.slice(2) : queryThumb(this.app, name, 36));
+      return h("a", { href: href("near", { q: name, side: params.get("side"), trail: steps.slice(0, index) }), "aria-current": isHere ? "page" : null, "aria-label": this.app.queryTitle(name), title: this.app.queryTitle(name) },
+        queryThumb(this.app, name, 36) || this.app.queryTitle(name));
     });
     this.trail.replaceChildren(h("span", { class: "soft" }, "Trail"), ...links);
     this.trail.hidden = !steps.length;
@@ -83,8 +90,8 @@ export class View {
     const app = this.app, image = queryImage(app, this.q, { class: "large" });
     const facts = isPicture(this.q) ? Object.entries(app.metadata(Number(this.q))).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]) : [];
     this.side.replaceChildren(...[image, h("h2", {}, app.queryTitle(this.q)), facts.length && h("dl", { class: "facts" }, facts),
-      h("div", { class: "actions" }, waysOn(app, this.q, "near"), h("a", { class: "as-button", href: href("map", { q: this.q, colour: "similarity", layer: app.layer() || null }) }, "On the map"),
-        h("a", { class: "as-button", href: href("browse", { q: this.q, sort: "similarity", layer: app.layer() || null }) }, "Whole collection in this order"))].filter(Boolean));
+      h("div", { class: "actions" }, waysOn(app, this.q, "near"), h("a", { class: "as-button", href: href("map", { q: this.q, colour: "similarity" }) }, "On the map"),
+        h("a", { class: "as-button", href: href("browse", { q: this.q, sort: "similarity" }) }, "Whole collection in this order"))].filter(Boolean));
   }
 
   empty(element) {

@@ -1,14 +1,14 @@
 // What the views of one query share: its picture, its name, the ways on from it; and how to choose one.
 
-import { href } from "./address.js";
-import { button, h, state } from "./dom.js";
+import { go, href } from "./address.js";
+import { button, h, part, state } from "./dom.js";
 import { small } from "./thumbnails.js";
 
 export const isPicture = name => /^\d+$/.test(name);
 
-// The picture of a query as an <img>, or null for a group.
+// The picture of a query as an <img>, or null for a group and for what is gone.
 export function queryImage(app, name, attributes = {}) {
-  if (name.startsWith("g:")) return null;
+  if (!isPicture(name) && !name.startsWith("u:")) return null;
   const url = isPicture(name) ? app.source.imageUrl(Number(name)) : app.source.outsideUrl(name);
   return h("img", { src: url, alt: app.queryTitle(name), ...attributes });
 }
@@ -21,9 +21,8 @@ export function queryThumb(app, name, size = 40) {
 
 // Links to the same query's other views.
 export function waysOn(app, name, current) {
-  const layer = app.layer() || null;
   const ways = [["near", "Neighbourhood"], ["distribution", "Distribution"], ["verdict", "Verdict"]];
-  const links = ways.filter(([view]) => view !== current).map(([view, title]) => h("a", { class: "as-button", href: href(view, { q: name, layer }) }, title));
+  const links = ways.filter(([view]) => view !== current).map(([view, title]) => h("a", { class: "as-button", href: href(view, { q: name }) }, title));
   return [...links, button("Compare", () => addToComparison(app, name)), isPicture(name) && basketButton(app, Number(name))];
 }
 
@@ -33,18 +32,9 @@ function basketButton(app, row) {
   return one;
 }
 
-export function compared() {
-  try { return JSON.parse(sessionStorage.getItem("tfvision-compare") || "[]"); } catch { return []; }
-}
-
-export function remember(names) {
-  try { sessionStorage.setItem("tfvision-compare", JSON.stringify(names)); } catch { /* a private window */ }
-}
-
 export function addToComparison(app, name) {
-  const names = [...new Set([...compared(), name])].slice(-8);
-  remember(names);
-  location.hash = href("compare", { q: names, layer: app.layer() || null });
+  app.compared = [...new Set([...app.compared, name])].slice(-8);
+  go("compare", { q: app.compared });
 }
 
 export function queryBar(app, name, current) {
@@ -55,10 +45,9 @@ export function queryBar(app, name, current) {
 
 // Shown where a view has no query yet.
 export function chooseQuery(app, view) {
-  const file = h("input", { type: "file", accept: "image/*", class: "hidden", id: "outside-file", onchange: () => file.files[0] && app.askOutside(file.files[0]) });
-  const any = () => { location.hash = href(view, { q: Math.floor(Math.random() * app.count), layer: app.layer() || null }); };
+  const any = () => go(view, { q: Math.floor(Math.random() * app.count) });
   return state("Ask with a picture: click one in Browse or on the map, or drop one from outside on this page, or paste it.",
-    h("p", {}, h("a", { class: "as-button", href: href("browse") }, "Choose in Browse"), " ", button("Take any", any), " ", app.source.isStatic ? "" : h("label", { class: "as-button", for: "outside-file" }, "Open a file"), file));
+    h("p", {}, h("a", { class: "as-button", href: href("browse") }, "Choose in Browse"), " ", button("Take any", any), " ", app.source.isStatic ? "" : button("Open a file", () => part("outside-file").click())));
 }
 
 export function noVectors(app) {

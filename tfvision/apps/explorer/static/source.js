@@ -1,18 +1,24 @@
 // Where the page's data come from: the server. The static site has the same functions in static_source.js.
 
 const PENDING = 0xffffffff;
+let collection = { pictures: "", version: 0 };  // of which the page knows the pictures by number
 
 async function ask(path, options) {
   let answer;
   try {
-    answer = await fetch(path, options);
+    const headers = collection.pictures ? { "X-Pictures": collection.pictures } : {};
+    answer = await fetch(path, { headers, ...options });
   } catch {
     throw new Error("The server does not answer. Is `tfvision explore` still running?");
   }
   if (answer.status >= 400) {
     const text = await answer.text();
     let message = text;
-    try { message = JSON.parse(text).error || text; } catch { /* a plain text */ }
+    try {
+      const { error, is_outdated: isOutdated } = JSON.parse(text);
+      if (isOutdated) location.reload();  // the numbers are those of other pictures now
+      message = error || text;
+    } catch { /* a plain text */ }
     throw new Error(message.trim() || `The server answered ${answer.status}.`);
   }
   return answer;
@@ -44,14 +50,19 @@ async function job(path, tell, signal) {
 export class ServerSource {
   isStatic = false;
 
-  status = () => json("api/status");
+  async status() {
+    const status = await json("api/status", { headers: {} });
+    if (!collection.pictures) collection = status;
+    return status;
+  }
+
   names = () => json("api/names");
   columns = () => json("api/columns");
   codes = async number => new Int32Array(await (await ask(`api/codes/${number}`)).arrayBuffer());
   notes = () => json("api/notes");
-  update = () => post("api/update", {});
+  update = gone => post("api/update", { gone });
 
-  imageUrl = row => `image/${row}`;
+  imageUrl = row => `image/${row}?of=${collection.pictures}-${collection.version}`;
   outsideUrl = name => `outside/${name.slice(2)}`;
 
   // row -> Blob; null where the picture cannot be read; missing where it is not made yet
@@ -87,7 +98,7 @@ export class ServerSource {
     return answer && answer.json();
   }
 
-  upload = async blob => (await json("api/queries", { method: "POST", body: blob })).name;
+  upload = file => json(query("api/queries", { name: file.name }), { method: "POST", body: file });
   tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
   mark = (question, name, marks) => post("api/mark", { question, query: name, marks });
   conclude = (question, conclusion) => post("api/conclude", { question, conclusion });

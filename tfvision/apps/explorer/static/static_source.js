@@ -4,9 +4,11 @@ import * as numbers from "./numbers.js";
 
 const PAIRS = 20000, KS = [1, 5, 10, 20, 50], SHORTLIST = 100, MOST_LISTED = 2000;
 
-async function file(name) {
+let exported = "";  // of which export the files are: a browser may still have those of another site that was at this address
+
+async function file(name, options = {}) {
   let answer;
-  try { answer = await fetch(`data/${name}`); } catch { throw new Error(`data/${name} cannot be read: open this site through a web server.`); }
+  try { answer = await fetch(`data/${name}${exported}`, options); } catch { throw new Error(`data/${name} cannot be read: open this site through a web server.`); }
   if (!answer.ok) throw new Error(`data/${name} is missing from this site.`);
   return answer;
 }
@@ -27,7 +29,8 @@ export class StaticSource {
   urls = new Map();
 
   async status() {
-    this.state ||= await json("status.json");
+    this.state ||= await (await file("status.json", { cache: "no-store" })).json();
+    exported = `?${this.state.export}`;
     return this.state;
   }
 
@@ -38,7 +41,7 @@ export class StaticSource {
   outsideUrl = () => "";
 
   imageUrl(row) {
-    if (this.state.has_large) return `data/large/${row}.jpg`;
+    if (this.state.has_large) return `data/large/${row}.jpg${exported}`;
     return this.urls.get(row) || "";
   }
 
@@ -69,10 +72,15 @@ export class StaticSource {
 
   async members(name) {
     if (/^\d+$/.test(name)) return [Number(name)];
+    if (name.startsWith("id:")) {
+      const row = (await this.names()).indexOf(name.slice(3));
+      if (row < 0) throw new Error(`the picture ${name.slice(3)} is not in the collection (any more)`);
+      return [row];
+    }
     if (!name.startsWith("g:")) throw new Error("A picture from outside needs the server: this is a static copy.");
-    const [column, value] = [name.slice(2, name.indexOf("=")), name.slice(name.indexOf("=") + 1)], columns = await this.columns();
-    const number = columns.findIndex(one => one.name === column), code = columns[number]?.values.map(String).indexOf(value) ?? -1;
-    if (code < 0) throw new Error(`there is no picture with ${column} = ${value}`);
+    const columns = await this.columns(), number = columns.findIndex(one => one.values.some(value => name === `g:${one.name}=${value}`));
+    if (number < 0) throw new Error(`there is no picture with ${name.slice(2).replace("=", " = ")}`);
+    const code = columns[number].values.findIndex(value => name === `g:${columns[number].name}=${value}`);
     const rows = [];
     (await this.codes(number)).forEach((one, row) => { if (one === code) rows.push(row); });
     return rows;
@@ -92,7 +100,9 @@ export class StaticSource {
     return name.startsWith("g:") ? `${name.slice(2).replace("=", " ")} (${rows.length})` : (await this.names())[rows[0]];
   }
 
-  titles = names => Promise.all(names.map(async name => ({ title: await this.title(name), key: name })));
+  titles = names => Promise.all(names.map(async name => {
+    try { return { title: await this.title(name), place: name.startsWith("id:") ? (await this.members(name))[0] : null }; } catch { return { title: null, place: null }; }
+  }));
 
   async neighbours(name, number, k) {
     const { layer, scores, ordered } = await this.asked(name, number), rows = numbers.nearest(scores, k);
@@ -120,13 +130,15 @@ export class StaticSource {
   }
 
   async compare(names, number) {
-    const asked = await Promise.all(names.map(name => this.asked(name, number))), pairs = (await this.layer(number)).pairs;
+    const tried = await Promise.all(names.map(name => this.asked(name, number).catch(error => ({ name, error })))), pairs = (await this.layer(number)).pairs;
+    const asked = tried.filter(one => !one.error), lost = tried.filter(one => one.error).map(one => ({ name: one.name, why: one.error.message }));
+    if (!asked.length) throw new Error(lost.map(one => one.why).join("; "));
     const samples = asked.map(one => one.ordered), edges = numbers.edges([...samples, pairs], numbers.binsFor(Math.min(...samples.map(sample => sample.length))));
     const counts = samples.map(sample => numbers.histogram(sample, edges)), shortlists = asked.map(one => numbers.nearest(one.scores, SHORTLIST));
     const matrix = (measure, items) => items.map(a => items.map(b => measure(a, b)));
     return {
-      edges, random_counts: numbers.histogram(pairs, edges), shortlist: SHORTLIST,
-      queries: await Promise.all(names.map(async (name, index) => ({ name, title: await this.title(name), counts: counts[index], shortlist: shortlists[index], ...numbers.summary(samples[index]) }))),
+      lost, edges, random_counts: numbers.histogram(pairs, edges), shortlist: SHORTLIST,
+      queries: await Promise.all(asked.map(async ({ name }, index) => ({ name, title: await this.title(name), counts: counts[index], shortlist: shortlists[index], ...numbers.summary(samples[index]) }))),
       kolmogorov_smirnov: matrix(numbers.kolmogorovSmirnov, samples), jensen_shannon: matrix(numbers.jensenShannon, counts), overlap: matrix(numbers.overlap, shortlists),
     };
   }
@@ -142,57 +154,76 @@ export class StaticSource {
     return kind === "duplicates" ? all.duplicates[String(Number(least))] : kind === "labels" ? all.labels[column] : all[kind];
   }
 
-  // Notes: as they were exported, then changed in this browser.
-  async notes() {
-    if (!this.kept) {
-      this.kept = this.stored() || { version: 0, ...(await json("notes.json")) };
-    }
-    return structuredClone(this.kept);
+  // Notes: as they were exported, then changed in this browser; by ids, so that they stay those pictures' in a later export.
+  async kept() {
+    this.unkept ||= { version: 0, ...(await json("notes.json")) };
+    return this.stored() || this.unkept;  // another tab may have written
   }
 
-  get key() { return `tfvision-notes-${location.pathname}`; }
+  get key() { return `tfvision-notes-${this.state.key}`; }
   stored() { try { return JSON.parse(localStorage.getItem(this.key) || "null"); } catch { return null; } }
 
+  // The same with numbers in the place of ids.
+  async notes() {
+    const { version, tags, marks, conclusions } = await this.kept(), rows = new Map((await this.names()).map((id, row) => [id, row]));
+    const known = ids => ids.filter(id => rows.has(id)), name = key => rows.get(key.slice(3))?.toString() ?? key;
+    const judged = one => Object.fromEntries(known(Object.keys(one)).map(id => [rows.get(id), one[id]]));
+    return {
+      version, conclusions: { ...conclusions },
+      tags: Object.fromEntries(Object.entries(tags).map(([tag, ids]) => [tag, known(ids).map(id => rows.get(id))])),
+      marks: Object.fromEntries(Object.entries(marks).map(([question, queries]) => [question, Object.fromEntries(Object.entries(queries).map(([key, one]) => [name(key), judged(one)]))])),
+    };
+  }
+
   async changed(change) {
-    await this.notes();
-    change(this.kept);
-    this.kept.version += 1;
-    try { localStorage.setItem(this.key, JSON.stringify(this.kept)); } catch { /* a private window: kept until it is closed */ }
+    const kept = structuredClone(await this.kept());
+    change(kept, await this.names());
+    kept.version += 1;
+    this.unkept = kept;
+    try { localStorage.setItem(this.key, JSON.stringify(kept)); } catch {
+      if (!this.isTold) { this.isTold = true; throw new Error("This browser keeps nothing for this site: what you mark is forgotten when the page is closed."); }
+    }
     return this.notes();
   }
 
-  tag = (tag, rows, isTagged) => this.changed(notes => {
-    const others = (notes.tags[tag] || []).filter(row => !rows.includes(row));
-    notes.tags[tag] = isTagged ? [...others, ...rows] : others;
+  tag = (tag, rows, isTagged) => this.changed((notes, names) => {
+    const ids = new Set(rows.map(row => names[row])), others = (notes.tags[tag] || []).filter(id => !ids.has(id));
+    notes.tags[tag] = isTagged ? [...others, ...ids] : others;
     if (!notes.tags[tag].length) delete notes.tags[tag];
   });
 
-  mark = (question, name, marks) => this.changed(notes => {
-    const judged = ((notes.marks[question] ||= {})[name] ||= {});
-    for (const [row, value] of Object.entries(marks)) if (value === null) delete judged[row]; else judged[row] = value;
-    if (!Object.keys(judged).length) delete notes.marks[question][name];
+  mark = (question, name, marks) => this.changed((notes, names) => {
+    const key = /^\d+$/.test(name) ? `id:${names[name]}` : name, judged = ((notes.marks[question] ||= {})[key] ||= {});
+    for (const [row, value] of Object.entries(marks)) if (value === null) delete judged[names[row]]; else judged[names[row]] = value;
+    if (!Object.keys(judged).length) delete notes.marks[question][key];
   });
 
   conclude = (question, text) => this.changed(notes => { notes.marks[question] ||= {}; notes.conclusions[question] = text; });
   drop = question => this.changed(notes => { delete notes.marks[question]; delete notes.conclusions[question]; });
 
   async verdict(question) {
-    const notes = await this.notes(), { layers } = await this.status(), queries = [];
+    const notes = await this.notes(), { layers } = await this.status(), queries = [], lost = [];
     for (const [name, marks] of Object.entries(notes.marks[question] || {})) {
-      if (name.startsWith("u:")) continue;
-      const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
-      queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows });
+      try {
+        const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
+        queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows });
+      } catch (error) {
+        lost.push({ name, marked: Object.keys(marks).length, why: error.message });
+      }
     }
     const pooled = layers.map((_, layer) => KS.map((k, index) => judgement(Math.max(0, ...queries.map(query => query.layers[layer][index].k)), sum(queries, query => query.layers[layer][index].right), sum(queries, query => query.layers[layer][index].judged))));
-    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled };
+    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled, lost };
   }
 
+  // As selection.py writes it, without paths: a site has none.
   async table(rows, kind) {
-    const names = await this.names(), columns = await this.columns(), codes = await Promise.all(columns.map((_, number) => this.codes(number)));
-    const cell = value => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
-    const safe = value => cell(/^[=+@]/.test(value) ? `'${value}` : String(value));
-    const lines = rows.map(row => [names[row], ...columns.map((column, number) => column.values[codes[number][row]] ?? "")]);
-    return new Blob([[[kind === "csv" ? "id" : "image", ...columns.map(column => column.name)], ...lines].map(line => line.map(safe).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" });
+    const names = await this.names(), columns = await this.columns(), codes = await Promise.all(columns.map((_, number) => this.codes(number))), { tags } = await this.notes();
+    const isCsv = kind === "csv", titles = columns.map(column => column.name), ownTags = titles.includes("tags") ? "tags (explorer)" : "tags";
+    const header = isCsv ? ["id", ownTags] : ["image"], tagsOf = row => Object.keys(tags).filter(tag => tags[tag].includes(row)).join("; ");
+    const quoted = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const cell = value => quoted(isCsv && /^[=+@]/.test(value) && !/^\+[\d.,  %]+([eE][+-]?\d+)?$/.test(value) ? `'${value}` : String(value));
+    const lines = rows.map(row => [names[row], ...(isCsv ? [tagsOf(row)] : []), ...columns.map((column, number) => column.values[codes[number][row]] ?? "")]);
+    return new Blob([[[...header, ...titles.map(title => (header.includes(title) ? `${title} (metadata)` : title))], ...lines].map(line => line.map(cell).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" });
   }
 }
 

@@ -37,9 +37,10 @@ export class Thumbnails {
     this.wanted.clear();
   }
 
-  clear() {
-    this.bitmaps.forEach(bitmap => bitmap?.close());
-    this.bitmaps.clear();
+  // Tries those again that could not be read.
+  retry() {
+    this.bitmaps.forEach((bitmap, row) => { if (!bitmap) this.bitmaps.delete(row); });
+    this.tell();
   }
 
   // Resolves when the first pictures are there, or after so many seconds.

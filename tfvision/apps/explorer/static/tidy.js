@@ -1,6 +1,7 @@
 // Housekeeping: near duplicates, outliers, hubs, labels that the neighbours contradict.
 
 import { change, read } from "./address.js";
+import { filtersOf, keptIndices } from "./filters.js";
 import { button, failed, h, number, plural, progress, score, segmented, select, state } from "./dom.js";
 import { noVectors } from "./query.js";
 import { small } from "./thumbnails.js";
@@ -30,7 +31,7 @@ export class View {
     const column = params.get("column") || columns.at(-1)?.name || "", least = params.get("least") || "0.95";
     this.drawTools(kind, columns, column, least);
     if (!app.layers.length) return this.body.replaceChildren(noVectors(app));
-    const key = [kind, layer, column, least].join("|");
+    const key = [kind, layer, column, least, filtersOf(read())].join("|");
     if (key === this.key) return;
     this.key = key;
     if (this.signal) this.signal.stopped = true;
@@ -42,7 +43,9 @@ export class View {
     try {
       const found = await app.source.tidy(kind, { layer, column, least, limit: 500 }, (share, stage) => key === this.key && this.body.replaceChildren(h("div", { class: "state" }, progress(share, stage))), signal);
       if (!found || key !== this.key) return;
-      kind === "duplicates" ? this.drawGroups(found) : this.drawWall(kind, found);
+      const kept = keptIndices(app, found.places || []), of = list => list && kept.map(index => list[index]);
+      if (kind === "duplicates") this.drawGroups({ ...found, groups: found.groups.filter(group => keptIndices(app, group.places).length) });
+      else this.drawWall(kind, { ...found, places: of(found.places), scores: of(found.scores), counts: of(found.counts), given: of(found.given), suggested: of(found.suggested) });
     } catch (error) {
       if (key === this.key) this.body.replaceChildren(failed(error, () => { this.key = null; this.update(read().params); }));
     }

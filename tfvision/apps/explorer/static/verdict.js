@@ -1,7 +1,7 @@
 // "Do deep features retrieve X?": hits are marked right or wrong, precision at k is read with its interval.
 
 import { change, href, read } from "./address.js";
-import { button, h, later, percent, plural, score, state } from "./dom.js";
+import { button, failed, h, later, percent, plural, score, state } from "./dom.js";
 import { chooseQuery, noVectors, queryBar, queryThumb } from "./query.js";
 import { Wall } from "./wall.js";
 
@@ -28,8 +28,12 @@ export class View {
     this.q = params.get("q");
     this.drawTop();
     if (!this.app.layers.length) return this.left.replaceChildren(noVectors(this.app));
-    await this.drawHits();
-    await this.drawTable();
+    await this.drawHits().catch(error => this.tellFailed(this.left, error));  // the question itself stays reachable
+    await this.drawTable().catch(error => this.tellFailed(this.table, error));
+  }
+
+  tellFailed(host, error) {
+    host.replaceChildren(failed(error, () => { this.key = null; this.refresh(); }));
   }
 
   drawTop() {
@@ -117,7 +121,7 @@ export class View {
     const parts = [h("h2", {}, "Precision of this query"), current ? this.precisions(found, current.layers) : h("p", { class: "soft" }, "Nothing is judged yet."),
       found.queries.length > 1 ? [h("h2", {}, `All ${found.queries.length} queries together`), this.precisions(found, found.pooled)] : "",
       h("p", { class: "soft" }, "The share of the first k that is right, among those judged, with Wilson's 95 % interval."),
-      h("h2", { style: "margin-top:18px" }, "Verdict"), isWriting ? old : words, h("div", { style: "height:14px" }), this.judged(found)];
+      h("h2", { style: "margin-top:18px" }, "Verdict"), isWriting ? old : words, h("div", { style: "height:14px" }), this.judged(found), this.lost(found)];
     if (isWriting) {
       const [before, after] = [parts.slice(0, 5), parts.slice(6)];
       [...this.table.childNodes].forEach(node => node !== old && node.remove());
@@ -138,7 +142,14 @@ export class View {
   judged(found) {
     if (!found.queries.length) return "";
     return h("section", {}, h("h2", {}, "Judged queries"), found.queries.map(query => h("div", { style: "display:flex;gap:8px;align-items:center;margin-bottom:6px" }, queryThumb(this.app, query.name, 36),
-      h("a", { href: href("verdict", { q: query.name, x: this.x, layer: this.app.layer() || null }), style: "overflow:hidden;text-overflow:ellipsis" }, this.app.queryTitle(query.name)), h("span", { class: "soft" }, plural(query.marked, "mark")))));
+      h("a", { href: href("verdict", { q: query.name, x: this.x }), style: "overflow:hidden;text-overflow:ellipsis" }, query.title), h("span", { class: "soft" }, plural(query.marked, "mark")))));
+  }
+
+  // Queries that cannot be opened any more: they are named, and the others go on.
+  lost(found) {
+    if (!found.lost.length) return "";
+    return h("section", { class: "lost" }, h("h2", {}, "Lost queries"), h("p", { class: "soft" }, "They count for nothing above; their marks are kept."),
+      h("ul", {}, found.lost.map(query => h("li", {}, `${plural(query.marked, "mark")}: ${query.why}`))));
   }
 
   questions() {

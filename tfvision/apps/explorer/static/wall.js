@@ -8,6 +8,7 @@ import { h } from "./dom.js";
 
 const GAP = 6;
 const HOVER_SECONDS = 0.35;
+const PRESS_SECONDS = 0.5;
 const CAPTION_PX = 20;
 
 export class Wall {
@@ -21,19 +22,21 @@ export class Wall {
     this.width = this.height = this.columns = this.tile = this.step = 0;  // layout() sets them
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.space = h("div", { class: "wall-space" }, this.canvas);
-    this.option = h("div", { role: "option", class: "hidden", id: `option-${Math.random().toString(36).slice(2)}` });
+    this.option = h("div", { role: "option", class: "hidden", hidden: true, "aria-selected": "false", id: `option-${Math.random().toString(36).slice(2)}` });
     this.element = h("div", {
       class: "wall", role: "listbox", tabindex: "0", "aria-multiselectable": "true", "aria-label": this.options.label,
       "aria-activedescendant": this.option.id,
       onscroll: () => this.scrolled(), onkeydown: event => this.key(event), onfocus: () => this.redraw(), onblur: () => this.redraw(),
       onclick: event => this.click(event), onpointermove: event => this.hover(event), onpointerleave: () => this.leave(),
+      onpointerdown: event => this.press(event), onpointerup: () => clearTimeout(this.pressTimer), onpointercancel: () => clearTimeout(this.pressTimer),
+      oncontextmenu: event => { if (this.isPressed) event.preventDefault(); },
     }, this.space, this.option);
     this.observer = new ResizeObserver(() => this.layout());
     this.observer.observe(this.element);
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
-    this.onchanges = app.on("notes", () => { this.tellCursor(); this.redraw(); });
-    this.ontheme = app.on("theme", () => this.redraw());
+    const told = () => { this.tellCursor(); this.redraw(); };
+    this.offs = [app.on("notes", told), app.on("details", told), app.on("theme", () => this.redraw())];
   }
 
   show(rows, { keepsPlace = false } = {}) {
@@ -63,8 +66,7 @@ export class Wall {
   destroy() {
     this.observer.disconnect();
     this.app.thumbnails.listeners.delete(this.onthumbnails);
-    this.onchanges();
-    this.ontheme();
+    this.offs.forEach(off => off());
     this.leave();
   }
 
@@ -95,6 +97,7 @@ export class Wall {
 
   scrolled() {
     this.leave();
+    clearTimeout(this.pressTimer);
     this.app.thumbnails.forgetWishes();
     this.redraw();
     this.options.onscroll?.(this.firstVisible());
@@ -195,14 +198,22 @@ export class Wall {
     return index >= 0 && index < this.rows.length ? index : -1;
   }
 
+  // A finger that stays picks; the click that follows is none.
+  press(event) {
+    this.isPressed = false;
+    clearTimeout(this.pressTimer);
+    const index = event.pointerType === "touch" ? this.indexAt(event) : -1;
+    if (index >= 0) this.pressTimer = setTimeout(() => { this.isPressed = true; this.anchor = index; this.pick(index); }, 1000 * PRESS_SECONDS);
+  }
+
   click(event) {
     const index = this.indexAt(event);
-    if (index < 0) return;
+    if (index < 0 || this.isPressed) return;
     this.leave();
     if (event.shiftKey) return this.pickRange(this.anchor, index);
     this.anchor = index;
     this.move(index, false);
-    if (event.ctrlKey || event.metaKey) this.pick(index);
+    if (event.ctrlKey || event.metaKey || this.app.isPicking) this.pick(index);
     else this.open(index);
   }
 
@@ -280,6 +291,7 @@ export class Wall {
 
   tellCursor() {
     const row = this.rows[this.cursor];
+    this.option.hidden = row === undefined;
     if (row === undefined) return this.option.replaceChildren();
     const caption = this.options.lines ? `, ${this.options.caption(this.cursor, row).join(", ")}` : "";
     this.option.textContent = `${this.app.title(row)}${caption}`;

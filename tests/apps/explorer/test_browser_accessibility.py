@@ -1,0 +1,91 @@
+"""axe-core finds nothing on any view, at a desk and on a phone, nor on a report and a static copy."""
+
+from pathlib import Path
+
+import pytest
+
+from tfvision.apps.explorer.export import export_site
+from tfvision.apps.explorer.plan import plan
+from tfvision.apps.explorer.server import running
+from tfvision.apps.explorer.session import Session
+
+SECONDS = 60_000  # of patience: the machine may be busy
+VIEWS = {  # -> what is there when the view is drawn
+    "browse?f=colour:reds": "#filters button",
+    "browse?text=nothing": "main .state",
+    "map?lasso=-2,-2;2,-2;2,2;-2,2": ".drawer strong",
+    "near": "main .state",
+    "near?q=0&side=1&trail=1": ".columns section + section .wall",
+    "distribution?q=0": ".barlayer path",
+    "compare?q=0&q=3&q=g:colour=reds": ".matrices table",
+    "verdict?q=0&x=its colour": "aside .lost",
+    "tidy": ".groups .card",
+    "tidy?kind=labels": "main :is(.wall, .state)",
+    "basket?tag=some": ".wall",
+    "basket": "main .state",
+}
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script, where npm has installed what .ci/package.json lists."""
+    path = Path(__file__).parents[3] / ".ci" / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.exists():
+        pytest.skip("axe-core is not here: npm ci --prefix .ci")
+    return path.read_text(encoding="utf-8")
+
+
+def violations(page):
+    """[rule, what it was found at] of a page that has the script."""
+    run = (
+        "axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.target.join(' '))]))"
+    )
+    return page.evaluate(run)
+
+
+@pytest.fixture
+def planned(make_gallery):
+    """Two layers with a tag, a question, a query that is lost, and pictures that are gone."""
+    what = plan([make_gallery(), make_gallery("other")])
+    session = Session(what)
+    session.thumbnails.fill()
+    session.notes.tag("some", ["reds/red 1.png"])
+    for query in ("id:reds/red 1.png", "id:gone.png"):
+        session.notes.mark("its colour", query, {"reds/red 2.png": True})
+    return what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, height, scheme", [(1280, 800, "light"), (390, 844, "dark")])
+def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, axe, width, height, scheme):
+    (photos / "blues" / "blue 2.png").unlink()  # a notice
+    with running(planned) as url:
+        page = watched_page(url, width, height, scheme, has_touch=width == 390)
+        page.set_default_timeout(SECONDS)
+        page.locator(".wall").wait_for()
+        page.locator("#notices").get_by_text("1 gone").wait_for()
+        page.evaluate(axe)
+        for view, drawn in VIEWS.items():
+            page.evaluate("address => { location.hash = address }", f"#{view}")
+            page.locator(f"main.view-{view.split('?')[0]}").wait_for()
+            page.locator(drawn).first.wait_for()
+            assert violations(page) == [], view
+        page.keyboard.press("?")
+        page.locator("dialog[open]").wait_for()
+        assert violations(page) == []
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, watched_page, serve_folder, axe):
+    export_site(planned, tmp_path / "site")
+    with running(planned) as url:
+        page = watched_page(url)
+        page.locator(".wall").wait_for()
+        report = page.evaluate("fetch('report?x=its colour').then(answer => answer.text())")
+        page.close()
+    (tmp_path / "site" / "report.html").write_text(report, encoding="utf-8")
+    for name in ("report.html", ""):
+        page = watched_page(serve_folder(tmp_path / "site") + name, 390, 844)
+        page.locator("main :is(table, .wall)").first.wait_for(timeout=SECONDS)
+        page.evaluate(axe)
+        assert violations(page) == [], name
