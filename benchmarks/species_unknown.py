@@ -105,7 +105,7 @@ def measure(manifest, features, known, unknown, seed, target):
     is_sure = specificity.is_reachable(fitting.sum(), target, 0.95)
     threshold = specificity.fit_threshold(validation.reached[fitting], validation.is_correct[fitting], target, 0.95 if is_sure else None).threshold
     depths = [specificity.answer_depths(photos.reached, threshold) for photos in (tested, strange)]
-    left = leave_species_out(features[trained], labels[trained], features[held], labels[held], taxonomy, seed)
+    left = leave_species_out(features[trained], labels[trained], features[held], labels[held], taxonomy, seed).photos
     rule, found = fit_rule(validation, left), {TODAY: {}, OURS: {}}
     for share in (0, *SHARES):
         found[TODAY][share] = found[OURS][share] = measure_depths(*depths, tested, strange, taxonomy, share)

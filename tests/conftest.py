@@ -28,6 +28,7 @@ STAGE_SETS = (
     "milvus_address",
     "saved_models",
     "stylizer_export",
+    "unknown_exportable",
 )  # costly fixtures that several files share
 
 

@@ -119,3 +119,22 @@ def test_what_does_not_go_with_detections_is_told(run_command, colour_run, card)
         assert (code, out) == (status, "") and message in err, err
     code, out, err = run_command("identify", colour_run, card.parent / "md.json", "--detections", file)
     assert code == 1 and "md.json" in err
+
+
+@pytest.mark.slow
+def test_by_group_on_the_command_line(run_command, colour_run, colour_photos, tmp_path):
+    for folder, names in (("first", ("Rosa_rubra_3.png", "Rosa_rubra_4.png")), ("second", ("Viola_prima_1.png",))):
+        (tmp_path / "card" / folder).mkdir(parents=True)
+        for name in names:
+            shutil.copy(colour_photos / name, tmp_path / "card" / folder)
+    (tmp_path / "card/first/cut.png").write_bytes(b"no photo")
+    code, out, _ = run_command("identify", colour_run, tmp_path / "card", "--by-group", "--csv")
+    first, second = csv.DictReader(io.StringIO(out))
+    assert code == 0 and first["group"].endswith("card/first") and (first["count"], second["count"]) == ("2", "1")
+    assert first["taxon"] and first["unreadable"].endswith("cut.png") and first["photos"].count("Rosa_rubra") == 2
+    code, out, err = run_command("identify", colour_run, tmp_path / "card", "--by-group")
+    assert code == 0 and "card/first (2 photos): " in out and "card/second (1 photo): " in out and "answered without 1 that could not be read" in err
+    code, out, err = run_command("identify", colour_run, tmp_path / "card/first/cut.png", "--by-group", "--json")
+    assert code == 1 and "is no image" in json.loads(out)["error"]
+    code, _, err = run_command("identify", colour_run, tmp_path / "card", "--by-group", "--box", "0,0,1,1")
+    assert code == 2 and "--by-group and --box exclude each other" in err

@@ -105,7 +105,7 @@ def test_species_are_left_out_in_turn_and_seen_without_their_own_head():
     labels = np.repeat(np.arange(6), 10)
     features = (3 * np.eye(6, 8)[labels] + random.normal(0, 0.3, (60, 8))).astype(np.float32)
     held, held_labels = features[::2], labels[::2]
-    left = leave_species_out(features[1::2], labels[1::2], held, held_labels, TAXONOMY)
+    left = leave_species_out(features[1::2], labels[1::2], held, held_labels, TAXONOMY).photos
     assert sorted(left.species.tolist()) == sorted(held_labels.tolist())
     named = left.nodes[np.arange(len(left)), 3]
     assert not left.is_correct[:, 3].any() and (named != TAXONOMY.leaf_nodes[left.species]).all()

@@ -311,6 +311,28 @@ def find_photos(paths: Iterable[Path | str], is_missing_told: bool = False) -> M
     return Manifest(("photo",), tuple(records), tuple(left_out))
 
 
+def group_names(manifest: Manifest) -> list[str]:
+    """The group of each photo: what a column of groups says, a photo without one being alone; without such a column, its folder."""
+    alone = [record.group in (record.path, record.name) or record.path.endswith(os.sep + record.group) for record in manifest.records]
+    if all(alone):
+        return [os.path.dirname(record.name) or "." for record in manifest.records]
+    return [record.name if is_alone else record.group for record, is_alone in zip(manifest.records, alone, strict=True)]
+
+
+def groups_of(manifest: Manifest) -> tuple[dict[str, list[Record]], dict[str, dict[str, str]]]:
+    """Photos by `group_names`, and of each group {photo: why} of those that were found in its folder and left out; some groups have none but these."""
+    groups: dict[str, list[Record]] = {}
+    for record, name in zip(manifest.records, group_names(manifest), strict=True):
+        groups.setdefault(name, []).append(record)
+    unread: dict[str, dict[str, str]] = collections.defaultdict(dict)
+    for one in manifest.left_out:
+        if one.is_photo:
+            name = os.path.dirname(one.path) or "."
+            groups.setdefault(name, [])
+            unread[name][one.path] = f"{one.path}: {one.reason}"
+    return groups, unread
+
+
 def csv_of(source: Path | str) -> Path | None:
     """The manifest CSV that lists a source's photos: itself, that of prepared data, or one in the folder; None where it has none."""
     source = Path(source)

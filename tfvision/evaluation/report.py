@@ -18,7 +18,8 @@ THUMBNAIL_PX = 220
 Thumbnail = Callable[[str, int], bytes | None]  # path, size in pixels -> JPEG
 LISTED = 20  # entries of a list among the facts before "and N more"
 LISTED_SPECIES = 1000
-SPECIES_FILE, ANSWERS_FILE = "species.csv", "answers.csv"
+_NAMED_GROUPS = 5
+SPECIES_FILE, ANSWERS_FILE, GROUPS_FILE = "species.csv", "answers.csv", "groups.csv"
 
 
 def write_report(
@@ -55,6 +56,7 @@ def write_report(
         _headline(result),
         _as_it_stands(result),
         _specificity(result),
+        _groups(result),
         _unknown(result, thumbnail or (lambda path, size_px: None)),
         _ranks(result),
         _species(result),
@@ -165,6 +167,64 @@ def _unknown(result: dict[str, Any], thumbnail: Thumbnail) -> str:
     caption = "Right answers and depth against the share of photos of unknown species, with the thresholds of that share and with those of a share of 0."
     body = paragraph(text) + figure(plots.draw_unknown_shares(result), caption, "right answers and depth against the share of unknown species")
     return section("Species never trained on", body + table(header, rows, numbers=range(7)) + strangest)
+
+
+def groups_told(result: dict[str, Any]) -> list[str]:
+    """What answers to groups are worth, in sentences; none where they were not asked for."""
+    if not (found := result.get("by_group")):
+        return []
+    named, told = _named(result), []
+    if found["groups"]:
+        told.append(
+            f"{found['groups']:,} groups of {found['photos']:,} photos. The right species for {_percent(found['accuracy'])} of groups (95 % interval "
+            f"{_range(found['accuracy_interval'])}), photo by photo for {_percent(result['accuracy'])}. Asked to be right {_odds(named['target'])}, right for "
+            f"{_percent(found['right'])} ({_range(found['interval'])}) at depth {found['depth']:.2f}, photo by photo for {_percent(named['accuracy'])} at "
+            f"depth {named['depth']:.2f}."
+        )
+    else:
+        told.append("no group could be judged.")
+    reasons = (("mixed", "of photos of several species, which have no one answer"), ("unread", "of which no photo could be read"))
+    for key, why in reasons:
+        if names := found[key]:
+            more = f" and {len(names) - _NAMED_GROUPS} more" if len(names) > _NAMED_GROUPS else ""
+            told.append(f"not judged: {len(names)} group{'s' if len(names) > 1 else ''} {why}: {', '.join(names[:_NAMED_GROUPS])}{more}")
+    return told
+
+
+def _groups(result: dict[str, Any]) -> str:
+    """One answer to several photos of one animal: as it was evaluated, or fitted at training."""
+    if fitted := result.get("groups"):
+        measured, photos = fitted["measured"], fitted["measured"]["photos"]
+        kind = "groups of the source" if fitted["is_real"] else "groups drawn of photos of one species, which are independent as those of a burst are not"
+        text = (
+            f"Several photos of one animal get one answer (`--by-group`, surveys). Their dependence, {fitted['dependence']:.2f} (0: none; 1: a group is "
+            f"never surer than its photos), and the thresholds were fitted on {fitted['groups']:,} {kind}. On {measured['groups']:,} others, answers are right "
+            f"for {_percent(measured['accuracy'])} (95 % interval {_range(measured['interval'])}) at depth {measured['depth']:.2f}; the same photos one by one "
+            f"for {_percent(photos['accuracy'])} at depth {photos['depth']:.2f}."
+        )
+        return section("Several photos, one answer", paragraph(text))
+    if not (found := result.get("by_group")):
+        return ""
+    rows = [
+        (
+            _sizes_told(row["smallest"], row["largest"]),
+            f"{row['groups']:,}",
+            _percent(row["accuracy"]),
+            _percent(row["right"]),
+            _range(row["interval"]),
+            f"{row['depth']:.2f}",
+        )
+        for row in found["by_size"]
+    ]
+    header = ("photos a group", "groups", "right species", "right answers", "95 % interval", "depth")
+    body = "".join(paragraph(sentence[:1].upper() + sentence[1:]) for sentence in groups_told(result))
+    return section(
+        "Several photos, one answer", body + table(header, rows, numbers=range(1, 6)) + paragraph(f"{GROUPS_FILE} has the answer to each group.", "note")
+    )
+
+
+def _sizes_told(smallest: int, largest: int | None) -> str:
+    return f"{smallest} or more" if largest is None else f"{smallest}" if largest == smallest else f"{smallest} to {largest}"
 
 
 def _answers_table(named: dict[str, Any]) -> str:

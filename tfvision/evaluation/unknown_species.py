@@ -14,7 +14,7 @@ names from photos of unknown species. With a share of 0 nothing of this is used 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tfvision.data.names import plain_taxon
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.evaluation import hierarchy
 from tfvision.evaluation.calibration import fit_temperature, softmax
+from tfvision.evaluation.groups import GroupRule, join
 from tfvision.evaluation.novelty import NoveltyModel
 from tfvision.evaluation.specificity import ALWAYS_ABSTAIN, TARGETS, answer_depths, first_wrong
 
@@ -90,6 +91,15 @@ class UnknownRule:
 
         return expit(np.minimum(scores, self.limits) @ np.asarray(self.weights) + (self.offset + math.log(share / (1 - share))))
 
+    def log_odds(self, scores: np.ndarray) -> np.ndarray:
+        """The same at even shares, before it is squeezed into a chance: float64 [photos]."""
+        return np.minimum(scores, self.limits) @ np.asarray(self.weights) + self.offset
+
+    @property
+    def of_log_odds(self) -> "UnknownRule":
+        """The same rule for scores that are log-odds already: of photos, or of groups of photos; [photos, 1]."""
+        return UnknownRule((1.0,), 0.0, (math.inf,), self.rates)
+
     def probabilities(self, nodes: np.ndarray, reached: np.ndarray, chance: np.ndarray, taxonomy: Taxonomy, within: Sequence[int] = ()) -> np.ndarray:
         """Of the taxa of each path, float32 as `reached`; those above all of `within` hold every photo."""
         kept = np.tile(np.asarray(self.rates), (len(nodes), 1))
@@ -119,6 +129,10 @@ class UnknownAnswers:
     def chance(self, features: np.ndarray) -> np.ndarray:
         """That photos are of unknown species, float64 [photos], by the features that the last layer saw."""
         return self.rule.chance(self.model.scores(features), self.share)
+
+    def log_odds(self, features: np.ndarray) -> np.ndarray:
+        """The same at even shares: float64 [photos]."""
+        return self.rule.log_odds(self.model.scores(features))
 
     def probabilities(self, nodes: np.ndarray, reached: np.ndarray, chance: np.ndarray, taxonomy: Taxonomy, within: Sequence[int] = ()) -> np.ndarray:
         """Of the taxa of each path, as `UnknownRule.probabilities`."""
@@ -163,26 +177,56 @@ def confidences(probabilities: np.ndarray, nodes: np.ndarray, taxonomy: Taxonomy
     return np.maximum.accumulate(found[:, ::-1], axis=1)[:, ::-1].astype(np.float32)
 
 
-def leave_species_out(features: np.ndarray, labels: np.ndarray, held_features: np.ndarray, held_labels: np.ndarray, taxonomy: Taxonomy, seed: int = 0) -> Paths:
-    """The held-out photos of each species, as a model sees them that was refitted without it.
+class LeftOut(NamedTuple):
+    """Photos of species that were left out.
 
-    Species are left out one by one, or in FOLDS groups.
+    Attributes:
+      photos: each on its own.
+      rows: of the photos, among those that were held out.
+      groups: of the groups, without scores; None where there are none.
+    """
+
+    photos: Paths
+    rows: np.ndarray
+    groups: Paths | None
+
+
+def leave_species_out(
+    features: np.ndarray,
+    labels: np.ndarray,
+    held_features: np.ndarray,
+    held_labels: np.ndarray,
+    taxonomy: Taxonomy,
+    seed: int = 0,
+    groups: Sequence[np.ndarray] = (),
+    joining: GroupRule = GroupRule(),
+) -> LeftOut:
+    """The held-out photos of each species, as a model sees them that was refitted without it; and groups of them.
+
+    Species are left out one by one, or in FOLDS folds.
 
     Args:
       features, labels: of photos that the heads are fitted on.
       held_features, held_labels: of others.
+      groups: of each, the rows of its held-out photos, which are of one species.
+      joining: how they are joined.
     """
     classes = len(taxonomy)
     order = np.random.default_rng(seed).permutation(classes)
-    groups = [order[fold::FOLDS] for fold in range(min(FOLDS, classes))]
-    if classes - max(map(len, groups)) < 2:
-        groups = [order[fold : fold + 1] for fold in range(classes)]
-    parts = []
-    for group in groups:
-        is_left = np.isin(held_labels, group)
-        if is_left.any():
-            parts.append(_without(group, (features, labels), (held_features, held_labels), is_left, taxonomy))
-    return Paths.joined(parts)
+    folds = [order[fold::FOLDS] for fold in range(min(FOLDS, classes))]
+    if classes - max(map(len, folds)) < 2:
+        folds = [order[fold : fold + 1] for fold in range(classes)]
+    parts, rows, numbers, of_groups = [], [], [], []
+    for fold in folds:
+        if len(left := np.flatnonzero(np.isin(held_labels, fold))):
+            chosen = [number for number, group in enumerate(groups) if held_labels[group[0]] in fold]
+            own = [np.searchsorted(left, groups[number]) for number in chosen]
+            photos, joined = _without(fold, (features, labels), (held_features, held_labels), left, taxonomy, own, joining)
+            parts.append(photos)
+            rows.append(left)
+            numbers += chosen
+            of_groups += [joined] if joined else []
+    return LeftOut(Paths.joined(parts), np.concatenate(rows), Paths.joined(of_groups).select(np.argsort(numbers)) if of_groups else None)
 
 
 def known_paths(logits: np.ndarray, scores: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, temperature: float) -> Paths:
@@ -196,6 +240,21 @@ def unknown_paths(logits: np.ndarray, scores: np.ndarray, lineages: Sequence[tup
     nodes, reached = hierarchy.descend(softmax(logits, temperature), taxonomy)
     numbers = {lineage: number for number, lineage in enumerate(sorted(set(lineages)))}
     return Paths(nodes, reached, is_above(nodes, lineages, taxonomy), scores, np.array([numbers[lineage] for lineage in lineages]))
+
+
+def group_paths(
+    groups: Sequence[np.ndarray], logits: np.ndarray, features: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, temperature: float, joining: GroupRule
+) -> Paths:
+    """Of groups of photos of one known species each, without scores (`with_novelty`); the arguments are those of `groups.join`."""
+    joined, species = join(groups, logits, features, taxonomy, temperature, joining), labels[[rows[0] for rows in groups]]
+    is_correct = hierarchy.judge(joined.nodes, species, taxonomy)
+    return Paths(joined.nodes, joined.reached, is_correct, np.zeros((len(groups), 0)), species)
+
+
+def with_novelty(paths: Paths, groups: Sequence[np.ndarray], log_odds: np.ndarray, features: np.ndarray, joining: GroupRule) -> Paths:
+    """Paths of groups whose scores are the joined log-odds of their photos, for `UnknownRule.of_log_odds`."""
+    joined = [joining.joined_novelty(log_odds[rows], joining.weights(features[rows])) for rows in groups]
+    return dataclasses.replace(paths, scores=np.array(joined)[:, None])
 
 
 def fit_rule(known: Paths, left: Paths) -> UnknownRule:
@@ -291,20 +350,29 @@ def measure_depths(depths: np.ndarray, unknown_depths: np.ndarray, known: Paths,
     }
 
 
-def _without(group: np.ndarray, fitting: tuple[np.ndarray, np.ndarray], held: tuple[np.ndarray, np.ndarray], is_left: np.ndarray, taxonomy: Taxonomy) -> Paths:
-    """The left-out photos of a group of species, as seen without it."""
+def _without(
+    fold: np.ndarray,
+    fitting: tuple[np.ndarray, np.ndarray],
+    held: tuple[np.ndarray, np.ndarray],
+    left: np.ndarray,
+    taxonomy: Taxonomy,
+    groups: Sequence[np.ndarray],
+    joining: GroupRule,
+) -> tuple[Paths, Paths | None]:
+    """The left-out photos of a fold of species, as seen without it, and groups of them."""
     classes, (features, labels), (held_features, held_labels) = len(taxonomy), fitting, held
-    kept = np.setdiff1d(np.arange(classes), group)
+    kept, is_known = np.setdiff1d(np.arange(classes), fold), ~np.isin(np.arange(len(held_labels)), left)
     number = np.full(classes, -1)
     number[kept] = np.arange(len(kept))
     is_fitting = np.isin(labels, kept)
     model = NoveltyModel.fit(features[is_fitting], number[labels[is_fitting]], len(kept))
-    temperature = fit_temperature(model.logits(held_features[~is_left]), number[held_labels[~is_left]])
-    probabilities = np.zeros((int(is_left.sum()), classes), np.float32)
-    probabilities[:, kept] = softmax(model.logits(held_features[is_left]), temperature)
-    nodes, reached = hierarchy.descend(probabilities, taxonomy)
-    species = held_labels[is_left]
-    return Paths(nodes, reached, hierarchy.judge(nodes, species, taxonomy), model.scores(held_features[is_left]), species)
+    temperature = fit_temperature(model.logits(held_features[is_known]), number[held_labels[is_known]])
+    logits = np.full((len(left), classes), -np.inf, np.float32)
+    logits[:, kept] = model.logits(held_features[left])
+    nodes, reached = hierarchy.descend(softmax(logits, temperature), taxonomy)
+    species = held_labels[left]
+    photos = Paths(nodes, reached, hierarchy.judge(nodes, species, taxonomy), model.scores(held_features[left]), species)
+    return photos, group_paths(groups, logits, held_features[left], species, taxonomy, temperature, joining) if groups else None
 
 
 def _probabilities(rule: UnknownRule, photos: Paths, taxonomy: Taxonomy, share: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
 from tfvision.files import check_checksum, read_arrays
-from tfvision.kinds import Kind
+from tfvision.kinds import Kind, is_of
 from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.run import REMEDY, TOLD, Run, read_run_file
 
@@ -95,6 +95,7 @@ class SpeciesRecipe(Recipe):
 
 _THRESHOLDS = {"threshold": float, "depth_curve": [{"target": float, "threshold": float}]}  # of calibration.json
 _MEASURED = {"temperature": float, "target": float, "confidence": float | None, "class_sizes": tuple[int, ...]}  # besides, in a run
+_GROUPS = {"dependence": float, "similarity": float, "depth_curve": [{"target": float, "threshold": float}]}  # since 0.3, where there were enough
 _LARGEST_TEMPERATURE = 1e6
 _LARGEST_THRESHOLD = 2.0  # above 1, no answer but the root's is given
 
@@ -105,8 +106,13 @@ def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing
     is_sound = all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in (stored, *stored["depth_curve"]))
     if classes is not None:
         is_sound = is_sound and 1 / _LARGEST_TEMPERATURE <= stored["temperature"] <= _LARGEST_TEMPERATURE and len(stored["class_sizes"]) == classes
+    if (groups := stored.get("groups")) is not None:
+        is_sound = is_sound and is_of(groups, _GROUPS) and 0 <= groups["dependence"] <= 1 and 0 <= groups["similarity"] < 1
+        is_sound = is_sound and all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in groups["depth_curve"])
+    if (unknown := stored.get("unknown")) is not None:
+        is_sound = is_sound and is_of(unknown, _UNKNOWN_OF_EXPORT) and is_of(stored.get("unknown_share"), float)
     if not is_sound:
-        raise RunError(f"{path} was changed: its thresholds, temperature or class_sizes cannot be; {REMEDY}")
+        raise RunError(f"{path} was changed: its thresholds, temperature, class_sizes or groups cannot be; {REMEDY}")
     return stored
 
 
@@ -117,6 +123,7 @@ _UNKNOWN = {  # of unknown.json, what evaluation.unknown_species fits
     "rates": tuple[float, ...],
     "shares": [{"share": float, "species_threshold": float, "points": [{"target": float, "threshold": float}]}],
 }
+_UNKNOWN_OF_EXPORT = {"rates": tuple[float, ...], "species_threshold": float, "threshold": float}  # of an export's calibration.json
 _NOVELTY = {  # of novelty.npz, the arrays of evaluation.novelty.NoveltyModel
     **dict.fromkeys(("head", "prototypes", "within", "overall"), ("f", (None, None))),
     **dict.fromkeys(("centre", "precisions"), ("f", (None,))),
@@ -130,6 +137,8 @@ def read_unknown(path: Path, depth: int) -> dict[str, typing.Any]:
     is_sound = all(0 <= number <= _LARGEST_THRESHOLD for number in numbers) and all(0 < share["share"] <= LARGEST_UNKNOWN_SHARE for share in stored["shares"])
     is_sound = is_sound and max((share["share"] for share in stored["shares"]), default=0) == LARGEST_UNKNOWN_SHARE
     is_sound = is_sound and len(stored["weights"]) == len(stored["limits"])
+    if (groups := stored.get("groups")) is not None:
+        is_sound = is_sound and is_of(groups, {"novelty_dependence": float, "shares": _UNKNOWN["shares"]}) and 0 <= groups["novelty_dependence"] <= 1
     if not is_sound or len(stored["rates"]) != depth + 1 or not all(0 <= rate <= 1 for rate in stored["rates"]):
         raise RunError(f"{path} was changed: its thresholds, shares or rates cannot be; {REMEDY}")
     return stored

@@ -4,11 +4,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfvision.apps.species.evidence import PHOTOS_AT_ONCE, RunWitness, joined_logits, open_witness, told_probabilities
+from tfvision.apps.species.evidence import PHOTOS_AT_ONCE, RunWitness, open_witness, told_probabilities
 from tfvision.apps.species.identification import answers_to, load_identifier
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
-from tfvision.evaluation.calibration import softmax
+from tfvision.evaluation.groups import GroupRule
 from tfvision.evaluation.novelty import NoveltyModel
 from tfvision.evaluation.unknown_species import UnknownAnswers, UnknownRule
 
@@ -52,15 +52,6 @@ def test_what_is_seen_does_not_depend_on_what_stands_beside(witness, paths, tmp_
     for number in (7, len(mixed) - 1):
         assert evidence[number].tobytes() == alone.evidence[0].tobytes()
     assert evidence[0].tobytes() == evidence[2].tobytes()
-
-
-def test_joined_photos_multiply_their_probabilities():
-    logits = np.random.default_rng(0).normal(0, 2, (3, 5)).astype(np.float32)
-    product = softmax(logits, 1.7).astype(np.float64).prod(axis=0)
-    np.testing.assert_allclose(softmax(joined_logits(logits, 1.7), 1.7)[0], product / product.sum(), rtol=1e-5)
-    root = np.sqrt(product)
-    np.testing.assert_allclose(softmax(joined_logits(logits, 1.7, 0.5), 1.7)[0], root / root.sum(), rtol=1e-5)
-    assert joined_logits(logits[:1], 1.7, 0.5) is not None and np.array_equal(joined_logits(logits[:1], 1.7, 0.5), logits[:1])
 
 
 def test_what_an_answer_tells_is_kept_and_the_rest_is_spread_within_its_taxa():
@@ -112,9 +103,11 @@ def test_answers_heed_the_share_of_unknown_species_as_identify_does(witness, pat
     temperature = witness._calibration["temperature"]
     expected = list(answers_to(logits, witness.taxonomy, temperature, [], None, unknown, features))
     assert list(witness.answers(seen.evidence[:, None])) == expected and "unknown_probability" in expected[0]
-    chances = unknown.chance(features[13:28:7])
+    log_odds = unknown.log_odds(features[13:28:7])
     (joined,) = witness.answers([seen.evidence[13:28:7]])
-    assert joined["unknown_probability"] == round(float(np.median(chances)), 4) and len(set(chances)) == 3
+    weights = GroupRule().weights(features[13:28:7])
+    prior = np.log(unknown.share / (1 - unknown.share))
+    assert joined["unknown_probability"] == round(1 / (1 + np.exp(-(weights @ log_odds) / weights.sum() - prior)), 4)
 
 
 def test_a_share_that_the_model_was_not_fitted_for_is_refused_at_once(witness, colour_export):

@@ -8,7 +8,6 @@ from PIL import Image
 
 from tfvision.apps.species.answer_graph import AnswerGraph
 from tfvision.apps.species.evaluation import evaluate_species
-from tfvision.apps.species.export import make_exportable
 from tfvision.apps.species.identification import SpeciesIdentifier, careful_answers
 from tfvision.apps.species.unknown import Seen, _at_most, open_unknown
 from tfvision.cli.identify import _csv_printer, _show
@@ -120,9 +119,9 @@ def test_thresholds_that_cannot_be_are_refused(unknown_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_export_answers_as_its_run_does(unknown_run, strangers, colour_photos, noise):
+def test_an_export_answers_as_its_run_does(unknown_exportable, strangers, colour_photos, noise):
     photos = [*sorted(colour_photos.glob("*.png"))[::9], noise]
-    signatures = make_exportable(unknown_run).signatures
+    signatures = unknown_exportable.signatures
     images = tf.constant([photo.read_bytes() for photo in photos])
     served = signatures["serving_default"].function(images)
     lower = signatures["identify"].function(images, tf.constant([0.05] * len(photos)), tf.constant(["Reds"] * len(photos)))

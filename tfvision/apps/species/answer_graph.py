@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.data.taxonomy import Taxonomy
+from tfvision.evaluation.groups import GroupRule
 from tfvision.evaluation.hierarchy import EQUAL_SHARE
 from tfvision.evaluation.unknown_species import UnknownAnswers
 
@@ -26,10 +27,21 @@ class AnswerGraph:
       temperature: of the softmax.
       alternatives: how many of the likeliest classes are told.
       unknown: how answers are found where photos may be of unknown species; None = by the probabilities alone.
+      rule: how the photos of a group are joined.
+      group_unknown: as `unknown`, of groups.
     """
 
-    def __init__(self, taxonomy: Taxonomy, temperature: float, alternatives: int, unknown: UnknownAnswers | None = None):
-        self._taxonomy, self._unknown = taxonomy, unknown
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        temperature: float,
+        alternatives: int,
+        unknown: UnknownAnswers | None = None,
+        rule: GroupRule = GroupRule(),
+        group_unknown: UnknownAnswers | None = None,
+    ):
+        self._taxonomy, self._unknown, self._rule, self._group_unknown = taxonomy, unknown, rule, group_unknown
+        self._exact_temperature = float(temperature)
         self._temperature = np.float32(1 / temperature)
         self._alternatives = min(alternatives, len(taxonomy))
 
@@ -64,8 +76,13 @@ class AnswerGraph:
         """Calibrated: float32 [batch, classes], 0 where a logit is -inf."""
         return tf.nn.softmax((logits - tf.reduce_max(logits, axis=1, keepdims=True)) * self._temperature)
 
-    def chance_of_unknown(self, features: tf.Tensor) -> tf.Tensor:
-        """That photos are of unknown species, float64 [batch]: `UnknownAnswers.chance`, operation by operation.
+    def chance_of_unknown(self, log_odds: tf.Tensor) -> tf.Tensor:
+        """That photos, or groups, are of unknown species, float64 [batch], of `log_odds_of_unknown`."""
+        share = self._unknown.share
+        return tf.sigmoid(log_odds + math.log(share / (1 - share)))
+
+    def log_odds_of_unknown(self, features: tf.Tensor) -> tf.Tensor:
+        """That photos are of unknown species, at even shares, float64 [batch]: `UnknownAnswers.log_odds`, operation by operation.
 
         Args:
           features: float32 [batch, channels], what the last layer saw.
@@ -82,9 +99,9 @@ class AnswerGraph:
         inner = tf.reduce_min(_squared_distances(unit, prototypes, within, float(model.precisions[0])), axis=1)
         outer = _squared_distances(unit, centre, overall, float(model.precisions[1]))[:, 0]
         scores = (rest - tf.reduce_max(logits, axis=1), -tf.reduce_logsumexp(logits, axis=1), 1 - tf.reduce_max(similarity, axis=1), inner - outer)
-        rule, share = unknown.rule, unknown.share
+        rule = unknown.rule
         odds = tf.minimum(tf.stack(scores, axis=1), tf.constant(rule.limits, tf.float64)) @ tf.constant(rule.weights, tf.float64, [len(scores), 1])
-        return tf.sigmoid(odds[:, 0] + (rule.offset + math.log(share / (1 - share))))
+        return odds[:, 0] + rule.offset
 
     def answer_to(self, logits: tf.Tensor, threshold: tf.Tensor, is_inside: tf.Tensor, features: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """The deepest taxon that may be named, and the likeliest classes, in the order of `identification.careful_answers`.
@@ -99,16 +116,53 @@ class AnswerGraph:
           dict of tensors, the batch first; see OUTPUTS.
         """
         logits = tf.where(is_inside, logits, -np.inf)
-        probabilities = self.probabilities(logits)
-        nodes, reached = self._descend(probabilities)
-        told = {}
-        if self._unknown is None:
+        nodes, reached = self._descend(self.probabilities(logits))
+        log_odds = None if self._unknown is None else self.log_odds_of_unknown(features)
+        return self._told(logits, nodes, reached, threshold, is_inside, log_odds, self._unknown)
+
+    def answer_to_group(self, logits: tf.Tensor, threshold: tf.Tensor, is_inside: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One answer to photos of one animal: as `answer_to`, with `groups.join` before it; a single photo is answered as there.
+
+        Args:
+          logits: float32 [photos, classes].
+          threshold: float32 [1].
+          is_inside: bool [1, classes].
+          features: float32 [photos, channels].
+
+        Returns:
+          as `answer_to`, one row each.
+        """
+        logits, rule, is_alone = tf.where(is_inside, logits, -np.inf), self._rule, tf.shape(logits)[0] == 1
+        weights = self._weights(features)
+        log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float64) / self._exact_temperature, axis=1)
+        sums = tf.reduce_sum(weights[:, None] * log_probabilities, axis=0, keepdims=True)
+        joined = tf.cast(self._exact_temperature * tf.reduce_sum(weights) ** -rule.dependence * sums, tf.float32)
+        joined = tf.ensure_shape(tf.where(is_alone, logits[:1], joined), [1, len(self._taxonomy)])
+        (nodes, reached), (own, _) = (self._descend(self.probabilities(one)) for one in (joined, logits))
+        is_seen = tf.reduce_any(nodes[:, :, None] == tf.reshape(own, [1, 1, -1]), axis=2)
+        nodes, reached, log_odds = tf.where(is_seen, nodes, -1), tf.where(is_seen, reached, 0), None
+        if self._unknown is not None:
+            log_odds = tf.reduce_sum(weights * self.log_odds_of_unknown(features), keepdims=True)
+            log_odds *= tf.reduce_sum(weights) ** -rule.novelty_dependence
+        (alone, together) = (self._told(joined, nodes, reached, threshold, is_inside, log_odds, own) for own in (self._unknown, self._group_unknown))
+        return {name: tf.ensure_shape(tf.where(is_alone, alone[name], value), [1, *value.shape[1:]]) for name, value in together.items()}
+
+    def _weights(self, features):
+        """`GroupRule.weights`: float64 [photos]."""
+        features = tf.cast(features, tf.float64)
+        unit = features / tf.maximum(tf.norm(features, axis=1, keepdims=True), 1e-12)
+        alike = tf.clip_by_value((tf.matmul(unit, unit, transpose_b=True) - self._rule.similarity) / (1 - self._rule.similarity), 0, 1)
+        return 1 / tf.reduce_sum(tf.linalg.set_diag(alike, tf.ones_like(unit[:, 0])), axis=1)
+
+    def _told(self, logits, nodes, reached, threshold, is_inside, log_odds, unknown):
+        told, probabilities = {}, self.probabilities(logits)
+        if unknown is None:
             may_be_named = (reached[:, 1:] >= tf.reshape(threshold, [-1, 1])) & (nodes[:, 1:] >= 0)
         else:
-            chance = self.chance_of_unknown(features)
+            chance = self.chance_of_unknown(log_odds)
             told = {"unknown_probability": tf.cast(chance, tf.float32)}
             reached = self._with_unknown(nodes, reached, chance, is_inside)
-            may_be_named, threshold = self._cut(nodes, reached, threshold)
+            may_be_named, threshold = self._cut(nodes, reached, threshold, unknown)
         below_root = reached[:, 1:]
         depth = tf.reduce_sum(tf.cast(may_be_named, tf.int32), axis=1)
         named = tf.gather(nodes, depth, batch_dims=1)
@@ -141,9 +195,9 @@ class AnswerGraph:
         kept = tf.where(tf.gather(holds_all, known, batch_dims=1), tf.constant(1, tf.float64), kept)
         return tf.cast(tf.cast(reached, tf.float64) * (1 - chance[:, None] * (1 - kept)), tf.float32)
 
-    def _cut(self, nodes, probabilities, threshold):
+    def _cut(self, nodes, probabilities, threshold, unknown):
         """What may be named, bool [batch, depth], and the threshold: that of `confidences`, or of the probability where one is given."""
-        taxonomy, unknown = self._taxonomy, self._unknown
+        taxonomy = self._taxonomy
         deepest = int(taxonomy.depths.max())
         risk = (1 - tf.cast(probabilities[:, 1:], tf.float64)) * tf.constant(deepest / np.arange(1, deepest + 1))
         is_leaf = tf.gather(tf.constant(taxonomy.is_leaf), tf.maximum(nodes[:, 1:], 0))

@@ -55,6 +55,13 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
             f"unknown   {with_unknown['right']:.3f} right where {unknown['share']:.0%} of photos are of species left out, at depth {with_unknown['depth']:.2f} "
             f"for the known; {with_unknown['named']:.0%} of the others were given a species' name"
         )
+    if groups := metrics["validation"].get("groups"):
+        measured = groups["measured"]
+        click.echo(
+            f"groups    {measured['accuracy']:.3f} right at depth {measured['depth']:.2f} by {measured['groups']} groups of photos, which were "
+            f"{'those of the source' if groups['is_real'] else 'drawn'}; one by one, the same photos {measured['photos']['accuracy']:.3f} at depth "
+            f"{measured['photos']['depth']:.2f}"
+        )
     told = f"{metrics['images']} photos, {metrics['classes']} classes, {metrics['seconds']:.0f} s"
     print_run(metrics, told, f"tfvision identify {metrics['run']} PHOTO...")
 
@@ -66,6 +73,7 @@ def train(source: str | None, ranks: tuple[str, ...] | None, options: TrainingOp
 @click.option("--within", multiple=True, help="A taxon that is known to hold every answer; repeatable.")
 @click.option("--method", default="exact", show_default=True, help="How the threshold is found: exact or climb (the paper's).")
 @click.option("--unknown-share", type=NUMBER, help="Share of photos whose species RUN was not trained on, 0 to 0.5. [default: the run's]")
+@click.option("--by-group", is_flag=True, help="Judge one answer a group besides: of the column `group` of a manifest, else of a folder.")
 @click.option(
     "--confidence",
     type=NUMBER,
@@ -81,6 +89,7 @@ def evaluate(
     within: tuple[str, ...],
     method: str,
     unknown_share: float | None,
+    by_group: bool,
     confidence: float | None,
 ) -> None:
     """Measure RUN, of species, on the labelled photos of SOURCE, and write a report.
@@ -91,10 +100,12 @@ def evaluate(
 
     \b
     tfvision evaluate runs/species test-photos/ --target-accuracy 0.95
+    tfvision evaluate runs/species observations.csv --by-group
     """
     from tfvision.apps.species.evaluation import evaluate_species
+    from tfvision.evaluation.report import groups_told
 
-    result = evaluate_species(run, source, target_accuracy, out, ranks, within, method, confidence, unknown_share=unknown_share)
+    result = evaluate_species(run, source, target_accuracy, out, ranks, within, method, confidence, unknown_share=unknown_share, by_group=by_group)
     if as_json:
         return print_json(result)
     click.echo(result["headline"])
@@ -112,6 +123,8 @@ def evaluate(
             f"unknown: {result['unknown']['told']} Were {share:.0%} of photos of such: right for {found['right']:.1%} ({found['interval'][0]:.1%} to "
             f"{found['interval'][1]:.1%}), depth of the known {found['depth']:.2f}; a species' name for {found['named']:.1%} of the unknown"
         )
+    for sentence in groups_told(result):
+        click.echo(f"by group: {sentence}")
     if result["unlikeness"]:
         click.echo(result["unlikeness"])
     for rank, accuracy in result["accuracy_by_rank"].items():

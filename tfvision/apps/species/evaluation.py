@@ -1,17 +1,21 @@
 """Evaluating a species model: calibration after training, and reports on any labelled photos."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfvision.apps.species.group_answers import answering_of
+from tfvision.apps.species.group_evaluation import GroupEvaluation, in_groups
+from tfvision.apps.species.groups import Kept, fit_groups, most_photos
 from tfvision.apps.species.recipes import RECIPES
 from tfvision.apps.species.unknown import STRANGEST, fit_after_training, measured_on_strangers, open_unknown
+from tfvision.data.csv_table import csv_text
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.data.manifest import Manifest, read_source
+from tfvision.data.manifest import Manifest, group_names, read_source
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.data.splits import halve
 from tfvision.errors import DataError, RecipeError
@@ -19,12 +23,12 @@ from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
 from tfvision.evaluation.compared_runs import judged_on
 from tfvision.evaluation.hierarchy import classes_within
-from tfvision.evaluation.report import Thumbnail, headline, unlikeness, write_report
+from tfvision.evaluation.report import GROUPS_FILE, Thumbnail, headline, unlikeness, write_report
 from tfvision.evaluation.specificity import is_reachable, threshold_for
 from tfvision.evaluation.unknown_species import UnknownAnswers
-from tfvision.files import write_json
+from tfvision.files import write_json, write_text
 from tfvision.progress import progress_bar
-from tfvision.trained.species_network import load_species_network, make_predictor, predict, predict_with_features
+from tfvision.trained.species_network import load_species_network, make_predictor, predict_with_features
 from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.recipes import changes_of
 from tfvision.training.trained_photos import trained_on, trained_on_any
@@ -33,6 +37,7 @@ CALIBRATION_PHOTOS = 2048  # enough to fit one number, few enough to hold their 
 TRAINING_PHOTOS = 1000  # on which the training accuracy is estimated
 DEFAULT_TARGET = 0.9
 DEFAULT_CONFIDENCE = 0.95
+Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], None]  # numbers, logits and features of photos, as they come
 
 
 def evaluate_species(
@@ -46,6 +51,7 @@ def evaluate_species(
     confidence: float | None = None,
     beside: Sequence[Path | str] = (),
     unknown_share: float | None = None,
+    by_group: bool = False,
 ) -> dict[str, Any]:
     """Evaluates a run on labelled photos and writes report.html, report.json, species.csv and answers.csv.
 
@@ -65,6 +71,7 @@ def evaluate_species(
       beside: other runs, whose training photos are left out as well, so that all can be judged on the same.
       unknown_share: as `identify` takes it; None = the run's. Where it is above 0, photos of species that the run was not trained on are
         judged as well, apart from all others ("unknown").
+      by_group: whether the photos of each group get one answer besides ("by_group", `GroupEvaluation.result`): of the column `group`, else of a folder.
 
     Returns:
       dict with "images", "accuracy", "top5", "accuracy_by_rank", "as_it_stands", "specificity", "by_species", "by_class_size",
@@ -79,8 +86,13 @@ def evaluate_species(
     nodes = [node for name in within for node in run.taxonomy.find(name)]
     manifest, left_out, names, strangers = _unseen_photos(run, _read_labelled(run, source, ranks), nodes, beside)
     unknown = _opened_unknown(run, unknown_share, target_accuracy)
-    predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction, with_features=unknown is not None)
-    broken, standing = BrokenPhotos(), _standing(run.calibration, target_accuracy)
+    predictor = make_predictor(load_species_network(run), run.recipe.is_mirrored_at_prediction, with_features=unknown is not None or by_group)
+    broken, standing, groups = BrokenPhotos(), _standing(run.calibration, target_accuracy), None
+    if by_group:
+        manifest = manifest.take(in_groups(group_names(manifest)))
+        target = standing["target"] if standing["target"] != run.calibration["target"] else None
+        answering = answering_of(run.calibration, run.unknown, run.taxonomy, run.calibration["temperature"], nodes, unknown, target=target)
+        groups = GroupEvaluation(answering, group_names(manifest), manifest.labels(run.taxonomy))
     evaluation, result = _evaluate(
         run,
         predictor,
@@ -94,7 +106,10 @@ def evaluate_species(
         confidence=confidence,
         standing=standing,
         unknown=unknown,
+        watch=groups,
     )
+    if groups is not None:
+        result["by_group"] = groups.result()
     if unknown is not None:
         by_share = measured_on_strangers(run, predictor, evaluation, strangers, standing, broken)
         result["unknown"] = {"share": unknown.share, **by_share, "strangest": evaluation.strangest(STRANGEST)}
@@ -111,6 +126,8 @@ def evaluate_species(
     folder = Path(out) if out else run.folder / "evaluation"
     answers = evaluation.answers(result["as_it_stands"]["threshold"])
     report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, _thumbnails(manifest), answers=answers)
+    if groups is not None:
+        write_text(folder / GROUPS_FILE, csv_text(groups.answers()))
     told = {"headline": headline(result), "unlikeness": unlikeness(result)}
     return {**result, "report": str(report), "left_out": left_out, "names": names, "broken": dict(broken), **told}
 
@@ -123,11 +140,14 @@ def calibrate_and_report(
     Returns:
       The result, as `Evaluation.result`.
     """
-    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction)
+    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction, with_features=True)
     class_sizes = np.bincount(labels[splits == "train"], minlength=len(run.taxonomy))
     is_validation = splits == "validation"
-    evaluation, result = _evaluate(run, predictor, manifest.select(is_validation), labels[is_validation], broken, class_sizes=class_sizes)
+    validation, kept = manifest.select(is_validation), Kept(int(is_validation.sum()), most_photos(len(run.taxonomy)), run.recipe.seed)
+    evaluation, result = _evaluate(run, predictor, validation, labels[is_validation], broken, class_sizes=class_sizes, watch=kept)
     specificity = result["specificity"]
+    held_out, photos = kept.seen(validation, labels[is_validation])
+    result["groups"] = fit_groups(run, held_out, photos, result["temperature"], specificity["threshold"], specificity["target"])
     write_json(
         run.calibration_path,
         {
@@ -137,9 +157,10 @@ def calibrate_and_report(
             "threshold": specificity["threshold"],
             "depth_curve": result["depth_curve"],
             "class_sizes": class_sizes,
+            "groups": result["groups"],
         },
     )
-    training_accuracy, photos = _training_accuracy(run, predictor, manifest, labels, splits)
+    training_accuracy, trained = _training_accuracy(run, predictor, manifest, labels, splits)
     told = {
         "Run": _shown(run.folder),
         "Photos": _shown(run.facts["source"]) if run.facts["source"] else "the built-in specimens: drawings for teaching, not photos",
@@ -147,11 +168,12 @@ def calibrate_and_report(
         "Seed": run.recipe.seed,
         "Training photos": int((splits == "train").sum()),
         "Validation photos": int(is_validation.sum()),
-        "Training accuracy": f"on {photos} training photos, without augmentation",
+        "Training accuracy": f"on {trained} training photos, without augmentation",
         **facts,
         "Broken photos": _told(broken, manifest),
     }
-    if (found := fit_after_training(run, model, manifest, labels, splits, result["temperature"])) is not None:
+    training = manifest.select(splits == "train"), labels[splits == "train"]
+    if (found := fit_after_training(run, predictor, training, held_out, photos)) is not None:
         evaluation, result["unknown"] = found
     answers = evaluation.answers(specificity["threshold"])
     write_report(run.folder, result, run.folder.name, told, _thumbnails(manifest), training_accuracy, answers)
@@ -180,6 +202,7 @@ def _evaluate(
     confidence: float | None = None,
     standing: Mapping[str, Any] | None = None,
     unknown: UnknownAnswers | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     if class_sizes is None:
         class_sizes = run.calibration["class_sizes"]
@@ -191,6 +214,8 @@ def _evaluate(
     with progress_bar("evaluating", len(manifest)) as bar:
         for numbers, logits, features in predict_with_features(predictor, manifest, run.recipe, len(run.taxonomy), broken):
             evaluation.update(logits, labels[numbers], list(names[numbers]), is_fitting[numbers], features)
+            if watch is not None:
+                watch(numbers, logits, features)
             bar.advance(len(numbers))
     if confidence is None and method == "exact" and is_reachable(max(1, is_fitting.sum()), target_accuracy, DEFAULT_CONFIDENCE):
         confidence = DEFAULT_CONFIDENCE
@@ -228,10 +253,10 @@ def _fitted_temperature(run: SpeciesRun, predictor: keras.Model, manifest: Manif
     """The temperature of at most CALIBRATION_PHOTOS of the fitting half, so that memory stays bounded."""
     chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(is_fitting))[:CALIBRATION_PHOTOS]
     is_chosen = np.isin(np.arange(len(manifest)), chosen)
-    parts = list(predict(predictor, manifest.select(is_chosen), run.recipe, broken))
+    parts = list(predict_with_features(predictor, manifest.select(is_chosen), run.recipe, len(run.taxonomy), broken))
     if not parts:
         return 1.0
-    numbers, logits = (np.concatenate(values) for values in zip(*parts, strict=True))
+    numbers, logits, _ = (np.concatenate(values) for values in zip(*parts, strict=True))
     return fit_temperature(logits, labels[is_chosen][numbers])
 
 
@@ -239,7 +264,8 @@ def _training_accuracy(run: SpeciesRun, predictor: keras.Model, manifest: Manife
     chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(splits == "train"))[:TRAINING_PHOTOS]
     is_chosen = np.isin(np.arange(len(manifest)), chosen)
     part, part_labels = manifest.select(is_chosen), labels[is_chosen]
-    right = [logits.argmax(1) == part_labels[numbers] for numbers, logits in predict(predictor, part, run.recipe)]
+    seen = predict_with_features(predictor, part, run.recipe, len(run.taxonomy))
+    right = [logits.argmax(1) == part_labels[numbers] for numbers, logits, _ in seen]
     right = np.concatenate(right)
     return float(right.mean()), len(right)
 

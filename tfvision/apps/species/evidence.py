@@ -6,14 +6,15 @@ Who asks of thousands of photos, in events that change as photos are added (apps
 import abc
 import functools
 import itertools
+import math
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfvision.apps.species.identification import answers_to, chosen_threshold
+from tfvision.apps.species.group_answers import Answering, Evidence, answering_of
 from tfvision.apps.species.unknown import open_unknown
 from tfvision.data.boxes import NO_BOX, Box
 from tfvision.data.decoding import servable_bytes
@@ -21,11 +22,11 @@ from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.evaluation.unknown_species import UnknownAnswers
+from tfvision.evaluation.unknown_species import UnknownAnswers, UnknownRule
 from tfvision.export.rest_sample import rows_of
 from tfvision.export.session import LoadedModel, is_export, newest_version
 from tfvision.files import checksum_of, sha256_of
-from tfvision.trained.species_network import PREDICTION_BATCH, image_size_of, load_species_network, make_predictor, prediction_batches
+from tfvision.trained.species_network import PREDICTION_BATCH, Predictor, image_size_of, load_species_network, make_predictor, prediction_batches
 from tfvision.trained.species_run import SpeciesRun, read_calibration
 
 PHOTOS_AT_ONCE = PREDICTION_BATCH
@@ -84,10 +85,7 @@ class Witness(abc.ABC):
 
     def check(self, within: Sequence[str], target_accuracy: float | None, unknown_share: float | None = None) -> None:
         """Raises DataError where a taxon is not known, RecipeError or RunError where target or share cannot be had: before any photo is looked at."""
-        for name in within:
-            self.taxonomy.find(name)
-        if self._unknown(unknown_share, target_accuracy) is None:
-            chosen_threshold(self._calibration, None, target_accuracy)
+        self.answering(within, target_accuracy, unknown_share)
 
     def answers(
         self, evidence: Iterable[np.ndarray], within: Sequence[str] = (), target_accuracy: float | None = None, unknown_share: float | None = None
@@ -97,50 +95,73 @@ class Witness(abc.ABC):
         Args:
           evidence: of each, float32 [its photos, width].
         """
-        nodes = [node for name in within for node in self.taxonomy.find(name)]
-        unknown, evidence, classes = self._unknown(unknown_share, target_accuracy), iter(evidence), len(self.taxonomy)
-        threshold = None if unknown else chosen_threshold(self._calibration, None, target_accuracy)
+        answering, evidence = self.answering(within, target_accuracy, unknown_share), iter(evidence)
         while groups := list(itertools.islice(evidence, _ANSWERS_AT_ONCE)):
-            logits = np.concatenate([joined_logits(one[:, :classes], self._temperature, self.group_exponent) for one in groups])
-            features = None if unknown is None else np.stack([_middle(one[:, classes:], unknown) for one in groups])
-            yield from answers_to(logits, self.taxonomy, self._temperature, nodes, threshold, unknown, features)
+            yield from self._answers(groups, answering)
+
+    def answer_groups(
+        self,
+        groups: Mapping[str, Sequence[str | Path]],
+        within: Sequence[str] = (),
+        threshold: float | None = None,
+        target_accuracy: float | None = None,
+        unknown_share: float | None = None,
+    ) -> Iterator[dict]:
+        """As SpeciesIdentifier.identify_groups."""
+        answering, paths = self.answering(within, target_accuracy, unknown_share, threshold), [str(path) for own in groups.values() for path in own]
+        looks, evidence, why, done = self.see(paths) if paths else iter(()), {}, {}, 0
+        for name, photos in ((name, [str(path) for path in own]) for name, own in groups.items()):
+            numbers = range(done, done + len(photos))
+            while any(number not in evidence and number not in why for number in numbers):
+                seen = next(looks)
+                evidence |= zip(seen.numbers, seen.evidence, strict=True)
+                why |= seen.broken
+            done += len(photos)
+            read = [number for number in numbers if number in evidence]
+            unread = {paths[number]: why[number] for number in numbers if number in why}
+            told = {"group": name, "photos": [paths[number] for number in read], "unreadable": unread}
+            if read:
+                (answer,) = self._answers([np.stack([evidence.pop(number) for number in read])], answering)
+                yield {**told, **answer}
+            else:
+                yield {**told, "error": next(iter(unread.values()), "the group has no photo")}
+
+    def answering(
+        self, within: Sequence[str] = (), target_accuracy: float | None = None, unknown_share: float | None = None, threshold: float | None = None
+    ) -> Answering:
+        """By what photos and groups are answered. Raises as `check`."""
+        nodes = [node for name in within for node in self.taxonomy.find(name)]
+        unknown = self._unknown(unknown_share, target_accuracy)
+        return answering_of(self._calibration, self._stored_unknown, self.taxonomy, self._temperature, nodes, unknown, threshold, target_accuracy)
+
+    def _answers(self, groups: Sequence[np.ndarray], answering: Answering) -> Iterator[dict]:
+        ends = np.cumsum([len(one) for one in groups])
+        rows = [np.arange(end - len(one), end) for one, end in zip(groups, ends, strict=True)]
+        return answering.answers(rows, self._told_by(np.concatenate(groups), answering))
+
+    def _told_by(self, evidence: np.ndarray, answering: Answering) -> Evidence:
+        """What evidence says."""
+        logits, features = np.split(evidence, [len(self.taxonomy)], axis=1)
+        return Evidence(logits, features, None if answering.unknown is None else answering.unknown.log_odds(features))
 
     def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
         """What is answered by for a share of unknown species; None for none."""
         return None
 
     @property
-    def group_exponent(self) -> float:
-        """How much of a further photo's evidence is news; 1 where photos of one animal are taken for independent."""
-        return float(self._calibration.get("group_exponent", 1.0))
-
-
-def joined_logits(logits: np.ndarray, temperature: float, exponent: float = 1.0) -> np.ndarray:
-    """Photos of one animal as one: float32 [1, classes], logits at the same temperature. Those of a single photo stay as they are.
-
-    Args:
-      logits: float32 [photos, classes].
-      exponent: of the product of the photos' probabilities.
-    """
-    if len(logits) == 1:
-        return np.asarray(logits, np.float32)
-    scaled = np.asarray(logits, np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    log_probabilities = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-    return (temperature * exponent * log_probabilities.sum(axis=0, keepdims=True)).astype(np.float32)
-
-
-def _middle(features: np.ndarray, unknown: UnknownAnswers) -> np.ndarray:
-    """Of photos of one animal the features of that photo whose chance to be of an unknown species lies in the middle."""
-    return features[0] if len(features) == 1 else features[np.argsort(unknown.chance(features), kind="stable")[len(features) // 2]]
+    def _stored_unknown(self) -> Mapping[str, typing.Any] | None:
+        """What unknown.json holds, if there is one."""
+        return None
 
 
 class RunWitness(Witness):
     """A finished run; its evidence are logits and the features that its last layer saw."""
 
-    def __init__(self, folder: str | Path) -> None:
-        """Opens it; the network is loaded when it is asked. Raises RunError."""
+    def __init__(self, folder: str | Path, predictor: Predictor | None = None) -> None:
+        """Opens it; the network is loaded when it is asked, where there is no predictor with features yet. Raises RunError."""
         self._run = SpeciesRun.open(folder)
+        if predictor is not None:
+            self._predictor = predictor
         self.name, self.taxonomy, self._calibration = self._run.folder.name, self._run.taxonomy, self._run.calibration
         self._temperature, self.sees_boxes = self._calibration["temperature"], len(self._run.recipe.views) > 1
         self.identity = checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
@@ -164,6 +185,10 @@ class RunWitness(Witness):
     def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
         return open_unknown(self._run, share, target_accuracy)
 
+    @property
+    def _stored_unknown(self) -> Mapping[str, typing.Any] | None:
+        return self._run.unknown
+
     def see(self, paths: Sequence[str], boxes: Sequence[Box] = ()) -> Iterator[Seen]:
         broken = BrokenPhotos()
         for batch in prediction_batches(_manifest(paths, boxes), self._run.recipe, broken):
@@ -174,31 +199,55 @@ class RunWitness(Witness):
 
 
 class ExportWitness(Witness):
-    """An export; its evidence are log-probabilities of all classes, as far as its answer tells them."""
+    """An export; its evidence is that of its run, or of an export of 0.2 the log-probabilities of all classes, as far as its answer tells them."""
 
     view_size, sees_boxes = _GLANCE_PX, True
 
-    def __init__(self, folder: str | Path) -> None:
-        """Opens a version's folder, or the newest version of a model's. Raises RunError."""
+    def __init__(self, folder: str | Path, model: LoadedModel | None = None) -> None:
+        """Opens a version's folder, or the newest version of a model's; it is loaded when it is asked, where it is not yet. Raises RunError."""
         self._folder = newest_version(folder)
         self.name = Path(folder).resolve().name
         self.taxonomy = Taxonomy.load(self._folder / "assets" / "taxonomy.json")
-        self._calibration, self._temperature = read_calibration(self._folder / "assets" / "calibration.json"), 1.0
-        parts = [self._folder / "saved_model.pb", *sorted((self._folder / "variables").iterdir()), *sorted((self._folder / "assets").iterdir())]
-        self.identity = checksum_of([sha256_of(path) for path in parts])
-        if share := self._calibration.get("unknown_share", 0):
+        self._calibration = read_calibration(self._folder / "assets" / "calibration.json")
+        self._tells_evidence = "groups" in self._calibration
+        self._temperature = float(self._calibration["temperature"]) if self._tells_evidence else 1.0
+        if model is not None:
+            self._model = model
+        if (share := self._calibration.get("unknown_share", 0)) and not self._tells_evidence:
             told = "what it tells of a photo does not suffice to join photos"
-            raise RunError(
-                f"{folder} was exported for a share of {share} unknown species, and {told}: survey with the run, or export it with --unknown-share 0"
-            )
+            raise RunError(f"{folder} was exported by an older tfvision for a share of {share} unknown species, and {told}: export the run again")
+
+    @functools.cached_property
+    def identity(self) -> str:
+        parts = [self._folder / "saved_model.pb", *sorted((self._folder / "variables").iterdir()), *sorted((self._folder / "assets").iterdir())]
+        return checksum_of([sha256_of(path) for path in parts])
 
     @property
     def width(self) -> int:
-        return len(self.taxonomy)
+        told = self._model.signatures["evidence"].outputs.values() if self._tells_evidence else ()
+        return sum(info.tensor_shape.dim[1].size if len(info.tensor_shape.dim) > 1 else 1 for info in told) or len(self.taxonomy)
 
-    def _unknown(self, share: float | None, target_accuracy: float | None) -> None:
-        if share:
-            raise RecipeError(f"--unknown-share of this export is 0, got {share}: survey with the run instead")
+    def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
+        own = self._calibration.get("unknown_share", 0)
+        if share not in (None, own):
+            raise RecipeError(f"--unknown-share of this export is {own}, got {share}: export the run again with it, or ask the run")
+        if not own:
+            return None
+        if target_accuracy not in (None, self._calibration["target"]):
+            raise RecipeError(f"--target-accuracy of this export is {self._calibration['target']}, got {target_accuracy}: ask the run instead")
+        stored = self._calibration["unknown"]
+        rule = UnknownRule((1.0,), 0.0, (math.inf,), tuple(stored["rates"]))
+        return UnknownAnswers(None, rule, own, stored["species_threshold"], stored["threshold"])
+
+    @property
+    def _stored_unknown(self) -> Mapping[str, typing.Any] | None:
+        return self._calibration.get("unknown")
+
+    def _told_by(self, evidence: np.ndarray, answering: Answering) -> Evidence:
+        logits, features = np.split(evidence, [len(self.taxonomy)], axis=1)
+        if answering.unknown is None:
+            return Evidence(logits, features)
+        return Evidence(logits, features[:, :-1], features[:, -1].astype(np.float64))
 
     @functools.cached_property
     def _model(self):
@@ -218,6 +267,10 @@ class ExportWitness(Witness):
 
     def _evidence(self, encoded, box):
         inputs = {"image_bytes": np.array([encoded], object)}
+        if self._tells_evidence:
+            outputs = self._model.run("evidence", {**inputs, "box": np.float32([box])})
+            parts = (outputs[name] for name in ("logits", "embedding", "unknown_log_odds") if name in outputs)
+            return np.concatenate([part[0].reshape(-1) for part in parts])
         if box[2]:
             outputs = self._model.run("boxes", {**inputs, "box": np.float32([box])})
         else:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.species.answer_graph import OUTPUTS, SEPARATOR, UNKNOWN_OUTPUT, AnswerGraph
+from tfvision.apps.species.group_answers import Evidence, answering_of
 from tfvision.apps.species.identification import ALTERNATIVES, careful_answers
 from tfvision.apps.species.unknown import open_unknown
 from tfvision.data.views import CENTRAL_FRACTION, VIEWS
@@ -32,7 +33,7 @@ def make_exportable(run: str | Path, half: bool = False, unknown_share: float | 
       unknown_share: of photos of species that the run was not trained on, as `identify` takes it; None = the run's.
 
     Returns:
-      Exportable with the signatures "serving_default", "identify", "boxes", "tensor", "embed" and "classify".
+      Exportable with the signatures "serving_default", "identify", "identify_group", "boxes", "evidence", "tensor", "embed" and "classify".
 
     Raises:
       RunError.
@@ -62,15 +63,20 @@ class _SpeciesGraph:
         # Logits are linear in the features: averaging these over the mirror image averages those.
         self._features = features_model(model)
         self._classifier = model.get_layer("species_logits")
-        self._rule = AnswerGraph(run.taxonomy, run.calibration["temperature"], ALTERNATIVES, unknown)
+        answering = _answering(run, unknown)
+        self._rule = AnswerGraph(run.taxonomy, run.calibration["temperature"], ALTERNATIVES, unknown, answering.rule, answering.group_unknown)
         self.classes_within = self._rule.classes_within
-        self.threshold = tf.constant([run.calibration["threshold"] if unknown is None else -1], tf.float32)
+        self._has_unknown = unknown is not None
+        self.threshold, self.group_threshold = (
+            tf.constant([-1 if one is None else one], tf.float32) for one in (answering.threshold, answering.group_threshold)
+        )
         self.views = PhotoViews(run.recipe.views, size)
         seen = {view: tf.TensorSpec([None, size, size, 3], tf.uint8, name=view) for view in run.recipe.views}
         channels = self._features.output.shape[-1]
         answered = [tf.TensorSpec([None, classes]), tf.TensorSpec([None]), tf.TensorSpec([None, classes], tf.bool), tf.TensorSpec([None, channels])]
         self.network, self.variables = stored_network(tf.function(self._network, autograph=False, input_signature=[seen]), model, half)
         self._answer = tf.function(self._rule.answer_to, autograph=False, input_signature=answered)
+        self._answer_group = tf.function(self._rule.answer_to_group, autograph=False, input_signature=answered)
         self.core = tf.function(self._core, autograph=False, input_signature=[seen])
 
     def _network(self, views):
@@ -83,6 +89,16 @@ class _SpeciesGraph:
     def answer(self, views, threshold, is_inside):
         outputs = self.network(views)
         return self._answer(outputs["logits"], threshold, is_inside, outputs["embedding"])
+
+    def answer_group(self, views, threshold, is_inside):
+        outputs = self.network(views)
+        threshold = tf.where(threshold < 0, tf.where(tf.shape(outputs["logits"])[0] == 1, self.threshold, self.group_threshold), threshold)
+        return self._answer_group(outputs["logits"], threshold, is_inside, outputs["embedding"])
+
+    def evidence(self, views):
+        outputs = self.network(views)
+        log_odds = {"unknown_log_odds": self._rule.log_odds_of_unknown(outputs["embedding"])} if self._has_unknown else {}
+        return {**outputs, **{name: tf.cast(value, tf.float32) for name, value in log_odds.items()}}
 
     def _core(self, views):
         outputs = self.network(views)
@@ -108,6 +124,10 @@ def _signatures(run, graph):
         threshold = tf.where(threshold < 0, graph.threshold, threshold)
         return graph.answer(decode(image_bytes), threshold, graph.classes_within(within))
 
+    @tf.function(autograph=False, input_signature=identify.input_signature)
+    def identify_group(image_bytes, threshold=tf.constant([-1.0]), within=tf.constant([""])):  # noqa: B008
+        return graph.answer_group(decode(image_bytes), threshold[:1], graph.classes_within(within[:1]))
+
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
     def classify(inputs):
         features = {_EXAMPLE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
@@ -122,9 +142,17 @@ def _signatures(run, graph):
             {"image_bytes": images, "threshold": np.float32([-1, 0.5, 0.9]), "within": np.array(["", taxon, ""], object)},
             description=f"with a threshold a photo (below 0: the calibrated one) and prior taxa, '{SEPARATOR}' between them",
         ),
+        "identify_group": Signature(
+            identify_group,
+            {"image_bytes": images, "threshold": np.float32([-1, -1, -1]), "within": np.array(["", "", ""], object)},
+            description="photos of one animal -> one answer, at the first threshold and with the first prior taxa; never join the requests of several clients",
+        ),
         "boxes": of_boxes(
             lambda image_bytes, box: calibrated(decode(image_bytes, box)),
             "with left, top, width, height of the animal in pixels of the upright photo; width 0: no box",
+        ),
+        "evidence": of_boxes(
+            lambda image_bytes, box: graph.evidence(decode(image_bytes, box)), "as boxes -> what answers to groups are made of (survey)", tolerance=1e-3
         ),
         "tensor": of_pixels(lambda pixels: calibrated(graph.views.of_pixels(pixels)), "upright photos of one size, uint8 RGB"),
         "embed": of_encoded(
@@ -158,6 +186,9 @@ class _Reference:
         if signature == "embed":
             return {"embedding": self._predict("embedding", photos)}
         logits = self._predict("species", photos, inputs.get("box"))
+        if signature in ("identify_group", "evidence"):
+            seen = self._evidence(logits, self._predict("embedding", photos, inputs.get("box")))
+            return self._answer_group(seen, inputs) if signature == "identify_group" else _told_evidence(seen)
         features = logits if self._unknown is None else self._predict("embedding", photos, inputs.get("box"))
         terms = [_terms(text) for text in inputs.get("within", [b""] * len(photos))]
         within = [[node for name in names for node in self._run.taxonomy.find(name)] for names in terms]
@@ -165,7 +196,16 @@ class _Reference:
         if self._unknown is None:
             thresholds = np.where(thresholds < 0, self._run.calibration["threshold"], thresholds)
         rows = [_answer_row(self._run, self._unknown, *row) for row in zip(logits, features, within, thresholds, strict=True)]
-        return {key: np.array([row[key] for row in rows], np.float32 if key in _NUMBERS else object) for key in rows[0]}
+        return _arrays(rows)
+
+    def _evidence(self, logits, features):
+        return Evidence(logits, features, None if self._unknown is None else self._unknown.log_odds(features))
+
+    def _answer_group(self, seen, inputs):
+        within = [node for name in _terms(inputs["within"][0]) for node in self._run.taxonomy.find(name)]
+        answering = _answering(self._run, self._unknown, within)
+        (answer,) = answering.careful([np.arange(len(seen.logits))], seen)
+        return _arrays([_row_of(self._run, answer, answering.group_threshold or answering.group_unknown.threshold)])
 
     @functools.cached_property
     def _predictors(self):
@@ -182,21 +222,40 @@ class _Reference:
 _NUMBERS = ("probability", "threshold", "lineage_probabilities", "top_probabilities", "unknown_probability")
 
 
+def _answering(run, unknown, within=()):
+    """By what a run answers, at its own thresholds."""
+    return answering_of(run.calibration, run.unknown, run.taxonomy, run.calibration["temperature"], within, unknown)
+
+
+def _told_evidence(seen):
+    log_odds = {} if seen.log_odds is None else {"unknown_log_odds": seen.log_odds}
+    return {name: np.asarray(values, np.float32) for name, values in {"logits": seen.logits, "embedding": seen.features, **log_odds}.items()}
+
+
+def _arrays(rows):
+    return {key: np.array([row[key] for row in rows], np.float32 if key in _NUMBERS else object) for key in rows[0]}
+
+
 def _answer_row(run, unknown, logits, features, within, threshold):
-    taxonomy, least = run.taxonomy, None if threshold < 0 else threshold
-    (answer,) = careful_answers(logits[None], taxonomy, run.calibration["temperature"], within, least, unknown, features[None])
+    least = None if threshold < 0 else threshold
+    (answer,) = careful_answers(logits[None], run.taxonomy, run.calibration["temperature"], within, least, unknown, features[None])
+    return _row_of(run, answer, unknown.threshold if least is None else threshold)
+
+
+def _row_of(run, answer, threshold):
+    taxonomy = run.taxonomy
     rest = int(taxonomy.depths.max()) - len(answer.path[1:])
     return {
         "taxon": taxonomy.names[answer.path[-1]].encode(),
         "rank": taxonomy.node_ranks[answer.path[-1]].encode(),
         "probability": answer.reached[-1],
-        "threshold": unknown.threshold if least is None else threshold,
+        "threshold": threshold,
         "lineage_names": [taxonomy.names[node].encode() for node in answer.path[1:]] + [b""] * rest,
         "lineage_ranks": [taxonomy.node_ranks[node].encode() for node in answer.path[1:]] + [b""] * rest,
         "lineage_probabilities": [*answer.reached[1:], *[0] * rest],
         "top_names": [taxonomy.class_names[number].encode() for number in answer.likeliest],
         "top_probabilities": answer.chances,
-        **({} if unknown is None else {"unknown_probability": answer.unknown}),
+        **({} if answer.unknown is None else {"unknown_probability": answer.unknown}),
     }
 
 
@@ -211,8 +270,15 @@ def _encoded_in(example):
 
 def _assets(run, unknown):
     calibration = {key: run.calibration[key] for key in ("temperature", "threshold", "target", "confidence", "depth_curve")}
+    calibration["groups"] = {key: value for key, value in groups.items() if key != "measured"} if (groups := run.calibration.get("groups")) else None
     if unknown is not None:
         calibration["unknown_share"] = unknown.share
+        calibration["unknown"] = {
+            "rates": unknown.rule.rates,
+            "species_threshold": unknown.species_threshold,
+            "threshold": unknown.threshold,
+            "groups": run.unknown.get("groups"),
+        }
     taxonomy = {"ranks": run.taxonomy.ranks, "lineages": run.taxonomy.lineages}
     return {
         "labels.txt": "\n".join(run.taxonomy.class_names) + "\n",

@@ -1,7 +1,7 @@
 """Identification: the deepest taxon that may be named for a photo, like a careful naturalist's answer."""
 
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,31 @@ class SpeciesIdentifier:
         for number in range(done, len(photos)):
             yield {"image": photos[number], "error": broken.get(photos[number])}
 
+    def identify_groups(
+        self,
+        groups: Mapping[str, Sequence[str | Path]],
+        within: Sequence[str] = (),
+        threshold: float | None = None,
+        target_accuracy: float | None = None,
+        unknown_share: float | None = None,
+    ) -> Iterator[dict]:
+        """Names animals by several photos of each, in order, one at a time as they are ready.
+
+        Args:
+          groups: {name: paths of photos of one animal, or of one species in one place and time}.
+          within, threshold, target_accuracy, unknown_share: as of `identify`.
+
+        Yields:
+          dict with "group", "photos" (that could be read), "unreadable" ({photo: why}), and what `identify` says of a photo; or "error", where none could
+          be read. A group of one photo is answered as the photo.
+
+        Raises:
+          as `identify`.
+        """
+        from tfvision.apps.species.evidence import RunWitness  # which needs this file
+
+        return RunWitness(self.run.folder, self._predictor).answer_groups(groups, within, threshold, target_accuracy, unknown_share)
+
 
 class CarefulAnswer(typing.NamedTuple):
     """What is known of one photo.
@@ -128,11 +153,9 @@ def careful_answers(
     threshold: float | None = 0.0,
     unknown: UnknownAnswers | None = None,
     features: np.ndarray | None = None,
+    log_odds: np.ndarray | None = None,
 ) -> Iterator[CarefulAnswer]:
     """The deepest taxon that may be named, and the likeliest classes, of each row; AnswerGraph does the same in a graph.
-
-    Classes are ordered by their logits, which stand in the order of the probabilities but neither underflow to 0 nor depend on
-    how an exponential is rounded; of equal ones the first in the taxonomy comes first.
 
     Args:
       logits: float32 [batch, classes].
@@ -140,14 +163,41 @@ def careful_answers(
       threshold: least probability of the answer; None = that of `unknown`.
       unknown: how answers are found where photos may be of unknown species.
       features: float32 [batch, channels], what the last layer saw; needed with `unknown` alone.
+      log_odds: in place of features, those of `UnknownAnswers.log_odds`.
     """
     logits = np.where(hierarchy.classes_within(taxonomy, within), logits, -np.inf).astype(np.float32)
     probabilities = softmax(logits, temperature)
     paths, reached = hierarchy.descend(probabilities, taxonomy)
-    cut, novelty = reached, None
+    chance = None
     if unknown is not None:
-        novelty = unknown.chance(features)
-        cut = reached = unknown.probabilities(paths, reached, novelty, taxonomy, within)
+        chance = unknown.chance(features) if log_odds is None else unknown.rule.of_log_odds.chance(log_odds[:, None], unknown.share)
+    yield from cut_answers(paths, reached, logits, probabilities, taxonomy, within, threshold, unknown, chance)
+
+
+def cut_answers(
+    paths: np.ndarray,
+    reached: np.ndarray,
+    logits: np.ndarray,
+    probabilities: np.ndarray,
+    taxonomy: Taxonomy,
+    within: Sequence[int],
+    threshold: float | None,
+    unknown: UnknownAnswers | None,
+    chance: np.ndarray | None,
+) -> Iterator[CarefulAnswer]:
+    """`careful_answers` of greedy paths.
+
+    Classes are ordered by their logits, which stand in the order of the probabilities but neither underflow to 0 nor depend on
+    how an exponential is rounded; of equal ones the first in the taxonomy comes first.
+
+    Args:
+      paths, reached: of `hierarchy.descend`.
+      logits, probabilities: [batch, classes].
+      chance: that the species are unknown, float64 [batch]; needed with `unknown` alone.
+    """
+    cut = reached
+    if unknown is not None:
+        cut = reached = unknown.probabilities(paths, reached, chance, taxonomy, within)
         if threshold is None:
             cut, threshold = unknown.confidences(reached, paths, taxonomy), unknown.threshold
     named = hierarchy.answer(paths, cut, threshold)
@@ -155,8 +205,8 @@ def careful_answers(
     for row, node in enumerate(named):
         length = len(taxonomy.path_to(node))
         chances = probabilities[row, likeliest[row]]
-        chance = None if novelty is None else float(novelty[row])
-        yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist(), chance)
+        novelty = None if chance is None else float(chance[row])
+        yield CarefulAnswer(paths[row, :length].tolist(), reached[row, :length].tolist(), likeliest[row].tolist(), chances.tolist(), novelty)
 
 
 def _told_unknown(chance, share, is_species):
@@ -177,10 +227,16 @@ def answers_to(
     threshold: float | None,
     unknown: UnknownAnswers | None = None,
     features: np.ndarray | None = None,
+    log_odds: np.ndarray | None = None,
 ) -> Iterator[dict]:
     """`careful_answers` as people are told them: what SpeciesIdentifier.identify yields, but for "image"."""
+    yield from told_answers(careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features, log_odds), taxonomy, within, unknown)
+
+
+def told_answers(answers: Iterable[CarefulAnswer], taxonomy: Taxonomy, within: Sequence[int], unknown: UnknownAnswers | None) -> Iterator[dict]:
+    """As people are told them."""
     most = int(hierarchy.classes_within(taxonomy, within).sum())
-    for answer in careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features):
+    for answer in answers:
         named = answer.path[-1]
         lineage = zip(answer.path[1:], answer.reached[1:], strict=True)
         top = list(zip(answer.likeliest, answer.chances, strict=True))[:most]
@@ -219,7 +275,7 @@ class ExportIdentifier:
 
     def __init__(self, folder: str | Path):
         """Loads a version's folder, or the newest version of a model's. Raises RunError."""
-        folder = newest_version(folder)
+        self._folder = folder = newest_version(folder)
         self.taxonomy = Taxonomy.load(folder / "assets" / "taxonomy.json")
         self._calibration = read_calibration(folder / "assets" / "calibration.json")
         self._model = LoadedModel(folder)
@@ -258,6 +314,19 @@ class ExportIdentifier:
                 yield {"image": photo, **self._answer(servable_bytes(photo), within, placed, threshold, most)}
             except (DataError, tf.errors.InvalidArgumentError) as error:
                 yield {"image": photo, "error": str(error) if isinstance(error, DataError) else f"{photo} cannot be decoded"}
+
+    def identify_groups(
+        self,
+        groups: Mapping[str, Sequence[str | Path]],
+        within: Sequence[str] = (),
+        threshold: float | None = None,
+        target_accuracy: float | None = None,
+        unknown_share: float | None = None,
+    ) -> Iterator[dict]:
+        """As SpeciesIdentifier.identify_groups; the share of unknown species is the one it was exported with."""
+        from tfvision.apps.species.evidence import ExportWitness  # which needs this file
+
+        return ExportWitness(self._folder, self._model).answer_groups(groups, within, threshold, target_accuracy, unknown_share)
 
     def _answer(self, encoded, within, box, threshold, most):
         inputs = {"image_bytes": np.array([encoded], object)}

@@ -3,11 +3,11 @@
 import dataclasses
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import keras
 import numpy as np
 
+from tfvision.apps.species.groups import MOST_PHOTOS, Seen, chosen_to_fit_on, group_rule, most_photos
 from tfvision.data.lineage_matching import shared_levels
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
@@ -16,6 +16,7 @@ from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
 from tfvision.evaluation import specificity
 from tfvision.evaluation.classification import Evaluation
+from tfvision.evaluation.groups import FEWEST_GROUPS, GroupRule, fit_novelty_dependence, groups_to_fit_on
 from tfvision.evaluation.novelty import NoveltyModel
 from tfvision.evaluation.unknown_species import (
     SHARES,
@@ -24,20 +25,20 @@ from tfvision.evaluation.unknown_species import (
     UnknownRule,
     fit_rule,
     fit_share,
+    group_paths,
     known_paths,
     leave_species_out,
     measure_by_share,
     unknown_paths,
+    with_novelty,
 )
 from tfvision.files import write_arrays, write_json
 from tfvision.progress import progress_bar
-from tfvision.trained.species_network import Predictor, make_predictor, predict_with_features
+from tfvision.trained.species_network import Predictor, predict_with_features
 from tfvision.trained.species_run import LARGEST_UNKNOWN_SHARE, SpeciesRun
 
 FEWEST_SPECIES = 3  # with held-out photos: one is left out, and two are still told apart
-MOST_PHOTOS = 20_000  # whose features are kept to fit on, of training and of validation
 STRANGEST = 12  # photos most unlike anything trained, in the report
-MOST_LOGITS = 20_000_000  # of the photos that heads are refitted on
 
 
 def open_unknown(run: SpeciesRun, share: float | None = None, target_accuracy: float | None = None) -> UnknownAnswers | None:
@@ -77,15 +78,19 @@ def answers_of(stored: Mapping[str, typing.Any], arrays: Mapping[str, np.ndarray
 
 
 def fit_after_training(
-    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, temperature: float
+    run: SpeciesRun, predictor: Predictor, training: tuple[Manifest, np.ndarray], held_out: Seen, photos: Manifest
 ) -> tuple[Evaluation, dict[str, typing.Any]] | None:
-    """Fits what a run answers by where photos may be of unknown species; what it then answers to validation photos, and what the report tells."""
+    """Fits what a run answers by where photos may be of unknown species; what it then answers to validation photos, and what the report tells.
+
+    Args:
+      training: the photos of the training and their labels.
+      held_out, photos: of validation, as the predictor with features sees them, and what they are.
+    """
     if not run.recipe.unknown_share:
         return None
-    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction, with_features=True)
-    (trained, _), (held_out, photos) = (_seen(run, predictor, manifest.select(splits == part), labels[splits == part]) for part in ("train", "validation"))
-    is_fitting = halve([record.group for record in photos.records], run.recipe.seed)
-    found = fit_unknown(run, trained, held_out, temperature, is_fitting, run.recipe.seed)
+    temperature, is_fitting = run.calibration["temperature"], halve([record.group for record in photos.records], run.recipe.seed)
+    groups, _ = groups_to_fit_on([record.group for record in photos.records], held_out.labels, is_fitting, run.recipe.seed)
+    found = fit_unknown(run, _seen(run, predictor, *training), held_out, temperature, is_fitting, run.recipe.seed, groups)
     if found is None:
         print("too few species have validation photos to fit answers for unknown ones: --unknown-share stays 0", file=sys.stderr)
         return None
@@ -118,36 +123,27 @@ def measured_on_strangers(
     return {"told": told, "by_share": rows}
 
 
-class Seen(typing.NamedTuple):
-    """Photos as a trained network sees them: logits float32 [photos, classes], features float32 [photos, channels], labels int [photos]."""
-
-    logits: np.ndarray
-    features: np.ndarray
-    labels: np.ndarray
-
-
-def fit_unknown(run: SpeciesRun, trained: Seen, held_out: Seen, temperature: float, is_fitting: np.ndarray, seed: int) -> dict[str, typing.Any] | None:
+def fit_unknown(
+    run: SpeciesRun, trained: Seen, held_out: Seen, temperature: float, is_fitting: np.ndarray, seed: int, groups: Sequence[np.ndarray] = ()
+) -> dict[str, typing.Any] | None:
     """Writes unknown.json and novelty.npz of a run.
 
     Args:
       trained, held_out: photos of training and of validation.
       temperature: of the run.
       is_fitting: which of the held-out photos fit the thresholds of known species.
+      groups: of `groups_to_fit_on`, of the held-out photos.
 
     Returns:
       For the report: "share", "by_share" (a dict a share, of "today" and "unknown", as `measure_share`), fitted on one half of the photos and of the
       species and measured on the other; None, and nothing is written, where too few species have held-out photos.
     """
-    taxonomy = run.taxonomy
+    taxonomy, joining = run.taxonomy, group_rule(run.calibration)
     if len(np.unique(held_out.labels)) < FEWEST_SPECIES or len(np.unique(trained.labels)) < len(taxonomy):
         return None
-    trained = _at_most(trained, max(2 * len(taxonomy), min(MOST_PHOTOS, MOST_LOGITS // len(taxonomy))), seed)
-    model = NoveltyModel.fit(trained.features, trained.labels, len(taxonomy))
-    known = known_paths(held_out.logits, model.scores(held_out.features), held_out.labels, taxonomy, temperature)
-    left = leave_species_out(trained.features, trained.labels, held_out.features, held_out.labels, taxonomy, seed)
-    rule = fit_rule(known, left)
-    shares = [fit_share(rule, known, left, taxonomy, share) for share in SHARES]
-    write_json(run.unknown_path, {**dataclasses.asdict(rule), "shares": shares, "species": len(np.unique(left.species)), "photos": len(known)})
+    trained = _at_most(trained, most_photos(len(taxonomy)), seed)
+    stored, model, known, left = fitted_unknown(trained, held_out, groups, taxonomy, temperature, joining, seed)
+    write_json(run.unknown_path, stored)
     write_arrays(run.novelty_path, model.arrays())
     told = (
         f"To see what species that were never trained on do, each of {len(np.unique(left.species))} was left out, and the last layer fitted again on the "
@@ -155,6 +151,42 @@ def fit_unknown(run: SpeciesRun, trained: Seen, held_out: Seen, temperature: flo
         "all did both."
     )
     return {"told": told, "share": run.recipe.unknown_share, "by_share": _measured(model, known, left, taxonomy, is_fitting, run.calibration)}
+
+
+def fitted_unknown(
+    trained: Seen, held_out: Seen, groups: Sequence[np.ndarray], taxonomy: Taxonomy, temperature: float, joining: GroupRule, seed: int
+) -> tuple[dict[str, typing.Any], NoveltyModel, Paths, Paths]:
+    """What unknown.json holds and the model of novelty.npz, and the paths of held-out photos, of known species and as if left out.
+
+    Args:
+      groups: of the held-out photos; nothing is fitted for groups where they are too few.
+    """
+    if len(groups) < FEWEST_GROUPS or len({held_out.labels[rows[0]] for rows in groups}) < FEWEST_SPECIES:
+        groups = ()
+    model = NoveltyModel.fit(trained.features, trained.labels, len(taxonomy))
+    known = known_paths(held_out.logits, model.scores(held_out.features), held_out.labels, taxonomy, temperature)
+    left_out = leave_species_out(trained.features, trained.labels, held_out.features, held_out.labels, taxonomy, seed, groups, joining)
+    left = left_out.photos
+    rule = fit_rule(known, left)
+    shares = [fit_share(rule, known, left, taxonomy, share) for share in SHARES]
+    of_groups = {"groups": _fit_groups(rule, known, left_out, held_out, groups, taxonomy, temperature, joining)} if groups else {}
+    stored = {**dataclasses.asdict(rule), "shares": shares, **of_groups, "species": len(np.unique(left.species)), "photos": len(known)}
+    return stored, model, known, left
+
+
+def _fit_groups(rule, known, left_out, held_out, groups, taxonomy, temperature, joining):
+    """What unknown.json holds of groups: "novelty_dependence" and "shares", fitted on groups of known species and of such that were left out."""
+    of_left = np.empty(len(held_out.labels))
+    of_left[left_out.rows] = rule.log_odds(left_out.photos.scores)
+    log_odds = rule.log_odds(known.scores), of_left
+    weights = [joining.weights(held_out.features[rows]) for rows in groups]
+    pairs = ([(values[rows], own) for rows, own in zip(groups, weights, strict=True)] for values in log_odds)
+    joining = dataclasses.replace(joining, novelty_dependence=fit_novelty_dependence(joining, *pairs))
+    of_known = group_paths(groups, held_out.logits, held_out.features, held_out.labels, taxonomy, temperature, joining)
+    both = (with_novelty(paths, groups, values, held_out.features, joining) for paths, values in zip((of_known, left_out.groups), log_odds, strict=True))
+    known_groups, left_groups = both
+    shares = [fit_share(rule.of_log_odds, known_groups, left_groups, taxonomy, share) for share in SHARES]
+    return {"novelty_dependence": joining.novelty_dependence, "shares": shares}
 
 
 def _measured(
@@ -176,10 +208,9 @@ def _measured(
     return measure_by_share(answers, depths, *others, taxonomy)
 
 
-def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.ndarray) -> tuple[Seen, Manifest]:
+def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.ndarray) -> Seen:
     """At most MOST_PHOTOS of the photos that can be read, as the network sees them."""
-    chosen = np.random.default_rng(run.recipe.seed).permutation(len(manifest))[:MOST_PHOTOS]
-    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    is_chosen = chosen_to_fit_on(len(manifest), MOST_PHOTOS, run.recipe.seed)
     manifest, labels = manifest.select(is_chosen), labels[is_chosen]
     with progress_bar("features", len(manifest)) as bar:
         parts = []
@@ -187,7 +218,7 @@ def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.
             parts.append(part)
             bar.advance(len(part[0]))
     numbers, logits, features = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return Seen(logits, features, labels[numbers]), manifest.select(np.isin(np.arange(len(manifest)), numbers))
+    return Seen(logits, features, labels[numbers])
 
 
 def _at_most(seen: Seen, photos: int, seed: int) -> Seen:
