@@ -26,6 +26,7 @@ NAME = "report.html"
 _LOOKED_AT = 24  # events worth a look
 _PHOTOS_SHOWN = 4
 _THUMBNAIL_PX, _BOXED_PX = 220, 480
+_GRID = "grid-template-columns: repeat(auto-fill, minmax(min(190px, 45%), 1fr)); align-items: start"
 _NAMES_SHOWN = 6  # of the animals of a photo
 _LISTED = 500
 _BY_A_PERSON = "by a person"  # in place of the rank of a taxon that no answer of the model has
@@ -227,7 +228,7 @@ def _event(survey, one, reason):
     photos = "".join(_photo(survey.card, row) for row in _spread(one.counted or one.media, _PHOTOS_SHOWN))
     told = "; ".join([reason, f"{one.event}, {when}", *([f"likeliest: {likeliest}"] if likeliest else [])])
     head = f"<h3><em>{escape(name)}</em><small>{escape(told)}</small></h3>"
-    return f'<div class="pair" style="margin-bottom: 14px">{head}<div class="photos">{photos}</div></div>'
+    return f'<div class="pair" style="margin-bottom: 14px">{head}<div class="photos" style="{_GRID}">{photos}</div></div>'
 
 
 def _photo(card, row):
