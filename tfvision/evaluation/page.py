@@ -48,11 +48,11 @@ def captioned_photo(jpeg: bytes | None, caption: str, attributes: str = "", desc
 
     Args:
       jpeg: None = a note that it cannot be read.
-      is_whole: whether all of the photo is shown, with room beside it, and not the square in its middle.
+      is_whole: whether all of the photo is shown, and not the square in its middle.
     """
-    style = ' style="object-fit: contain"' if is_whole else ""
+    style, ratio = (' style="aspect-ratio: auto; height: auto"', "auto") if is_whole else ("", "1")
     photo = f'<img src="{inline(jpeg, "image/jpeg")}" alt="{escape(description)}"{style}>' if jpeg else '<div class="nophoto">cannot be read</div>'
-    return f'<div{attributes}><div style="aspect-ratio: 1">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
+    return f'<div{attributes}><div style="aspect-ratio: {ratio}">{photo}</div><small style="overflow-wrap: anywhere">{caption}</small></div>'
 
 
 def inline(data: bytes, media_type: str) -> str:

@@ -81,7 +81,7 @@ def with_boxes(picture: np.ndarray, boxes: Sequence[Sequence[float]], captions: 
     from PIL import Image, ImageDraw, ImageFont
 
     image, (height, width) = Image.fromarray(picture), picture.shape[:2]
-    draw, line_px = ImageDraw.Draw(image), max(1, round(max(height, width) / 220))
+    draw, line_px = ImageDraw.Draw(image), max(1, round(max(height, width) / 300))
     text = ImageFont.load_default(max(_TEXT_PX, round(max(height, width) / 50)))
     for number, (left, top, wide, high) in enumerate(boxes):
         colour = _FRAMES[number % len(_FRAMES)]

@@ -25,7 +25,8 @@ if typing.TYPE_CHECKING:
 NAME = "report.html"
 _LOOKED_AT = 24  # events worth a look
 _PHOTOS_SHOWN = 4
-_THUMBNAIL_PX = 220
+_THUMBNAIL_PX, _BOXED_PX = 220, 480
+_GRID = "grid-template-columns: repeat(auto-fill, minmax(min(190px, 45%), 1fr)); align-items: start"
 _NAMES_SHOWN = 6  # of the animals of a photo
 _LISTED = 500
 _BY_A_PERSON = "by a person"  # in place of the rank of a taxon that no answer of the model has
@@ -224,10 +225,10 @@ def _event(survey, one, reason):
     name = "not sure enough to name anything" if one.kind == UNKNOWN else f"{answer.rank} {answer.taxon}, {answer.probability:.0%}"
     likeliest = ", ".join(f"{name} {share:.0%}" for name, share in answer.likeliest[:3])
     when = one.first.instant.replace("T", " ")
-    shown = [*_spread(one.media, _PHOTOS_SHOWN)]
-    photos = "".join(_photo(survey.card, row) for row in shown)
-    head = f"<h3><em>{escape(name)}</em><small>{escape(reason)}; {escape(one.event)}, {escape(when)}; likeliest: {escape(likeliest)}</small></h3>"
-    return f'<div class="pair" style="margin-bottom: 14px">{head}<div class="photos">{photos}</div></div>'
+    photos = "".join(_photo(survey.card, row) for row in _spread(one.counted or one.media, _PHOTOS_SHOWN))
+    told = "; ".join([reason, f"{one.event}, {when}", *([f"likeliest: {likeliest}"] if likeliest else [])])
+    head = f"<h3><em>{escape(name)}</em><small>{escape(told)}</small></h3>"
+    return f'<div class="pair" style="margin-bottom: 14px">{head}<div class="photos" style="{_GRID}">{photos}</div></div>'
 
 
 def _photo(card, row):
@@ -240,7 +241,7 @@ def _photo(card, row):
     told += [f"{number} {escape(_short(one))}".strip() for number, one in zip(numbers, row.sightings, strict=True)]
     jpeg = None
     with contextlib.suppress(DataError):
-        jpeg = boxed_photo(path, [one.box for one in row.sightings], numbers, 2 * _THUMBNAIL_PX)
+        jpeg = boxed_photo(path, [one.box for one in row.sightings], numbers, _BOXED_PX)
     return captioned_photo(jpeg, "<br>".join(told[: _NAMES_SHOWN + 1]), description=name, is_whole=True)
 
 
