@@ -2,6 +2,7 @@ import colorsys
 import contextlib
 import csv
 import functools
+import gc
 import json
 import os
 import re
@@ -45,6 +46,23 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False  # else files of few tests, which are the slow ones, come last
     return StageSetScheduling(config, log)
+
+
+def pytest_collection_finish(session):
+    """What all tests of a process pay for is made cheap once: its collections of garbage and TensorFlow's second pass over each new graph.
+
+    The second pass takes as long as the first. Graphs are traced and run as ever; no test is of how fast they run.
+    """
+    gc.collect()
+    gc.freeze()  # modules and collected tests stay
+    gc.set_threshold(20_000, 10, 10)
+    if "tensorflow" in sys.modules:
+        from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+        from tensorflow.python.eager import context
+
+        config = config_pb2.ConfigProto()
+        config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+        context.context()._config = config  # heeded by what starts after; no public function sets it
 
 
 @functools.cache
