@@ -89,8 +89,21 @@ def test_the_keyboard_reaches_everything(page):
 
 
 KEYS_TESTED = {  # title and keys of the help -> where they are pressed
-    "Everywhere": {"1 to 8", "/", "p", "t", "Backspace", "?"},
-    "Pictures": {"arrows", "Enter", "Space", "Shift + arrows", "v", "Home, End", "Page Up, Page Down", "+ −", "Ctrl + click", "Shift + click", "long press"},
+    "Everywhere": {"1 to 8", "/", "p", "t", "z, Ctrl + z", "Backspace", "?"},
+    "Pictures": {
+        "arrows",
+        "Enter",
+        "Space",
+        "Shift + arrows",
+        "v",
+        "Home, End",
+        "Page Up, Page Down",
+        "+ −",
+        "Ctrl + a",
+        "Ctrl + click",
+        "Shift + click",
+        "long press",
+    },
     "Verdict": {"y", "n", "u"},
     "Map": {"arrows", "+ −", "0", "Enter", "Space", "s", "l"},
 }
@@ -198,6 +211,38 @@ def test_clicks_with_ctrl_and_shift_pick(page):
     page.get_by_text("Basket (1)").wait_for()
     page.locator(".wall").click(position={"x": 300, "y": 50}, modifiers=["Shift"])
     page.get_by_text("Basket (3)").wait_for()
+    page.locator(".wall").click(position={"x": 180, "y": 50}, modifiers=["Shift"])  # the range shrinks, too
+    page.get_by_text("Basket (2)").wait_for()
+    page.keyboard.press("Control+a")
+    page.get_by_text("Basket (6)").wait_for()
+    for undone in (2, 3):
+        page.keyboard.press("z")
+        page.get_by_text(f"Basket ({undone})").wait_for()
+
+
+@pytest.mark.slow
+def test_marks_tags_and_questions_come_back(page):
+    _go(page, "#verdict?q=0&x=its colour")
+    page.locator(".main .wall").focus()
+    for key in "yn":
+        page.keyboard.press(key)
+    page.get_by_text("2 marks", exact=True).wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Forget this question").click()
+    page.wait_for_function("() => !location.hash.includes('x=')")
+    page.get_by_role("button", name="undo").click()
+    _go(page, "#verdict?q=0&x=its colour")
+    page.get_by_text("2 marks", exact=True).wait_for()
+    page.get_by_role("button", name="undo").click()
+    page.get_by_text("1 mark", exact=True).wait_for()
+    _tag(page, [0, 1])
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    _go(page, "#basket?tag=some")
+    page.get_by_text("2 pictures").wait_for()
+    page.get_by_role("button", name="Forget this tag").click()
+    page.locator("main .wall").wait_for(state="hidden")
+    page.keyboard.press("Control+z")
+    page.get_by_role("link", name="some (2)").wait_for()
 
 
 @pytest.mark.slow

@@ -28,6 +28,17 @@ def test_marks_of_a_question_can_be_taken_back(tmp_path):
     assert notes.read()["questions"] == {}
 
 
+def test_a_question_that_was_forgotten_comes_back_once(tmp_path):
+    notes = Notes(tmp_path)
+    notes.mark("faces", "id:q", {"a": True})
+    before = notes.read()["questions"]
+    notes.drop_question("faces")
+    notes.restore_question("faces")
+    assert notes.read()["questions"] == before
+    with pytest.raises(DataError, match="nothing was restored"):
+        notes.restore_question("faces")
+
+
 def test_two_servers_write_without_losing_anything(tmp_path):
     def write(own):
         notes = Notes(tmp_path)

@@ -103,8 +103,9 @@ class Queries:
         """Where a picture from outside is kept. Raises DataError where there is none of that name."""
         digest = name.removeprefix(_OUTSIDE)
         path = self._folder / f"{digest}.picture"
-        if len(digest) != 20 or not set(digest) <= set("0123456789abcdef") or not path.is_file():
-            raise DataError("this picture from outside is not here (any more): drop it once more")
+        if not _is_digest(digest) or not path.is_file():
+            known = _title(path).removesuffix(" (from outside)") if _is_digest(digest) and path.with_suffix(".name").is_file() else "this picture"
+            raise DataError(f"{known} from outside is not here (any more): drop it once more")
         return path
 
     def _parts(self, name, layer):
@@ -158,6 +159,10 @@ class Queries:
 def is_whole(text: str) -> bool:
     """Whether a text from an address is a whole number that can be that of a picture."""
     return text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
+
+
+def _is_digest(text):
+    return len(text) == 20 and set(text) <= set("0123456789abcdef")
 
 
 def _title(path):

@@ -209,7 +209,8 @@ class Routes:
         return self.notes(request)
 
     def drop(self, request: Request, body: bytes) -> Any:
-        self._session.notes.drop_question(_json(body, {"question": str})["question"])
+        asked, notes = _json(body, {"question": str, "is_undone": bool | None}), self._session.notes
+        (notes.restore_question if asked.get("is_undone") else notes.drop_question)(asked["question"])
         return self.notes(request)
 
     def export(self, request: Request, body: bytes) -> Any:

@@ -27,6 +27,7 @@ class Notes:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder, self._mutex = Path(folder), threading.Lock()
+        self._dropped: dict[str, dict[str, Any]] = {}  # questions, until the end of the process
         self._known: tuple[int, dict[str, Any]] | None = None  # (when the file was written, what it holds)
 
     def read(self) -> dict[str, Any]:
@@ -68,9 +69,17 @@ class Notes:
             notes["questions"].setdefault(question, {"conclusion": "", "marks": {}})["conclusion"] = str(conclusion)[:5000]
 
     def drop_question(self, question: str) -> None:
-        """Forgets a question with its marks."""
+        """Forgets a question with its marks; `restore_question` takes that back."""
         with self._changing() as notes:
-            notes["questions"].pop(question, None)
+            if question in notes["questions"]:
+                self._dropped[question] = notes["questions"].pop(question)
+
+    def restore_question(self, question: str) -> None:
+        """Takes back that a question was forgotten. Raises DataError where it was not, or has begun anew."""
+        with self._changing() as notes:
+            if question not in self._dropped or question in notes["questions"]:
+                raise DataError(f"{question!r:.60} was not forgotten, or has begun anew: nothing was restored")
+            notes["questions"][question] = self._dropped.pop(question)
 
     @contextlib.contextmanager
     def _changing(self):

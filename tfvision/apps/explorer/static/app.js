@@ -17,6 +17,7 @@ export class App {
     this.preview = new Preview(this);
     this.names = null;
     this.columns = [];
+    this.undos = [];  // functions that take a change of notes back, the last one last
     this.isPicking = false;  // whether a click or tap picks
     this.titles = new Map();  // of pictures from outside
     this.notes = { version: -1, tags: {}, marks: {}, conclusions: {} };
@@ -140,16 +141,31 @@ export class App {
     this.emit("notes");
   }
 
-  // Changes notes by `change` (a promise of the new notes) and says what went wrong.
-  async write(change) {
+  // Changes notes by `change` (a promise of the new notes) and says what went wrong; `undo` is a function that takes it back.
+  /** @param {Promise<any>} change  @param {(() => Promise<any>) | null} undo */
+  async write(change, undo = null) {
     try {
-      this.takeNotes(await change);
+      const notes = await change;
+      if (notes.version > this.notes.version) this.takeNotes(notes);  // answers may overtake each other
+      if (undo) this.undos.push(undo);
       return true;
     } catch (error) {
       this.say(error.message, true);
       await this.refreshNotes().catch(() => {});
       return false;
     }
+  }
+
+  async undo() {
+    const undo = this.undos.pop();
+    if (!undo) return this.say("There is nothing to undo.");
+    if (await this.write(undo())) this.say("Undone.");
+  }
+
+  // Tags rows, or takes the tag from them; those that had it, or had it not, stay so when this is undone.
+  tag(tag, rows, isTagged) {
+    const tagged = new Set(this.notes.tags[tag] || []), changed = rows.filter(row => tagged.has(row) !== isTagged);
+    return this.write(this.source.tag(tag, changed, isTagged), () => this.source.tag(tag, changed, !isTagged));
   }
 
   say(text, isError = false) {
@@ -191,8 +207,10 @@ class Basket {
   take(rows) { this.rows = new Set(rows); }
 
   toggle(rows, isIn) {
-    rows.forEach(row => (isIn ? this.rows.add(row) : this.rows.delete(row)));
-    this.app.emit("notes");
-    return this.app.write(this.app.source.tag(BASKET, rows, isIn));
+    const changed = rows.filter(row => this.has(row) !== isIn), { app } = this;
+    if (!changed.length) return Promise.resolve(true);
+    changed.forEach(row => (isIn ? this.rows.add(row) : this.rows.delete(row)));
+    app.emit("notes");
+    return app.write(app.source.tag(BASKET, changed, isIn), () => app.source.tag(BASKET, changed, !isIn));
   }
 }

@@ -56,7 +56,7 @@ export class View {
     const tag = this.name.value.trim();
     if (!tag) return this.name.focus();
     const rows = this.rows();
-    if (await this.app.write(this.app.source.tag(tag, rows, true))) this.app.say(`${plural(rows.length, "picture")} tagged “${tag}”.`);
+    if (await this.app.tag(tag, rows, true)) this.app.say(`${plural(rows.length, "picture")} tagged “${tag}”.`);
   }
 
   async save(kind, name) {
@@ -73,7 +73,7 @@ export class View {
   async clear() {
     const rows = this.rows();
     if (this.tag === BASKET) return this.app.basket.toggle(rows, false);
-    await this.app.write(this.app.source.tag(this.tag, rows, false));
+    await this.app.tag(this.tag, rows, false);
     change({ tag: null });
   }
 

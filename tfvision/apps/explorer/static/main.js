@@ -22,7 +22,7 @@ const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
 const main = part("main"), bar = part("bar"), notices = part("notices");
-let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesText = "";
+let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesText = "", filtersText = "";
 
 async function start() {
   const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
@@ -90,7 +90,7 @@ function drawBar() {
   bar.replaceChildren(
     h("div", { class: "name" }, h("h1", {}, app.status.name), h("span", { class: "soft", id: "count" }, plural(app.count, "picture"))),
     h("nav", { "aria-label": "views", id: "tabs" }),
-    h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
+    h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, button("↶", () => app.undo(), { class: "icon", "aria-label": "undo", title: "Undo the last mark, tag or pick" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
   );
   drawTabs(read().view);
 }
@@ -111,7 +111,10 @@ function drawTabs(current) {
 
 // What is filtered, on every view, and how many pictures that leaves.
 function drawFilters() {
-  const filters = filtersOf(read()), kept = filterOf(app, filters), row = part("filters"), found = chips(app, filters);
+  const filters = filtersOf(read()), text = [filters, shownName, app.notes.version, Boolean(app.names)].join();
+  if (text === filtersText) return;
+  filtersText = text;
+  const kept = filterOf(app, filters), row = part("filters"), found = chips(app, filters);
   row.hidden = !found.length;
   row.replaceChildren(...found, h("span", { class: "soft" }, shownName in UNFILTERED ? `${UNFILTERED[shownName]} is of all pictures` : kept && shownName !== "browse" ? countText(app, kept) : ""));
 }
@@ -189,6 +192,8 @@ async function poll() {
 function globalKey(event) {
   const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
   if (event.key === "Escape") { app.preview.hide(); if (isTyping) event.target.blur(); return; }
+  const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey) && !isTyping && !document.querySelector("dialog[open]");
+  if (isUndo) { event.preventDefault(); return app.undo(); }
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const names = Object.keys(VIEWS);
   if (/^[1-8]$/.test(event.key)) first(`#tabs [data-view=${names[event.key - 1]}]`)?.click();
@@ -196,6 +201,7 @@ function globalKey(event) {
   else if (event.key === "t") part("theme").click();
   else if (event.key === "/") (first("input[type=search], input", main) || first("select", main))?.focus();
   else if (event.key === "p") first(".wall, .map, .picture", main)?.focus();
+  else if (event.key === "z") app.undo();
   else if (event.key === "Backspace") history.back();
   else return;
   event.preventDefault();

@@ -10,7 +10,7 @@ export const isPicture = name => /^\d+$/.test(name);
 export function queryImage(app, name, attributes = {}) {
   if (!isPicture(name) && !name.startsWith("u:")) return null;
   const url = isPicture(name) ? app.source.imageUrl(Number(name)) : app.source.outsideUrl(name);
-  return h("img", { src: url, alt: app.queryTitle(name), ...attributes });
+  return h("img", { src: url, alt: app.queryTitle(name), onerror: event => event.target.remove(), ...attributes });
 }
 
 export function queryThumb(app, name, size = 40) {

@@ -102,6 +102,7 @@ export class ServerSource {
   tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
   mark = (question, name, marks) => post("api/mark", { question, query: name, marks });
   conclude = (question, conclusion) => post("api/conclude", { question, conclusion });
+  restore = question => post("api/drop", { question, is_undone: true });
   drop = question => post("api/drop", { question });
   links = (rows, name) => post("api/export", { kind: "links", places: rows, name });
   table = async (rows, kind) => (await ask("api/export", { method: "POST", body: JSON.stringify({ kind, places: rows }) })).blob();

@@ -27,6 +27,7 @@ export class StaticSource {
   layers = new Map();
   sheets = new Map();
   urls = new Map();
+  dropped = new Map();  // questions, until the page is closed
 
   async status() {
     this.state ||= await (await file("status.json", { cache: "no-store" })).json();
@@ -199,7 +200,13 @@ export class StaticSource {
   });
 
   conclude = (question, text) => this.changed(notes => { notes.marks[question] ||= {}; notes.conclusions[question] = text; });
-  drop = question => this.changed(notes => { delete notes.marks[question]; delete notes.conclusions[question]; });
+  drop = question => this.changed(notes => {
+    this.dropped.set(question, [notes.marks[question], notes.conclusions[question]]);
+    delete notes.marks[question];
+    delete notes.conclusions[question];
+  });
+
+  restore = question => this.changed(notes => { [notes.marks[question], notes.conclusions[question]] = this.dropped.get(question); });
 
   async verdict(question) {
     const notes = await this.notes(), { layers } = await this.status(), queries = [], lost = [];

@@ -92,11 +92,12 @@ export class View {
 
   async markMany(marks) {
     if (!Object.keys(marks).length) return;
-    const all = { ...this.marks() };  // shown at once
+    const before = this.marks(), all = { ...before }, { x, q, app } = this;  // shown at once
+    const back = Object.fromEntries(Object.keys(marks).map(row => [row, before[row] ?? null]));
     for (const [row, value] of Object.entries(marks)) if (value === null) delete all[row]; else all[row] = value;
     (this.app.notes.marks[this.x] ||= {})[this.q] = all;
     this.wall?.redraw();
-    await this.app.write(this.app.source.mark(this.x, this.q, marks));
+    await app.write(app.source.mark(x, q, marks), () => app.source.mark(x, q, back));
   }
 
   notesChanged() {
@@ -104,6 +105,7 @@ export class View {
     this.noted = this.app.notes.version;
     if (!this.x && Object.keys(this.app.notes.marks).length) return this.refresh();
     this.drawTop();
+    this.wall?.redraw();
     this.drawTable().catch(() => {});
   }
 
@@ -160,7 +162,8 @@ export class View {
 
   async forget() {
     if (!confirm(`Forget all marks of “${this.x}”?`)) return;
-    await this.app.write(this.app.source.drop(this.x));
+    const { x, app } = this;
+    await app.write(app.source.drop(x), () => app.source.restore(x));
     change({ x: null });
   }
 

@@ -226,8 +226,14 @@ export class Wall {
     this.app.basket.toggle([row], !this.app.basket.has(row));
   }
 
+  // Picks all from one to another; what an earlier range from the same one had picked beyond is picked no longer.
   pickRange(from, to) {
-    this.app.basket.toggle(Array.from(this.rows.slice(Math.min(from, to), Math.max(from, to) + 1)), true);
+    const { basket } = this.app, rows = Array.from(this.rows.slice(Math.min(from, to), Math.max(from, to) + 1)), within = new Set(rows);
+    const before = this.ranged?.from === from && this.ranged.of === this.rows ? this.ranged.picked : [];
+    const beyond = before.filter(row => !within.has(row) && basket.has(row));
+    this.ranged = { from, of: this.rows, picked: [...before.filter(row => within.has(row)), ...rows.filter(row => !basket.has(row))] };
+    basket.toggle(beyond, false);
+    basket.toggle(rows, true);
   }
 
   hover(event) {
@@ -250,11 +256,13 @@ export class Wall {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.rows.length) return;
+    const isAll = event.key === "a" && (event.ctrlKey || event.metaKey);
+    if (((event.ctrlKey || event.metaKey) && !isAll) || event.altKey || !this.rows.length) return;
     const page = Math.max(1, Math.floor(this.height / this.step)) * this.columns;
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     const row = this.rows[this.cursor];
-    if (event.key in steps) this.stepBy(steps[event.key], event.shiftKey);
+    if (isAll) this.app.basket.toggle(Array.from(this.rows), true);
+    else if (event.key in steps) this.stepBy(steps[event.key], event.shiftKey);
     else if (event.key === "Enter") this.open(this.cursor);
     else if (event.key === " ") this.pick(this.cursor);
     else if (event.key === "v") this.enlarge();
@@ -267,7 +275,7 @@ export class Wall {
   stepBy(by, isPicking) {
     const before = this.cursor;
     this.move(Math.max(0, Math.min(this.rows.length - 1, before + by)));
-    if (isPicking) this.pickRange(before, this.cursor);
+    if (isPicking) this.pickRange(this.anchor, this.cursor);
     else this.anchor = this.cursor;
   }
 
