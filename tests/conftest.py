@@ -19,6 +19,7 @@ from PIL import Image
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 os.environ["TFVISION_OFFLINE"] = "1"  # tests download no weights
+os.fsync = lambda descriptor: None  # waits for the disk; no test cuts the power
 FROZEN = Path(__file__).with_name("frozen")  # what version 0.1.0 made: frozen/README.md
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights, beside the checkout, where present
 

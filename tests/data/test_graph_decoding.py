@@ -1,3 +1,4 @@
+import functools
 import io
 import re
 import struct
@@ -19,7 +20,7 @@ VIEWS, SIZE_PX = ("whole", "crop"), 64
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([4], tf.float32)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([4], tf.float32)], autograph=False)  # as exports have it
 def in_graph(encoded, box):
     return views_of_encoded(encoded, box, VIEWS, SIZE_PX)
 
@@ -70,13 +71,10 @@ PHOTOS = {
 
 @pytest.fixture
 def other_limits(monkeypatch):
-    """monkeypatch, where graphs that were traced are not used again."""
-    traced = (graph_decoding._opening, graph_decoding._viewing)
-    for functions in traced:
-        functions.cache_clear()
-    yield monkeypatch
-    for functions in traced:
-        functions.cache_clear()
+    """monkeypatch, where graphs are traced anew; those that were traced stay for other tests."""
+    for name in ("_opening", "_viewing"):
+        monkeypatch.setattr(graph_decoding, name, functools.cache(getattr(graph_decoding, name).__wrapped__))
+    return monkeypatch
 
 
 @pytest.mark.parametrize("box", [NO_BOX, (30.0, 20.0, 90.0, 80.0)], ids=["no box", "box"])
@@ -163,7 +161,11 @@ def test_a_wide_picture_is_resized_in_stripes_to_the_bit(other_limits):
 @pytest.mark.slow
 def test_large_pictures_take_turns(other_limits):
     other_limits.setattr("tfvision.data.graph_decoding._LARGE_PIXELS", 100)
-    cut = tf.function(lambda photos: tf.map_fn(lambda photo: views_of_encoded(photo, tf.zeros([4]), VIEWS, SIZE_PX), photos, fn_output_signature=tf.uint8))
+
+    @tf.function(autograph=False)
+    def cut(photos):
+        return tf.map_fn(lambda photo: views_of_encoded(photo, tf.zeros([4]), VIEWS, SIZE_PX), photos, fn_output_signature=tf.uint8)
+
     with pytest.raises(tf.errors.InvalidArgumentError):  # a broken one lets the next in
         cut(tf.constant([PHOTOS["PNG"], PHOTOS["PNG"][:200]]))
     np.testing.assert_array_equal(cut(tf.constant([PHOTOS["PNG"]] * 3)), [in_graph(PHOTOS["PNG"], NO_BOX)] * 3)

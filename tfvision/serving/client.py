@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import random
 import time
 import urllib.parse
@@ -158,12 +159,21 @@ class Client:
         return self._signatures[key]
 
 
+@functools.cache
+def _trusted(trust_env):
+    """The certificates that are trusted, which take longer to read than a request takes; read once for all clients."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=trust_env)
+
+
 class _Rest:
     def __init__(self, url):
         import httpx
 
         self._url = url
-        self._http = httpx.Client(trust_env=not _is_loopback(urllib.parse.urlsplit(url).hostname))
+        is_far = not _is_loopback(urllib.parse.urlsplit(url).hostname)
+        self._http = httpx.Client(trust_env=is_far, verify=_trusted(is_far))
 
     def predict(self, model, signature, version, inputs, types, timeout_seconds):
         body = {"signature_name": signature, "inputs": {name: _to_json(value) for name, value in inputs.items()}}
