@@ -334,6 +334,20 @@ def test_hits_are_judged_from_the_keyboard(page):
 
 
 @pytest.mark.slow
+def test_a_question_is_answered_by_label(page):
+    _go(page, "#verdict")
+    page.get_by_role("button", name="By label").click()
+    page.get_by_text("Of the first ten hits in colours 20 % have the same colour, 1.0 times what chance would give (20.0 %)").wait_for()
+    row = page.locator("tr", has_text="precision at 1").first
+    assert re.match(r"precision at 11\.00 1\.00–1\.00 *0\.2005\.0 ×", row.text_content())
+    page.get_by_role("link", name="greens").click()
+    page.get_by_text("2 of 6").wait_for()
+    page.go_back()
+    page.get_by_role("button", name="By hand").click()
+    page.get_by_text("Ask with a picture").wait_for()
+
+
+@pytest.mark.slow
 def test_the_map_is_lassoed_and_coloured(page):
     _go(page, "#map")
     page.locator(".map-legend", has_text="greens").wait_for()

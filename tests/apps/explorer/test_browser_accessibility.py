@@ -19,6 +19,7 @@ VIEWS = {  # -> what is there when the view is drawn
     "distribution?q=0": ".barlayer path",
     "compare?q=0&q=3&q=g:colour=reds": ".matrices table",
     "verdict?q=0&x=its colour": "aside .lost",
+    "verdict?by=colour": "main table",
     "tidy": ".groups .card",
     "tidy?kind=labels": "main :is(.wall, .state)",
     "basket?tag=some": ".wall",

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfvision.apps.explorer import answers, selection
 from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.label_retrieval import label_retrieval
 from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries, is_whole
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.session import Session
@@ -64,6 +65,7 @@ def routes(session: Session) -> list[Route]:
         "/api/compare": page.compare,
         "/api/map": page.map,
         "/api/tidy/{kind}": page.tidy,
+        "/api/label-retrieval": page.label_retrieval,
         "/api/notes": page.notes,
         "/api/verdict": page.verdict,
     }
@@ -168,6 +170,11 @@ class Routes:
         }
         job = self._session.jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: self._session.tables.neighbours(layer, tell))
         return _of_job(job, ways[kind])
+
+    def label_retrieval(self, request: Request) -> Any:
+        collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
+        name = ("label retrieval", column, most, *(layer.fingerprint for layer in collection.layers))
+        return _of_job(self._session.jobs.start(name, lambda tell: label_retrieval(collection, column, most, tell)), lambda found: found)
 
     def notes(self, request: Request) -> Any:
         notes, positions = self._session.notes.read(), self._collection.pictures.positions

@@ -20,8 +20,7 @@ _SIGNED_NUMBER = re.compile(r"\+[\d.,  %]+([eE][+-]?\d+)?")
 def as_csv(pictures: Pictures, positions: Sequence[int], tags: Mapping[str, Sequence[str]]) -> str:
     """A CSV text of pictures for spreadsheets: id, image (absolute), tags, metadata; a formula is written as a text."""
     rows = ([pictures.ids[position], os.path.abspath(pictures.path(position)), "; ".join(tags.get(pictures.ids[position], ()))] for position in positions)
-    own_tags = "tags" if "tags" not in pictures.columns else "tags (explorer)"
-    return _table(["id", "image", own_tags], rows, pictures, positions, _harmless)
+    return _table(["id", "image", _another("tags", pictures.columns, "explorer")], rows, pictures, positions, _harmless)
 
 
 def as_manifest(pictures: Pictures, positions: Sequence[int]) -> str:
@@ -50,11 +49,17 @@ def _table(header, rows, pictures, positions, written):
     """Lines of our own cells and all metadata; a column that is called as one of ours gets another name."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow([*header, *(f"{name} (metadata)" if name in header else name for name in pictures.columns)])
+    writer.writerow([*header, *(_another(name, [*header, *pictures.columns], "metadata") if name in header else name for name in pictures.columns)])
     for row, position in zip(rows, positions, strict=True):
         metadata = pictures.metadata(position)
         writer.writerow([written(cell) for cell in [*row, *(metadata.get(name, "") for name in pictures.columns)]])
     return buffer.getvalue()
+
+
+def _another(name, taken, mark):
+    while name in taken:
+        name = f"{name} ({mark})"
+    return name
 
 
 def _harmless(cell):

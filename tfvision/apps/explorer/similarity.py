@@ -7,17 +7,17 @@ _CHUNK_PAIRS = 4_096
 
 
 def similarities(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """The inner product of a query with every vector.
+    """The inner product of a query, or of several, with every vector.
 
     Args:
       vectors: float32 [n, dimension], memory-mapped or not.
-      query: float32 [dimension].
+      query: float32 [dimension], or [dimension, queries].
 
     Returns:
-      float32 [n].
+      float32 [n], or [n, queries].
     """
     query = np.asarray(query, np.float32)
-    found = np.empty(len(vectors), np.float32)
+    found = np.empty((len(vectors), *query.shape[1:]), np.float32)
     for start in range(0, len(vectors), _CHUNK_ROWS):
         np.dot(np.asarray(vectors[start : start + _CHUNK_ROWS]), query, out=found[start : start + _CHUNK_ROWS])
     return found

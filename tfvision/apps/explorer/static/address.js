@@ -18,7 +18,7 @@ export const inside = name => (name.startsWith("id:") ? rows.get(name.slice(3)) 
 export const outside = name => (ids.get(name)?.isWellFormed() ? `id:${ids.get(name)}` : name);
 
 export function read() {
-  const [view, query = ""] = location.hash.slice(1).split("?"), params = new URLSearchParams();
+  const hash = location.hash.slice(1), end = (hash + "?").indexOf("?"), view = hash.slice(0, end), query = hash.slice(end + 1), params = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(query)) {
     const values = name === "trail" && /^\d+(\.\d+)+$/.test(value) ? value.split(".") : [value];  // tfvision 0.4 wrote 1.2.3
     for (const one of values) params.append(name, OF_PICTURES.includes(name) ? inside(one) : one);

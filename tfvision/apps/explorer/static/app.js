@@ -105,6 +105,11 @@ export class App {
     return this.status.layers;
   }
 
+  // Similarities to a query, or null where it is lost, which is told: the view goes on without.
+  similarities(name) {
+    return this.source.similarities(name, this.layer()).catch(error => { this.say(error.message, true); return null; });
+  }
+
   // The number of the layer that the address asks for.
   layer() {
     const number = Number(read().params.get("layer") || 0);

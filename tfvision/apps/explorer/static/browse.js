@@ -55,8 +55,8 @@ export class View {
       const column = app.columns.find(one => one.name === sort.slice(2));
       if (column?.codes) rows.sort(byColumn(column, sign));
     } else if (sort === "similarity" && params.get("q")) {
-      const scores = await app.source.similarities(params.get("q"), app.layer());
-      rows.sort((a, b) => known(scores[b]) - known(scores[a]) || a - b);
+      const scores = await app.similarities(params.get("q"));
+      if (scores) rows.sort((a, b) => known(scores[b]) - known(scores[a]) || a - b);
     } else if (sort === "random") {
       shuffle(rows);
     } else if (sign < 0) rows.reverse();

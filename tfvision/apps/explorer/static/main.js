@@ -142,7 +142,7 @@ function drawNotices() {
   if (broken?.count) {
     const list = broken.named.map(one => h("li", {}, one.reason));
     const more = broken.count - broken.named.length;
-    found.push(h("details", { class: "notice" }, h("summary", {}, `${plural(broken.count, "picture")} could not be read`), h("ul", {}, list, more > 0 && h("li", {}, `and ${number(more)} more`))));
+    found.push(h("details", { class: "notice" }, h("summary", {}, `${plural(broken.count, "picture")} could not be read`), h("ul", { tabindex: "0", "aria-label": "pictures that could not be read" }, list, more > 0 && h("li", {}, `and ${number(more)} more`))));
   }
   if (error) found.push(h("div", { class: "notice error", role: "alert" }, error));
   const text = found.map(one => one.outerHTML).join("");

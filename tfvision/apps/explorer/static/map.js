@@ -112,8 +112,9 @@ export class View {
     const app = this.app, colour = this.shownColour, count = app.count;
     this.fills = new Uint32Array(count).fill(packed(app.isDark ? "#6cb6ee" : "#17639c"));
     let legend = [];
-    if (colour === "similarity" && this.q) {
-      const scores = await app.source.similarities(this.q, app.layer()), seen = scores.filter(value => !Number.isNaN(value)).sort();
+    const scores = colour === "similarity" && this.q ? await app.similarities(this.q) : null;
+    if (scores) {
+      const seen = scores.filter(value => !Number.isNaN(value)).sort();
       const [low, high] = [seen[Math.floor(0.02 * seen.length)] ?? 0, seen[Math.floor(0.998 * (seen.length - 1))] ?? 1];
       scores.forEach((value, row) => { this.fills[row] = Number.isNaN(value) ? packed(app.colours.ink) : ramp((value - low) / Math.max(1e-9, high - low)); });
       legend = [h("div", {}, score(low), h("i", { class: "ramp", style: `background:linear-gradient(90deg,${RAMP.map(rgb => `rgb(${rgb})`).join()})` }), score(high))];

@@ -98,6 +98,11 @@ export class ServerSource {
     return answer && answer.json();
   }
 
+  async labelRetrieval(column, most, tell) {
+    const answer = await job(query("api/label-retrieval", { column, most }), tell);
+    return answer && answer.json();
+  }
+
   upload = file => json(query("api/queries", { name: file.name }), { method: "POST", body: file });
   tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
   mark = (question, name, marks) => post("api/mark", { question, query: name, marks });

@@ -2,6 +2,7 @@
 
 import { change, href, read } from "./address.js";
 import { button, failed, h, later, percent, plural, score, state } from "./dom.js";
+import { classColumns, drawByLabel } from "./by_label.js";
 import { chooseQuery, noVectors, queryBar, queryThumb } from "./query.js";
 import { Wall } from "./wall.js";
 
@@ -26,8 +27,11 @@ export class View {
   async update(params) {
     this.x = params.get("x") || Object.keys(this.app.notes.marks)[0] || "";
     this.q = params.get("q");
+    this.by = params.get("by");
     this.drawTop();
     if (!this.app.layers.length) return this.left.replaceChildren(noVectors(this.app));
+    this.table.hidden = Boolean(this.by);
+    if (this.by) return this.drawByLabel(params.get("most") || "200");
     await this.drawHits().catch(error => this.tellFailed(this.left, error));  // the question itself stays reachable
     await this.drawTable().catch(error => this.tellFailed(this.table, error));
   }
@@ -37,14 +41,31 @@ export class View {
   }
 
   drawTop() {
-    if (this.top.contains(document.activeElement) && document.activeElement?.id === "question" && this.drawnX === this.x) return;
+    if (this.top.contains(document.activeElement) && document.activeElement?.id === "question" && this.drawnX === this.x && this.drawnBy === this.by) return;
     this.drawnX = this.x;
+    this.drawnBy = this.by;
     const known = Object.keys(this.app.notes.marks);
     const field = h("input", { id: "question", list: "questions", value: this.x, placeholder: "X, such as: faces in things", style: "width:18em", "aria-label": "X: what should be retrieved", maxlength: "200", onchange: () => change({ x: field.value.trim() || null }) });
     this.top.replaceChildren(h("strong", {}, "Do deep features retrieve"), field, h("strong", {}, "?"), h("datalist", { id: "questions" }, known.map(one => h("option", { value: one }))),
-      h("span", { class: "grow" }),
+      h("span", { class: "grow" }), this.byLabel(),
       this.x && !this.app.source.isStatic ? h("a", { class: "as-button", href: this.app.source.reportUrl(this.x), download: "verdict.html" }, "Report") : "",
       this.x && known.includes(this.x) ? button("Forget this question", () => this.forget()) : "");
+  }
+
+  // The question of every picture's own label, in the place of hits to judge.
+  async drawByLabel(most) {
+    const key = ["by", this.by, most, this.app.columns.length].join("|");
+    if (key === this.key) return;
+    this.key = key;
+    this.clearWall();
+    this.head.replaceChildren();
+    await drawByLabel(this.app, this.left, this.by, most, () => this.key === key);
+  }
+
+  byLabel() {
+    const [column] = classColumns(this.app);
+    if (this.by) return button("By hand", () => change({ by: null, most: null }));
+    return column && !this.app.source.isStatic ? button("By label", () => change({ by: column.name })) : "";
   }
 
   async drawHits() {

@@ -1,0 +1,67 @@
+// "Do deep features retrieve X?" answered by labels at once: every picture asks for those of its own label.
+
+import { change, href } from "./address.js";
+import { failed, h, number, plural, progress, scrolling, select } from "./dom.js";
+
+const MOST = [["200", "200 at random"], ["1000", "1,000 at random"], ["1000000000", "all"]];
+const SHOWN_CLASSES = 300;
+
+// Columns that put several pictures into a class, that with the most sensible number of classes first: about the root of the pictures.
+export function classColumns(app) {
+  const distance = column => Math.abs(Math.log(column.values.length) - Math.log(Math.sqrt(app.count)));
+  return app.columns.filter(column => column.values.length > 1 && column.values.length < app.count).sort((a, b) => distance(a) - distance(b));
+}
+
+// Draws the view of a column into `host`; `isCurrent` says whether it is still wanted.
+export async function drawByLabel(app, host, column, most, isCurrent) {
+  const tools = h("div", { class: "tools-row" },
+    select("Label", classColumns(app).map(one => [one.name, one.name]), column, value => change({ by: value })),
+    select("Queries", MOST, most, value => change({ most: value === MOST[0][0] ? null : value })),
+    h("span", { class: "soft grow" }, "Every picture that is drawn asks for the others of its own label, in every layer."));
+  const body = h("div", { class: "page" });
+  const wait = (share, stage) => isCurrent() && body.replaceChildren(h("div", { class: "state" }, progress(share, stage)));
+  host.replaceChildren(tools, body);
+  wait(null, "Queries are being asked.");
+  try {
+    const found = await app.source.labelRetrieval(column, most, wait);
+    if (isCurrent()) body.replaceChildren(sentence(found), measures(found), classes(found));
+  } catch (error) {
+    if (isCurrent()) body.replaceChildren(failed(error));
+  }
+}
+
+const share = value => value.toFixed(2).replace("-0.00", "0.00");
+const between = ([low, high]) => (low < 0 ? `${share(low)} to ${share(high)}` : `${share(low)}–${share(high)}`);
+const lift = (value, chance) => (value / chance).toFixed(1);
+
+// As a person would say it, of the first ten hits and the first layer; then how the others differ.
+function sentence({ column, queries, possible, measures: names, layers }) {
+  const ten = names.indexOf("precision at 10"), map = names.indexOf("mAP"), [first, ...others] = layers;
+  const asked = queries < possible ? `${number(queries)} of ${number(possible)} pictures, drawn at random,` : `All ${number(queries)} pictures that share their ${column} with another`;
+  const found = `${asked} were asked. Of the first ten hits in ${first.name} ${Math.round(100 * first.values[ten])} % have the same ${column}, ${lift(first.values[ten], first.chance[ten])} times what chance would give (${(100 * first.chance[ten]).toFixed(1)} %).`;
+  const told = others.map(layer => {
+    const [mean, low, high] = layer.differences[map], isClear = low > 0 || high < 0;
+    return ` ${layer.name} is ${isClear ? `${share(Math.abs(mean))} ${mean > 0 ? "better" : "worse"}` : "not clearly different"} in mAP (${between([low, high])}).`;
+  });
+  return h("p", { class: "answer" }, found + told.join(""));
+}
+
+function measures({ measures: names, layers }) {
+  const head = h("tr", {}, h("th", { scope: "col" }, "measure"), layers.flatMap((layer, index) => [h("th", { scope: "col", class: "number" }, layer.name), h("th", { scope: "col", class: "number" }, "chance"), h("th", { scope: "col", class: "number" }, "lift"), index ? h("th", { scope: "col", class: "number" }, `less ${layers[0].name}`) : ""]));
+  const cells = (layer, measure, index) => {
+    const value = layer.values[measure], chance = layer.chance[measure], [mean, ...ends] = layer.differences[measure];
+    return [h("td", { class: "number" }, h("strong", {}, share(value)), h("span", { class: "soft" }, ` ${between(layer.intervals[measure])}`)), h("td", { class: "number" }, chance.toFixed(3)), h("td", { class: "number" }, `${lift(value, chance)} ×`),
+      index ? h("td", { class: "number" }, `${mean > 0 ? "+" : ""}${share(mean)} `, h("span", { class: "soft" }, between(ends))) : ""];
+  };
+  const lines = names.map((name, measure) => h("tr", {}, h("th", { scope: "row" }, name), layers.flatMap((layer, index) => cells(layer, measure, index))));
+  const text = "Chance is what a random order gives; lift how many times that. Intervals of 95 % by bootstrap over queries; differences by pairs of the same queries: where 0 lies outside, they differ.";
+  return h("section", {}, h("h2", {}, "All queries"), scrolling("measures", h("table", {}, h("thead", {}, head), h("tbody", {}, lines))), h("p", { class: "soft" }, text));
+}
+
+// Each label with its mAP; its name opens its pictures.
+function classes({ column, classes: found, layers }) {
+  const head = h("tr", {}, h("th", { scope: "col" }, column), ["pictures", "queries", ...layers.map(layer => `mAP, ${layer.name}`)].map(title => h("th", { scope: "col", class: "number" }, title)));
+  const lines = found.slice(0, SHOWN_CLASSES).map(one => h("tr", {}, h("td", {}, h("a", { href: href("browse", { f: `${column}:${one.value}`, text: null, tag: null }) }, String(one.value))), [one.pictures, one.queries].map(count => h("td", { class: "number" }, number(count))), one.values.map(value => h("td", { class: "number" }, share(value)))));
+  const title = found.length > SHOWN_CLASSES ? `The worst ${SHOWN_CLASSES} of ${plural(found.length, "label")}` : `By ${column}, the worst first`;
+  return h("section", {}, h("h2", {}, title), scrolling("by label", h("table", {}, h("thead", {}, head), h("tbody", {}, lines))));
+}
