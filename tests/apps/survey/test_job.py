@@ -230,6 +230,17 @@ def test_each_animal_that_a_detector_found_has_an_answer(card, colour_run, two_a
     assert (people["kind"], people["taxon"], people["animals"], people["people"]) == ("human", "person", "0", "1")
 
 
+def test_an_export_names_animals_as_its_run_does(card, colour_run, colour_export, two_animals, rows_of, tmp_path):
+    settings = two_animals([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
+    with pytest.warns(DataWarning):
+        survey_card(card, colour_run, tmp_path / "by run", settings)
+        survey_card(card, colour_export.parent, tmp_path / "by export", settings)
+    own, expected = (
+        [(row["file"], row["left"], row["taxon"], row["rank"]) for row in rows_of(tmp_path / out / "animals.csv")] for out in ("by export", "by run")
+    )
+    assert own == expected and len(own) == 3
+
+
 def test_of_a_changed_file_of_detections_the_new_boxes_alone_are_looked_at(card, colour_run, two_animals, tmp_path, monkeypatch):
     out, looked, see = tmp_path / "out", [], evidence.RunWitness.see
     monkeypatch.setattr(evidence.RunWitness, "see", lambda witness, paths, boxes: looked.extend(boxes) or see(witness, paths, boxes))
