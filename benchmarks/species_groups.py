@@ -28,6 +28,7 @@ from tfvision.command_line import comma_separated
 SIZES = (1, 2, 3, 5)
 BURST = 5  # photos: one, and crops of it
 WAYS = ("joined", "majority vote", "best photo")
+SEEN_BY_NONE = "joined, first of no photo"
 
 
 @dataclasses.dataclass
@@ -83,16 +84,17 @@ def drawn(species, size, random):
 
 
 def by_species(groups, answers, taxonomy, logits, temperature, labels):
-    """{way: share of groups whose species is named}."""
+    """{way: share of groups whose species is named}, and how many have a likeliest species that is the first of none of their photos."""
     from tfvision.evaluation.calibration import softmax
 
     probabilities = softmax(logits, temperature)
-    right = {way: [] for way in WAYS}
+    right = {way: [] for way in (*WAYS, SEEN_BY_NONE)}
     for rows, answer in zip(groups, answers, strict=True):
         own = probabilities[rows]
         votes = np.bincount(own.argmax(axis=1), minlength=len(taxonomy)) + own.mean(axis=0) / 2  # of equal counts the likelier
         for way, named in zip(WAYS, (answer.likeliest[0], votes.argmax(), own[own.max(axis=1).argmax()].argmax()), strict=True):
             right[way].append(named == labels[rows[0]])
+        right[SEEN_BY_NONE].append(answer.likeliest[0] not in own.argmax(axis=1))
     return {way: float(np.mean(values)) for way, values in right.items()}
 
 
@@ -168,10 +170,10 @@ def burst_features(manifest, count, path, seed=0):
 
 
 def tables(results, share, target):
-    lines = ["| photos | joined | majority vote | best photo |", "|---|---|---|---|"]
+    lines = [f"| photos | {' | '.join((*WAYS, SEEN_BY_NONE))} |", "|---|---|---|---|---|"]
     sizes = list(results[0]["sizes"])
     for size in sizes:
-        cells = [told([result["sizes"][size]["accuracy"][way] for result in results]) for way in WAYS]
+        cells = [told([result["sizes"][size]["accuracy"][way] for result in results]) for way in (*WAYS, SEEN_BY_NONE)]
         lines.append(f"| {size} | {' | '.join(cells)} |")
     lines += [
         "",

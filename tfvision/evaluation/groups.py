@@ -142,13 +142,13 @@ def fit_similarity(features: np.ndarray, labels: np.ndarray, names: Sequence[str
 
 
 def fit_dependence(groups: Sequence[np.ndarray], logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float, similarity: float) -> float:
-    """Of the true classes' log-likelihood: the largest that is as good as the best, but for one standard error."""
+    """By the likelihood of the true classes of groups: the mean of the posterior."""
     rule, log_probabilities = GroupRule(similarity=similarity), _log_softmax(logits, temperature)
     weights = [rule.weights(features[rows]) for rows in groups]
     sums = np.stack([own @ log_probabilities[rows] for own, rows in zip(weights, groups, strict=True)])
     counts, of_group = np.array([own.sum() for own in weights]), labels[[rows[0] for rows in groups]]
     chosen = np.arange(len(groups)), of_group
-    return _most_careful(np.stack([-_log_softmax(sums * counts[:, None] ** -dependence, 1.0)[chosen] for dependence in _DEPENDENCES]))
+    return _posterior_mean(np.stack([-_log_softmax(sums * counts[:, None] ** -dependence, 1.0)[chosen] for dependence in _DEPENDENCES]))
 
 
 def fit_novelty_dependence(rule: GroupRule, known: Sequence[tuple[np.ndarray, np.ndarray]], left: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -161,15 +161,14 @@ def fit_novelty_dependence(rule: GroupRule, known: Sequence[tuple[np.ndarray, np
     for groups, sign in ((known, 1), (left, -1)):
         rules = [dataclasses.replace(rule, novelty_dependence=float(dependence)) for dependence in _DEPENDENCES]
         losses.append(np.logaddexp(0, sign * np.array([[one.joined_novelty(*group) for group in groups] for one in rules])))
-    return _most_careful(*losses)
+    return _posterior_mean(*losses)
 
 
-def _most_careful(*losses: np.ndarray) -> float:
-    """Of parts that count alike, each [dependences, groups]."""
-    best = int(sum(part.mean(axis=1) for part in losses).argmin())
-    more = sum((part - part[best]).mean(axis=1) for part in losses)
-    error = np.sqrt(sum((part - part[best]).var(axis=1) / part.shape[1] for part in losses))
-    return float(_DEPENDENCES[np.flatnonzero(more <= error)[-1]])
+def _posterior_mean(*losses: np.ndarray) -> float:
+    """Of parts that count alike, [dependences, groups] each: under a flat prior, so that few groups, which tell little, give neither extreme."""
+    log_likelihood = -losses[0].shape[1] * sum(part.mean(axis=1) for part in losses)
+    posterior = np.exp(log_likelihood - log_likelihood.max())
+    return float(posterior @ _DEPENDENCES / posterior.sum())
 
 
 def _log_softmax(logits: np.ndarray, temperature: float) -> np.ndarray:

@@ -198,9 +198,9 @@ def _groups(result: dict[str, Any]) -> str:
         kind = "groups of the source" if fitted["is_real"] else "groups drawn of photos of one species, which are independent as those of a burst are not"
         text = (
             f"Several photos of one animal get one answer (`--by-group`, surveys). Their dependence, {fitted['dependence']:.2f} (0: none; 1: a group is "
-            f"never surer than its photos), and the thresholds were fitted on {fitted['groups']:,} {kind}. On {measured['groups']:,} others, answers are right "
-            f"for {_percent(measured['accuracy'])} (95 % interval {_range(measured['interval'])}) at depth {measured['depth']:.2f}; the same photos one by one "
-            f"for {_percent(photos['accuracy'])} at depth {photos['depth']:.2f}."
+            f"never surer than its photos), and the thresholds were fitted on {fitted['groups']:,} {kind}. Fitted on one half of them, on the "
+            f"{measured['groups']:,} others answers are right for {_percent(measured['accuracy'])} (95 % interval {_range(measured['interval'])}) at depth "
+            f"{measured['depth']:.2f}; the same photos one by one for {_percent(photos['accuracy'])} at depth {photos['depth']:.2f}."
         )
         return section("Several photos, one answer", paragraph(text))
     if not (found := result.get("by_group")):

@@ -98,8 +98,8 @@ def fit_groups(run: SpeciesRun, seen: Seen, photos: Manifest, temperature: float
 
     Returns:
       dict of "dependence", "similarity", "is_real" (whether the groups are the source's own, or drawn), "groups" (fitted on), "depth_curve" (dicts of
-      "target" and "threshold", of targets that enough groups tell of), and "measured", what this gives on groups of the other half, with "photos", what
-      the threshold of one photo gives on these.
+      "target" and "threshold", of targets that enough groups tell of), and "measured", what such numbers, fitted on one half of the groups, give on the
+      other, with "photos", what the threshold of one photo gives on these.
     """
     names, seed = [record.group for record in photos.records], run.recipe.seed
     return fitted_groups(seen, names, halve(names, seed), run.taxonomy, temperature, threshold, target, seed)
@@ -111,36 +111,36 @@ def fitted_groups(
     """`fit_groups` of photos that are of groups with these names, of which one half fits."""
     labels = seen.labels
     groups, is_real = groups_to_fit_on(names, labels, is_fitting, seed)
-    fitting = [rows for rows in groups if is_fitting[rows[0]]]
-    others = [rows for rows in groups if not is_fitting[rows[0]]] or fitting
-    if len(fitting) < FEWEST_GROUPS:
+    if len(groups) < FEWEST_GROUPS:
         return None
     similarity = fit_similarity(seen.features, labels, names, seed)
-    dependence = fit_dependence(fitting, seen.logits, seen.features, labels, temperature, similarity)
-    rule = GroupRule(dependence, similarity=similarity)
 
-    def judged(chosen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def judged(chosen: Sequence[np.ndarray], rule: GroupRule) -> tuple[np.ndarray, np.ndarray]:
         joined = join(chosen, seen.logits, seen.features, taxonomy, temperature, rule)
         return joined.reached, hierarchy.judge(joined.nodes, labels[[rows[0] for rows in chosen]], taxonomy)
 
-    reached, is_correct = judged(fitting)
-    targets = [one for one in specificity.TARGETS if specificity.is_reachable(len(fitting), one, CONFIDENCE)]
-    points = [{"target": one, "threshold": specificity.fit_threshold(reached, is_correct, one, CONFIDENCE).threshold} for one in targets]
+    def fitted(chosen: Sequence[np.ndarray]) -> tuple[GroupRule, list[dict[str, float]]]:
+        dependence = fit_dependence(chosen, seen.logits, seen.features, labels, temperature, similarity)
+        rule = GroupRule(dependence, similarity=similarity)
+        reached, is_correct = judged(chosen, rule)
+        targets = [one for one in specificity.TARGETS if specificity.is_reachable(len(chosen), one, CONFIDENCE)]
+        points = [specificity.fit_threshold(reached, is_correct, one, CONFIDENCE) for one in targets]
+        return rule, [{"target": point.target, "threshold": point.threshold} for point in points]
+
+    halves = [[rows for rows in groups if is_fitting[rows[0]] == half] for half in (True, False)]
+    fitting, others = halves if all(halves) else (groups, groups)
+    rule, points = fitted(fitting)
     own = group_threshold({"groups": {"depth_curve": points}}, target, threshold)
     photos = np.concatenate(others)
     nodes, of_photos = hierarchy.descend(softmax(seen.logits[photos], temperature), taxonomy)
-    return {
-        "dependence": dependence,
-        "similarity": similarity,
-        "is_real": is_real,
-        "groups": len(fitting),
-        "depth_curve": points,
-        "measured": {
-            "groups": len(others),
-            **_measured(*judged(others), own),
-            "photos": {"photos": len(photos), **_measured(of_photos, hierarchy.judge(nodes, labels[photos], taxonomy), threshold)},
-        },
+    measured = {
+        "groups": len(others),
+        **_measured(*judged(others, rule), own),
+        "photos": {"photos": len(photos), **_measured(of_photos, hierarchy.judge(nodes, labels[photos], taxonomy), threshold)},
     }
+    rule, points = fitted(groups)
+    stored = {"dependence": rule.dependence, "similarity": similarity, "is_real": is_real, "groups": len(groups), "depth_curve": points}
+    return {**stored, "measured": measured}
 
 
 def _measured(reached, is_correct, threshold):
