@@ -1,6 +1,7 @@
 """The command `tfvision`: parses, calls one library function, prints. Nothing heavy is imported here."""
 
 import contextlib
+import gc
 import importlib
 import io
 import logging
@@ -106,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AVX2: training takes twice as long without
     if arguments is None:  # the process is ours
         keep_back_notes()
+        gc.set_threshold(20_000, 10, 10)  # what TensorFlow's import and traces make stays; looking for garbage among it takes a tenth of them
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # nor are notes on retraced functions
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
