@@ -221,6 +221,33 @@ def test_clicks_with_ctrl_and_shift_pick(page):
 
 
 @pytest.mark.slow
+def test_late_answers_do_not_undo_what_was_picked_since(page):
+    _wait_for_colour(page, 60, 60, 0)
+    delay = """() => {
+        const asked = window.fetch;
+        let number = 0;
+        window.fetch = async (...given) => {
+            const answer = await asked(...given);
+            await new Promise(done => setTimeout(done, 200 * (3 - number++)));
+            return answer;
+        };
+    }"""
+    page.evaluate(delay)
+    page.keyboard.press("p")
+    for key in (" ", "ArrowRight", " ", "ArrowRight", " "):
+        page.keyboard.press(key)
+    seen = page.evaluate("""async () => {
+        const seen = new Set();
+        for (let step = 0; step < 40; step++) {
+            seen.add(document.querySelector("#tabs [data-view=basket]").textContent);
+            await new Promise(done => setTimeout(done, 25));
+        }
+        return [...seen];
+    }""")
+    assert seen == ["Basket (3)"]
+
+
+@pytest.mark.slow
 def test_marks_tags_and_questions_come_back(page):
     _go(page, "#verdict?q=0&x=its colour")
     page.locator(".main .wall").focus()

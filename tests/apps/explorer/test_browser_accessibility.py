@@ -77,7 +77,7 @@ def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, axe, width
 
 
 @pytest.mark.slow
-def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, watched_page, serve_folder, axe):
+def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, serve_folder, watched_page, axe):
     export_site(planned, tmp_path / "site")
     with running(planned) as url:
         page = watched_page(url)

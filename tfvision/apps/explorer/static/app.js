@@ -17,6 +17,7 @@ export class App {
     this.preview = new Preview(this);
     this.names = null;
     this.columns = [];
+    this.writing = 0;  // changes of notes that are not answered yet
     this.undos = [];  // functions that take a change of notes back, the last one last
     this.isPicking = false;  // whether a click or tap picks
     this.titles = new Map();  // of pictures from outside
@@ -136,7 +137,8 @@ export class App {
   }
 
   async refreshNotes() {
-    this.takeNotes(await this.source.notes());
+    const notes = await this.source.notes();
+    if (!this.writing) this.takeNotes(notes);
   }
 
   takeNotes(notes) {
@@ -149,16 +151,20 @@ export class App {
   // Changes notes by `change` (a promise of the new notes) and says what went wrong; `undo` is a function that takes it back.
   /** @param {Promise<any>} change  @param {(() => Promise<any>) | null} undo */
   async write(change, undo = null) {
+    if (!this.writing++) this.latest = this.notes;
+    let error = null;
     try {
       const notes = await change;
-      if (notes.version > this.notes.version) this.takeNotes(notes);  // answers may overtake each other
+      if (notes.version > this.latest.version) this.latest = notes;
       if (undo) this.undos.push(undo);
-      return true;
-    } catch (error) {
+    } catch (caught) {
+      error = caught;
       this.say(error.message, true);
-      await this.refreshNotes().catch(() => {});
-      return false;
     }
+    if (--this.writing) return !error;  // what is shown is ahead of this answer
+    if (error) await this.refreshNotes().catch(() => {});
+    else this.takeNotes(this.latest);
+    return !error;
   }
 
   async undo() {

@@ -1,6 +1,7 @@
 // Several queries or labelled groups overlaid: distributions, distances between them, overlap of their first hundred.
 
 import { change, href, read } from "./address.js";
+import { classColumns } from "./by_label.js";
 import { button, failed, h, number, score, scrolling, select, state } from "./dom.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { noVectors, queryThumb } from "./query.js";
@@ -74,10 +75,10 @@ export class View {
   adder(names) {
     const app = this.app, add = name => name && !names.includes(name) && change({ q: [...names, name] });
     const fromBasket = app.basket.list().map(String).filter(name => !names.includes(name)).slice(0, MOST - names.length);
-    const groups = app.columns.filter(column => column.values.length > 1 && column.values.length <= 500).map(column =>
+    const groups = classColumns(app).filter(column => column.values.length <= 500).map(column =>
       select(`+ ${column.name}`, [["", "…"], ...column.values.slice().sort((a, b) => a.localeCompare(b, undefined, { numeric: true })).map(value => [`g:${column.name}=${value}`, value])], "", add, { class: "narrow" }));
     const any = () => add(String(Math.floor(Math.random() * app.count)));
-    return [button("+ any picture", any), fromBasket.length ? button(`+ ${number(fromBasket.length)} from the basket`, () => change({ q: [...names, ...fromBasket] })) : "", groups.slice(0, 4)];
+    return [button("+ any picture", any), fromBasket.length ? button(`+ ${number(fromBasket.length)} from the basket`, () => change({ q: [...names, ...fromBasket] })) : "", groups];
   }
 
   table(colours) {

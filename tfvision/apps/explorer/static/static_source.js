@@ -177,8 +177,10 @@ export class StaticSource {
   }
 
   async changed(change) {
-    const kept = structuredClone(await this.kept());
-    change(kept, await this.names());
+    const names = await this.names();
+    await this.kept();
+    const kept = structuredClone(this.stored() || this.unkept);  // no waiting from here on: changes must not cross
+    change(kept, names);
     kept.version += 1;
     this.unkept = kept;
     try { localStorage.setItem(this.key, JSON.stringify(kept)); } catch {

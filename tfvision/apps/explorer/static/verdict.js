@@ -1,7 +1,7 @@
 // "Do deep features retrieve X?": hits are marked right or wrong, precision at k is read with its interval.
 
 import { change, href, read } from "./address.js";
-import { button, failed, h, later, percent, plural, score, state } from "./dom.js";
+import { button, failed, h, later, percent, plural, score, select, state } from "./dom.js";
 import { classColumns, drawByLabel } from "./by_label.js";
 import { chooseQuery, noVectors, queryBar, queryThumb } from "./query.js";
 import { Wall } from "./wall.js";
@@ -93,13 +93,16 @@ export class View {
     this.wall.element.focus({ preventScroll: true });
   }
 
-  // Where the pictures have labels: marks by "has the query's label", to begin with.
+  // Where the pictures have labels: marks by "has the query's label", in any column, to begin with.
   sameLabel(rows) {
     if (!/^\d+$/.test(this.q)) return [];
-    const column = this.app.labelColumns().filter(one => one.codes?.[Number(this.q)] >= 0).at(-1);
-    if (!column) return [];
-    const own = column.codes[Number(this.q)];
-    return [button(`Mark by ${column.name}`, () => this.markMany(Object.fromEntries(rows.map(row => [row, column.codes[row] === own]))), { title: `right where ${column.name} is ${column.values[own]}` })];
+    const columns = classColumns(this.app).filter(one => one.codes?.[Number(this.q)] >= 0), mark = name => {
+      const { codes } = columns.find(one => one.name === name), own = codes[Number(this.q)];
+      return this.markMany(Object.fromEntries(rows.map(row => [row, codes[row] === own])));
+    };
+    if (!columns.length) return [];
+    const others = columns.slice(1).map(({ name }) => [name, name]);
+    return [button(`Mark by ${columns[0].name}`, () => mark(columns[0].name)), others.length ? select("or by", [["", "…"], ...others], "", name => name && mark(name), { class: "narrow" }) : ""];
   }
 
   marks() {
