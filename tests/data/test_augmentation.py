@@ -102,6 +102,7 @@ def test_a_graph_draws_what_eager_calls_draw():
         np.testing.assert_allclose(compiled(IMAGES, tf.constant([0, seed])), distort(IMAGES, [0, seed], Augmentation()), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_is_changed_as_its_photos_are_one_by_one():
     everything = Augmentation(vertical_flip=True, rotation=30.0, shear=0.2, perspective=0.2, tint=0.2, grey=0.3, blur=0.05, occlusion=0.3)
     photos, seeds = np.stack([IMAGES, IMAGES[::-1], 1 - IMAGES, IMAGES, IMAGES]), tf.constant([[2, number] for number in range(5)])

@@ -295,6 +295,7 @@ def left_to_the_device(manifest):
     return joined(batches_of(manifest, (0, 30), settings=on_device))
 
 
+@pytest.mark.slow
 def test_what_is_left_to_the_device_has_the_pipelines_random_numbers(trained_on, left_to_the_device):
     changed = distorted(left_to_the_device, SETTINGS.augmentation)
     assert left_to_the_device.keys() - trained_on.keys() == {"seed"}
@@ -309,6 +310,7 @@ def test_what_is_left_to_the_device_has_the_pipelines_random_numbers(trained_on,
         assert difference.max() <= 3 and difference.mean() < 0.6 < 10 < np.abs(before.astype(int) - view).mean()
 
 
+@pytest.mark.slow
 def test_flips_alone_are_the_same_on_the_device(manifest):
     flips = Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, vertical_flip=True)
     here, there = (
@@ -340,6 +342,7 @@ def test_prepared_data_gives_the_batches_of_its_source_also_when_resumed(colour_
     assert (split_validation(source, 0.2, 3) == split_validation(prepared, 0.2, 3)).all()
 
 
+@pytest.mark.slow
 def test_photos_that_are_read_by_blocks_give_the_batches_that_they_give_one_by_one(prepared_colours):
     prepared = read_source(prepared_colours)
     blocks = blocks_of(prepared.paths, block_bytes=3000, window_bytes=9000)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from tfvision.evaluation.feature_maps import feature_map_sheet
 from tfvision.evaluation.picture_sheet import Cell, picture_sheet, with_boxes, write_layer_pictures
@@ -46,6 +47,7 @@ def test_boxes_are_framed_where_they_are():
     assert len({tuple(framed[50, 50]), tuple(framed[0, 0])}) == 2
 
 
+@pytest.mark.slow
 def test_captions_of_boxes_stay_in_the_picture():
     grey = np.full((100, 200, 3), 128, np.uint8)
     for box in ((0.9, 0.9, 0.1, 0.1), (0, 0, 0.1, 0.1), (1, 1, 0.001, 0.001)):

@@ -80,6 +80,7 @@ def test_a_gallery_built_by_beam_is_that_built_without_also_after_a_stop(photos,
     assert (list(built.ids), list(built.images), list(built.metadata), built.facts) == (list(plain.ids), list(plain.images), list(plain.metadata), plain.facts)
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_told_in_one_line(photos, tmp_path, monkeypatch):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
     (tmp_path / "parts").write_text("a file where the folder should be")

@@ -50,6 +50,7 @@ def test_images_of_any_size_are_squashed_to_the_networks(plain):
     np.testing.assert_array_equal(plain.features(wide), plain.features(squashed))
 
 
+@pytest.mark.slow
 def test_aspect_keeps_the_shape_and_the_network_sees_all_of_it(maps):
     extractor = _with(resize="aspect", is_normalised=False)
     wide = np.random.default_rng(1).integers(0, 256, (1, 96, 128, 3)).astype(np.uint8)
@@ -88,6 +89,7 @@ def test_the_identity_tells_apart_what_cannot_be_compared(plain, tmp_path):
     assert len({plain.identity, *(other.identity for other in others)}) == 5
 
 
+@pytest.mark.slow
 def test_the_identity_does_not_depend_on_where_weights_lie(plain, tmp_path):
     from tfvision.models.weights import SHIPPED
 

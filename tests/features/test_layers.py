@@ -18,6 +18,7 @@ def test_every_application_that_trains_shows_its_layers():
     assert names_with("layers") == list(APPLICATIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("application", ["tattoo-matcher", "stylizer"])  # the others below
 def test_runs_answer_with_their_taps(application, copy_frozen, pixels):
     network = open_layers(copy_frozen(application))
@@ -27,6 +28,7 @@ def test_runs_answer_with_their_taps(application, copy_frozen, pixels):
         network.responses(pixels, ("conv9",))
 
 
+@pytest.mark.slow
 def test_a_retrievers_taps_are_those_that_are_searched_by(retriever_run, pixels):
     from tfvision.trained.retriever_network import load_retriever
 
@@ -36,6 +38,7 @@ def test_a_retrievers_taps_are_those_that_are_searched_by(retriever_run, pixels)
         np.testing.assert_allclose(maps, expected[tap][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_species_network_see_what_it_sees(colour_run, pixels):
     from tfvision.data.graph_decoding import views_of_pixels
     from tfvision.trained.species_network import features_model, load_species_network
@@ -50,6 +53,7 @@ def test_the_parts_of_a_species_network_see_what_it_sees(colour_run, pixels):
     assert np.abs(responses["whole_branch/stage2_out"] - responses["crop_branch/stage2_out"]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_detectors_last_tap_is_what_its_svm_sees(detector_run, pixels):
     from tfvision.trained.detector_network import FEATURES, load_detector_network
     from tfvision.trained.detector_run import DetectorRun

@@ -14,6 +14,7 @@ COSTLY = {"export": 2, "checkpoints": 10, "stopped preparing": 10}  # artefact -
 NETWORKS = ("weights of retriever", "weights of tattoo-detector", "weights of tattoo-matcher")  # that the benchmark alone builds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("artefact", [name for name in artefact_kinds.ARTEFACTS if name not in NETWORKS])
 def test_no_damaged_artefact_ends_in_a_traceback_or_in_silence(artefact):
     numbers = range(COSTLY.get(artefact, FIRST))

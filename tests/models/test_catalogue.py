@@ -43,6 +43,7 @@ def built(request, base_of):
     return request.param, network, model, base.input_shape[1]
 
 
+@pytest.mark.slow
 def test_taps_have_the_promised_channels(built):
     name, network, model, _size = built
     assert tuple(model.output[tap].shape[-1] for tap in network.taps) == CHANNELS[name]
@@ -56,6 +57,7 @@ def test_inception_resnet_v2_takes_its_least_size(base_of):
     assert base.output.shape[1:] == (3, 3, 1536)  # 139, then 69, 67, 33, 31, 15, 7, 3: 3 x 3 windows without padding
 
 
+@pytest.mark.slow
 def test_weights_saved_and_loaded_are_the_same(built, tmp_path):
     *_, model, _size = built
     expected = model.get_weights()

@@ -63,6 +63,7 @@ def test_inception_resnet_v2_has_the_papers_shapes(short_inception):
     assert trunk.output["features"].shape[1:] == (1536,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [("whole",), ("whole", "crop"), ("whole", "crop", "detail")])
 def test_any_number_of_views_shares_one_stem(views):
     model = add_heads(build_trunk("small", views, 32), classes=5)
@@ -101,6 +102,7 @@ def test_fresh_heads_share_the_trunk():
     assert fine.output["species"].shape[1] == 6
 
 
+@pytest.mark.slow
 def test_equal_views_of_equal_pictures_start_as_the_unmodified_network():
     base = NETWORKS["small"].build(32)
     trunk = build_trunk("small", ("whole", "crop"), 32, has_auxiliary_head=False, base=base)

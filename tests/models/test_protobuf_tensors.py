@@ -293,6 +293,7 @@ def resnet18(tmp_path_factory):
     return base, tensors, images, base(images).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("is_folded", "is_shortcut_first"), [(False, True), (True, False)])
 def test_resnet18_in_onnx_answers_as_its_tensors_do(resnet18, tmp_path, is_folded, is_shortcut_first):
     base, tensors, images, expected = resnet18

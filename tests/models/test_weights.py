@@ -83,6 +83,7 @@ def test_what_cannot_be_downloaded_is_imported(offline):
         load_pretrained(get_network("resnet18").build(32), "resnet18", "imagenet")
 
 
+@pytest.mark.slow
 def test_weights_of_keras_that_are_no_numbers_are_refused(network, tmp_path):
     kept = network.get_weights()
     network.set_weights([kept[0] * np.nan, *kept[1:]])
@@ -120,6 +121,7 @@ def test_keras_weights_of_the_real_network_load(shared, network, monkeypatch):
     assert np.abs(network.get_weights()[0] - 1).max() > 0.01
 
 
+@pytest.mark.slow
 def test_squeezenets_real_weights_name_photos_as_they_should(shared):
     """Top-1 0.585 on a thousand photos (weights/README.md); of a hundred of them, three standard deviations below or more."""
     base = get_network("squeezenet").build(227)
@@ -135,6 +137,7 @@ def test_squeezenets_real_weights_name_photos_as_they_should(shared):
     assert is_right.mean() > 0.585 - 3 * np.sqrt(0.585 * 0.415 / len(manifest))
 
 
+@pytest.mark.slow
 def test_resnet18s_partial_weights_tell_butterflies_apart(shared):
     """1-nearest neighbour 0.756 at layer3, 0.899 at layer4.0 over all photos (weights/README.md); of ten a species, chance is 0.1."""
     manifest = read_source(shared / "data" / "leeds_butterfly")

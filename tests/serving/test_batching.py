@@ -318,6 +318,7 @@ def test_a_slow_image_holds_up_no_other_request_of_its_model(batcher, gated, mon
     assert [future.result(5)["rows"].tolist() for future in slow] == [[1]] * 4  # one by one
 
 
+@pytest.mark.slow
 def test_a_request_that_is_given_up_frees_its_place(batcher, load):
     batch = batcher(max_batch_size=2, max_enqueued_batches=1, batch_timeout_micros=LONG)
     for _ in range(5):

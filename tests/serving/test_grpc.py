@@ -191,6 +191,7 @@ def test_status_of_an_unknown_model_is_not_found(channel):
     assert (caught.value.code(), caught.value.details()) == (StatusCode.NOT_FOUND, "Could not find any versions of model nothing")
 
 
+@pytest.mark.slow
 def test_models_are_reloaded_within_what_is_served(double_base, add_version, saved_models):
     add_version(double_base, 2, factor=10.0)
 

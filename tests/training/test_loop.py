@@ -167,6 +167,7 @@ def _photo_model(seed=0):
     return keras.Model({"whole": photos}, {"species": keras.layers.Dense(2, kernel_initializer=kernel)(flat)})
 
 
+@pytest.mark.slow
 def test_changes_on_the_device_are_those_of_the_batches_also_when_stopped_and_resumed(tmp_path):
     recipe = _recipe(contrast=0.0, saturation=0.0, augment_on="device", checkpoint_seconds=0.0)
     changed_before, _ = _train(tmp_path / "before", recipe, functools.partial(_photo_batches, recipe=recipe), _photo_model())

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfvision.training.loss_scale import LossScale
@@ -21,6 +22,7 @@ def test_an_overflow_halves_the_scale_and_is_reported():
     assert float(scale.up(tf.constant(1.0))) == before / 2
 
 
+@pytest.mark.slow
 def test_the_scale_doubles_after_two_thousand_good_steps():
     scale = LossScale(is_active=True)
     before = float(scale.up(tf.constant(1.0)))

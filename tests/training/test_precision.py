@@ -68,6 +68,7 @@ def _stylizer():
     return training, training.model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_species, _retriever, _stylizer])
 def test_what_was_trained_in_half_is_judged_in_float32(make):
     training, trained = make()

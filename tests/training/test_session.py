@@ -157,6 +157,7 @@ def test_stopped_in_each_phase_and_resumed_equals_uninterrupted(train, whole, tm
     assert resumed["accuracy"] == json.loads((whole / "metrics.json").read_text())["accuracy"]
 
 
+@pytest.mark.slow
 def test_an_error_in_the_middle_leaves_what_a_resumed_run_goes_on_with(train, two_colours, whole, tmp_path):
     with pytest.raises(_Stopped):
         train(str(two_colours), settings=SAVED_AT_EACH_STEP, run=tmp_path / "parts", callbacks=[_Stop()])
@@ -326,6 +327,7 @@ def test_what_fails_before_training_leaves_the_folder_free(train, tmp_path, two_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_broken_photos_are_counted_named_and_do_not_stop_training(train, two_colours, tmp_path):
     photos = shutil.copytree(two_colours, tmp_path / "photos")
     (photos / "red_00.png").write_bytes(b"")

@@ -114,6 +114,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, colour_run):
         SpeciesIdentifier.load(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_named(tmp_path, colour_run):
     import shutil
 

@@ -69,6 +69,7 @@ def test_a_graph_answers_as_numpy_does(threshold, within):
     assert len({len(answer.path) for answer in expected}) > 1  # answers of several depths were compared
 
 
+@pytest.mark.slow
 def test_a_photo_unlike_anything_trained_is_told_so(strangers, colour_photos, noise):
     green = noise.with_name("green.png")
     Image.new("RGB", (48, 40), (0, 255, 0)).save(green)
@@ -79,6 +80,7 @@ def test_a_photo_unlike_anything_trained_is_told_so(strangers, colour_photos, no
         assert answer["is_unknown"] == (answer["unknown_probability"] >= 0.1 and answer["rank"] != "species")
 
 
+@pytest.mark.slow
 def test_a_share_of_0_answers_as_a_run_without_it(strangers, identifier, colour_photos, noise):
     photos = [*sorted(colour_photos.glob("*.png"))[::7], noise]
     assert list(strangers.identify(photos, unknown_share=0)) == list(identifier.identify(photos))

@@ -133,6 +133,7 @@ def test_two_paintings_rule_by_masks_or_mix_by_numbers(job, photo, painting):
 # Folders and frames
 
 
+@pytest.mark.slow
 def test_a_folder_is_painted_in_order_and_broken_photos_are_named(job, photo):
     _folder("photos", [photo, photo[::-1]], ["9.png", "10.png"])
     open("photos/11.png", "w").write("This is a text.")

@@ -76,6 +76,7 @@ def test_the_gradient_points_where_finite_differences_do(tiny_network, smooth_pi
     assert (ahead - behind) / 6 == pytest.approx(np.linalg.norm(gradient), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_mask_gives_each_region_its_painting(tiny_network, smooth_picture):
     """Where the left half is one painting's and the right another's, a picture made of both has nearly no style loss."""
     preset = dataclasses.replace(get_preset("default"), content_layer="", style_layers=("conv1_1",), **PLAIN)

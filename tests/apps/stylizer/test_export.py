@@ -66,6 +66,7 @@ def test_a_photo_turned_by_exif_comes_back_upright(loaded):
     assert decode_photo(check_photo(picture)).shape == (44, 30, 3)
 
 
+@pytest.mark.slow
 def test_the_tensor_signature_is_uint8_in_and_out(loaded, stylizer_run):
     photo = _pixels(2, 20, 20)
     painted = loaded.run("tensor", {"pixels": photo[None]})["pixels"]
@@ -73,6 +74,7 @@ def test_the_tensor_signature_is_uint8_in_and_out(loaded, stylizer_run):
     np.testing.assert_allclose(painted[0], _painted(stylizer_run, photo).astype(int), atol=1)
 
 
+@pytest.mark.slow
 def test_too_many_pixels_are_refused_before_decoding(loaded):
     # 5000 x 5000 pixels of one colour: a few kilobytes of PNG, 12 GB in the network.
     bomb = _encoded(np.zeros((5000, 5000, 3), np.uint8), "PNG")

@@ -12,6 +12,7 @@ def test_durations_have_the_unit_that_suits_them(seconds, told):
     assert duration(seconds) == told
 
 
+@pytest.mark.slow
 def test_what_1_2_million_photos_take_is_told_by_the_host_with_the_most(capsys):
     urls = ["http://a.org/1.jpg"] * 1_100_000 + ["https://B.org:81/1.jpg"] * 100_000
     tell_time(urls, 4, 10.0)

@@ -23,6 +23,7 @@ def files_of(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_it_writes_the_bytes_that_this_machine_writes_and_goes_on_where_it_was_stopped(photos, tmp_path):
     pytest.importorskip("apache_beam", reason="Apache Beam, an extra, is not installed")
     seen = []
