@@ -17,6 +17,7 @@ export class App {
     this.preview = new Preview(this);
     this.names = null;
     this.columns = [];
+    this.writes = 0;
     this.writing = 0;  // changes of notes that are not answered yet
     this.undos = [];  // functions that take a change of notes back, the last one last
     this.isPicking = false;  // whether a click or tap picks
@@ -137,8 +138,8 @@ export class App {
   }
 
   async refreshNotes() {
-    const notes = await this.source.notes();
-    if (!this.writing) this.takeNotes(notes);
+    const before = this.writes, notes = await this.source.notes();
+    if (!this.writing && before === this.writes) this.takeNotes(notes);  // else they are older than what was changed since
   }
 
   takeNotes(notes) {
@@ -151,6 +152,7 @@ export class App {
   // Changes notes by `change` (a promise of the new notes) and says what went wrong; `undo` is a function that takes it back.
   /** @param {Promise<any>} change  @param {(() => Promise<any>) | null} undo */
   async write(change, undo = null) {
+    this.writes += 1;
     if (!this.writing++) this.latest = this.notes;
     let error = null;
     try {

@@ -19,6 +19,7 @@ export class Wall {
     this.size = this.options.size;
     this.cursor = 0;
     this.anchor = 0;
+    this.ranged = /** @type {{ from: number, picked: number[] } | null} */ (null);  // what the last range from the anchor picked
     this.width = this.height = this.columns = this.tile = this.step = 0;  // layout() sets them
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.space = h("div", { class: "wall-space" }, this.canvas);
@@ -41,7 +42,7 @@ export class Wall {
 
   show(rows, { keepsPlace = false } = {}) {
     this.rows = rows;
-    if (!keepsPlace) { this.cursor = this.anchor = 0; this.element.scrollTop = 0; }
+    if (!keepsPlace) { this.cursor = this.anchor = 0; this.ranged = null; this.element.scrollTop = 0; }
     this.cursor = Math.min(this.cursor, Math.max(0, rows.length - 1));
     this.tellCursor();
     this.layout();
@@ -229,9 +230,9 @@ export class Wall {
   // Picks all from one to another; what an earlier range from the same one had picked beyond is picked no longer.
   pickRange(from, to) {
     const { basket } = this.app, rows = Array.from(this.rows.slice(Math.min(from, to), Math.max(from, to) + 1)), within = new Set(rows);
-    const before = this.ranged?.from === from && this.ranged.of === this.rows ? this.ranged.picked : [];
+    const before = this.ranged && this.ranged.from === from ? this.ranged.picked : [];
     const beyond = before.filter(row => !within.has(row) && basket.has(row));
-    this.ranged = { from, of: this.rows, picked: [...before.filter(row => within.has(row)), ...rows.filter(row => !basket.has(row))] };
+    this.ranged = { from, picked: [...before.filter(row => within.has(row)), ...rows.filter(row => !basket.has(row))] };
     basket.toggle(beyond, false);
     basket.toggle(rows, true);
   }
