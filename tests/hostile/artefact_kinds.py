@@ -336,7 +336,7 @@ def _look(session, folder):
     session.thumbnails.fill()
     name = session.queries.receive((folder / "photos" / "3.png").read_bytes())
     return [
-        {**session.status(), "notes_version": None},
+        {**session.status(), "key": None, "notes_version": None},  # the key is of the folder
         session.notes.read()["tags"],
         session.notes.read()["questions"],
         [array.tolist() for array in session.tables.neighbours(layer)],
