@@ -71,4 +71,4 @@ def test_an_export_becomes_a_run_that_identifies(served_export, run_command, tin
     assert code == 0, err
     answers = [json.loads(line) for line in out.splitlines()]
     right = sum(answer["taxon"] == row["species"] for answer, row in zip(answers, rows, strict=True))
-    assert right >= 16  # colour alone tells them apart
+    assert right >= 12  # of 20, by colour alone; with other first weights 14 to 20, by chance 7
