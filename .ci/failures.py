@@ -9,7 +9,7 @@ from pathlib import Path
 
 KEPT = 40  # lines of each report
 TITLE = re.compile(r"(=+) (.+) \1=?")  # ===== FAILURES =====
-TEST = re.compile(r"(_+) (.+) \1_?")  # _____ test_name _____
+TEST = re.compile(r"(_+) (?!_)(.+) \1_?")  # _____ test_name _____, and not _ _ _ between the frames of one
 
 
 def failures(log):

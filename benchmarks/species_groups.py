@@ -111,7 +111,8 @@ def careful(answers, lineages, taxonomy):
 
 
 def measure(manifest, features, bursts, known, unknown, seed, target, share):
-    """One seed: {"SIZE": {way: accuracy, "0": (right, depth), "SHARE": (right, depth, unknown given a species' name)}}; bursts are "burst"."""
+    """One seed: {"sizes": {SIZE or "burst": {"accuracy": {way: share}, "known": (right, depth), "unknown": (right, depth, unknown given a species' name)}},
+    "groups": what was fitted}."""
     from tfvision.apps.species.group_answers import Evidence
 
     taxonomy, labels, parts = parts_of(manifest, known, unknown, seed)

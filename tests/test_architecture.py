@@ -53,7 +53,8 @@ def _is_there(name):
 def _top_names(path):
     names = set()
     for node in ast.parse(path.read_text()).body:
-        names |= {node.name} if hasattr(node, "name") else {word.id for word in ast.walk(node) if isinstance(word, ast.Name)}
+        is_definition = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        names |= {node.name} if is_definition else {word.id for word in ast.walk(node) if isinstance(word, ast.Name)}
     return names
 
 

@@ -20,9 +20,12 @@ def broken():
 def test_of_a_fixture(broken):
     pass
 
-def test_long():
+def add():
     print("\\n".join(f"line {number}" for number in range(99)))
     assert 2 + 2 == 5
+
+def test_long():
+    add()
 
 class TestOfAClass:
     def test_sound(self):
@@ -37,7 +40,7 @@ class TestOfAClass:
 def test_each_failing_test_is_told_with_the_end_of_its_report(tmp_path):
     (tmp_path / "test_stub.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--rootdir", tmp_path, tmp_path]
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PY_COLORS": "0", "COLUMNS": "81"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     lines = failures.failures(done.stdout)
     assert [line.strip("_ ") for line in lines if line.startswith("___")] == [
@@ -47,7 +50,8 @@ def test_each_failing_test_is_told_with_the_end_of_its_report(tmp_path):
     ]
     told = [line.split(" - ")[0].split("::", 1)[1] for line in lines[-3:]]
     assert sorted(told) == ["TestOfAClass::test_value[2]", "test_long", "test_of_a_fixture"]
-    assert "line 98" in lines and "line 9" not in lines and any("assert (2 + 2) == 5" in line for line in lines[:-3])
+    assert "line 98" in lines and "line 9" not in lines and ">       add()" not in lines
+    assert any("assert (2 + 2) == 5" in line for line in lines[:-3])
 
 
 def test_of_a_stack_that_ran_no_test_the_end_of_its_log_is_told():

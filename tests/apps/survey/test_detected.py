@@ -40,6 +40,7 @@ def test_a_detector_looks_at_each_photo_once(tmp_path):
     assert (animal.confidence, animal.box, person.category) == (0.9877, (0.1, 0.2, 0.3333, 0.4), "person")
     assert len(ask(0.05).found["a.jpg"].animals) == 2 and detector.asked == []  # what was kept says enough
     assert len(ask(0.005).found["a.jpg"].animals) == 3 and len(detector.asked) == 2
+    assert len(ask(0.2).found["a.jpg"].animals) == 1 and detector.asked == []
     states["a.jpg"] = FileState(3, 2)
     assert ask(0.005).found and detector.asked == ["a.jpg"]
     detector.identity = "2"

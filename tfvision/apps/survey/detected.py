@@ -105,12 +105,18 @@ def _cut(box):
 def _ask(finder: "Detector", paths: Mapping[str, str], states: Mapping[str, FileState], state: SurveyState, confidence: float) -> _Kept:
     least = min(_LEAST_KEPT, confidence)
     identity = f"{finder.identity} {least:g}"
-    todo = [name for name in paths if state.found.get(name, ())[:2] != (states[name], identity)]
+    todo = [name for name in paths if not _suffices(state.found.get(name), states[name], identity)]
     with progress_bar("finding animals", len(paths), len(paths) - len(todo)) as bar:
         for names in batches(todo, _PHOTOS_AT_ONCE):
             state.note_found(identity, [(name, states[name], _noted(*finder.of(paths[name]), least, paths[name], name)) for name in names])
             bar.advance(len(names))
     return _Kept(finder, state)
+
+
+def _suffices(kept: tuple[FileState, str, str] | None, state: FileState, identity: str) -> bool:
+    """Whether what is kept of a photo is of its file as it is, by this detector, and goes down to this confidence."""
+    (detector, _, least), (by, _, kept_least) = identity.rpartition(" "), ("" if kept is None else kept[1]).rpartition(" ")
+    return kept is not None and (kept[0], by) == (state, detector) and float(kept_least) <= float(least)
 
 
 def _noted(detections: Sequence[Detection], problem: str, least: float, path: str, name: str) -> str:

@@ -48,7 +48,7 @@ TAXONOMY = "taxonomy.json"  # beside the notes, so that answers are judged witho
 
 @dataclasses.dataclass(frozen=True)
 class SurveySettings:
-    """What a survey is told besides card and model; all may be changed without looking at a photo again.
+    """What a survey is told besides card and model; all may be changed without looking at a photo again, but at animals that a detector found newly.
 
     Attributes:
       gap_seconds: between two photos of an event, at most.

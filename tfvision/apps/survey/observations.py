@@ -166,8 +166,8 @@ class Observation:
     @property
     def counted(self) -> list[MediaRow]:
         """The photos that the answer rests on."""
-        is_of_animals = any(row.count(ANIMAL) for row in self.media)
-        return [row for row in self.media if row.status == ANSWERED and (row.count(ANIMAL) or not is_of_animals)]
+        answered = [row for row in self.media if row.status == ANSWERED]
+        return [row for row in answered if row.count(ANIMAL)] or answered
 
     def count(self, kind: str) -> int | None:
         """The most of a kind that a detector found in one photo; None without a detector."""
@@ -268,7 +268,7 @@ def _observation(media, joined):
     name = media[0].photo.name
     media = tuple(dataclasses.replace(row, event=name) for row in media)
     if joined is None:
-        joined = _strongest([one for row in media for one in row.sightings or ()])
+        joined = _strongest([one for row in media if row.status == ANSWERED for one in row.sightings or ()])
     reason = media[0].reason if joined is None else NOTHING_THERE if kind_of(joined) == BLANK else ""
     return Observation(name, media, BLANK if reason else ANSWERED, reason, joined, _agreement(media, joined))
 
