@@ -164,7 +164,10 @@ class RunWitness(Witness):
             self._predictor = predictor
         self.name, self.taxonomy, self._calibration = self._run.folder.name, self._run.taxonomy, self._run.calibration
         self._temperature, self.sees_boxes = self._calibration["temperature"], len(self._run.recipe.views) > 1
-        self.identity = checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
+
+    @functools.cached_property
+    def identity(self) -> str:
+        return checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
 
     @functools.cached_property
     def width(self) -> int:
