@@ -205,7 +205,8 @@ class _Reference:
         within = [node for name in _terms(inputs["within"][0]) for node in self._run.taxonomy.find(name)]
         answering = _answering(self._run, self._unknown, within)
         (answer,) = answering.careful([np.arange(len(seen.logits))], seen)
-        return _arrays([_row_of(self._run, answer, answering.group_threshold or answering.group_unknown.threshold)])
+        threshold = answering.group_unknown.threshold if answering.group_threshold is None else answering.group_threshold
+        return _arrays([_row_of(self._run, answer, threshold)])
 
     @functools.cached_property
     def _predictors(self):
