@@ -106,6 +106,10 @@ def test_an_export_knows_one_share_and_one_target(export, tmp_path):
     (old / "assets/calibration.json").write_text(json.dumps({key: value for key, value in calibration.items() if key != "groups"}))
     with pytest.raises(RunError, match="exported by an older tfvision for a share of 0.1 .* export the run again"):
         ExportWitness(old)
+    for changed in ({"temperature": None}, {"target": "high"}, {"unknown": {**calibration["unknown"], "groups": [1]}}):
+        (old / "assets/calibration.json").write_text(json.dumps(calibration | changed))
+        with pytest.raises(RunError, match="calibration.json was changed: its thresholds, temperature, class_sizes or groups cannot be"):
+            ExportWitness(old)
 
 
 @pytest.mark.slow
