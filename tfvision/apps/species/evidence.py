@@ -6,7 +6,6 @@ Who asks of thousands of photos, in events that change as photos are added (apps
 import abc
 import functools
 import itertools
-import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -142,7 +141,7 @@ class Witness(abc.ABC):
     def _told_by(self, evidence: np.ndarray, answering: Answering) -> Evidence:
         """What evidence says."""
         logits, features = np.split(evidence, [len(self.taxonomy)], axis=1)
-        return Evidence(logits, features, None if answering.unknown is None else answering.unknown.log_odds(features))
+        return Evidence.of(logits, features, answering.unknown)
 
     def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
         """What is answered by for a share of unknown species; None for none."""
@@ -239,8 +238,7 @@ class ExportWitness(Witness):
         if target_accuracy not in (None, self._calibration["target"]):
             raise RecipeError(f"--target-accuracy of this export is {self._calibration['target']}, got {target_accuracy}: ask the run instead")
         stored = self._calibration["unknown"]
-        rule = UnknownRule((1.0,), 0.0, (math.inf,), tuple(stored["rates"]))
-        return UnknownAnswers(None, rule, own, stored["species_threshold"], stored["threshold"])
+        return UnknownAnswers(None, UnknownRule.for_log_odds(stored["rates"]), own, stored["species_threshold"], stored["threshold"])
 
     @property
     def _stored_unknown(self) -> Mapping[str, typing.Any] | None:

@@ -30,6 +30,11 @@ class Evidence(typing.NamedTuple):
     features: np.ndarray
     log_odds: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, logits: np.ndarray, features: np.ndarray, unknown: UnknownAnswers | None) -> "Evidence":
+        """What a run sees, as it is answered with or without unknown species."""
+        return cls(logits, features, None if unknown is None else unknown.log_odds(features))
+
 
 @dataclasses.dataclass(frozen=True)
 class Answering:

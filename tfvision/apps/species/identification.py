@@ -232,10 +232,9 @@ def answers_to(
     threshold: float | None,
     unknown: UnknownAnswers | None = None,
     features: np.ndarray | None = None,
-    log_odds: np.ndarray | None = None,
 ) -> Iterator[dict]:
     """`careful_answers` as people are told them: what SpeciesIdentifier.identify yields, but for "image"."""
-    yield from told_answers(careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features, log_odds), taxonomy, within, unknown)
+    yield from told_answers(careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features), taxonomy, within, unknown)
 
 
 def told_answers(answers: Iterable[CarefulAnswer], taxonomy: Taxonomy, within: Sequence[int], unknown: UnknownAnswers | None) -> Iterator[dict]:
