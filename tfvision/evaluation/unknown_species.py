@@ -256,10 +256,13 @@ def group_paths(
     return Paths(joined.nodes, joined.reached, is_correct, np.zeros((len(groups), 0)), species)
 
 
-def with_novelty(paths: Paths, groups: Sequence[np.ndarray], log_odds: np.ndarray, features: np.ndarray, joining: GroupRule) -> Paths:
-    """Paths of groups whose scores are the joined log-odds of their photos, for `UnknownRule.of_log_odds`."""
-    joined = [joining.joined_novelty(log_odds[rows], joining.weights(features[rows])) for rows in groups]
-    return dataclasses.replace(paths, scores=np.array(joined)[:, None])
+def with_novelty(paths: Paths, photos: Sequence[tuple[np.ndarray, np.ndarray]], joining: GroupRule) -> Paths:
+    """Paths of groups whose scores are the joined log-odds of their photos, for `UnknownRule.of_log_odds`.
+
+    Args:
+      photos: of each group, the log-odds of its photos and their weights.
+    """
+    return dataclasses.replace(paths, scores=np.array([joining.joined_novelty(*group) for group in photos])[:, None])
 
 
 def fit_rule(known: Paths, left: Paths) -> UnknownRule:
