@@ -108,14 +108,15 @@ class Witness(abc.ABC):
     ) -> Iterator[dict]:
         """As SpeciesIdentifier.identify_groups."""
         answering, paths = self.answering(within, target_accuracy, unknown_share, threshold), [str(path) for own in groups.values() for path in own]
-        looks, evidence, why, done = self.see(paths) if paths else iter(()), {}, {}, 0
-        for name, photos in ((name, [str(path) for path in own]) for name, own in groups.items()):
+        looks, evidence, why, looked, done = self.see(paths) if paths else iter(()), {}, {}, 0, 0
+        for name, photos in groups.items():
             numbers = range(done, done + len(photos))
-            while any(number not in evidence and number not in why for number in numbers):
+            done = numbers.stop
+            while looked < done:
                 seen = next(looks)
                 evidence |= zip(seen.numbers, seen.evidence, strict=True)
                 why |= seen.broken
-            done += len(photos)
+                looked += len(seen.numbers) + len(seen.broken)
             read = [number for number in numbers if number in evidence]
             unread = {paths[number]: why[number] for number in numbers if number in why}
             told = {"group": name, "photos": [paths[number] for number in read], "unreadable": unread}
