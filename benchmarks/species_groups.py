@@ -130,7 +130,7 @@ def measure(manifest, features, bursts, known, unknown, seed, target, share):
             else:
                 photos, chosen, of_photo = features[rows], drawn(species[rows], size, random), rows
             logits = model.novelty.logits(photos).astype(np.float32)
-            seen = Evidence(logits, photos, model.answering[share].unknown.log_odds(photos))
+            seen = Evidence.of(logits, photos, model.answering[share].unknown)
             answers = {one: list(answering.careful(list(chosen), seen)) for one, answering in model.answering.items()}
             sides.append((answers, chosen, logits, of_photo))
         (answers, chosen, logits, of_photo), (of_strange, strange_groups, _, strange_photos) = sides

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -65,6 +66,8 @@ def test_a_file_of_another_folder_names_no_photo_by_accident(tmp_path):
     remedy = "give the folder that the detector was given"
     assert detections.of("card/a/1.jpg") == ([], f"{tmp_path}/md.json names 1.jpg, which may be card/b/1.jpg as well: {remedy}")
     assert detections.of("card/b/2.jpg") == ([], "")
+    detections.check(["card/a/1.jpg", "./card/a/1.jpg", os.path.abspath("card/a/1.jpg")])  # one photo, given three times
+    assert [len(detections.of(photo)[0]) for photo in ("card/a/1.jpg", "./card/a/1.jpg")] == [1, 1]
     with pytest.raises(DataError, match=rf"md.json names none of the photos, such as card/x.jpg; it names files such as 1.jpg: {remedy}, or run it on"):
         detections.check(["card/x.jpg"])
     alone = Detections.read(tmp_path / "md.json")

@@ -134,7 +134,7 @@ class Detections:
             if all(images[row] != images[number] for row in rows):  # a file that stands there twice is one
                 rows.append(number)
         self._by_end: dict[str, list[int]] | None = None
-        self._claims: dict[int, set[str]] = {}  # the photos that a row may be of, where there are several
+        self._claims: dict[int, dict[str, str]] = {}  # {absolute path: as it was given} of the photos that a row may be of, where there are several
 
     @property
     def detector(self) -> str:
@@ -169,21 +169,13 @@ class Detections:
 
         A photo is the file whose name is the end of its path, or whose name ends as its path does.
         """
-        why = self.why_unnamed(photo)
-        return ([], why) if why else self.categories.found_in(self._images[self._rows_of(photo)[0]])
+        rows = self._rows_of(photo)
+        why = self._why_unnamed(photo, rows)
+        return ([], why) if why else self.categories.found_in(self._images[rows[0]])
 
     def why_unnamed(self, photo: str) -> str:
         """Why the file tells nothing of a photo; "" where it does."""
-        rows = self._rows_of(photo)
-        if not rows:
-            return f"{self.path} does not name it: run the detector on it, too"
-        names = [self._images[row]["file"] for row in rows[:2]]
-        if len(rows) > 1:
-            if names[0] == names[1]:
-                return f"{self.path} has two different answers to {names[0]}: remove one of them"
-            return f"{self.path} names several files that it may be, {names[0]} and {names[1]}: {_SAME_FOLDER}"
-        other = min(self._claims.get(rows[0], {photo}) - {photo}, default="")
-        return f"{self.path} names {names[0]}, which may be {other} as well: {_SAME_FOLDER}" if other else ""
+        return self._why_unnamed(photo, self._rows_of(photo))
 
     def check(self, photos: Sequence[str]) -> None:
         """Holds the file against all photos that will be asked for: one that may be two of them is none of them from here on.
@@ -191,16 +183,27 @@ class Detections:
         Raises:
           DataError: it names none of them, or none for sure.
         """
-        claims: dict[int, set[str]] = {}
+        claims: dict[int, dict[str, str]] = {}
         for photo in photos:
             for row in self._rows_of(photo):
-                claims.setdefault(row, set()).add(photo)
+                claims.setdefault(row, {}).setdefault(os.path.abspath(photo), photo)
         if photos and not claims:
             named = f"it names files such as {self._images[0]['file']}" if self._images else "it names no file at all"
             raise DataError(f"{self.path} names none of the photos, such as {photos[0]}; {named}: {_SAME_FOLDER}, or run it on these photos")
         self._claims = {row: names for row, names in claims.items() if len(names) > 1}
         if photos and all(map(self.why_unnamed, photos)):
             raise DataError(f"{photos[0]}: {self.why_unnamed(photos[0])}")
+
+    def _why_unnamed(self, photo: str, rows: Sequence[int]) -> str:
+        if not rows:
+            return f"{self.path} does not name it: run the detector on it, too"
+        names = [self._images[row]["file"] for row in rows[:2]]
+        if len(rows) > 1:
+            if names[0] == names[1]:
+                return f"{self.path} has two different answers to {names[0]}: remove one of them"
+            return f"{self.path} names several files that it may be, {names[0]} and {names[1]}: {_SAME_FOLDER}"
+        other = min((name for path, name in self._claims.get(rows[0], {}).items() if path != os.path.abspath(photo)), default="")
+        return f"{self.path} names {names[0]}, which may be {other} as well: {_SAME_FOLDER}" if other else ""
 
     def _rows_of(self, photo: str) -> list[int]:
         """The rows that a photo may be."""

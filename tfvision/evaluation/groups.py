@@ -74,10 +74,12 @@ class Joined(typing.NamedTuple):
     """Groups as single photos.
 
     Attributes:
+      weights: of each, those of its photos.
       logits: float32 [groups, classes].
       nodes, reached: of `hierarchy.descend`, as deep as at least one photo's own path goes.
     """
 
+    weights: list[np.ndarray]
     logits: np.ndarray
     nodes: np.ndarray
     reached: np.ndarray
@@ -91,13 +93,14 @@ def join(groups: Sequence[np.ndarray], logits: np.ndarray, features: np.ndarray,
       logits: float32 [photos, classes], -inf of classes that cannot be.
       features: float32 [photos, channels].
     """
-    joined = np.stack([rule.joined_logits(logits[rows], rule.weights(features[rows]), temperature) for rows in groups])
+    weights = [rule.weights(features[rows]) for rows in groups]
+    joined = np.stack([rule.joined_logits(logits[rows], own, temperature) for rows, own in zip(groups, weights, strict=True)])
     nodes, reached = hierarchy.descend(softmax(joined, temperature), taxonomy)
-    own, _ = hierarchy.descend(softmax(logits, temperature), taxonomy)
-    for row, rows in enumerate(groups):
-        is_seen_by_none = ~np.isin(nodes[row], own[rows])
+    photos, _ = hierarchy.descend(softmax(logits[np.concatenate(groups)], temperature), taxonomy)
+    for row, own in enumerate(np.split(photos, np.cumsum([len(rows) for rows in groups])[:-1])):
+        is_seen_by_none = ~np.isin(nodes[row], own)
         nodes[row, is_seen_by_none], reached[row, is_seen_by_none] = -1, 0
-    return Joined(joined, nodes, reached)
+    return Joined(weights, joined, nodes, reached)
 
 
 def members(names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ come first: vectors that have collapsed to one point score worst, not best.
 Memory is bounded by SIMILARITIES values (a ranking's where the gallery is larger), whatever the number of queries.
 """
 
-import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfvision.errors import DataError, RunError
+from tfvision.evaluation.groups import members
 
 SIMILARITIES = 1 << 22  # computed at a time: 16 MB
 GALLERY_ROWS = 1 << 14  # read at a time
@@ -202,11 +202,11 @@ def ukbench_questions(groups: Sequence[str], may_lack: bool = False) -> list[Que
     Raises:
       DataError: a group has another size.
     """
-    members = _members(groups)
-    for group, rows in members.items():
+    rows_of = members(groups)
+    for group, rows in rows_of.items():
         if len(rows) > GROUP_SIZE or not (may_lack or len(rows) == GROUP_SIZE):
             raise DataError(f"--protocol ukbench needs groups of {GROUP_SIZE}: group {group!r} has {len(rows)} photos (a CSV names groups in a column `group`)")
-    return [Question(row, members[group]) for row, group in enumerate(groups) if len(members[group]) == GROUP_SIZE]
+    return [Question(row, rows_of[group]) for row, group in enumerate(groups) if len(rows_of[group]) == GROUP_SIZE]
 
 
 def holidays_questions(groups: Sequence[str], is_query: np.ndarray | None = None) -> list[Question]:
@@ -216,9 +216,9 @@ def holidays_questions(groups: Sequence[str], is_query: np.ndarray | None = None
       groups: a name for each image.
       is_query: bool [images]; None = the first of each group.
     """
-    members = _members(groups)
-    rows = [rows[0] for rows in members.values()] if is_query is None else np.flatnonzero(is_query)
-    return [Question(int(row), members[groups[row]], np.array([row])) for row in rows]
+    rows_of = members(groups)
+    rows = [rows[0] for rows in rows_of.values()] if is_query is None else np.flatnonzero(is_query)
+    return [Question(int(row), rows_of[groups[row]], np.array([row])) for row in rows]
 
 
 def labels_questions(labels: Sequence[str], is_query: np.ndarray | None = None) -> list[Question]:
@@ -228,11 +228,11 @@ def labels_questions(labels: Sequence[str], is_query: np.ndarray | None = None) 
       labels: a name for each image.
       is_query: bool [images], of queries, which are then not part of the gallery; None = every image asks the others.
     """
-    members = _members(labels)
+    rows_of = members(labels)
     if is_query is None:
-        return [Question(row, members[label], np.array([row])) for row, label in enumerate(labels)]
+        return [Question(row, rows_of[label], np.array([row])) for row, label in enumerate(labels)]
     asked = np.flatnonzero(is_query)
-    return [Question(int(row), members[labels[row]], asked) for row in asked]
+    return [Question(int(row), rows_of[labels[row]], asked) for row in asked]
 
 
 def without(questions: Iterable[Question], lost: np.ndarray) -> list[Question]:
@@ -257,10 +257,3 @@ def _similarities(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     if not np.isfinite(similarities).all():
         raise RunError("the vectors are not all finite, so nothing can be ranked by them: the network's weights are damaged or its training diverged")
     return similarities
-
-
-def _members(groups: Sequence[str]) -> dict[str, np.ndarray]:
-    members = collections.defaultdict(list)
-    for row, group in enumerate(groups):
-        members[group].append(row)
-    return {group: np.array(rows) for group, rows in members.items()}

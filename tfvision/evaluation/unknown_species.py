@@ -89,7 +89,7 @@ class UnknownRule:
         """That a photo is of an unknown species, float64 [photos], where so large a share of photos is."""
         from scipy.special import expit
 
-        return expit(np.minimum(scores, self.limits) @ np.asarray(self.weights) + (self.offset + math.log(share / (1 - share))))
+        return expit(self.log_odds(scores) + math.log(share / (1 - share)))
 
     def log_odds(self, scores: np.ndarray) -> np.ndarray:
         """The same at even shares, before it is squeezed into a chance: float64 [photos]."""
@@ -98,7 +98,12 @@ class UnknownRule:
     @property
     def of_log_odds(self) -> "UnknownRule":
         """The same rule for scores that are log-odds already: of photos, or of groups of photos; [photos, 1]."""
-        return UnknownRule((1.0,), 0.0, (math.inf,), self.rates)
+        return self.for_log_odds(self.rates)
+
+    @classmethod
+    def for_log_odds(cls, rates: Sequence[float]) -> "UnknownRule":
+        """`of_log_odds` of a rule that has these rates."""
+        return cls((1.0,), 0.0, (math.inf,), tuple(rates))
 
     def probabilities(self, nodes: np.ndarray, reached: np.ndarray, chance: np.ndarray, taxonomy: Taxonomy, within: Sequence[int] = ()) -> np.ndarray:
         """Of the taxa of each path, float32 as `reached`; those above all of `within` hold every photo."""
@@ -251,10 +256,13 @@ def group_paths(
     return Paths(joined.nodes, joined.reached, is_correct, np.zeros((len(groups), 0)), species)
 
 
-def with_novelty(paths: Paths, groups: Sequence[np.ndarray], log_odds: np.ndarray, features: np.ndarray, joining: GroupRule) -> Paths:
-    """Paths of groups whose scores are the joined log-odds of their photos, for `UnknownRule.of_log_odds`."""
-    joined = [joining.joined_novelty(log_odds[rows], joining.weights(features[rows])) for rows in groups]
-    return dataclasses.replace(paths, scores=np.array(joined)[:, None])
+def with_novelty(paths: Paths, photos: Sequence[tuple[np.ndarray, np.ndarray]], joining: GroupRule) -> Paths:
+    """Paths of groups whose scores are the joined log-odds of their photos, for `UnknownRule.of_log_odds`.
+
+    Args:
+      photos: of each group, the log-odds of its photos and their weights.
+    """
+    return dataclasses.replace(paths, scores=np.array([joining.joined_novelty(*group) for group in photos])[:, None])
 
 
 def fit_rule(known: Paths, left: Paths) -> UnknownRule:

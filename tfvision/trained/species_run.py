@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfvision.data.taxonomy import Taxonomy
@@ -14,6 +14,7 @@ from tfvision.training.recipes import Recipe, Stages
 from tfvision.training.run import REMEDY, TOLD, Run, read_run_file
 
 LARGEST_UNKNOWN_SHARE = 0.5
+Stored = Mapping[str, typing.Any]  # an object of JSON
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +94,11 @@ class SpeciesRecipe(Recipe):
         return {**dict.fromkeys(coarse, self.coarse_stages), ranks[-1]: self.stages}
 
 
-_THRESHOLDS = {"threshold": float, "depth_curve": [{"target": float, "threshold": float}]}  # of calibration.json
-_MEASURED = {"temperature": float, "target": float, "confidence": float | None, "class_sizes": tuple[int, ...]}  # besides, in a run
-_GROUPS = {"dependence": float, "similarity": float, "depth_curve": [{"target": float, "threshold": float}]}  # since 0.3, where there were enough
+_POINTS = [{"target": float, "threshold": float}]
+_THRESHOLDS = {"threshold": float, "depth_curve": _POINTS}  # of calibration.json
+_FITTED = {"temperature": float, "target": float}
+_MEASURED = {**_FITTED, "confidence": float | None, "class_sizes": tuple[int, ...]}  # besides, in a run
+_GROUPS = {"dependence": float, "similarity": float, "depth_curve": _POINTS}  # since 0.3, where there were enough
 _LARGEST_TEMPERATURE = 1e6
 _LARGEST_THRESHOLD = 2.0  # above 1, no answer but the root's is given
 
@@ -103,14 +106,15 @@ _LARGEST_THRESHOLD = 2.0  # above 1, no answer but the root's is given
 def read_calibration(path: Path, classes: int | None = None) -> dict[str, typing.Any]:
     """calibration.json of a run of so many classes, or of an export. Raises RunError."""
     stored = read_run_file(path, _THRESHOLDS if classes is None else _THRESHOLDS | _MEASURED)
-    is_sound = all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in (stored, *stored["depth_curve"]))
-    if classes is not None:
-        is_sound = is_sound and 1 / _LARGEST_TEMPERATURE <= stored["temperature"] <= _LARGEST_TEMPERATURE and len(stored["class_sizes"]) == classes
+    is_sound = _are_thresholds([stored, *stored["depth_curve"]]) and (classes is None or len(stored["class_sizes"]) == classes)
+    if classes is not None or "groups" in stored:  # an export that joins photos goes by these as well
+        is_sound = is_sound and is_of(stored, _FITTED) and 1 / _LARGEST_TEMPERATURE <= stored["temperature"] <= _LARGEST_TEMPERATURE
     if (groups := stored.get("groups")) is not None:
         is_sound = is_sound and is_of(groups, _GROUPS) and 0 <= groups["dependence"] <= 1 and 0 <= groups["similarity"] < 1
-        is_sound = is_sound and all(0 <= one["threshold"] <= _LARGEST_THRESHOLD for one in groups["depth_curve"])
+        is_sound = is_sound and _are_thresholds(groups["depth_curve"])
     if (unknown := stored.get("unknown")) is not None:
         is_sound = is_sound and is_of(unknown, _UNKNOWN_OF_EXPORT) and is_of(stored.get("unknown_share"), float)
+        is_sound = is_sound and _are_rates(unknown["rates"]) and _are_groups_of_unknown(unknown.get("groups"))
     if not is_sound:
         raise RunError(f"{path} was changed: its thresholds, temperature, class_sizes or groups cannot be; {REMEDY}")
     return stored
@@ -121,8 +125,9 @@ _UNKNOWN = {  # of unknown.json, what evaluation.unknown_species fits
     "offset": float,
     "limits": tuple[float, ...],
     "rates": tuple[float, ...],
-    "shares": [{"share": float, "species_threshold": float, "points": [{"target": float, "threshold": float}]}],
+    "shares": [{"share": float, "species_threshold": float, "points": _POINTS}],
 }
+_GROUPS_OF_UNKNOWN = {"novelty_dependence": float, "shares": _UNKNOWN["shares"]}
 _UNKNOWN_OF_EXPORT = {"rates": tuple[float, ...], "species_threshold": float, "threshold": float}  # of an export's calibration.json
 _NOVELTY = {  # of novelty.npz, the arrays of evaluation.novelty.NoveltyModel
     **dict.fromkeys(("head", "prototypes", "within", "overall"), ("f", (None, None))),
@@ -133,15 +138,29 @@ _NOVELTY = {  # of novelty.npz, the arrays of evaluation.novelty.NoveltyModel
 def read_unknown(path: Path, depth: int) -> dict[str, typing.Any]:
     """unknown.json of a run, or of an export, of a taxonomy so deep. Raises RunError."""
     stored = read_run_file(path, _UNKNOWN)
-    numbers = [one[key] for share in stored["shares"] for one, key in ((share, "species_threshold"), *((point, "threshold") for point in share["points"]))]
-    is_sound = all(0 <= number <= _LARGEST_THRESHOLD for number in numbers) and all(0 < share["share"] <= LARGEST_UNKNOWN_SHARE for share in stored["shares"])
-    is_sound = is_sound and max((share["share"] for share in stored["shares"]), default=0) == LARGEST_UNKNOWN_SHARE
-    is_sound = is_sound and len(stored["weights"]) == len(stored["limits"])
-    if (groups := stored.get("groups")) is not None:
-        is_sound = is_sound and is_of(groups, {"novelty_dependence": float, "shares": _UNKNOWN["shares"]}) and 0 <= groups["novelty_dependence"] <= 1
-    if not is_sound or len(stored["rates"]) != depth + 1 or not all(0 <= rate <= 1 for rate in stored["rates"]):
+    is_sound = _are_shares(stored["shares"]) and max((share["share"] for share in stored["shares"]), default=0) == LARGEST_UNKNOWN_SHARE
+    is_sound = is_sound and len(stored["weights"]) == len(stored["limits"]) and _are_groups_of_unknown(stored.get("groups"))
+    if not is_sound or len(stored["rates"]) != depth + 1 or not _are_rates(stored["rates"]):
         raise RunError(f"{path} was changed: its thresholds, shares or rates cannot be; {REMEDY}")
     return stored
+
+
+def _are_thresholds(points: Iterable[Stored]) -> bool:
+    return all(0 <= point["threshold"] <= _LARGEST_THRESHOLD for point in points)
+
+
+def _are_rates(rates: Iterable[float]) -> bool:
+    return all(0 <= rate <= 1 for rate in rates)
+
+
+def _are_shares(shares: Iterable[Stored]) -> bool:
+    return all(
+        0 < one["share"] <= LARGEST_UNKNOWN_SHARE and 0 <= one["species_threshold"] <= _LARGEST_THRESHOLD and _are_thresholds(one["points"]) for one in shares
+    )
+
+
+def _are_groups_of_unknown(groups: Stored | None) -> bool:
+    return groups is None or (is_of(groups, _GROUPS_OF_UNKNOWN) and 0 <= groups["novelty_dependence"] <= 1 and _are_shares(groups["shares"]))
 
 
 @dataclasses.dataclass(frozen=True)

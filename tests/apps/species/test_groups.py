@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tfvision.apps.species.evaluation import evaluate_species
 from tfvision.apps.species.evidence import ExportWitness, RunWitness
-from tfvision.apps.species.group_answers import Answering
+from tfvision.apps.species.export import _Reference
+from tfvision.apps.species.group_answers import Answering, Evidence
 from tfvision.apps.species.group_evaluation import GroupEvaluation, in_groups
 from tfvision.apps.species.groups import Seen, fit_groups, group_threshold
 from tfvision.apps.species.identification import SpeciesIdentifier
@@ -67,6 +68,14 @@ def test_a_server_joins_no_requests_of_groups(unknown_exportable):
     assert {spec.shape[0] for spec in outputs.values()} == {1}  # serving/batching.py joins and cuts what has no fixed number of rows
 
 
+def test_a_threshold_of_0_is_a_threshold():
+    taxonomy = Taxonomy.from_lineages(("order", "species"), [("A", "a"), ("B", "b")])
+    run = types.SimpleNamespace(taxonomy=taxonomy, unknown=None, calibration={"temperature": 1.0, "threshold": 0.0, "target": 0.9})
+    seen = Evidence(np.array([[0, 1], [0, 2]], np.float32), np.eye(2, dtype=np.float32))
+    answer = _Reference(run, None)._answer_group(seen, {"within": [b""]})
+    assert (answer["threshold"].tolist(), answer["taxon"].tolist()) == ([0], [b"b"])
+
+
 @pytest.mark.slow
 def test_run_export_and_signature_give_a_group_one_answer(unknown_run, export, unknown_exportable, groups):
     own = list(SpeciesIdentifier.load(unknown_run).identify_groups(groups))
@@ -97,6 +106,10 @@ def test_an_export_knows_one_share_and_one_target(export, tmp_path):
     (old / "assets/calibration.json").write_text(json.dumps({key: value for key, value in calibration.items() if key != "groups"}))
     with pytest.raises(RunError, match="exported by an older tfvision for a share of 0.1 .* export the run again"):
         ExportWitness(old)
+    for changed in ({"temperature": None}, {"target": "high"}, {"unknown": {**calibration["unknown"], "groups": [1]}}):
+        (old / "assets/calibration.json").write_text(json.dumps(calibration | changed))
+        with pytest.raises(RunError, match="calibration.json was changed: its thresholds, temperature, class_sizes or groups cannot be"):
+            ExportWitness(old)
 
 
 @pytest.mark.slow

@@ -118,6 +118,10 @@ def test_thresholds_that_cannot_be_are_refused(unknown_run, tmp_path):
     run.unknown_path.write_text(json.dumps({**stored, "rates": [1.0]}))
     with pytest.raises(RunError, match=r"unknown.json was changed: its thresholds, shares or rates cannot be"):
         open_unknown(run)
+    groups = {"novelty_dependence": 1.0, "shares": [{**share, "species_threshold": 3} for share in stored["shares"]]}
+    run.unknown_path.write_text(json.dumps({**stored, "groups": groups}))
+    with pytest.raises(RunError, match=r"unknown.json was changed: its thresholds, shares or rates cannot be"):
+        open_unknown(run)
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ Who asks of thousands of photos, in events that change as photos are added (apps
 import abc
 import functools
 import itertools
-import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -109,14 +108,15 @@ class Witness(abc.ABC):
     ) -> Iterator[dict]:
         """As SpeciesIdentifier.identify_groups."""
         answering, paths = self.answering(within, target_accuracy, unknown_share, threshold), [str(path) for own in groups.values() for path in own]
-        looks, evidence, why, done = self.see(paths) if paths else iter(()), {}, {}, 0
-        for name, photos in ((name, [str(path) for path in own]) for name, own in groups.items()):
+        looks, evidence, why, looked, done = self.see(paths) if paths else iter(()), {}, {}, 0, 0
+        for name, photos in groups.items():
             numbers = range(done, done + len(photos))
-            while any(number not in evidence and number not in why for number in numbers):
+            done = numbers.stop
+            while looked < done:
                 seen = next(looks)
                 evidence |= zip(seen.numbers, seen.evidence, strict=True)
                 why |= seen.broken
-            done += len(photos)
+                looked += len(seen.numbers) + len(seen.broken)
             read = [number for number in numbers if number in evidence]
             unread = {paths[number]: why[number] for number in numbers if number in why}
             told = {"group": name, "photos": [paths[number] for number in read], "unreadable": unread}
@@ -142,7 +142,7 @@ class Witness(abc.ABC):
     def _told_by(self, evidence: np.ndarray, answering: Answering) -> Evidence:
         """What evidence says."""
         logits, features = np.split(evidence, [len(self.taxonomy)], axis=1)
-        return Evidence(logits, features, None if answering.unknown is None else answering.unknown.log_odds(features))
+        return Evidence.of(logits, features, answering.unknown)
 
     def _unknown(self, share: float | None, target_accuracy: float | None) -> UnknownAnswers | None:
         """What is answered by for a share of unknown species; None for none."""
@@ -164,7 +164,10 @@ class RunWitness(Witness):
             self._predictor = predictor
         self.name, self.taxonomy, self._calibration = self._run.folder.name, self._run.taxonomy, self._run.calibration
         self._temperature, self.sees_boxes = self._calibration["temperature"], len(self._run.recipe.views) > 1
-        self.identity = checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
+
+    @functools.cached_property
+    def identity(self) -> str:
+        return checksum_of([sha256_of(path) for path in (self._run.weights_path, self._run.taxonomy_path, self._run.folder / "recipe.json")])
 
     @functools.cached_property
     def width(self) -> int:
@@ -236,8 +239,7 @@ class ExportWitness(Witness):
         if target_accuracy not in (None, self._calibration["target"]):
             raise RecipeError(f"--target-accuracy of this export is {self._calibration['target']}, got {target_accuracy}: ask the run instead")
         stored = self._calibration["unknown"]
-        rule = UnknownRule((1.0,), 0.0, (math.inf,), tuple(stored["rates"]))
-        return UnknownAnswers(None, rule, own, stored["species_threshold"], stored["threshold"])
+        return UnknownAnswers(None, UnknownRule.for_log_odds(stored["rates"]), own, stored["species_threshold"], stored["threshold"])
 
     @property
     def _stored_unknown(self) -> Mapping[str, typing.Any] | None:

@@ -187,7 +187,7 @@ class _Reference:
             return {"embedding": self._predict("embedding", photos)}
         logits = self._predict("species", photos, inputs.get("box"))
         if signature in ("identify_group", "evidence"):
-            seen = self._evidence(logits, self._predict("embedding", photos, inputs.get("box")))
+            seen = Evidence.of(logits, self._predict("embedding", photos, inputs.get("box")), self._unknown)
             return self._answer_group(seen, inputs) if signature == "identify_group" else _told_evidence(seen)
         features = logits if self._unknown is None else self._predict("embedding", photos, inputs.get("box"))
         terms = [_terms(text) for text in inputs.get("within", [b""] * len(photos))]
@@ -198,14 +198,12 @@ class _Reference:
         rows = [_answer_row(self._run, self._unknown, *row) for row in zip(logits, features, within, thresholds, strict=True)]
         return _arrays(rows)
 
-    def _evidence(self, logits, features):
-        return Evidence(logits, features, None if self._unknown is None else self._unknown.log_odds(features))
-
     def _answer_group(self, seen, inputs):
         within = [node for name in _terms(inputs["within"][0]) for node in self._run.taxonomy.find(name)]
         answering = _answering(self._run, self._unknown, within)
         (answer,) = answering.careful([np.arange(len(seen.logits))], seen)
-        return _arrays([_row_of(self._run, answer, answering.group_threshold or answering.group_unknown.threshold)])
+        threshold = answering.group_unknown.threshold if answering.group_threshold is None else answering.group_threshold
+        return _arrays([_row_of(self._run, answer, threshold)])
 
     @functools.cached_property
     def _predictors(self):

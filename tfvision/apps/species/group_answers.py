@@ -30,6 +30,11 @@ class Evidence(typing.NamedTuple):
     features: np.ndarray
     log_odds: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, logits: np.ndarray, features: np.ndarray, unknown: UnknownAnswers | None) -> "Evidence":
+        """What a run sees, as it is answered with or without unknown species."""
+        return cls(logits, features, None if unknown is None else unknown.log_odds(features))
+
 
 @dataclasses.dataclass(frozen=True)
 class Answering:
@@ -76,7 +81,7 @@ class Answering:
         logits = np.where(hierarchy.classes_within(self.taxonomy, self.within), seen.logits, -np.inf).astype(np.float32)
         joined, chance = join(groups, logits, seen.features, self.taxonomy, self.temperature, self.rule), None
         if self.group_unknown is not None:
-            log_odds = [self.rule.joined_novelty(seen.log_odds[rows], self.rule.weights(seen.features[rows])) for rows in groups]
+            log_odds = [self.rule.joined_novelty(seen.log_odds[rows], weights) for rows, weights in zip(groups, joined.weights, strict=True)]
             chance = self.group_unknown.rule.chance(np.array(log_odds)[:, None], self.group_unknown.share)
         paths = (joined.nodes, joined.reached, joined.logits, softmax(joined.logits, self.temperature))
         yield from cut_answers(*paths, self.taxonomy, self.within, self.group_threshold, self.group_unknown, chance)

@@ -24,7 +24,7 @@ class GroupEvaluation:
 
     def __init__(self, answering: Answering, names: Sequence[str], labels: np.ndarray) -> None:
         self._answering, self._labels = answering, labels
-        self._waiting = [(name, rows) for name, rows in members(names).items()][::-1]
+        self._waiting = list(members(names).items())[::-1]
         self._parts: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # number of a photo -> logits and features
         self._rows: list[tuple[str, int, int, CarefulAnswer]] = []  # name, photos that were read, class, answer
         self._mixed: list[str] = []
@@ -69,9 +69,7 @@ class GroupEvaluation:
             self._unread.append(name)
         else:
             logits, features = (np.stack(values) for values in zip(*read, strict=True))
-            unknown = self._answering.unknown
-            seen = Evidence(logits, features, None if unknown is None else unknown.log_odds(features))
-            (answer,) = self._answering.careful([np.arange(len(read))], seen)
+            (answer,) = self._answering.careful([np.arange(len(read))], Evidence.of(logits, features, self._answering.unknown))
             self._rows.append((name, len(read), int(classes[0]), answer))
 
     def _is_right(self, label: int, answer: CarefulAnswer) -> bool:

@@ -1,5 +1,6 @@
 """What a species run answers groups of photos of one animal by: fitted after training, and thresholds to answer with."""
 
+import contextlib
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 from tfvision.data.manifest import Manifest
 from tfvision.data.splits import halve
 from tfvision.data.taxonomy import Taxonomy
+from tfvision.errors import RecipeError
 from tfvision.evaluation import hierarchy, specificity
 from tfvision.evaluation.calibration import softmax
 from tfvision.evaluation.groups import FEWEST_GROUPS, GroupRule, fit_dependence, fit_similarity, groups_to_fit_on, join
@@ -18,7 +20,6 @@ from tfvision.trained.species_run import SpeciesRun
 CONFIDENCE = 0.95  # with which groups reach a target, as photos do
 MOST_PHOTOS = 20_000  # of training and of validation each, whose features are kept to fit on
 MOST_LOGITS = 20_000_000  # of the photos that heads are refitted on
-Points = Sequence[Mapping[str, typing.Any]]
 
 
 class Seen(typing.NamedTuple):
@@ -72,7 +73,7 @@ def group_threshold(calibration: Mapping[str, typing.Any], target: float | None,
     """Least probability of a group's answer: that fitted for groups, but not below a photo's, as a group may be of copies of one photo."""
     if not (fitted := calibration.get("groups")):
         return threshold
-    return max([threshold, *_at(fitted["depth_curve"], calibration["target"] if target is None else target)])
+    return _raised(threshold, fitted["depth_curve"], calibration["target"] if target is None else target)
 
 
 def group_unknown(unknown: UnknownAnswers | None, stored: Mapping[str, typing.Any] | None, target: float) -> UnknownAnswers | None:
@@ -85,7 +86,7 @@ def group_unknown(unknown: UnknownAnswers | None, stored: Mapping[str, typing.An
         unknown,
         rule=unknown.rule.of_log_odds,
         species_threshold=max(unknown.species_threshold, fitted["species_threshold"]),
-        threshold=max([unknown.threshold, *_at(fitted["points"], target)]),
+        threshold=_raised(unknown.threshold, fitted["points"], target),
     )
 
 
@@ -148,7 +149,8 @@ def _measured(reached, is_correct, threshold):
     return {key: measured[key] for key in ("accuracy", "interval", "depth")}
 
 
-def _at(points: Points, target: float) -> list[float]:
-    """The threshold of the smallest target that is at least so high, if there is one."""
-    enough = [point for point in points if point["target"] >= target - 1e-9]
-    return [min(enough, key=lambda point: point["target"])["threshold"]] if enough else []
+def _raised(threshold: float, points: Sequence[dict[str, typing.Any]], target: float) -> float:
+    """That of a photo, or the higher one that was fitted for groups, where one was for so high a target."""
+    with contextlib.suppress(RecipeError):
+        return max(threshold, specificity.threshold_for(points, target))
+    return threshold

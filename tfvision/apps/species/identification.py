@@ -1,5 +1,6 @@
 """Identification: the deepest taxon that may be named for a photo, like a careful naturalist's answer."""
 
+import functools
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -122,9 +123,13 @@ class SpeciesIdentifier:
         Raises:
           as `identify`.
         """
+        return self._witness.answer_groups(groups, within, threshold, target_accuracy, unknown_share)
+
+    @functools.cached_property
+    def _witness(self):
         from tfvision.apps.species.evidence import RunWitness  # which needs this file
 
-        return RunWitness(self.run.folder, self._predictor).answer_groups(groups, within, threshold, target_accuracy, unknown_share)
+        return RunWitness(self.run.folder, self._predictor)
 
 
 class CarefulAnswer(typing.NamedTuple):
@@ -227,10 +232,9 @@ def answers_to(
     threshold: float | None,
     unknown: UnknownAnswers | None = None,
     features: np.ndarray | None = None,
-    log_odds: np.ndarray | None = None,
 ) -> Iterator[dict]:
     """`careful_answers` as people are told them: what SpeciesIdentifier.identify yields, but for "image"."""
-    yield from told_answers(careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features, log_odds), taxonomy, within, unknown)
+    yield from told_answers(careful_answers(logits, taxonomy, temperature, within, threshold, unknown, features), taxonomy, within, unknown)
 
 
 def told_answers(answers: Iterable[CarefulAnswer], taxonomy: Taxonomy, within: Sequence[int], unknown: UnknownAnswers | None) -> Iterator[dict]:
@@ -324,9 +328,13 @@ class ExportIdentifier:
         unknown_share: float | None = None,
     ) -> Iterator[dict]:
         """As SpeciesIdentifier.identify_groups; the share of unknown species is the one it was exported with."""
+        return self._witness.answer_groups(groups, within, threshold, target_accuracy, unknown_share)
+
+    @functools.cached_property
+    def _witness(self):
         from tfvision.apps.species.evidence import ExportWitness  # which needs this file
 
-        return ExportWitness(self._folder, self._model).answer_groups(groups, within, threshold, target_accuracy, unknown_share)
+        return ExportWitness(self._folder, self._model)
 
     def _answer(self, encoded, within, box, threshold, most):
         inputs = {"image_bytes": np.array([encoded], object)}

@@ -88,8 +88,9 @@ def fit_after_training(
     """
     if not run.recipe.unknown_share:
         return None
-    temperature, is_fitting = run.calibration["temperature"], halve([record.group for record in photos.records], run.recipe.seed)
-    groups, _ = groups_to_fit_on([record.group for record in photos.records], held_out.labels, is_fitting, run.recipe.seed)
+    temperature, names = run.calibration["temperature"], [record.group for record in photos.records]
+    is_fitting = halve(names, run.recipe.seed)
+    groups, _ = groups_to_fit_on(names, held_out.labels, is_fitting, run.recipe.seed)
     found = fit_unknown(run, _seen(run, predictor, *training), held_out, temperature, is_fitting, run.recipe.seed, groups)
     if found is None:
         print("too few species have validation photos to fit answers for unknown ones: --unknown-share stays 0", file=sys.stderr)
@@ -180,11 +181,10 @@ def _fit_groups(rule, known, left_out, held_out, groups, taxonomy, temperature, 
     of_left[left_out.rows] = rule.log_odds(left_out.photos.scores)
     log_odds = rule.log_odds(known.scores), of_left
     weights = [joining.weights(held_out.features[rows]) for rows in groups]
-    pairs = ([(values[rows], own) for rows, own in zip(groups, weights, strict=True)] for values in log_odds)
-    joining = dataclasses.replace(joining, novelty_dependence=fit_novelty_dependence(joining, *pairs))
+    photos = tuple([(values[rows], own) for rows, own in zip(groups, weights, strict=True)] for values in log_odds)
+    joining = dataclasses.replace(joining, novelty_dependence=fit_novelty_dependence(joining, *photos))
     of_known = group_paths(groups, held_out.logits, held_out.features, held_out.labels, taxonomy, temperature, joining)
-    both = (with_novelty(paths, groups, values, held_out.features, joining) for paths, values in zip((of_known, left_out.groups), log_odds, strict=True))
-    known_groups, left_groups = both
+    known_groups, left_groups = (with_novelty(paths, own, joining) for paths, own in zip((of_known, left_out.groups), photos, strict=True))
     shares = [fit_share(rule.of_log_odds, known_groups, left_groups, taxonomy, share) for share in SHARES]
     return {"novelty_dependence": joining.novelty_dependence, "shares": shares}
 
