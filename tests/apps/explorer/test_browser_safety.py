@@ -135,6 +135,12 @@ def test_what_appears_in_the_folder_is_noticed_and_what_cannot_be_read_is_named(
         page.get_by_text("2 pictures could not be read").click()
         page.get_by_text("the name is not UTF-8").wait_for()
         page.get_by_text("reds/damaged.jpg is empty").wait_for()
+        PIL.Image.new("RGB", (30, 30), "blue").save(photos / "newer.png")
+        page.wait_for_function(
+            "() => { dispatchEvent(new Event('focus')); return document.querySelector('#notices').textContent.includes('2 new') }", polling=500
+        )
+        assert page.get_by_text("reds/damaged.jpg is empty").is_visible()  # the list that was opened stays open
+        page.close()
 
 
 @pytest.mark.slow
@@ -214,6 +220,15 @@ def test_addresses_with_numbers_out_of_bounds_open(open_view):
 
 
 @pytest.mark.slow
+def test_a_view_that_is_none_is_browse_and_can_be_used(open_view):
+    page = open_view("browse")
+    go(page, "nothing")
+    page.wait_for_function("() => location.hash === '#nothing'")
+    page.get_by_label("name contains").fill("red 2")
+    page.get_by_text("1 of 6").wait_for()
+
+
+@pytest.mark.slow
 def test_a_lasso_holds_the_pictures_of_the_layer_on_the_page(open_view):
     lasso, rows = "lasso=0,-2;2,-2;2,2;0,2", "() => document.querySelector('.drawer .wall [role=option]')?.textContent"
     found = []
@@ -240,6 +255,9 @@ def test_filters_are_exact_and_stay_from_view_to_view(open_view):
         page.get_by_text("1 of 6").wait_for()
     page.get_by_role("button", name="no longer named").click()
     page.get_by_text("3 of 6").wait_for()
+    for view, count in (("f=colour:reds", "2 pictures"), ("tag=some", "2 pictures"), ("f=colour:reds&tag=some", "1 picture")):
+        page = open_view(f"map?{view}&lasso=-2,-2;2,-2;2,2;-2,2")  # drawn before names, labels and tags are there
+        page.locator(".drawer").get_by_text(count, exact=True).wait_for()
     for unknown in ("a:b:z", "shape:round", "colour:", "nothing"):
         go(page, f"browse?f={unknown}")
         page.get_by_text("No picture fits.").wait_for()
