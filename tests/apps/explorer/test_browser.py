@@ -28,6 +28,7 @@ def page(address, watched_page):
     opened.set_default_timeout(SECONDS)
     opened.wait_for_selector("#tabs a")
     opened.wait_for_function("() => document.querySelector('.wall')")
+    opened.get_by_label("Filter").wait_for()  # names and labels are there: what comes from now on is what the test does
     return opened
 
 
