@@ -28,6 +28,7 @@ def page(address, watched_page):
     opened.set_default_timeout(SECONDS)
     opened.wait_for_selector("#tabs a")
     opened.wait_for_function("() => document.querySelector('.wall')")
+    opened.get_by_label("Filter").wait_for()  # names and labels are there: what comes from now on is what the test does
     return opened
 
 
@@ -248,6 +249,47 @@ def test_late_answers_do_not_undo_what_was_picked_since(page):
 
 
 @pytest.mark.slow
+def test_changes_reach_the_server_in_the_order_they_were_made_in(page):
+    delay = """() => {
+        const asked = window.fetch;
+        let number = 0;
+        window.fetch = async (path, options) => {
+            if (options?.method === "POST" && !number++) await new Promise(done => setTimeout(done, 400));
+            return asked(path, options);
+        };
+    }"""
+    page.evaluate(delay)
+    page.keyboard.press("p")
+    for _ in range(2):
+        page.keyboard.press(" ")
+    notes = {"version": 0}
+    while notes["version"] < 2:
+        page.wait_for_timeout(20)
+        notes = page.evaluate("fetch('api/notes').then(answer => answer.json())")
+    assert notes["tags"] == {}
+    page.keyboard.press("z")
+    page.get_by_text("Basket (1)").wait_for()
+
+
+@pytest.mark.slow
+def test_names_that_come_late_leave_who_judges_at_the_same_picture(address, watched_page):
+    page, held = watched_page("about:blank"), []
+    page.set_default_timeout(SECONDS)
+    page.route("**/api/names", lambda route: held.append(route))
+    page.goto(f"{address}#verdict?q=0&x=colour")
+    page.locator(".main .wall [aria-posinset='1']").wait_for(state="attached")
+    page.locator(".main .wall").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".main .wall [aria-posinset='2']").wait_for(state="attached")
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    page.get_by_role("button", name="Mark by colour").wait_for()
+    page.locator(".query", has_text="red 1.png").wait_for()
+    assert page.evaluate("[document.activeElement.className, document.activeElement.querySelector('[role=option]').ariaPosInSet]") == ["wall", "2"]
+
+
+@pytest.mark.slow
 def test_marks_tags_and_questions_come_back(page):
     _go(page, "#verdict?q=0&x=its colour")
     page.locator(".main .wall").focus()
@@ -367,6 +409,10 @@ def test_a_question_is_answered_by_label(page):
     page.get_by_text("Of the first ten hits in colours 20 % have the same colour, 1.0 times what chance would give (20.0 %)").wait_for()
     row = page.locator("tr", has_text="precision at 1").first
     assert re.match(r"precision at 11\.00 1\.00–1\.00 *0\.2005\.0 ×", row.text_content())
+    with page.expect_response(re.compile("label-retrieval.*most=9")) as answer:
+        page.get_by_label("Queries").select_option("all")
+    assert answer.value.ok
+    page.get_by_text("All 6 pictures that share their colour with another were asked.").wait_for()
     page.get_by_role("link", name="greens").click()
     page.get_by_text("2 of 6").wait_for()
     page.go_back()

@@ -134,6 +134,7 @@ def test_every_view_of_the_site_opens(site_address, watched_page):
         (["/home/me/a/1.png", "/home/me/b/1.png", "/data/2.png", "3.png", 4], ["a/1.png", "b/1.png", "2.png", "3.png", 4]),
         (["/home/me/1.png", "1.png", "1.png 2"], ["1.png 3", "1.png", "1.png 2"]),
         ([r"C:\Users\me\1.png", "file:///home/me/2.png", "~/3.png"], ["1.png", "2.png", "3.png"]),
+        (["/home/me/a/", "C:\\b\\"], ["a", "b"]),
         (["/m/01g317", "a/b", "/", "+1"], ["/m/01g317", "a/b", "/", "+1"]),  # labels of Open Images are no paths
     ],
 )

@@ -1,8 +1,10 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
+from tfvision.apps.explorer import label_retrieval as module
 from tfvision.apps.explorer.label_retrieval import MEASURES, chance_of, label_retrieval
 from tfvision.errors import DataError
 
@@ -46,6 +48,13 @@ def test_classes_are_told_the_worst_first(session):
     classes = label_retrieval(session.collection, "colour", 100)["classes"]
     assert sorted(one["value"] for one in classes) == ["blues", "greens", "reds"] and all(one["pictures"] == one["queries"] == 2 for one in classes)
     assert [one["values"][0] for one in classes] == sorted(one["values"][0] for one in classes)
+
+
+def test_of_more_classes_than_are_told_the_worst_are(session, monkeypatch):
+    turned = dataclasses.replace(session.collection, layers=session.collection.layers[::-1])  # the first layer sees hardly any colour
+    classes = label_retrieval(turned, "colour", 100)["classes"]
+    monkeypatch.setattr(module, "_MOST_CLASSES", 1)
+    assert label_retrieval(turned, "colour", 100)["classes"] == [min(classes, key=lambda one: one["values"][0])]
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,4 @@ def test_a_folder_is_looked_at_while_it_is_indexed_and_every_act_works(collectio
         page.locator(".columns .wall").first.wait_for()
         page.keyboard.press("p")
         page.wait_for_function("() => /1\\.000/.test(document.querySelector('.wall [role=option]').textContent)")
+        page.close()  # before the server: it would tell that nobody answers

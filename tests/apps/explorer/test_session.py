@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 
 import PIL.Image
@@ -129,6 +130,40 @@ def test_a_few_gone_are_removed_without_a_word_and_all_are_not(session, photos):
     photos.rename(photos.with_name("elsewhere"))
     with pytest.raises(DataError, match=r"6 of 6 pictures are gone: .*my photos is not there\. Was a disk unplugged"):
         session.update()
+
+
+def test_a_walk_that_an_update_overtook_tells_nothing(session, photos, monkeypatch):
+    (photos / "reds" / "red 1.png").unlink()
+    walk = session._changes
+
+    def overtaken():
+        monkeypatch.undo()
+        found = walk()
+        assert session.update()
+        _wait(lambda: session.collection.version == 2)
+        return found
+
+    monkeypatch.setattr(session, "_changes", overtaken)
+    session._look_for_changes()
+    assert session.changed is None
+
+
+def test_thumbnails_are_filled_by_one_thread_at_a_time(session, monkeypatch):
+    filling, seen = [], []
+
+    def fill(advance, is_stopped):
+        filling.append(None)
+        seen.append(len(filling))
+        time.sleep(0.1)
+        filling.pop()
+
+    monkeypatch.setattr(session.thumbnails, "fill", fill)
+    threads = [threading.Thread(target=session._fill_thumbnails) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1, 1, 1]
 
 
 def test_a_file_that_may_not_be_looked_at_is_not_gone(session, photos, monkeypatch):

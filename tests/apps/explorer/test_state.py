@@ -33,6 +33,10 @@ def test_a_question_that_was_forgotten_comes_back_once(tmp_path):
     notes.mark("faces", "id:q", {"a": True})
     before = notes.read()["questions"]
     notes.drop_question("faces")
+    notes.mark("faces", "id:other", {"b": True})  # it begins anew
+    with pytest.raises(DataError, match="nothing was restored"):
+        notes.restore_question("faces")
+    notes.mark("faces", "id:other", {"b": None})  # which is taken back
     notes.restore_question("faces")
     assert notes.read()["questions"] == before
     with pytest.raises(DataError, match="nothing was restored"):

@@ -1,6 +1,7 @@
 """The explorer as a static site: the same page, which reads files and computes in the browser instead of asking a server."""
 
 import collections
+import itertools
 import os
 import re
 import secrets
@@ -135,13 +136,13 @@ def packed_vectors(layer: Layer) -> bytes:
 def public_names(values: Sequence[Any], are_ids: bool = False) -> list[Any]:
     """Values without this machine's folders: of a path the name, with its folder where two have the same; all else as it is."""
     is_path = _ABSOLUTE.match if are_ids else _is_path
-    parts = {value: re.split(r"[\\/]+", value) for value in dict.fromkeys(values) if isinstance(value, str) and is_path(value)}
+    parts = {value: re.split(r"[\\/]+", value.rstrip("\\/")) for value in dict.fromkeys(values) if isinstance(value, str) and is_path(value)}
     alike = collections.Counter(names[-1] for names in parts.values())
     taken = {value for value in values if value not in parts}
     found = {}
     for value, names in parts.items():
         name = "/".join(names[-2:]).lstrip("/") if alike[names[-1]] > 1 else names[-1]
-        found[value] = next(one for one in (name, *(f"{name} {number}" for number in range(2, len(values) + 3))) if one not in taken)
+        found[value] = next(one for one in itertools.chain([name], (f"{name} {number}" for number in itertools.count(2))) if one not in taken)
         taken.add(found[value])
     return [found.get(value, value) for value in values]
 

@@ -33,8 +33,8 @@ def label_retrieval(collection: Collection, column: str, most: int, tell: Tell =
       DataError: no such column, no vectors, or no label that two pictures have.
     """
     values, codes = _column(collection, column)
-    asked = _queries(collection, codes, max(1, most), seed)
-    possible = len(_queries(collection, codes, len(codes), seed))
+    possible, most = _possible(collection, codes), max(1, most)
+    asked = possible if len(possible) <= most else np.sort(np.random.default_rng(seed).choice(possible, most, replace=False))
     judged, layers = [], collection.layers
     for number, layer in enumerate(layers):
         judged.append(
@@ -53,7 +53,7 @@ def label_retrieval(collection: Collection, column: str, most: int, tell: Tell =
     return {
         "column": column,
         "queries": len(asked),
-        "possible": possible,
+        "possible": len(possible),
         "measures": MEASURES,
         "layers": found,
         "classes": _classes(values, codes, asked, judged),
@@ -77,7 +77,8 @@ def _column(collection, column):
     return columns[column]
 
 
-def _queries(collection, codes, most, seed):
+def _possible(collection, codes):
+    """Positions of the pictures that can be queries."""
     collection.layer(0)
     is_labelled = codes >= 0
     is_there = np.all([layer.row_of >= 0 for layer in collection.layers], axis=0) & is_labelled
@@ -85,7 +86,7 @@ def _queries(collection, codes, most, seed):
     possible = np.flatnonzero(is_there & (sizes[np.where(is_labelled, codes, 0)] > 1))
     if not len(possible):
         raise DataError("no two pictures have the same label: choose another column")
-    return possible if len(possible) <= most else np.sort(np.random.default_rng(seed).choice(possible, most, replace=False))
+    return possible
 
 
 def _judged(layer: Layer, codes, asked, tell):
@@ -110,9 +111,9 @@ def _judged(layer: Layer, codes, asked, tell):
 
 def _classes(values, codes, asked, judged):
     """The labels that were asked for, the worst of the first layer first."""
-    found = []
-    for code in np.unique(codes[asked])[:_MOST_CLASSES].tolist():
-        is_asked = codes[asked] == code
-        means = [float(measured[is_asked, -1].mean()) for measured, _ in judged]
-        found.append({"value": values[code], "pictures": int((codes == code).sum()), "queries": int(is_asked.sum()), "values": means})
-    return sorted(found, key=lambda one: one["values"][0])
+    pictures, queries = np.bincount(codes[codes >= 0]), np.bincount(codes[asked])
+    means = [np.bincount(codes[asked], measured[:, -1]) / np.maximum(1, queries) for measured, _ in judged]
+    worst = sorted(np.flatnonzero(queries).tolist(), key=lambda code: means[0][code])[:_MOST_CLASSES]
+    return [
+        {"value": values[code], "pictures": int(pictures[code]), "queries": int(queries[code]), "values": [float(one[code]) for one in means]} for code in worst
+    ]

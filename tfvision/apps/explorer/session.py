@@ -83,7 +83,7 @@ class Session:
         self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
         self.left_out: dict[str, str] = {}  # what has a photo's name and is not shown: path -> reason
-        self._is_stopped, self._updating = threading.Event(), threading.Lock()
+        self._is_stopped, self._updating, self._filling = threading.Event(), threading.Lock(), threading.Lock()
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
 
@@ -231,20 +231,21 @@ class Session:
         self.shown = dataclasses.replace(shown, collection=dataclasses.replace(collection, layers=tuple(layers.values())))
 
     def _fill_thumbnails(self):
-        thumbnails, total = self.thumbnails, len(self.collection.pictures)
-        done = [len(thumbnails)]
-        if done[0] == total:
-            return
+        with self._filling:  # two at once would make and pack the same ones
+            thumbnails, total = self.thumbnails, len(self.collection.pictures)
+            done = [len(thumbnails)]
+            if done[0] == total:
+                return
 
-        def advance(count):
-            done[0] += count
+            def advance(count):
+                done[0] += count
+                self.thumbnailing = {"done": done[0], "total": total}
+
             self.thumbnailing = {"done": done[0], "total": total}
-
-        self.thumbnailing = {"done": done[0], "total": total}
-        try:
-            thumbnails.fill(advance, lambda: self._is_stopped.is_set() or thumbnails is not self.thumbnails)
-        finally:
-            self.thumbnailing = None
+            try:
+                thumbnails.fill(advance, lambda: self._is_stopped.is_set() or thumbnails is not self.thumbnails)
+            finally:
+                self.thumbnailing = None
 
     def _watch(self):
         """Looks for changes now and then; thumbnails of what is back are made."""
@@ -260,8 +261,10 @@ class Session:
             rest = max(_SECONDS_BETWEEN_WALKS, _REST_AFTER_WALK * (time.monotonic() - started))
 
     def _look_for_changes(self):
-        """Compares the files with what was indexed: new, gone and changed since."""
-        self._tell_changes(self._changes())
+        """Compares the files with what was indexed: new, gone and changed since; what an update saw to meanwhile is not told."""
+        pictures, changes = self.collection.pictures, self._changes()
+        if pictures is self.collection.pictures and not self._updating.locked():
+            self._tell_changes(changes)
 
     def _tell_changes(self, changes: Changes) -> None:
         counts = {"new": len(changes.new), "gone": len(changes.gone), "changed": len(changes.changed)}
@@ -307,9 +310,9 @@ class Session:
             for name, location, recipe in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}
                 with open_gallery(location) as gallery:
-                    removed = [id for id in [*gone, *changed] if gallery.row_of(id) is not None]
-                if removed and (self.plan.source or gone):
-                    remove_pictures(location, removed if self.plan.source else [id for id in gone if id in set(removed)])
+                    removed = [id for id in ([*gone, *changed] if self.plan.source else gone) if gallery.row_of(id) is not None]
+                if removed:
+                    remove_pictures(location, removed)
                 if self.plan.source and changes.is_readable:
                     progress = Progress(self._counted(name), self._counting)
                     add_photos(location, self.plan.source, model=recipe and recipe.model, broken=broken, progress=progress)

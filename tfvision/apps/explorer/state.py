@@ -43,10 +43,10 @@ class Notes:
     def tag(self, tag: str, ids: Iterable[str], is_tagged: bool = True) -> None:
         """Gives pictures a tag, or takes it away; a tag without pictures is forgotten. Raises DataError, StorageError."""
         _check_name(tag, "a tag")
-        ids = list(ids)
+        given = dict.fromkeys(ids)
         with self._changing() as notes:
-            kept = [id for id in notes["tags"].get(tag, []) if id not in set(ids)]
-            notes["tags"][tag] = [*kept, *dict.fromkeys(ids)] if is_tagged else kept
+            kept = [id for id in notes["tags"].get(tag, []) if id not in given]
+            notes["tags"][tag] = [*kept, *given] if is_tagged else kept
             if not notes["tags"][tag]:
                 del notes["tags"][tag]
 
@@ -77,7 +77,7 @@ class Notes:
     def restore_question(self, question: str) -> None:
         """Takes back that a question was forgotten. Raises DataError where it was not, or has begun anew."""
         with self._changing() as notes:
-            if question not in self._dropped or question in notes["questions"]:
+            if question not in self._dropped or any(notes["questions"].get(question, {}).values()):  # one whose marks were taken back holds nothing
                 raise DataError(f"{question!r:.60} was not forgotten, or has begun anew: nothing was restored")
             notes["questions"][question] = self._dropped.pop(question)
 

@@ -19,6 +19,7 @@ export class App {
     this.columns = [];
     this.writes = 0;
     this.writing = 0;  // changes of notes that are not answered yet
+    this.written = Promise.resolve();  // once the last of them is answered
     this.undos = [];  // functions that take a change of notes back, the last one last
     this.isPicking = false;  // whether a click or tap picks
     this.titles = new Map();  // of pictures from outside
@@ -35,7 +36,8 @@ export class App {
   }
 
   async loadDetails() {
-    [this.columns, this.names] = await Promise.all([this.source.columns(), this.source.names()]);
+    // The notes as well: a filter by tag needs them.
+    [this.columns, this.names] = await Promise.all([this.source.columns(), this.source.names(), this.refreshNotes().catch(() => {})]);
     await Promise.all(this.columns.map(async (column, number) => {
       column.codes = await this.source.codes(number);
       column.values = column.values.map(String);
@@ -149,18 +151,22 @@ export class App {
     this.emit("notes");
   }
 
-  // Changes notes by `change` (a promise of the new notes) and says what went wrong; `undo` is a function that takes it back.
-  /** @param {Promise<any>} change  @param {(() => Promise<any>) | null} undo */
+  // Changes notes by `change` (a function that asks for it; it returns a promise of the new notes) and says what went wrong; `undo` is one
+  // that takes it back. One at a time: asked at once, they might arrive in another order than they were made in.
+  /** @param {() => Promise<any>} change  @param {(() => Promise<any>) | null} undo */
   async write(change, undo = null) {
     this.writes += 1;
     if (!this.writing++) this.latest = this.notes;
+    const changed = this.written.then(change);
+    this.written = changed.catch(() => {});
+    if (undo) this.undos.push(undo);  // at once: what is undone next is what was done last, answered or not
     let error = null;
     try {
-      const notes = await change;
+      const notes = await changed;
       if (notes.version > this.latest.version) this.latest = notes;
-      if (undo) this.undos.push(undo);
     } catch (caught) {
       error = caught;
+      this.undos = this.undos.filter(one => one !== undo);
       this.say(error.message, true);
     }
     if (--this.writing) return !error;  // what is shown is ahead of this answer
@@ -172,13 +178,14 @@ export class App {
   async undo() {
     const undo = this.undos.pop();
     if (!undo) return this.say("There is nothing to undo.");
-    if (await this.write(undo())) this.say("Undone.");
+    if (await this.write(undo)) this.say("Undone.");
   }
 
   // Tags rows, or takes the tag from them; those that had it, or had it not, stay so when this is undone.
   tag(tag, rows, isTagged) {
     const tagged = new Set(this.notes.tags[tag] || []), changed = rows.filter(row => tagged.has(row) !== isTagged);
-    return this.write(this.source.tag(tag, changed, isTagged), () => this.source.tag(tag, changed, !isTagged));
+    if (!changed.length) return Promise.resolve(true);
+    return this.write(() => this.source.tag(tag, changed, isTagged), () => this.source.tag(tag, changed, !isTagged));
   }
 
   say(text, isError = false) {
@@ -224,6 +231,6 @@ class Basket {
     if (!changed.length) return Promise.resolve(true);
     changed.forEach(row => (isIn ? this.rows.add(row) : this.rows.delete(row)));
     app.emit("notes");
-    return app.write(app.source.tag(BASKET, changed, isIn), () => app.source.tag(BASKET, changed, !isIn));
+    return app.write(() => app.source.tag(BASKET, changed, isIn), () => app.source.tag(BASKET, changed, !isIn));
   }
 }

@@ -3,7 +3,7 @@
 import { change, href } from "./address.js";
 import { failed, h, number, plural, progress, scrolling, select } from "./dom.js";
 
-const MOST = [["200", "200 at random"], ["1000", "1,000 at random"], ["1000000000", "all"]];
+const MOST = [["200", "200 at random"], ["1000", "1,000 at random"], ["999999999", "all"]];
 const SHOWN_CLASSES = 300;
 
 // Columns that put several pictures into a class, that with the most sensible number of classes first: about the root of the pictures.
@@ -23,8 +23,8 @@ export async function drawByLabel(app, host, column, most, isCurrent) {
   host.replaceChildren(tools, body);
   wait(null, "Queries are being asked.");
   try {
-    const found = await app.source.labelRetrieval(column, most, wait);
-    if (isCurrent()) body.replaceChildren(sentence(found), measures(found), classes(found));
+    const found = await app.source.labelRetrieval(column, most, wait, { get stopped() { return !isCurrent(); } });
+    if (found && isCurrent()) body.replaceChildren(sentence(found), measures(found), classes(found));
   } catch (error) {
     if (isCurrent()) body.replaceChildren(failed(error));
   }

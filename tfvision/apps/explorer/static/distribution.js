@@ -1,7 +1,7 @@
 // The histogram of a query's similarity to everything, beside that of random pairs; a brushed range and its pictures.
 
 import { change, numberOf, read } from "./address.js";
-import { keptIndices } from "./filters.js";
+import { filtersOf, keptIndices } from "./filters.js";
 import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
@@ -15,7 +15,7 @@ export class View {
     this.within = { scores: [], percentiles: [] };  // of the pictures shown
     this.host = host;
     this.offs = [
-      app.on("details", () => { if (this.q) { this.head?.replaceChildren(queryBar(app, this.q, "distribution")); this.ask(); } }),
+      app.on("details", () => { if (this.q) { this.head?.replaceChildren(queryBar(app, this.q, "distribution")); if (filtersOf(read()).size) this.ask(); } }),
       app.on("theme", () => this.draw()),
       app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); }),
     ];

@@ -22,7 +22,7 @@ const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
 const main = part("main"), bar = part("bar"), notices = part("notices");
-let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesText = "", filtersText = "";
+let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesTold = new Map(), filtersText = "";
 
 async function start() {
   const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
@@ -48,7 +48,6 @@ async function start() {
   await route();
   await app.thumbnails.first(PICTURES_FIRST_SECONDS);
   app.loadDetails().catch(error => app.say(error.message, true));
-  app.refreshNotes().catch(() => {});
   drawNotices();
   if (!app.source.isStatic) poll();
 }
@@ -63,7 +62,10 @@ async function route() {
     const { params } = read(), q = params.get("q");
     if (q && OF_QUERY.includes(name)) lastQuery = q;
     drawTabs(name);
-    if (shown && shownName === name) return await shown.update(params);
+    if (shown && shownName === name) {
+      shows(view);  // Browse is what every unknown view is
+      return await shown.update(params);
+    }
     const module = await VIEWS[name][1]();
     if (mine !== token) return;
     shown?.destroy?.();
@@ -145,10 +147,13 @@ function drawNotices() {
     found.push(h("details", { class: "notice" }, h("summary", {}, `${plural(broken.count, "picture")} could not be read`), h("ul", { tabindex: "0", "aria-label": "pictures that could not be read" }, list, more > 0 && h("li", {}, `and ${number(more)} more`))));
   }
   if (error) found.push(h("div", { class: "notice error", role: "alert" }, error));
-  const text = found.map(one => one.outerHTML).join("");
-  if (noticesText === text) return;
-  noticesText = text;
-  notices.replaceChildren(...found);
+  // What is told already stays as it is: a number that is being typed, a list that was opened.
+  const told = new Map(found.map(one => [one.outerHTML, one])), isOpen = Boolean(first("details[open]", notices));
+  for (const text of told.keys()) if (noticesTold.has(text)) told.set(text, noticesTold.get(text));
+  noticesTold.forEach((one, text) => told.has(text) || one.remove());
+  noticesTold = told;
+  [...told.values()].forEach((one, index) => one === notices.children[index] || notices.insertBefore(one, notices.children[index] ?? null));
+  first("details", notices)?.toggleAttribute("open", isOpen);
 }
 
 // More than a few pictures are removed only if their number was typed.

@@ -411,7 +411,7 @@ export class View {
   }
 
   takeLasso(text) {
-    const key = `${text} ${filtersOf(read())}`;
+    const filters = filtersOf(read()).toString(), key = [text, filters, filters && Boolean(this.app.names)].join(" ");  // the filters need the names
     if (key === this.lassoText) return;
     this.lassoText = key;
     this.clearDrawer();

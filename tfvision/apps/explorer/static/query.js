@@ -33,8 +33,9 @@ function basketButton(app, row) {
 }
 
 export function addToComparison(app, name) {
-  app.compared = [...new Set([...app.compared, name])].slice(-8);
-  go("compare", { q: app.compared });
+  const names = [...new Set([...app.compared, name])].slice(-8);
+  app.compared = names;  // in a private window nothing is kept
+  go("compare", { q: names });
 }
 
 export function queryBar(app, name, current) {

@@ -98,8 +98,8 @@ export class ServerSource {
     return answer && answer.json();
   }
 
-  async labelRetrieval(column, most, tell) {
-    const answer = await job(query("api/label-retrieval", { column, most }), tell);
+  async labelRetrieval(column, most, tell, signal) {
+    const answer = await job(query("api/label-retrieval", { column, most }), tell, signal);
     return answer && answer.json();
   }
 

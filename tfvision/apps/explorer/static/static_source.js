@@ -155,6 +155,10 @@ export class StaticSource {
     return kind === "duplicates" ? all.duplicates[String(Number(least))] : kind === "labels" ? all.labels[column] : all[kind];
   }
 
+  async labelRetrieval() {
+    throw new Error("A verdict by label needs the server: this is a static copy.");
+  }
+
   // Notes: as they were exported, then changed in this browser; by ids, so that they stay those pictures' in a later export.
   async kept() {
     this.unkept ||= { version: 0, ...(await json("notes.json")) };

@@ -14,10 +14,11 @@ export class View {
     this.top = h("div", { class: "tools-row" });
     this.head = h("div");
     this.left = h("div", { class: "main" });
+    this.hint = h("div", { class: "tools-row" });
     this.table = h("aside", { class: "side", style: "width:430px;border-right:0;border-left:1px solid var(--line)", "aria-label": "precision" });
     host.append(this.top, this.head, h("div", { class: "split" }, this.left, this.table));
-    this.saveWords = later(0.6, (question, text) => app.write(app.source.conclude(question, text)));
-    this.offs = [app.on("notes", () => this.notesChanged()), app.on("details", () => { this.key = null; this.refresh(); }), app.on("layers", () => { this.key = null; this.refresh(); })];
+    this.saveWords = later(0.6, (question, text) => app.write(() => app.source.conclude(question, text)));
+    this.offs = [app.on("notes", () => this.notesChanged()), app.on("details", () => { if (this.key) this.drawTitles(); this.refresh(); }), app.on("layers", () => { this.key = null; this.refresh(); })];
   }
 
   refresh() {
@@ -73,7 +74,7 @@ export class View {
     if (key === this.key) return;
     this.key = key;
     this.clearWall();
-    this.head.replaceChildren(this.q ? queryBar(this.app, this.q, "verdict") : "");
+    this.drawTitles();
     if (!this.q) return this.left.replaceChildren(chooseQuery(this.app, "verdict"));
     if (!this.x) return this.left.replaceChildren(state("What should be retrieved? Write it into the field above: “faces in things”, “the same species”, “chairs from above”."));
     this.left.replaceChildren(state("The nearest are being looked for."));
@@ -86,11 +87,19 @@ export class View {
       mark: row => this.marks()[row], actions: { y: mark(true), n: mark(false), u: mark(null), r: mark(true), w: mark(false) },
       onopen: row => this.mark(row, { undefined: true, true: false, false: null }[this.marks()[row]]),
     });
-    const hint = h("div", { class: "tools-row" }, h("span", {}, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged"), h("span", { class: "soft" }, "A click goes through the three."), h("span", { class: "grow" }),
-      ...this.sameLabel(answer.places), button("The rest is wrong", () => this.markMany(Object.fromEntries(answer.places.filter(row => !(row in this.marks())).map(row => [row, false])))));
-    this.left.replaceChildren(hint, this.wall.element);
+    this.left.replaceChildren(this.hint, this.wall.element);
     this.wall.show(answer.places);
+    this.drawTitles();
     this.wall.element.focus({ preventScroll: true });
+  }
+
+  // What names and labels stand in, which come after the first pictures: drawn anew then, while the wall stays where somebody judges.
+  drawTitles() {
+    this.head.replaceChildren(this.q && !this.by ? queryBar(this.app, this.q, "verdict") : "");
+    if (!this.wall) return;
+    const rows = this.wall.rows;
+    this.hint.replaceChildren(h("span", {}, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged"), h("span", { class: "soft" }, "A click goes through the three."), h("span", { class: "grow" }),
+      ...this.sameLabel(rows), button("The rest is wrong", () => this.markMany(Object.fromEntries(rows.filter(row => !(row in this.marks())).map(row => [row, false])))));
   }
 
   // Where the pictures have labels: marks by "has the query's label", in any column, to begin with.
@@ -121,7 +130,7 @@ export class View {
     for (const [row, value] of Object.entries(marks)) if (value === null) delete all[row]; else all[row] = value;
     (this.app.notes.marks[this.x] ||= {})[this.q] = all;
     this.wall?.redraw();
-    await app.write(app.source.mark(x, q, marks), () => app.source.mark(x, q, back));
+    await app.write(() => app.source.mark(x, q, marks), () => app.source.mark(x, q, back));
   }
 
   notesChanged() {
@@ -187,7 +196,7 @@ export class View {
   async forget() {
     if (!confirm(`Forget all marks of “${this.x}”?`)) return;
     const { x, app } = this;
-    await app.write(app.source.drop(x), () => app.source.restore(x));
+    await app.write(() => app.source.drop(x), () => app.source.restore(x));
     change({ x: null });
   }
 
@@ -197,6 +206,7 @@ export class View {
   }
 
   destroy() {
+    this.key = null;
     this.clearWall();
     this.offs.forEach(off => off());
   }
