@@ -37,6 +37,12 @@ def split_validation(manifest: Manifest, fraction: float, seed: int) -> np.ndarr
     return np.where(is_candidate, np.where(is_validation, "validation", "train"), "")
 
 
+def some_of(is_candidate: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most so many of the candidates, drawn by the seed: bool, as long as `is_candidate`."""
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(is_candidate))[:most]
+    return np.isin(np.arange(len(is_candidate)), chosen)
+
+
 def halve(groups: Sequence[str], seed: int) -> np.ndarray:
     """Two even halves by group: bool [n], true for the half that fits thresholds."""
     sizes = collections.Counter(groups)

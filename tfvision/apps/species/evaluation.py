@@ -17,7 +17,7 @@ from tfvision.data.csv_table import csv_text
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.data.manifest import Manifest, group_names, read_source
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.data.splits import halve
+from tfvision.data.splits import halve, some_of
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.calibration import fit_temperature
 from tfvision.evaluation.classification import Evaluation
@@ -251,8 +251,7 @@ def _shown(path: Path | str) -> str:
 
 def _fitted_temperature(run: SpeciesRun, predictor: keras.Model, manifest: Manifest, labels: np.ndarray, is_fitting: np.ndarray, broken: BrokenPhotos) -> float:
     """The temperature of at most CALIBRATION_PHOTOS of the fitting half, so that memory stays bounded."""
-    chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(is_fitting))[:CALIBRATION_PHOTOS]
-    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    is_chosen = some_of(is_fitting, CALIBRATION_PHOTOS, run.recipe.seed)
     parts = list(predict_with_features(predictor, manifest.select(is_chosen), run.recipe, len(run.taxonomy), broken))
     if not parts:
         return 1.0
@@ -261,8 +260,7 @@ def _fitted_temperature(run: SpeciesRun, predictor: keras.Model, manifest: Manif
 
 
 def _training_accuracy(run: SpeciesRun, predictor: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray) -> tuple[float, int]:
-    chosen = np.random.default_rng(run.recipe.seed).permutation(np.flatnonzero(splits == "train"))[:TRAINING_PHOTOS]
-    is_chosen = np.isin(np.arange(len(manifest)), chosen)
+    is_chosen = some_of(splits == "train", TRAINING_PHOTOS, run.recipe.seed)
     part, part_labels = manifest.select(is_chosen), labels[is_chosen]
     seen = predict_with_features(predictor, part, run.recipe, len(run.taxonomy))
     right = [logits.argmax(1) == part_labels[numbers] for numbers, logits, _ in seen]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfvision.data.manifest import Manifest
-from tfvision.data.splits import halve
+from tfvision.data.splits import halve, some_of
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError
 from tfvision.evaluation import hierarchy, specificity
@@ -34,7 +34,7 @@ class Kept:
     """Of a stream of photos, those that are kept to fit on."""
 
     def __init__(self, photos: int, most: int, seed: int) -> None:
-        self._is_chosen, self._parts = chosen_to_fit_on(photos, most, seed), []
+        self._is_chosen, self._parts = some_of(np.full(photos, True), most, seed), []
 
     def __call__(self, numbers: np.ndarray, logits: np.ndarray, features: np.ndarray) -> None:
         """Adds those of a batch."""
@@ -50,11 +50,6 @@ class Kept:
 def most_photos(classes: int) -> int:
     """So many photos are kept, at most: their logits and features stay small."""
     return max(2 * classes, min(MOST_PHOTOS, MOST_LOGITS // classes))
-
-
-def chosen_to_fit_on(photos: int, most: int, seed: int) -> np.ndarray:
-    """Which photos are kept: bool [photos]."""
-    return np.isin(np.arange(photos), np.random.default_rng(seed).permutation(photos)[:most])
 
 
 def group_rule(calibration: Mapping[str, typing.Any], unknown: Mapping[str, typing.Any] | None = None) -> GroupRule:

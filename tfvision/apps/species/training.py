@@ -21,7 +21,7 @@ from tfvision.data.names import KnownNames
 from tfvision.data.pipeline import BrokenPhotos, TrainingOrder, distorted, training_batches
 from tfvision.data.shards.blocks import blocks_of
 from tfvision.data.specimens import write_specimens
-from tfvision.data.splits import split_validation
+from tfvision.data.splits import some_of, split_validation
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, RecipeError
 from tfvision.evaluation.specificity import clopper_pearson
@@ -210,8 +210,7 @@ class SpeciesTraining(Training):
 
     def _validation(self, log: TensorBoardLog) -> Validation:
         recipe, (manifest, labels) = self.recipe, self._part("validation")
-        chosen = np.random.default_rng(recipe.seed).permutation(len(manifest))[: recipe.validation_sample]
-        is_chosen = np.isin(np.arange(len(manifest)), chosen)
+        is_chosen = some_of(np.full(len(manifest), True), recipe.validation_sample, recipe.seed)
         predictor = make_predictor(self.model, recipe.is_mirrored_at_prediction)
         batches = prediction_batches(manifest.select(is_chosen), recipe, self.broken)
         labels = self._classes.of_class[labels[is_chosen]]

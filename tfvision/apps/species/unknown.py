@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tfvision.apps.species.groups import MOST_PHOTOS, Seen, chosen_to_fit_on, group_rule, most_photos
+from tfvision.apps.species.groups import MOST_PHOTOS, Seen, group_rule, most_photos
 from tfvision.data.lineage_matching import shared_levels
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
-from tfvision.data.splits import halve
+from tfvision.data.splits import halve, some_of
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import RecipeError, RunError
 from tfvision.evaluation import specificity
@@ -210,7 +210,7 @@ def _measured(
 
 def _seen(run: SpeciesRun, predictor: Predictor, manifest: Manifest, labels: np.ndarray) -> Seen:
     """At most MOST_PHOTOS of the photos that can be read, as the network sees them."""
-    is_chosen = chosen_to_fit_on(len(manifest), MOST_PHOTOS, run.recipe.seed)
+    is_chosen = some_of(np.full(len(manifest), True), MOST_PHOTOS, run.recipe.seed)
     manifest, labels = manifest.select(is_chosen), labels[is_chosen]
     with progress_bar("features", len(manifest)) as bar:
         parts = []
