@@ -30,7 +30,7 @@ class RestClient:
         request = self._request if request is None else request
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                if self._writer is None:
+                if self._writer is None or self._reader.at_eof():  # a server ends connections that rest; clients look before they ask
                     await self.connect()
                 self._writer.write(f"{self._head}{len(request)}\r\n\r\n".encode() + request)
                 return await self._answer()
