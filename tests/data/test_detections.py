@@ -33,6 +33,21 @@ def test_animals_above_the_confidence_and_what_else_there_is(tmp_path):
         check_confidence(20)
 
 
+def test_speciesnets_predictions_are_read_as_megadetectors(tmp_path):
+    of = {"classifications": {"classes": ["id;mammalia;;;;;mammal"], "scores": [0.9]}, "prediction": "id;mammalia;;;;;mammal", "model_version": "4.0.0a"}
+    person = {**PERSON, "label": "human"}
+    predictions = [{"filepath": "card/a.jpg", "detections": [{**ANIMAL, "label": "animal"}, person], **of}, {"filepath": "card/b.jpg", "detections": []}]
+    predictions.append({"filepath": "card/c.jpg", "failures": ["CLASSIFIER", "DETECTOR"], "model_version": "4.0.0a"})
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps({"predictions": predictions}))
+    read = Detections.read(path)
+    assert find_animals("a.jpg", read)[1:3] == ([Detection("animal", 0.9, (0.1, 0.2, 0.3, 0.4))], {"animal": 1, "human": 1})
+    assert (read.of("b.jpg"), read.of("c.jpg"), read.detector) == (([], ""), ([], "the detector failed: DETECTOR"), "SpeciesNet 4.0.0a")
+    path.write_text(json.dumps({"predictions": [{"prediction": "x"}]}))
+    with pytest.raises(DataError, match="one of its images names no file"):
+        Detections.read(path)
+
+
 @pytest.mark.parametrize(
     ("file", "photo"),
     [

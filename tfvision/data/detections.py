@@ -15,6 +15,7 @@ from tfvision.files import write_json
 
 DETECTION_CONFIDENCE = 0.2  # as most who use MegaDetector's fifth version take it
 _ANIMAL = "animal"
+_SPECIESNETS = {"1": _ANIMAL, "2": "human", "3": "vehicle"}  # categories, which its files do not tell
 _LONGEST_REASON = 200
 _SAME_FOLDER = "give the folder that the detector was given"
 
@@ -145,13 +146,16 @@ class Detections:
 
     @classmethod
     def read(cls, path: Path | str) -> "Detections":
-        """Reads MegaDetector's JSON. Raises DataError."""
+        """Reads MegaDetector's JSON, or SpeciesNet's. Raises DataError."""
         members: dict[str, typing.Any] = {}
         images: list[dict[str, typing.Any]] = []
         try:
             with open(path, "rb") as stream:
-                for key, item in json_items(stream, str(path), ("images",)):
-                    if key != "images":
+                for key, item in json_items(stream, str(path), ("images", "predictions")):
+                    if key == "predictions" and isinstance(item, dict):
+                        members = members or {"detection_categories": _SPECIESNETS, "info": {"detector": _speciesnet(item)}}
+                        item = {"file": item.get("filepath"), **_speciesnets_answer(item)}
+                    if key not in ("images", "predictions"):
                         members[key] = item
                     elif isinstance(item, dict) and isinstance(item.get("file"), str) and item["file"]:
                         images.append(item)
@@ -223,6 +227,18 @@ class Detections:
                 for start in range(1, len(parts)):
                     self._by_end.setdefault("/".join(parts[start:]), []).extend(rows)
         return self._by_end
+
+
+def _speciesnet(prediction):
+    return f"SpeciesNet {prediction.get('model_version', '')}".strip()
+
+
+def _speciesnets_answer(prediction):
+    """What SpeciesNet's detector says of a photo, as MegaDetector would; its species are not taken, the model that is asked names them."""
+    failures = prediction.get("failures")
+    if isinstance(failures, list) and "DETECTOR" in failures:
+        return {"detections": None, "failure": "DETECTOR"}
+    return {"detections": prediction.get("detections")}
 
 
 class NamedFinder(Finder, typing.Protocol):

@@ -4,6 +4,7 @@ import pytest
 
 from tfvision.apps.survey.placed_photos import place_photos
 from tfvision.data.cards.capture import Capture
+from tfvision.data.cards.clocks import Shift
 from tfvision.data.cards.deployments import Deployment
 from tfvision.errors import DataError, DataWarning
 
@@ -22,6 +23,14 @@ def test_photos_outside_of_the_days_of_their_deployment_are_told():
         "2 photos of Ridge, such as ridge/2.jpg of 2026-05-05, lie outside of its days, 2026-05-03 to 2026-05-04: "
         "are the clock and the table of deployments right?",
     ]
+
+
+def test_of_several_deployments_in_a_folder_the_clock_put_right_tells_which():
+    captures = {f"R1/{hours}.jpg": Capture(8, 8, NOON + datetime.timedelta(hours=hours), model="HP2X") for hours in (-2, 0, 2)}
+    listed = [Deployment("before", "R1", start=NOON - datetime.timedelta(days=9), end=NOON), Deployment("after", "R1", start=NOON, end=NOON.replace(month=9))]
+    photos = place_photos(captures, "card", listed, [Shift("HP2X", 3 * 3600)])
+    assert [photo.deployment.name for photo in photos] == ["after", "after", "after"]
+    assert [photo.deployment.name for photo in place_photos(captures, "card", listed)] == ["before", "before", "after"]
 
 
 def test_a_clock_of_the_future_is_put_back():

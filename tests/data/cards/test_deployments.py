@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from tfvision.data.cards.deployments import Deployment, deployment_of_folder, deployments_of, read_deployments
+from tfvision.data.cards.deployments import Deployment, deployment_at, deployment_of_folder, deployments_of, read_deployments
 from tfvision.errors import DataError
 
 
@@ -30,7 +30,7 @@ def test_a_table_names_deployments_by_their_folders(tmp_path):
     assert ridge == Deployment("R1", "ridge", "", 52.7, -3.5, start, end, "oak") and valley == Deployment("valley", "valley")
     folders = ["ridge/DCIM/100EOS_R", "ridge", "valley", "bank/DCIM", ""]
     found = deployments_of(folders, "card", [ridge, valley])
-    assert {folder: one.name for folder, one in found.items()} == {
+    assert {folder: one.name for folder, [one] in found.items()} == {
         "ridge/DCIM/100EOS_R": "R1",
         "ridge": "R1",
         "valley": "valley",
@@ -42,7 +42,21 @@ def test_a_table_names_deployments_by_their_folders(tmp_path):
 def test_the_columns_of_a_camtrap_dp_are_known(tmp_path):
     path = tmp_path / "deployments.csv"
     path.write_text("deploymentID,locationName,latitude,longitude,deploymentStart\ndep1,Ridge,1,2,2020-03-01T22:00:00Z\n")
-    assert read_deployments(path) == [Deployment("dep1", "dep1", "Ridge", 1, 2, datetime.datetime(2020, 3, 1, 22))]
+    assert read_deployments(path) == [Deployment("dep1", "dep1", "Ridge", 1, 2, datetime.datetime(2020, 3, 1, 22, tzinfo=datetime.UTC))]
+
+
+def test_a_camera_that_stood_twice_in_one_folder_is_told_by_its_days(tmp_path):
+    path = tmp_path / "deployments.csv"
+    path.write_text("deployment,folder,start,end\nspring,R1,2021-03-01,2021-04-30\nautumn,R1,2021-09-01,2021-10-31\n")
+    both = deployments_of(["R1/DCIM"], "card", read_deployments(path))["R1/DCIM"]
+    days = [datetime.datetime(2021, *day) for day in [(4, 1), (5, 2), (8, 30), (12, 1)]]
+    assert [deployment_at(both, day).name for day in [*days, None]] == ["spring", "spring", "autumn", "autumn", "spring"]
+
+
+def test_days_with_a_zone_are_those_of_the_cameras_clock():
+    place = Deployment("a", "a", start=datetime.datetime(2021, 6, 1, 22, tzinfo=datetime.UTC), end=datetime.datetime(2021, 6, 3))
+    assert place.days(120) == (datetime.datetime(2021, 6, 2), datetime.datetime(2021, 6, 3))
+    assert place.days(None)[0] == datetime.datetime(2021, 6, 1, 22)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +69,7 @@ def test_the_columns_of_a_camtrap_dp_are_known(tmp_path):
         ("deployment,start\nx,soon\n", "line 2 has a time that cannot be read, 'soon'"),
         ("deployment,start,end\nx,2021-05-02,2021-05-01\n", "line 2 ends before it starts"),
         ("deployment,folder,lat\nx,a,1\ny,a/,1\n", "has the folder 'a' twice|no place"),
+        ("deployment,folder,start,end\nx,a,2021-05-01,2021-05-03\ny,a,2021-05-03,2021-05-09\n", "has the folder 'a' twice"),
         ("deployment,lat\nx,\n,1\n", "line 3 names neither a deployment nor a folder"),
     ],
 )

@@ -63,7 +63,7 @@ def _deployed(deployment, rows):
         latitude, longitude = (round(statistics.median(getattr(one, side) for one in placed), 7) for side in ("latitude", "longitude"))
     times = [row.photo.time for row in rows if row.photo.time is not None and not row.photo.clock]
     times = times or [row.photo.time for row in rows if row.photo.time is not None]
-    start, end = deployment.start or min(times, default=None), deployment.end or max(times, default=None)
     zones = collections.Counter(row.photo.zone_minutes for row in rows if row.photo.zone_minutes is not None)
     zone = zones.most_common(1)[0][0] if zones else None
-    return Deployed(deployment, tuple(rows), latitude, longitude, start, end, zone)
+    start, end = deployment.days(zone)
+    return Deployed(deployment, tuple(rows), latitude, longitude, start or min(times, default=None), end or max(times, default=None), zone)

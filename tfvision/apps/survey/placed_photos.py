@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import datetime
+import functools
 import os
 import warnings
 import zoneinfo
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tfvision.data.cards.capture import Capture
 from tfvision.data.cards.clocks import Shift, shift_of, shifted, why_wrong
-from tfvision.data.cards.deployments import Deployment, deployments_of
+from tfvision.data.cards.deployments import Deployment, deployment_at, deployments_of
 from tfvision.data.image_formats import is_raw_name
 from tfvision.errors import DataError, DataWarning
 
@@ -72,19 +73,19 @@ def place_photos(
       DataError: a shift of no camera, deployments of which no folder is there, or a zone that is none.
     """
     deployments = deployments_of({os.path.dirname(name) for name in captures}, card, listed)
-    places = {name: deployments[os.path.dirname(name)] for name in captures}
-    offset = _zone_offset(zone)
-    names_of = {name: _names(capture, places[name]) for name, capture in captures.items()}
-    _check_shifts(shifts, names_of.values())
-    _check_listed(listed, places.values())
-    now, by_names, photos = now or datetime.datetime.now(), {}, []
+    offset, now = _zone_offset(zone), now or datetime.datetime.now()
+    shift_by = functools.cache(lambda names: shift_of(names, shifts))
+    photos, all_names = [], []
     for name, capture in captures.items():
-        if names_of[name] not in by_names:
-            by_names[names_of[name]] = shift_of(names_of[name], shifts)
-        time = capture.time or (changed or {}).get(name)
-        right = None if time is None else shifted(time, by_names[names_of[name]])
-        minutes = capture.zone_minutes if capture.zone_minutes is not None or right is None else offset(right)
-        photos.append(PlacedPhoto(name, capture, places[name], right, "" if right is None else why_wrong(right, now), minutes))
+        places, time = deployments[os.path.dirname(name)], capture.time or (changed or {}).get(name)
+        right = None if time is None else shifted(time, shift_by(_names(capture)))  # as far as that does not depend on the deployment
+        place = deployment_at(places, right, _minutes(capture, right, offset))
+        all_names.append((*_names(capture), place.name))
+        right = None if time is None else shifted(time, shift_by(all_names[-1]))
+        clock = "" if right is None else why_wrong(right, now)
+        photos.append(PlacedPhoto(name, capture, place, right, clock, _minutes(capture, right, offset)))
+    _check_shifts(shifts, all_names)
+    _check_listed(listed, {photo.deployment for photo in photos})
     _tell(photos, now)
     return photos
 
@@ -96,10 +97,15 @@ def iso(time: datetime.datetime, zone_minutes: int | None) -> str:
     return time.isoformat(timespec="milliseconds" if time.microsecond else "seconds")
 
 
-def _names(capture: Capture, deployment: Deployment) -> tuple[str, ...]:
+def _minutes(capture, time, offset):
+    """Of a photo's zone; None where nothing tells it."""
+    return capture.zone_minutes if capture.zone_minutes is not None or time is None else offset(time)
+
+
+def _names(capture: Capture) -> tuple[str, ...]:
     """What a photo's camera goes by."""
     both = f"{capture.make} {capture.model}".strip()
-    return capture.serial, capture.model, both, f"{capture.model} {capture.serial}".strip(), f"{both} {capture.serial}".strip(), deployment.name
+    return capture.serial, capture.model, both, f"{capture.model} {capture.serial}".strip(), f"{both} {capture.serial}".strip()
 
 
 def _zone_offset(zone):
@@ -127,10 +133,10 @@ def _check_shifts(shifts, names):
 def _check_listed(listed, places):
     if not listed:
         return
-    found = {place.folder for place in places}
-    lacking = [one.name if one.folder in ("", one.name) else f"{one.name} ({one.folder})" for one in listed if one.folder not in found]
+    lacking = [one.name if one.folder in ("", one.name) else f"{one.name} ({one.folder})" for one in listed if one not in places]
     if len(lacking) == len(listed):
-        raise DataError(f"the deployments name no folder of the card: {_some(lacking)}; its folders of photos are {_some(sorted(found))}")
+        folders = sorted({place.folder for place in places})
+        raise DataError(f"the deployments name no folder of the card: {_some(lacking)}; its folders of photos are {_some(folders)}")
     if lacking:
         _warn(f"{_counted(len(lacking), 'deployment')} of the table {'has' if len(lacking) == 1 else 'have'} no photo on the card: {_some(lacking)}")
 
@@ -148,7 +154,7 @@ def _tell(photos, now):
         shift = f"--shift {camera!r}={'-' if first > now else '+'}TIME"
         _warn(f"{_counted(count, 'photo')} of {camera}, from {first.isoformat()} on, {why}: put the clock right with {shift}")
     for place, misdated in _misdated(photos).items():
-        days = " to ".join(str(time.date()) if time else "..." for time in (place.start, place.end))
+        days = " to ".join(str(time.date()) if time else "..." for time in place.days(misdated[0].zone_minutes))
         told = f"{_counted(len(misdated), 'photo')} of {place.name}, such as {misdated[0].name} of {misdated[0].time.date()}"
         _warn(f"{told}, {'lie' if len(misdated) > 1 else 'lies'} outside of its days, {days}: are the clock and the table of deployments right?")
     if nowhere := [photo for photo in photos if (photo.capture.latitude, photo.capture.longitude) == (0, 0)]:
@@ -159,7 +165,7 @@ def _misdated(photos):
     """{deployment: its photos that were taken before it started or after it ended}, but for those whose clock is told as wrong anyway."""
     found = collections.defaultdict(list)
     for photo in photos:
-        start, end = photo.deployment.start, photo.deployment.end
+        start, end = photo.deployment.days(photo.zone_minutes)
         if photo.time is not None and not photo.clock and ((start and photo.time < start) or (end and photo.time > end)):
             found[photo.deployment].append(photo)
     return found

@@ -1,5 +1,6 @@
 """Deployments: a camera at one place for some time. They are the folders of a card, or what a deployments.csv says of them."""
 
+import collections
 import dataclasses
 import datetime
 import os
@@ -35,7 +36,7 @@ class Deployment:
       folder: of the card, whose photos it has.
       location: of its place; "" where only the name tells it.
       latitude, longitude: degrees; None where unknown.
-      start, end: where known otherwise than by its photos.
+      start, end: where known otherwise than by its photos; with a zone where a table has it.
     """
 
     name: str
@@ -47,6 +48,12 @@ class Deployment:
     end: datetime.datetime | None = None
     habitat: str = ""
     setup_by: str = ""
+
+    def days(self, zone_minutes: int | None) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+        """Its start and end as a clock of this zone has them; of an unknown zone, as they are written."""
+        zone = None if zone_minutes is None else datetime.timezone(datetime.timedelta(minutes=zone_minutes))
+        start, end = (time.astimezone(zone) if time and time.tzinfo and zone else time for time in (self.start, self.end))
+        return start and start.replace(tzinfo=None), end and end.replace(tzinfo=None)
 
 
 def deployment_of_folder(folder: str, card: str) -> Deployment:
@@ -61,7 +68,7 @@ def read_deployments(path: Path | str) -> list[Deployment]:
     """Reads a table of deployments, ours or a Camtrap DP's. A row without a folder has that of its name.
 
     Raises:
-      DataError: it cannot be read, names no deployments, one of them twice, or a place that cannot be.
+      DataError: it cannot be read, names no deployments, or a place that cannot be, or a folder twice whose rows no times part.
     """
     table = CsvTable.read(path, [name for names in _NAMES.values() for name in names])
     columns = {part: next((name for name in names if name in table.columns), "") for part, names in _NAMES.items()}
@@ -80,22 +87,48 @@ def read_deployments(path: Path | str) -> list[Deployment]:
             raise DataError(f"{where} names neither a deployment nor a folder")
         latitude, longitude = _place(row["latitude"], row["longitude"], where)
         times = {part: _time(row[part], where, is_end=part == "end") for part in ("start", "end")}
-        if times["start"] and times["end"] and times["end"] < times["start"]:
+        if times["start"] and times["end"] and _instant(times["end"]) < _instant(times["start"]):
             raise DataError(f"{where} ends before it starts: {row['start']} to {row['end']}")
         plain = {part: row[part] for part in ("location", "habitat", "setup_by")}
         found.append(Deployment(row["name"] or folder, "" if folder == "." else folder, latitude=latitude, longitude=longitude, **times, **plain))
-    folders = [one.folder for one in found]
-    if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
-        raise DataError(f"{path} has the folder {twice!r} twice: give each deployment a folder of its own")
+    _check_parted(found, path)
     return found
 
 
-def deployments_of(folders: Iterable[str], card: str, listed: Sequence[Deployment] = ()) -> dict[str, Deployment]:
-    """{folder of photos, relative to the card: its deployment}: the listed one with the longest folder that holds it, else by its name."""
-    by_folder = {one.folder: one for one in listed}
+def deployments_of(folders: Iterable[str], card: str, listed: Sequence[Deployment] = ()) -> dict[str, list[Deployment]]:
+    """{folder of photos, relative to the card: its deployments}: the listed ones of the longest folder that holds it, else one by its name."""
+    by_folder: dict[str, list[Deployment]] = {}
+    for one in listed:
+        by_folder.setdefault(one.folder, []).append(one)
     return {
-        folder: next((by_folder[parent] for parent in _with_parents(folder) if parent in by_folder), deployment_of_folder(folder, card)) for folder in folders
+        folder: next((by_folder[parent] for parent in _with_parents(folder) if parent in by_folder), [deployment_of_folder(folder, card)]) for folder in folders
     }
+
+
+def deployment_at(deployments: Sequence[Deployment], time: datetime.datetime | None, zone_minutes: int | None = None) -> Deployment:
+    """That of several of one folder whose days hold a time, or are next to it; of a photo without a time it is the first."""
+    if len(deployments) == 1 or time is None:
+        return deployments[0]
+
+    def distance(one: Deployment) -> datetime.timedelta:
+        start, end = one.days(zone_minutes)
+        return max((start or time) - time, time - (end or time), datetime.timedelta())
+
+    return min(deployments, key=distance)
+
+
+def _check_parted(found, path):
+    for folder, count in collections.Counter(one.folder for one in found).items():
+        rows = sorted((one for one in found if one.folder == folder), key=lambda one: _instant(one.start or datetime.datetime.min))
+        ends = [one.end and _instant(one.end) for one in rows[:-1]]
+        starts = [one.start and _instant(one.start) for one in rows[1:]]
+        if count > 1 and (len({one.name for one in rows}) < count or any(not end or not start or end > start for end, start in zip(ends, starts, strict=True))):
+            raise DataError(f"{path} has the folder {folder!r} twice: give each deployment a folder of its own, or a name, a start and an end of its own")
+
+
+def _instant(time):
+    """Comparable whether or not it has a zone."""
+    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
 
 
 def _with_parents(folder):
@@ -124,6 +157,6 @@ def _time(text, where, is_end):
             continue
         return day + datetime.timedelta(days=1, seconds=-1) if is_end else day
     try:
-        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+        return datetime.datetime.fromisoformat(text)
     except ValueError:
         raise DataError(f"{where} has a time that cannot be read, {text!r}: write 2026-05-03 or 2026-05-03T14:30:00") from None
