@@ -63,8 +63,10 @@ def test_signatures_answer_as_keras_does(unknown_exportable, name):
 
 
 @pytest.mark.slow
-def test_a_server_joins_no_requests_of_groups(unknown_exportable):
+def test_a_server_joins_no_requests_of_groups_and_a_group_has_photos(unknown_exportable):
     outputs = unknown_exportable.signatures["identify_group"].function.get_concrete_function().structured_outputs
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a group has a photo at least"):
+        unknown_exportable.signatures["identify_group"].function(tf.constant([], tf.string))
     assert {spec.shape[0] for spec in outputs.values()} == {1}  # serving/batching.py joins and cuts what has no fixed number of rows
 
 

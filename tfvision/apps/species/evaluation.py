@@ -126,7 +126,9 @@ def evaluate_species(
     folder = Path(out) if out else run.folder / "evaluation"
     answers = evaluation.answers(result["as_it_stands"]["threshold"])
     report = write_report(folder, result, f"Evaluation of {run.folder.name}", facts, _thumbnails(manifest), answers=answers)
-    if groups is not None:
+    if groups is None:
+        (folder / GROUPS_FILE).unlink(missing_ok=True)  # of a call by group
+    else:
         write_text(folder / GROUPS_FILE, csv_text(groups.answers()))
     told = {"headline": headline(result), "unlikeness": unlikeness(result)}
     return {**result, "report": str(report), "left_out": left_out, "names": names, "broken": dict(broken), **told}

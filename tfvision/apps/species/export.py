@@ -126,6 +126,7 @@ def _signatures(run, graph):
 
     @tf.function(autograph=False, input_signature=identify.input_signature)
     def identify_group(image_bytes, threshold=tf.constant([-1.0]), within=tf.constant([""])):  # noqa: B008
+        tf.debugging.assert_positive(tf.size(image_bytes), "a group has a photo at least")
         return graph.answer_group(decode(image_bytes), threshold[:1], graph.classes_within(within[:1]))
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
