@@ -17,6 +17,7 @@ PUBLIC = {
     "stylizer": {"train", "RECIPES"},
     "vgg19_slim": {"train", "RECIPES"},
     "retrieval": {"train", "evaluate", "RECIPES"},
+    "explorer": {"show"},
     "gallery": {"build", "add", "remove", "open", "search", "FeatureRecipe"},
     "data": {"read_pixels", "draw_specimen", "write_specimens"},
 }

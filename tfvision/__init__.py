@@ -14,7 +14,7 @@ from tfvision.public_names import public_names
 if typing.TYPE_CHECKING:
     from tfvision import data as data
     from tfvision import index as gallery
-    from tfvision.apps import retrieval, species, style, stylizer, tattoo_detection, tattoo_matching, vgg19_slim
+    from tfvision.apps import explorer, retrieval, species, style, stylizer, tattoo_detection, tattoo_matching, vgg19_slim
 
 __version__ = "0.2.0"
 _NAMES = {
@@ -25,6 +25,7 @@ _NAMES = {
     "stylizer": "apps.stylizer",
     "vgg19_slim": "apps.vgg19_slim",
     "retrieval": "apps.retrieval",
+    "explorer": "apps.explorer",
     "gallery": "index",
     "data": "data",
 }

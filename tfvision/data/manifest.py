@@ -25,6 +25,7 @@ from tfvision.errors import DataError
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 MANIFEST_NAMES = ("manifest.csv", "labels.csv")
 IMAGE_COLUMNS = ("image", "file")
+PREVIOUS = "previous_"  # begins the name of a column that says what stood in another before it was corrected
 RESERVED_COLUMNS = frozenset(
     [
         "image",
@@ -53,6 +54,8 @@ RESERVED_COLUMNS = frozenset(
         "source_id",
         "wnid",
         "class_index",
+        "corrected_by",
+        "corrected_at",
     ]
 ).union(PREPARED_COLUMNS)
 KNOWN_COLUMNS = (  # found in any case, with spaces or without
@@ -436,7 +439,11 @@ def _rank_columns(table: CsvTable, ranks: Sequence[str] | None) -> tuple[str, ..
 
 
 def _unreserved(columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id"))
+    return tuple(c for c in columns if c and c.lower() not in RESERVED_COLUMNS and not c.endswith("_id") and not _is_previous(c, columns))
+
+
+def _is_previous(name: str, columns: Sequence[str]) -> bool:
+    return name.startswith(PREVIOUS) and name.removeprefix(PREVIOUS) in columns
 
 
 def _records(table: CsvTable, image_column: str, ranks: Sequence[str], has_paths: bool) -> tuple[Record, ...]:

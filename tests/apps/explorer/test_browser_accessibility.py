@@ -21,7 +21,9 @@ VIEWS = {  # -> what is there when the view is drawn
     "verdict?q=0&x=its colour": "aside .lost",
     "verdict?by=colour": "main table",
     "tidy": ".groups .card",
-    "tidy?kind=labels": "main :is(.wall, .state)",
+    "tidy?kind=outliers": ".cut",
+    "tidy?kind=labels": "main :is(.suspects li, .state)",
+    "tidy?kind=corrected": ".corrections li",
     "basket?tag=some": ".wall",
     "basket": "main .state",
 }
@@ -51,6 +53,7 @@ def planned(make_gallery):
     session = Session(what)
     session.thumbnails.fill()
     session.notes.tag("some", ["reds/red 1.png"])
+    session.corrections.correct({"colour": {"reds/red 2.png": "greens"}}, "Jo")
     for query in ("id:reds/red 1.png", "id:gone.png"):
         session.notes.mark("its colour", query, {"reds/red 2.png": True})
     return what

@@ -3,6 +3,7 @@ import io
 import json
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,9 +121,11 @@ def _finished(client, path):
 def test_maps_and_housekeeping_are_jobs(client):
     plane = np.frombuffer(_finished(client, "/api/map?method=pca").content, "<f4")
     assert plane.shape == (12,) and np.isfinite(plane).all()
-    assert _finished(client, "/api/tidy/duplicates?least=0.95").json()["total"] == 3
+    found = _finished(client, "/api/tidy/duplicates?least=0.95").json()
+    assert found["total"] == 3 and found["groups"][0]["files"][0][:2] == [60, 40]
     assert _finished(client, "/api/tidy/hubs").json()["neighbours"] == 16
-    assert len(_finished(client, "/api/tidy/outliers").json()["places"]) == 6
+    found = _finished(client, "/api/tidy/outliers").json()
+    assert len(found["places"]) == sum(found["counts"]) == 6 and found["scores"] == sorted(found["scores"])
     assert _finished(client, "/api/tidy/labels?column=colour").status_code == 200
     assert client.get("/api/tidy/magic").status_code == 404
 
@@ -168,11 +171,44 @@ def test_tags_and_marks_are_by_number_here_and_by_id_on_disk(client, session):
         ("/api/export", '{"kind": "csv", "places": []}'),
         ("/api/export", '{"kind": "zip", "places": [1]}'),
         ("/api/queries", "no picture"),
+        ("/api/relabel", '{"column": "colour", "places": [99], "label": "x", "who": "Jo"}'),
+        ("/api/relabel", '{"column": "colour", "places": [], "label": "x", "who": "Jo"}'),
+        ("/api/relabel", '{"column": "shape", "places": [1], "label": "x", "who": "Jo"}'),
+        ("/api/relabel", '{"column": "colour", "places": [1], "label": "", "who": "Jo"}'),
+        ("/api/restore-labels", '{"before": {"colour": {"x": null}}}'),
+        ("/api/restore-labels", '{"before": {"colour": {"1": {"label": "x"}}}}'),
+        ("/api/corrected-manifest", "{}"),
     ],
 )
 def test_wrong_changes_are_refused(client, path, body):
     answer = client.post(path, content=body)
     assert answer.status_code == 400 and answer.json()["error"]
+
+
+def test_labels_are_corrected_shown_restored_and_written(client, session):
+    asked = {"column": "colour", "places": [1, 2], "label": "blues", "who": "Jo"}
+    told = client.post("/api/relabel", content=json.dumps(asked)).json()
+    assert {place: (one["label"], one["given"], one["who"]) for place, one in told["columns"]["colour"].items()} == {
+        "1": ("blues", "reds", "Jo"),
+        "2": ("blues", "greens", "Jo"),
+    }
+    assert set(session.corrections.read()["columns"]["colour"]) == {"reds/red 2.png", 'greens/green "quoted" & <b>.png'}
+    assert client.get("/api/status").json()["corrections"] == 1
+    columns = client.get("/api/columns").json()
+    codes = np.frombuffer(client.get("/api/codes/0").content, "<i4")
+    assert [columns[0]["values"][code] for code in codes] == ["reds", "blues", "blues", "greens", "blues", "blues"]
+    assert client.get("/api/titles?q=g:colour=blues").json()[0]["title"] == "colour blues (4)"
+    written = client.post("/api/corrected-manifest", content="{}").json()
+    rows = list(csv.DictReader(io.StringIO(Path(written["path"]).read_text(encoding="utf-8"))))
+    assert [row["colour"] for row in rows] == ["reds", "blues", "blues", "greens", "blues", "blues"] and written["path"] in written["command"]
+    once_more = client.post("/api/relabel", content=json.dumps({**asked, "places": [1], "label": "new"})).json()
+    restored = client.post("/api/restore-labels", content=json.dumps({"before": once_more["before"]})).json()
+    assert restored["columns"] == told["columns"]
+    back = client.post("/api/relabel", content=json.dumps({**asked, "label": None})).json()
+    assert back["columns"] == {} and [columns[0]["values"][code] for code in np.frombuffer(client.get("/api/codes/0").content, "<i4")][1:3] == [
+        "reds",
+        "greens",
+    ]
 
 
 @pytest.mark.slow

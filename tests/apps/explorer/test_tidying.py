@@ -5,46 +5,75 @@ from tfvision.apps.explorer import tidying
 
 
 @pytest.fixture
-def table():
-    """Exact neighbours of random points around three centres, by a naive loop."""
+def vectors():
+    """Random unit vectors around three centres."""
     random = np.random.default_rng(0)
     vectors = np.repeat(np.eye(3), 8, axis=0) + 0.2 * random.normal(size=(24, 3))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def table(vectors):
+    return _table(vectors, 5)
+
+
+def _table(vectors, k):
+    """Exact neighbours, by a naive loop."""
     products = vectors @ vectors.T
-    positions = np.array([sorted((other for other in range(24) if other != own), key=lambda other: -products[own, other])[:5] for own in range(24)])
+    positions = np.array(
+        [sorted((other for other in range(len(vectors)) if other != own), key=lambda other: -products[own, other])[:k] for own in range(len(vectors))]
+    )
     return positions, np.take_along_axis(products, positions, axis=1).astype(np.float32)
 
 
-def test_duplicates_are_the_connected_components(table):
-    positions, scores = table
-    least = float(np.quantile(scores, 0.8))
-    groups = tidying.near_duplicates(positions, scores, least)
-    joined = {own: {own} for own in range(24)}
-    for own in range(24):
-        for other, score in zip(positions[own], scores[own], strict=True):
-            if score >= least:
-                whole = joined[own] | joined[int(other)]
-                for member in whole:
-                    joined[member] = whole
-    expected = {tuple(sorted(group)) for group in joined.values() if len(group) > 1}
-    assert {tuple(group) for group in groups} == expected
-    best = [max(scores[position, 0] for position in group) for group in groups]
-    assert best == sorted(best, reverse=True)
+def _groups(vectors, k, least):
+    return tidying.near_duplicates(*_table(vectors, k), least, lambda positions: vectors[positions] @ vectors[positions].T)
 
 
-def test_nothing_alike_makes_no_group(table):
-    assert tidying.near_duplicates(*table, 1.1) == []
+def test_duplicates_are_those_of_complete_linkage(vectors):
+    products, least = vectors @ vectors.T, 0.95
+    clusters = [[own] for own in range(24)]
+    while True:  # the two whose least similar pair is the most alike become one
+        pairs = [(min(products[a, b] for a in one for b in other), one, other) for index, one in enumerate(clusters) for other in clusters[:index]]
+        weakest, one, other = max(pairs, key=lambda pair: pair[0])
+        if weakest < least:
+            break
+        clusters = [cluster for cluster in clusters if cluster not in (one, other)] + [one + other]
+    groups = _groups(vectors, 23, least)
+    assert {tuple(group.positions) for group in groups} == {tuple(sorted(cluster)) for cluster in clusters if len(cluster) > 1}
+    for group in groups:
+        pairs = {(a, b): products[a, b] for a in group.positions for b in group.positions if a < b}
+        assert group.weakest == pytest.approx(min(pairs.values())) and pairs[tuple(sorted(group.pair))] == pytest.approx(group.weakest)
+    assert [group.weakest for group in groups] == sorted((group.weakest for group in groups), reverse=True)
 
 
-def test_outliers_have_the_least_mean_similarity(table):
-    positions, scores = table
-    positions, scores = positions.copy(), scores.copy()
+def test_a_chain_is_no_group():
+    angles = np.radians([0, 10, 20.5])  # the first and the last are less alike than the threshold
+    groups = _groups(np.stack([np.cos(angles), np.sin(angles)], axis=1), 2, np.cos(np.radians(15)))
+    assert [group.positions for group in groups] == [[0, 1]]
+
+
+def test_nothing_alike_makes_no_group(vectors):
+    assert _groups(vectors, 5, 1.1) == []
+
+
+@pytest.mark.parametrize("angles, sizes", [([0, 1, 2, 20, 21, 22], [2, 2]), ([0] * 7, [3, 3])])
+def test_a_long_chain_is_cut(monkeypatch, angles, sizes):
+    monkeypatch.setattr(tidying, "_LONGEST_CHAIN", 3)
+    angles = np.radians(np.array(angles) + np.where(np.array(angles) > 0, 0.01 * np.arange(len(angles)), 0))
+    groups = _groups(np.stack([np.cos(angles), np.sin(angles)], axis=1), len(angles) - 1, np.cos(np.radians(60)))
+    assert all(2 <= len(group.positions) <= 3 for group in groups) and len(groups) >= len(sizes)
+
+
+def test_loneliness_is_the_mean_similarity_and_tukeys_fence_cuts(table):
+    positions, scores = (array.copy() for array in table)
     positions[3, 2:], scores[3, 2:] = -1, -np.inf  # fewer neighbours
     positions[5], scores[5] = -1, -np.inf  # none: nothing is known of it
-    found, means = tidying.outliers(positions, scores, 24)
-    expected = {own: np.mean([score for position, score in zip(positions[own], scores[own], strict=True) if position >= 0]) for own in range(24) if own != 5}
-    assert found.tolist() == sorted(expected, key=expected.get)
-    np.testing.assert_allclose(means, [expected[own] for own in found.tolist()], rtol=1e-5)
+    means = tidying.mean_similarities(positions, scores)
+    expected = [np.mean([score for position, score in zip(positions[own], scores[own], strict=True) if position >= 0]) for own in range(24) if own != 5]
+    assert np.isnan(means[5])
+    np.testing.assert_allclose(np.delete(means, 5), expected, rtol=1e-5)
+    assert tidying.lower_fence(np.array([1.0, 2, 3, 4, 5])) == 2 - 1.5 * (4 - 2)
 
 
 def test_occurrences_are_counted(table):
@@ -61,18 +90,36 @@ def test_skewness_is_scipys(table):
     assert tidying.skewness(np.full(4, 3)) == 0
 
 
-def test_a_swapped_label_is_found_first(table):
+def test_a_swapped_label_is_found_first_with_its_supports(table):
     positions, scores = table
     codes = np.repeat([0, 1, 2], 8)
     codes[10], codes[20] = 2, -1  # a wrong label, and one without
-    found, suggested, margins = tidying.suspect_labels(positions, scores, codes, 24)
-    assert found[0] == 10 and suggested[0] == 1 and 20 not in found
+    found = tidying.suspect_labels(positions, scores, codes)
+    assert found.positions[0] == 10 and found.suggested[0] == 1 and 20 not in found.positions and found.unjudged == 0
 
     def support(own, label):
-        weights = [max(0, score) * (codes[position] != -1) for position, score in zip(positions[own], scores[own], strict=True)]
-        return sum(weight for weight, position in zip(weights, positions[own], strict=True) if codes[position] == label) / sum(weights)
+        others = sum(codes == label) - (codes[own] == label)
+        chance, k = others / (sum(codes != -1) - 1), min(others, 5)
+        weights = [max(0, score) * (codes[position] != -1) for position, score in zip(positions[own], scores[own], strict=True)][:k]
+        share = sum(weight for weight, position in zip(weights, positions[own], strict=False) if codes[position] == label) / sum(weights)
+        return (k * share + chance) / (k + 1), chance
 
-    for position, label, margin in zip(found, suggested, margins, strict=True):
-        others = [support(position, other) for other in range(3) if other != codes[position]]
-        assert margin == pytest.approx(support(position, label) - support(position, codes[position]), abs=1e-6) and support(position, label) == max(others)
-    assert (margins > 0).all()
+    for index, (own, label) in enumerate(zip(found.positions, found.suggested, strict=True)):
+        assert (found.given_support[index], found.given_chance[index]) == pytest.approx(support(own, codes[own]), abs=1e-6)
+        assert found.suggested_support[index] == pytest.approx(support(own, label)[0], abs=1e-6)
+        assert found.scores[index] == pytest.approx(found.suggested_support[index] - found.given_support[index])
+    assert (found.scores > 0).all() and (np.diff(found.scores) <= 0).all()
+
+
+def test_small_classes_are_judged_by_as_many_neighbours_as_they_have():
+    """Of 96 pictures, four a label, each label apart from the others: no more than three of the sixteen nearest can speak for it."""
+    random = np.random.default_rng(0)
+    vectors = np.repeat(np.eye(24), 4, axis=0) + 0.05 * random.normal(size=(96, 24))
+    table, codes = _table(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 16), np.repeat(np.arange(24), 4)
+    assert len(tidying.suspect_labels(*table, codes).positions) == 0
+    codes[5] = 7  # which is of 1
+    found = tidying.suspect_labels(*table, codes)
+    assert found.positions.tolist() == [5] and found.suggested.tolist() == [1]
+    codes[[0, 1, 2, 3]] = [24, 25, 26, 27]  # alone with their labels: nothing can speak for these
+    found = tidying.suspect_labels(*table, codes)
+    assert found.unjudged == 4 and not set(found.positions) & {0, 1, 2, 3}

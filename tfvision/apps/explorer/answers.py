@@ -7,6 +7,7 @@ import numpy as np
 
 from tfvision.apps.explorer import distributions, similarity, tidying
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
+from tfvision.apps.explorer.jobs import Tell
 from tfvision.apps.explorer.precision import overlap, pooled, precision_at
 from tfvision.apps.explorer.queries import Queries
 from tfvision.errors import DataError, UserError
@@ -18,7 +19,8 @@ SHORTLIST = 100
 KS = (1, 5, 10, 20, 50)
 MOST_COMPARED = 8
 _MOST_LISTED = 2000
-_SHOWN_DUPLICATES = 400  # groups
+_SHOWN_DUPLICATES = 2000  # groups
+_SHOWN_NEIGHBOURS = 8  # of a picture whose label is suspected
 
 
 def neighbours(queries: Queries, layer: Layer, name: str, k: int) -> Answer:
@@ -120,18 +122,44 @@ def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], 
     return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together, "lost": lost}
 
 
-def near_duplicates(table: Table, least: float) -> Answer:
-    """{"groups": [{"places", "score"}], "pictures"}; the score is the best of a group."""
-    positions, scores = table
-    groups = tidying.near_duplicates(positions, scores, least)
-    shown = [{"places": group, "score": _number(max(scores[position, 0] for position in group))} for group in groups[:_SHOWN_DUPLICATES]]
-    return {"groups": shown, "total": len(groups), "pictures": sum(map(len, groups))}
+def near_duplicates(layer: Layer, table: Table, pictures: Pictures, least: float, tell: Tell = lambda share, stage: None) -> Answer:
+    """{"groups": [{"places", "weakest", "pair", "best", "files"}], "total", "pictures"}, the closest group first.
+
+    "weakest" is the least similarity of two of a group, "pair" these two; "files" has [width, height, bytes] a picture, None where its
+    file cannot be read; "best" is that of the most pixels, of these that of the largest file.
+    """
+    groups = tidying.near_duplicates(*table, least, layer.products)
+    shown, known = [], 0
+    for group in groups[:_SHOWN_DUPLICATES]:
+        tell(known / sum(len(one.positions) for one in groups), "sizes of the files")
+        files = [pictures.facts(position) for position in group.positions]
+        sizes = [(one.width * one.height, one.bytes) if one else (0, 0) for one in files]
+        best = group.positions[max(range(len(sizes)), key=sizes.__getitem__)]
+        known += len(files)
+        shown.append({"places": group.positions, "weakest": _number(group.weakest), "pair": group.pair, "best": best, "files": files})
+    return {"groups": shown, "total": len(groups), "pictures": sum(len(group.positions) for group in groups)}
 
 
 def outliers(table: Table, limit: int) -> Answer:
-    """{"places", "scores"}: the loneliest first, with the mean similarity to their neighbours."""
-    positions, means = tidying.outliers(*table, min(limit, _MOST_LISTED))
-    return {"places": positions.tolist(), "scores": _rounded(means)}
+    """{"places", "scores", "edges", "counts", "fence", "total"}: the loneliest first, with the mean similarity to their neighbours.
+
+    "counts" is the histogram of all `total` scores between "edges"; beyond "fence" they are outliers by Tukey's rule.
+    """
+    means = tidying.mean_similarities(*table)
+    order = np.argsort(means, kind="stable")[: int(np.isfinite(means).sum())]
+    if not len(order):
+        return {"places": [], "scores": [], "edges": [], "counts": [], "fence": None, "total": 0}
+    known = means[order]
+    edges = distributions.common_edges([known], _bins(len(known)))
+    places, counts = order[: min(limit, _MOST_LISTED)], distributions.histogram(known, edges)
+    return {
+        "places": places.tolist(),
+        "scores": _rounded(means[places]),
+        "edges": _rounded(edges, 6),
+        "counts": counts.tolist(),
+        "fence": _number(tidying.lower_fence(known)),
+        "total": len(known),
+    }
 
 
 def hubs(table: Table, limit: int) -> Answer:
@@ -148,14 +176,27 @@ def hubs(table: Table, limit: int) -> Answer:
 
 
 def suspect_labels(table: Table, pictures: Pictures, column: str, limit: int) -> Answer:
-    """{"places", "given", "suggested", "scores"}: pictures whose neighbours agree on another label, the surest first."""
+    """{"places", "given", "suggested", "scores", "supports", "neighbours", "total", "unjudged"}: labels that the neighbours speak against, the surest first.
+
+    "supports" has [of the label given, by chance, of the suggestion] a picture; "neighbours" its nearest.
+    """
     if column not in pictures.columns:
         known = f"take one of {', '.join(pictures.columns)}" if pictures.columns else "the pictures have no labels"
         raise DataError(f"there is no column {column!r:.60}: {known}")
     values, codes = pictures.columns[column]
-    positions, suggested, margins = tidying.suspect_labels(*table, codes, min(limit, _MOST_LISTED))
-    given = [values[code] for code in codes[positions]]
-    return {"places": positions.tolist(), "given": given, "suggested": [values[code] for code in suggested], "scores": _rounded(margins)}
+    found = tidying.suspect_labels(*table, codes)
+    shown = slice(min(limit, _MOST_LISTED))
+    positions = found.positions[shown]
+    return {
+        "places": positions.tolist(),
+        "given": [values[code] for code in codes[positions]],
+        "suggested": [values[code] for code in found.suggested[shown]],
+        "scores": _rounded(found.scores[shown]),
+        "supports": _rounded(np.stack([found.given_support, found.given_chance, found.suggested_support], axis=1)[shown], 3),
+        "neighbours": [[one for one in row if one >= 0] for row in table[0][positions, :_SHOWN_NEIGHBOURS].tolist()],
+        "total": len(found.positions),
+        "unjudged": found.unjudged,
+    }
 
 
 def _by_layer(collection, queries, name, marks):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from tfvision.apps.explorer import similarity
+from tfvision.apps.explorer.corrections import corrected_columns
+from tfvision.apps.explorer.file_facts import FileFacts, file_facts
 from tfvision.errors import DataError
 from tfvision.index.columns import metadata_columns
 from tfvision.index.gallery import Gallery
@@ -18,6 +20,7 @@ from tfvision.index.sources import GalleryPhotos
 
 _RANDOM_PAIRS = 20_000
 _REMEMBERED = 12  # queries whose similarities are kept
+GROUP = "g:"  # begins the name of a query that is a group
 
 
 class Pictures:
@@ -25,11 +28,14 @@ class Pictures:
 
     Attributes:
       ids: a text each.
-      columns: {name: (distinct values, int32 [n] positions in these, -1 = none)}.
+      columns: {name: (distinct values, int32 [n] positions in these, -1 = none)}, labels as they were corrected (`correct`).
+      given: the same as the source has them.
+      corrections: which version of the corrections the columns have.
     """
 
     def __init__(self, ids: list[str], path_of: Callable[[int], str], columns: Mapping[str, tuple[list[Any], np.ndarray]]) -> None:
-        self.ids, self._path_of, self.columns = ids, path_of, columns
+        self.ids, self._path_of, self.columns, self.given, self.corrections = ids, path_of, columns, columns, 0
+        self._facts: dict[int, FileFacts | None] = {}
 
     @classmethod
     def of_gallery(cls, gallery: Gallery) -> "Pictures":
@@ -50,6 +56,16 @@ class Pictures:
     def path(self, position: int) -> str:
         """Where a picture is."""
         return self._path_of(position)
+
+    def facts(self, position: int) -> FileFacts | None:
+        """What a picture's file is, read once; None where it cannot be."""
+        if position not in self._facts:
+            self._facts[position] = file_facts(self.path(position))
+        return self._facts[position]
+
+    def correct(self, corrections: Mapping[str, Any]) -> None:
+        """Shows labels as they are corrected (Corrections.read)."""
+        self.columns, self.corrections = corrected_columns(self.given, self.positions, corrections), corrections["version"]
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
@@ -121,6 +137,11 @@ class Layer:
             raise DataError(f"{self._pictures.ids[position]} has no vector in {self.name}: it is not indexed yet, or it cannot be read")
         return np.array(self.gallery.row_vectors[row])
 
+    def products(self, positions: np.ndarray) -> np.ndarray:
+        """The similarity of every two of some pictures that have vectors, float32 [m, m]."""
+        vectors = self.gallery.row_vectors[self.row_of[positions]]
+        return vectors @ vectors.T
+
     def positions_of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Positions of the gallery's rows, -1 where a row is of none of the pictures (another process may have added it); -1 stays."""
         position_of = np.full(self.gallery.rows + 1, -1, np.int64)
@@ -151,6 +172,13 @@ class Layer:
             while len(self._known) > _REMEMBERED:
                 self._known.pop(next(iter(self._known)))
             return found
+
+    def forget_groups(self) -> None:
+        """Groups may have other members now."""
+        with self._lock:
+            for kept in (self._known, self._ordered, self.shortlists):
+                for key in [key for key in kept if key.startswith(GROUP)]:
+                    kept.pop(key, None)
 
     def ordered(self, key: str, scores: np.ndarray) -> np.ndarray:
         """The known scores in ascending order, remembered with the query."""

@@ -119,7 +119,7 @@ def _write_numbers(site, session):
         (data / f"map-{number}-pca.bin").write_bytes(session.tables.map(layer, "pca").astype("<f4").tobytes())
         if session.tables.has_map(layer, "umap"):
             (data / f"map-{number}-umap.bin").write_bytes(session.tables.map(layer, "umap").astype("<f4").tobytes())
-        write_json(data / f"tidy-{number}.json", _tidy(session.tables.neighbours(layer), pictures))
+        write_json(data / f"tidy-{number}.json", _tidy(layer, session.tables.neighbours(layer), pictures))
 
 
 def packed_vectors(layer: Layer) -> bytes:
@@ -154,9 +154,9 @@ def _is_path(value):
     return False
 
 
-def _tidy(table, pictures):
+def _tidy(layer, table, pictures):
     return {
-        "duplicates": {str(least): answers.near_duplicates(table, least) for least in _LEASTS},
+        "duplicates": {str(least): answers.near_duplicates(layer, table, pictures, least) for least in _LEASTS},
         "outliers": answers.outliers(table, _LISTED),
         "hubs": answers.hubs(table, _LISTED),
         "labels": {column: answers.suspect_labels(table, pictures, column, _LISTED) for column in pictures.columns},

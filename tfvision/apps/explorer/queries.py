@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfvision.apps.explorer import similarity
-from tfvision.apps.explorer.collection import Layer, Pictures
+from tfvision.apps.explorer.collection import GROUP, Layer, Pictures
 from tfvision.apps.explorer.tables import kept_arrays
 from tfvision.data.decoding import check_photo
 from tfvision.data.photo_files import printable
@@ -26,7 +26,7 @@ from tfvision.index.sources import photo_manifest
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 10
 _LONGEST_NAME = 200
-_OUTSIDE, _GROUP, _ID = "u:", "g:", "id:"
+_OUTSIDE, _ID = "u:", "id:"
 
 
 class Query(NamedTuple):
@@ -79,7 +79,7 @@ class Queries:
 
     def name_of(self, key: str) -> str | None:
         """The name of a note's key, or None where its picture is gone."""
-        if key.startswith((_OUTSIDE, _GROUP)):
+        if key.startswith((_OUTSIDE, GROUP)):
             return key
         position = self._pictures.positions.get(key.removeprefix(_ID))
         return None if position is None else str(position)
@@ -123,16 +123,16 @@ class Queries:
         if name.startswith(_OUTSIDE):
             path = self.outside_path(name)
             return _title(path), name, layer and self._outside_vector(path, layer), ()
-        if not name.startswith(_GROUP) or "=" not in name:
+        if not name.startswith(GROUP) or "=" not in name:
             raise DataError(f"a query is a number, id:ID, u:CHECKSUM or g:COLUMN=VALUE, got {name!r:.80}")
-        column, value, members = pictures.members(name.removeprefix(_GROUP))
+        column, value, members = pictures.members(name.removeprefix(GROUP))
         return f"{column} {value} ({len(members)})", name, layer and self._group_vector(members, layer, name), members
 
     def _group_vector(self, members, layer, name):
         """The mean of the members' vectors: its inner product with a picture is the mean similarity to the members."""
         rows = layer.row_of[members]
         if not (rows >= 0).any():
-            raise DataError(f"none of the pictures of {name.removeprefix(_GROUP)} has a vector yet")
+            raise DataError(f"none of the pictures of {name.removeprefix(GROUP)} has a vector yet")
         return np.asarray(layer.gallery.row_vectors[rows[rows >= 0]]).mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def _outside_vector(self, path, layer):

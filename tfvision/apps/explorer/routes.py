@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfvision.apps.explorer import answers, selection
+from tfvision.apps.explorer import answers, relabelling, selection
 from tfvision.apps.explorer.collection import Layer
 from tfvision.apps.explorer.label_retrieval import label_retrieval
 from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries, is_whole
@@ -67,6 +67,7 @@ def routes(session: Session) -> list[Route]:
         "/api/tidy/{kind}": page.tidy,
         "/api/label-retrieval": page.label_retrieval,
         "/api/notes": page.notes,
+        "/api/corrections": page.corrections,
         "/api/verdict": page.verdict,
     }
     post = {
@@ -75,6 +76,9 @@ def routes(session: Session) -> list[Route]:
         "/api/mark": page.mark,
         "/api/conclude": page.conclude,
         "/api/drop": page.drop,
+        "/api/relabel": page.relabel,
+        "/api/restore-labels": page.restore_labels,
+        "/api/corrected-manifest": page.corrected_manifest,
         "/api/export": page.export,
         "/api/update": page.update,
     }
@@ -159,21 +163,23 @@ class Routes:
 
     def tidy(self, request: Request) -> Any:
         kind, layer, limit = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300)
-        if kind not in ("duplicates", "outliers", "hubs", "labels"):
-            return _missing("there is no such list")
-        pictures = self._collection.pictures
+        tables, jobs, pictures = self._session.tables, self._session.jobs, self._collection.pictures
+        if kind == "duplicates":
+            least = round(_number(request, "least", 0.95), 3)
+            find = lambda tell: answers.near_duplicates(layer, tables.neighbours(layer, tell), pictures, least, tell)
+            return _of_job(jobs.start((kind, layer.name, layer.fingerprint, least), find), lambda found: found)
         ways = {
-            "duplicates": lambda table: answers.near_duplicates(table, _number(request, "least", 0.95)),
             "outliers": lambda table: answers.outliers(table, limit),
             "hubs": lambda table: answers.hubs(table, limit),
             "labels": lambda table: answers.suspect_labels(table, pictures, request.query_params.get("column", ""), limit),
         }
-        job = self._session.jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: self._session.tables.neighbours(layer, tell))
-        return _of_job(job, ways[kind])
+        if kind not in ways:
+            return _missing("there is no such list")
+        return _of_job(jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: tables.neighbours(layer, tell)), ways[kind])
 
     def label_retrieval(self, request: Request) -> Any:
         collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
-        name = ("label retrieval", column, most, *(layer.fingerprint for layer in collection.layers))
+        name = ("label retrieval", column, most, collection.pictures.corrections, *(layer.fingerprint for layer in collection.layers))
         return _of_job(self._session.jobs.start(name, lambda tell: label_retrieval(collection, column, most, tell)), lambda found: found)
 
     def notes(self, request: Request) -> Any:
@@ -219,6 +225,20 @@ class Routes:
         asked, notes = _json(body, {"question": str, "is_undone": bool | None}), self._session.notes
         (notes.restore_question if asked.get("is_undone") else notes.drop_question)(asked["question"])
         return self.notes(request)
+
+    def corrections(self, request: Request) -> Any:
+        return relabelling.told(self._session)
+
+    def relabel(self, request: Request, body: bytes) -> Any:
+        asked = _json(body, {"column": str, "places": tuple[int, ...], "label": str | None, "who": str})
+        self._ids(asked["places"])  # which must be there
+        return relabelling.relabel(self._session, asked["column"], asked["places"], asked.get("label"), asked["who"])
+
+    def restore_labels(self, request: Request, body: bytes) -> Any:
+        return relabelling.restore(self._session, _json(body, {"before": dict[str, dict[str, dict[str, str] | None]]})["before"])
+
+    def corrected_manifest(self, request: Request, body: bytes) -> Any:
+        return relabelling.write_manifest(self._session)
 
     def export(self, request: Request, body: bytes) -> Any:
         asked, pictures = _json(body, {"kind": str, "places": tuple[int, ...], "name": str | None}), self._collection.pictures

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfvision.apps.explorer.collection import Pictures
 from tfvision.data.decoding import read_encoded
@@ -20,7 +21,7 @@ _SIGNED_NUMBER = re.compile(r"\+[\d.,  %]+([eE][+-]?\d+)?")
 def as_csv(pictures: Pictures, positions: Sequence[int], tags: Mapping[str, Sequence[str]]) -> str:
     """A CSV text of pictures for spreadsheets: id, image (absolute), tags, metadata; a formula is written as a text."""
     rows = ([pictures.ids[position], os.path.abspath(pictures.path(position)), "; ".join(tags.get(pictures.ids[position], ()))] for position in positions)
-    return _table(["id", "image", _another("tags", pictures.columns, "explorer")], rows, pictures, positions, _harmless)
+    return _table(["id", "image", _another("tags", pictures.columns, "explorer")], rows, pictures, positions, harmless)
 
 
 def as_manifest(pictures: Pictures, positions: Sequence[int]) -> str:
@@ -34,15 +35,26 @@ def link_folder(pictures: Pictures, positions: Sequence[int], folder: str | Path
     Raises:
       DataError, StorageError.
     """
-    target = _free(Path(folder) / _file_name(name))
+    target = free_path(Path(folder) / _file_name(name))
     with atomic_folder(target) as temporary:
         for position in positions:
             path = os.path.abspath(pictures.path(position))
             if slice_of(path):
-                _free(temporary / os.path.basename(path)).write_bytes(read_encoded(path))
+                free_path(temporary / os.path.basename(path)).write_bytes(read_encoded(path))
             elif os.path.exists(path):
-                os.symlink(path, _free(temporary / os.path.basename(path)))
+                os.symlink(path, free_path(temporary / os.path.basename(path)))
     return str(target)
+
+
+def harmless(cell: Any) -> Any:
+    """A text that a spreadsheet does not take for a formula; a number with its sign is none."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "@") and not _SIGNED_NUMBER.fullmatch(cell) else cell
+
+
+def free_path(path: Path) -> Path:
+    """The path, or with a number where something is there."""
+    candidates = (path, *(path.with_name(f"{path.stem} {number}{path.suffix}") for number in range(2, 100_000)))
+    return next(candidate for candidate in candidates if not os.path.lexists(candidate))
 
 
 def _table(header, rows, pictures, positions, written):
@@ -62,19 +74,8 @@ def _another(name, taken, mark):
     return name
 
 
-def _harmless(cell):
-    """A text that a spreadsheet does not take for a formula; a number with its sign is none."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "@") and not _SIGNED_NUMBER.fullmatch(cell) else cell
-
-
 def _file_name(name):
     plain = re.sub(r"[^\w\- ]+", "-", name).strip(" -.")[:_LONGEST_NAME]
     if not plain:
         raise DataError(f"a folder needs a name of letters or digits, got {name!r:.60}")
     return plain
-
-
-def _free(path):
-    """The path, or with a number where something is there."""
-    candidates = (path, *(path.with_name(f"{path.stem} {number}{path.suffix}") for number in range(2, 100_000)))
-    return next(candidate for candidate in candidates if not os.path.lexists(candidate))

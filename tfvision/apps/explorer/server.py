@@ -25,10 +25,10 @@ HOST = "127.0.0.1"
 _MOST_CONNECTIONS = 256  # a browser has six
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
 )
+_NOTEBOOKS = "http://localhost:* http://127.0.0.1:* https://localhost:* https://127.0.0.1:* vscode-webview:"  # whose pages may frame it
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -60,8 +60,13 @@ def explore(plan: Plan, say: Callable[[str], object], port: int = 8080, is_opene
 
 
 @contextlib.contextmanager
-def running(plan: Plan, say: Callable[[str], object] = lambda line: None, port: int = 0, token: str | None = None) -> Iterator[str]:
-    """Serves a Plan's collection until the block ends; yields the page's address with its token. Raises UserError."""
+def running(plan: Plan, say: Callable[[str], object] = lambda line: None, port: int = 0, token: str | None = None, is_framed: bool = False) -> Iterator[str]:
+    """Serves a Plan's collection until the block ends; yields the page's address with its token. Raises UserError.
+
+    Args:
+      is_framed: whether the page is for a frame in a notebook: browsers keep no cookies of frames, so that its address holds the token
+        as a folder.
+    """
     from tfvision.serving.connections import BoundedServer, ConnectionLimits, max_connections
 
     listener = listen(port)
@@ -69,12 +74,12 @@ def running(plan: Plan, say: Callable[[str], object] = lambda line: None, port: 
         session = Session(plan, say)
         token = token or secrets.token_urlsafe(18)
         bound = listener.getsockname()[1]
-        server = BoundedServer(application(session, token, bound), ConnectionLimits(max_connections=max_connections(_MOST_CONNECTIONS)))
+        server = BoundedServer(application(session, token, bound, is_framed), ConnectionLimits(max_connections=max_connections(_MOST_CONNECTIONS)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         session.start()
         try:
-            yield f"http://{HOST}:{bound}/?token={token}"
+            yield f"http://{HOST}:{bound}/{token}/" if is_framed else f"http://{HOST}:{bound}/?token={token}"
         finally:
             session.stop()
             server.should_exit = True
@@ -96,22 +101,23 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def application(session: Session, token: str, port: int) -> Starlette:
-    """The Starlette application of a Session."""
+def application(session: Session, token: str, port: int, is_framed: bool = False) -> Starlette:
+    """The Starlette application of a Session; `is_framed` as in `running`."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     # Pages of other sites must not read this one through a name of their own for 127.0.0.1.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
-    return Starlette(routes=routes(session), middleware=[hosts, Middleware(_Guard, token=token, port=port)])
+    return Starlette(routes=routes(session), middleware=[hosts, Middleware(_Guard, token=token, port=port, is_framed=is_framed)])
 
 
 class _Guard:
     """Asks for the token, refuses what other sites send, and sets the headers of every answer."""
 
-    def __init__(self, app, token, port):
+    def __init__(self, app, token, port, is_framed):
         self._app, self._token, self._cookie = app, token, f"tfvision-{port}"  # a cookie holds for all ports of a host
+        self._is_framed, self._headers = is_framed, {**_HEADERS, "Content-Security-Policy": _POLICY.format(ancestors=_NOTEBOOKS if is_framed else "'none'")}
 
     async def __call__(self, scope, receive, send):
         from starlette.requests import Request
@@ -119,17 +125,21 @@ class _Guard:
 
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        folder, _, rest = scope["path"][1:].partition("/")
+        is_inside = self._is_framed and self._is_equal(folder)
+        if is_inside:
+            scope = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}
         request = Request(scope)
         if self._is_equal(request.query_params.get("token")) and request.method == "GET" and request.url.path == "/":
             response = RedirectResponse("/", 303)  # the browser keeps what stands behind the #
             response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
-        elif not self._is_equal(request.cookies.get(self._cookie)) and not self._is_equal(request.headers.get("x-token")):
+        elif not is_inside and not self._is_equal(request.cookies.get(self._cookie)) and not self._is_equal(request.headers.get("x-token")):
             response = PlainTextResponse("This page needs the address that `tfvision explore` printed, with its token.\n", 403)
         elif request.method not in ("GET", "HEAD") and not _is_from_here(request):
             response = PlainTextResponse("Another site must not change anything here.\n", 403)
         else:
             response = self._app
-        await response(scope, receive, _with_headers(send))
+        await response(scope, receive, _with_headers(send, self._headers))
 
     def _is_equal(self, given):
         return given is not None and hmac.compare_digest(given.encode(), self._token.encode())
@@ -140,10 +150,10 @@ def _is_from_here(request):
     return origin is None or origin == f"http://{request.headers.get('host')}"
 
 
-def _with_headers(send):
+def _with_headers(send, headers):
     async def send_with_headers(message):
         if message["type"] == "http.response.start":
-            known, more = {name.lower() for name, _ in message["headers"]}, ((name.lower().encode(), value.encode()) for name, value in _HEADERS.items())
+            known, more = {name.lower() for name, _ in message["headers"]}, ((name.lower().encode(), value.encode()) for name, value in headers.items())
             message["headers"] = [*message["headers"], *((name, value) for name, value in more if name not in known)]
         await send(message)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
+from tfvision.apps.explorer.corrections import Corrections
 from tfvision.apps.explorer.jobs import Jobs
 from tfvision.apps.explorer.plan import Plan, PlannedLayer
 from tfvision.apps.explorer.queries import Queries
@@ -68,7 +69,7 @@ class Session:
 
     Attributes:
       shown: replaced whole; who asks for two things that must fit takes it once.
-      notes, tables, jobs: kept.
+      notes, corrections, tables, jobs: kept.
 
     Raises:
       UserError: nothing there to show.
@@ -77,6 +78,7 @@ class Session:
     def __init__(self, plan: Plan, say: Callable[[str], object] = lambda line: None) -> None:
         self.plan, self._say = plan, say
         self.notes, self.tables, self.jobs = Notes(plan.state), Tables(plan.state / "derived"), Jobs()
+        self.corrections = Corrections(plan.state)
         self.indexing: dict[str, Any] | None = None
         self.thumbnailing: dict[str, int] | None = None
         self.changed: dict[str, Any] | None = None
@@ -111,6 +113,15 @@ class Session:
             self._build(planned)
         self._look_for_changes()
 
+    def show_corrections(self) -> int:
+        """Shows labels as they are corrected now, by whatever process; returns the version of the corrections."""
+        pictures, kept = self.collection.pictures, self.corrections.read()
+        if pictures.corrections != kept["version"]:
+            pictures.correct(kept)
+            for layer in self.collection.layers:
+                layer.forget_groups()
+        return pictures.corrections
+
     def stop(self) -> None:
         """The background's work ends soon; what is finished is kept."""
         self._is_stopped.set()
@@ -128,6 +139,7 @@ class Session:
             "pictures": collection.pictures.fingerprint,
             "key": hashlib.sha256(str(self.plan.state.resolve()).encode()).hexdigest()[:16],  # of this collection, for what a browser keeps
             "notes_version": self.notes.read()["version"],
+            "corrections": self.show_corrections(),
             "layers": layers,
             "indexing": self.indexing,
             "thumbnails": self.thumbnailing,
@@ -174,6 +186,7 @@ class Session:
                 pictures = Pictures.of_gallery(gallery)
         if not len(pictures):
             raise GalleryError(f"{first.location} is empty: add pictures with `tfvision index add {first.location} IMAGES`")
+        pictures.correct(self.corrections.read())
         collection = Collection(plan.name, pictures, version, tuple(Layer(one.name, one.location, pictures) for one in ready))
         thumbnails = Thumbnails(
             plan.state / "thumbnails", pictures.ids, pictures.path, lambda position: any(layer.row_of[position] >= 0 for layer in collection.layers)

@@ -4,31 +4,75 @@ A table is `neighbours` int64 [n, k] (-1 where there is none) and `scores` float
 its own neighbour.
 """
 
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 _NO_LABEL = -1
+_LONGEST_CHAIN = 4000  # pictures of which every two are compared
+_ROUNDING = 1e-6
+_PRIOR = 1.0  # neighbours that chance would have drawn, in the support of a label
 
 
-def near_duplicates(neighbours: np.ndarray, scores: np.ndarray, least: float) -> list[list[int]]:
-    """Groups of pictures that a chain of similarities of at least `least` joins: lists of positions, the closest group first."""
-    parents = np.arange(len(neighbours))
-    pairs = np.argwhere((scores >= least) & (neighbours >= 0))
-    for position, column in pairs.tolist():
-        _join(parents, position, int(neighbours[position, column]))
-    groups: dict[int, list[int]] = {}
-    for position in np.unique([*pairs[:, 0], *neighbours[tuple(pairs.T)]]).astype(int).tolist():
-        groups.setdefault(_root(parents, position), []).append(position)
-    best = {root: max(float(scores[position, 0]) for position in members) for root, members in groups.items()}
-    return [groups[root] for root in sorted(groups, key=lambda root: (-best[root], root))]
+class Duplicates(NamedTuple):
+    """Pictures of which every two are alike.
+
+    Attributes:
+      positions: in ascending order.
+      weakest: the least similarity of two of them.
+      pair: positions of these two.
+    """
+
+    positions: list[int]
+    weakest: float
+    pair: tuple[int, int]
 
 
-def outliers(neighbours: np.ndarray, scores: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures least like their neighbours: (positions, mean similarity to these), the loneliest first."""
+class Suspects(NamedTuple):
+    """Pictures whose neighbours speak for another label, the surest first.
+
+    Attributes:
+      positions: int [m].
+      suggested: codes of the labels that are spoken for.
+      scores: support of the suggestion less that of the label given, 0 to 1.
+      given_support, suggested_support: 0 to 1 each.
+      given_chance: the support that the label given would have by chance.
+      unjudged: how many pictures are the only ones of their label, so that no neighbour could speak for it.
+    """
+
+    positions: np.ndarray
+    suggested: np.ndarray
+    scores: np.ndarray
+    given_support: np.ndarray
+    suggested_support: np.ndarray
+    given_chance: np.ndarray
+    unjudged: int
+
+
+def near_duplicates(neighbours: np.ndarray, scores: np.ndarray, least: float, similarities: Callable[[np.ndarray], np.ndarray]) -> list[Duplicates]:
+    """Groups in which every two pictures are alike by at least `least`, the closest first: complete linkage (Sorensen, 1948).
+
+    Only pictures that a chain of neighbours joins are compared. A chain of more than 4,000 is cut where it is weakest, until none is longer.
+
+    Args:
+      similarities: a function, int [m] positions -> float [m, m] of every two of them.
+    """
+    groups = [group for chain in _chains(neighbours, scores, least) for group in _complete_groups(chain, similarities(chain), least)]
+    return sorted(groups, key=lambda group: (-group.weakest, group.positions))
+
+
+def mean_similarities(neighbours: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Of each picture the mean similarity to its neighbours, float [n]: the lower, the lonelier; NaN where it has none."""
     is_there = neighbours >= 0
-    counts = is_there.sum(axis=1)
-    means = np.where(is_there, scores, 0).sum(axis=1) / np.maximum(1, counts)
-    order = np.argsort(np.where(counts > 0, means, np.inf), kind="stable")[: min(limit, int((counts > 0).sum()))]
-    return order, means[order]
+    with np.errstate(invalid="ignore"):
+        return np.where(is_there, scores, 0).sum(axis=1) / is_there.sum(axis=1)
+
+
+def lower_fence(values: np.ndarray) -> float:
+    """Below this lie outliers: the first quartile less 1.5 times the distance of the quartiles (Tukey, 1977)."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(low - 1.5 * (high - low))
 
 
 def occurrences(neighbours: np.ndarray) -> np.ndarray:
@@ -42,36 +86,90 @@ def skewness(counts: np.ndarray) -> float:
     return float(((counts - counts.mean()) ** 3).mean() / deviation**3) if deviation else 0.0
 
 
-def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures whose neighbours agree on another label.
+def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray) -> Suspects:
+    """Pictures whose neighbours speak for another label than the one given.
+
+    A label's support is the share of the neighbours' similarity that has it, over as many of the nearest as it has other pictures: with
+    four pictures of a label no more than three can speak for it. It is drawn towards what chance gives, as if one more neighbour had been
+    drawn at random, so that one neighbour alone says little. As in confident learning (Northcutt et al., 2021), a label is suspected
+    where another has the higher support, and has as much as its own pictures have in the mean.
 
     Args:
       codes: int [n], a label each; -1 = none.
-
-    Returns:
-      (positions, codes of the labels suggested, shares): the share is what of the neighbours' similarity speaks for the
-      suggestion less what speaks for the label given, -1 to 1; the surest first, only those above 0.
     """
-    given = np.where(neighbours >= 0, codes[np.maximum(neighbours, 0)], _NO_LABEL)
-    weights = np.where(given != _NO_LABEL, np.maximum(scores, 0), 0)
-    totals = np.maximum(weights.sum(axis=1), 1e-12)
-    own = (weights * (given == codes[:, None])).sum(axis=1) / totals
-    votes = np.stack([(weights * (given == given[:, [column]])).sum(axis=1) for column in range(given.shape[1])], axis=1)
-    votes[given == codes[:, None]] = -1  # another label than its own
-    best, rows = votes.argmax(axis=1), np.arange(len(codes))
-    margins = np.where(codes == _NO_LABEL, 0, votes[rows, best] / totals - own)
-    order = np.argsort(-margins, kind="stable")[:limit]
+    supports = _Supports(neighbours, scores, codes)
+    own = supports.of(codes)
+    labelled = codes != _NO_LABEL
+    is_judged = labelled & (supports.sizes[codes] > 1)
+    sums = np.bincount(codes[is_judged], own[is_judged], len(supports.sizes))
+    typical = np.where(supports.sizes > 1, sums / np.maximum(1, np.bincount(codes[is_judged], minlength=len(supports.sizes))), np.inf)
+    suggested, best = np.full(len(codes), _NO_LABEL, codes.dtype), np.full(len(codes), -np.inf)
+    for column in range(neighbours.shape[1]):
+        label = supports.labels[:, column]
+        support = np.where((label != _NO_LABEL) & (label != codes), supports.of(label), -np.inf)
+        is_better = (support >= np.minimum(typical[label], 1)) & (support > best)
+        suggested, best = np.where(is_better, label, suggested), np.where(is_better, support, best)
+    margins = np.where(is_judged, best - own, -np.inf)
+    order = np.argsort(-margins, kind="stable")
     order = order[margins[order] > 0]
-    return order, given[order, best[order]], margins[order]
+    chance = supports.chance(codes)
+    return Suspects(order, suggested[order], margins[order], own[order], best[order], chance[order], int(labelled.sum() - is_judged.sum()))
 
 
-def _root(parents, position):
-    while parents[position] != position:
-        parents[position] = parents[parents[position]]
-        position = int(parents[position])
-    return position
+class _Supports:
+    """Supports of labels by neighbours; `labels` int [n, k] are those of the neighbours, `sizes` how many pictures each label has."""
+
+    def __init__(self, neighbours, scores, codes):
+        self.labels = np.where(neighbours >= 0, codes[np.maximum(neighbours, 0)], _NO_LABEL)
+        self.sizes = np.bincount(codes[codes != _NO_LABEL], minlength=1)
+        self._codes, self._weights = codes, np.where(self.labels != _NO_LABEL, np.maximum(scores, 0), 0).astype(np.float64)
+        self._totals = np.cumsum(self._weights, axis=1)
+
+    def of(self, labels):
+        """The support of a label a picture, float [n]; of no label it means nothing."""
+        others = self.sizes[labels] - (labels == self._codes)
+        k = np.clip(others, 1, self.labels.shape[1])
+        is_counted = (self.labels == labels[:, None]) & (np.arange(self.labels.shape[1]) < k[:, None])
+        share = (self._weights * is_counted).sum(axis=1) / np.maximum(self._totals[np.arange(len(k)), k - 1], 1e-12)
+        return (share * k + _PRIOR * self.chance(labels)) / (k + _PRIOR)
+
+    def chance(self, labels):
+        """The share of a label among the other pictures."""
+        return np.maximum(self.sizes[labels] - (labels == self._codes), 0) / max(1, self.sizes.sum() - 1)
 
 
-def _join(parents, a, b):
-    a, b = _root(parents, a), _root(parents, b)
-    parents[max(a, b)] = min(a, b)
+def _chains(neighbours: np.ndarray, scores: np.ndarray, least: float) -> Iterator[np.ndarray]:
+    """Positions that neighbours of at least this similarity join, two or more each."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    first, column = np.nonzero((scores >= least - _ROUNDING) & (neighbours >= 0))
+    links = coo_matrix((np.ones(len(first), bool), (first, neighbours[first, column])), shape=(len(neighbours),) * 2)
+    chain_of = connected_components(links, directed=False)[1]
+    members = np.flatnonzero(np.bincount(chain_of)[chain_of] > 1) if len(first) else first
+    members = members[np.argsort(chain_of[members], kind="stable")]
+    for chain in np.split(members, np.flatnonzero(np.diff(chain_of[members])) + 1):
+        if len(chain) <= _LONGEST_CHAIN:
+            yield from [chain] if len(chain) else []
+        elif least > 1 - _ROUNDING:  # copies of one picture
+            yield from np.split(chain, range(_LONGEST_CHAIN, len(chain), _LONGEST_CHAIN))
+        else:
+            within = np.full(len(neighbours) + 1, -1)  # the last for -1
+            within[chain] = np.arange(len(chain))
+            yield from (chain[part] for part in _chains(within[neighbours[chain]], scores[chain], (1 + least) / 2))
+
+
+def _complete_groups(positions: np.ndarray, similarities: np.ndarray, least: float) -> Iterator[Duplicates]:
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    if len(positions) < 2:
+        return
+    upper = np.triu_indices(len(positions), 1)
+    tree = linkage(np.maximum(0, 1 - similarities[upper].astype(np.float64)), "complete")
+    group_of = fcluster(tree, 1 - least + _ROUNDING, "distance")
+    for group in np.unique(group_of):
+        members = np.flatnonzero(group_of == group)
+        if len(members) > 1:
+            within = np.where(np.eye(len(members), dtype=bool), np.inf, similarities[np.ix_(members, members)])
+            pair = members[list(np.unravel_index(np.argmin(within), within.shape))]
+            yield Duplicates(positions[members].tolist(), float(within.min()), (int(positions[pair[0]]), int(positions[pair[1]])))

@@ -3,6 +3,7 @@
 import { change, href } from "./address.js";
 import { BASKET } from "./app.js";
 import { button, download, h, number, plural, state } from "./dom.js";
+import { askLabel } from "./relabel.js";
 import { Wall } from "./wall.js";
 
 export class View {
@@ -35,6 +36,7 @@ export class View {
       button("CSV", () => this.save("csv", `${file}.csv`)),
       button("Manifest", () => this.save("manifest", `${file}-manifest.csv`)),
       app.source.isStatic ? "" : button("Folder of links", () => this.link()),
+      app.source.isStatic ? "" : button("Correct label…", () => askLabel(app, this.rows())),
       button(isBasket ? "Empty the basket" : "Forget this tag", () => this.clear()),
     ] : [];
     if (!this.tools.contains(document.activeElement) || this.drawnFor !== `${this.tag}${Boolean(rows.length)}`) {

@@ -180,6 +180,7 @@ async function refreshStatus() {
     return location.reload();
   }
   if (app.status.changed?.gone !== before.changed?.gone) app.thumbnails.retry();  // a disk is back
+  if (app.status.corrections !== before.corrections) { app.corrected = null; app.loadDetails().catch(() => {}); }  // by another page
   if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
   const counts = status => status.layers.map(layer => layer.count).join();
   if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }

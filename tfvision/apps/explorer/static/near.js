@@ -2,8 +2,9 @@
 
 import { change, href, numberOf, read } from "./address.js";
 import { filtersOf, keptIndices } from "./filters.js";
-import { failed, h, number, percent, plural, score, segmented, state } from "./dom.js";
+import { button, failed, h, number, percent, plural, score, segmented, state } from "./dom.js";
 import { chooseQuery, isPicture, noVectors, queryImage, queryThumb, waysOn } from "./query.js";
+import { askLabel } from "./relabel.js";
 import { Wall } from "./wall.js";
 
 const ANSWERS = [30, 60, 200, 1000];
@@ -90,7 +91,7 @@ export class View {
     const app = this.app, image = queryImage(app, this.q, { class: "large" });
     const facts = isPicture(this.q) ? Object.entries(app.metadata(Number(this.q))).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]) : [];
     this.side.replaceChildren(...[image, h("h2", {}, app.queryTitle(this.q)), facts.length && h("dl", { class: "facts" }, facts),
-      h("div", { class: "actions" }, waysOn(app, this.q, "near"), h("a", { class: "as-button", href: href("map", { q: this.q, colour: "similarity" }) }, "On the map"),
+      h("div", { class: "actions" }, waysOn(app, this.q, "near"), isPicture(this.q) && !app.source.isStatic && app.columns.length ? button("Correct label…", () => askLabel(app, [Number(this.q)])) : "", h("a", { class: "as-button", href: href("map", { q: this.q, colour: "similarity" }) }, "On the map"),
         h("a", { class: "as-button", href: href("browse", { q: this.q, sort: "similarity" }) }, "Whole collection in this order"))].filter(Boolean));
   }
 

@@ -106,6 +106,10 @@ export class ServerSource {
   upload = file => json(query("api/queries", { name: file.name }), { method: "POST", body: file });
   tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
   mark = (question, name, marks) => post("api/mark", { question, query: name, marks });
+  corrections = () => json("api/corrections");
+  relabel = (column, rows, label, who) => post("api/relabel", { column, places: rows, label, who });
+  restoreLabels = before => post("api/restore-labels", { before });
+  correctedManifest = () => post("api/corrected-manifest", {});
   conclude = (question, conclusion) => post("api/conclude", { question, conclusion });
   restore = question => post("api/drop", { question, is_undone: true });
   drop = question => post("api/drop", { question });

@@ -5,6 +5,7 @@
 
 import { drawCover } from "./thumbnails.js";
 import { h } from "./dom.js";
+import { askLabel } from "./relabel.js";
 
 const GAP = 6;
 const HOVER_SECONDS = 0.35;
@@ -268,6 +269,7 @@ export class Wall {
     else if (event.key === " ") this.pick(this.cursor);
     else if (event.key === "v") this.enlarge();
     else if (this.options.actions?.[event.key]) this.options.actions[event.key](row, this.cursor, this);
+    else if (event.key === "c" && !this.app.source.isStatic) askLabel(this.app, [row]);
     else return;
     event.preventDefault();
     event.stopPropagation();

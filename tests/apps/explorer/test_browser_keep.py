@@ -1,0 +1,102 @@
+"""Housekeeping and corrected labels, walked through in a real browser."""
+
+import re
+import shlex
+
+import numpy as np
+import pytest
+
+from tfvision.apps.explorer.plan import plan
+from tfvision.apps.explorer.server import running
+from tfvision.apps.explorer.session import Session
+from tfvision.data.manifest import read_source
+
+SECONDS = 60_000  # of patience: the machine may be busy
+MIXED = np.float32([[1, 0, 0], [0, 0.199, 0.98], [0, 1, 0], [0.199, 0.98, 0], [0, 0, 1], [0.199, 0, 0.98]])  # the second red one among the blue ones
+
+
+@pytest.mark.slow
+def test_duplicates_outliers_and_labels_are_seen_to(make_gallery, watched_page):
+    what = plan([make_gallery(vectors=MIXED)])
+    Session(what).thumbnails.fill()
+    with running(what) as url:
+        page = watched_page(url + "#tidy")
+        page.set_default_timeout(SECONDS)
+        _keep_the_best(page)
+        _move_the_cut(page)
+        _take_a_suggestion(page)
+        _write_a_manifest(page, url)
+        _correct_by_the_key(page)
+        page.close()  # before the server: it would tell that nobody answers
+
+
+def _keep_the_best(page):
+    page.get_by_text("2 groups of 5 pictures").wait_for()
+    three = page.locator(".card").nth(1)
+    assert "weakest pair 0.960" in three.text_content() and three.locator("figure.weakest").count() == 2 and "60 × 40" in three.text_content()
+    assert "colour differs" in three.text_content()
+    page.get_by_role("button", name="Keep the best of each…").click()
+    assert "The 3 others" in page.get_by_role("group", name="what will be marked").text_content()
+    assert page.locator("figure.marked").count() == 0  # said before it is done
+    page.get_by_role("button", name="Mark 3 pictures").click()
+    page.get_by_role("link", name="3 pictures marked").wait_for()
+    assert page.locator("figure.marked").count() == 3 and page.locator("figure.marked .best").count() == 0
+    page.locator("body").press("z")
+    page.get_by_role("link", name="3 pictures marked").wait_for(state="detached")
+    page.get_by_role("button", name="mark reds/red 2.png as duplicate").click()
+    page.get_by_role("link", name="1 picture marked").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Manifest without them").click()
+    with open(download.value.path(), encoding="utf-8") as table:
+        assert "red 2.png" not in (text := table.read()) and len(text.splitlines()) == 6
+
+
+def _move_the_cut(page):
+    page.get_by_role("button", name="Outliers").click()
+    slider = page.get_by_role("slider")
+    slider.press("End")
+    page.get_by_text("6 pictures of 6 beyond the cut").wait_for()
+    page.wait_for_url(re.compile(r"cut=[\d.]+"))
+    page.get_by_role("button", name="Tag these 6 “outlier”").click()
+    page.get_by_role("link", name="6 pictures tagged").wait_for()
+    page.get_by_role("button", name="Cut at Tukey's fence").click()
+    page.get_by_text("1 picture of 6 beyond the cut").wait_for()
+    page.reload()
+    page.get_by_text("1 picture of 6 beyond the cut").wait_for()
+
+
+def _take_a_suggestion(page):
+    page.get_by_role("button", name="Labels").click()
+    one = page.locator(".suspects li")
+    assert one.count() == 1 and "reds or rather blues" in one.text_content() and one.locator(".against").count() == 2
+    one.focus()
+    page.keyboard.press("n")
+    one.get_by_text("checked: right").wait_for()
+    one.focus()
+    page.keyboard.press("y")
+    one.get_by_text("now blues").wait_for()
+
+
+def _write_a_manifest(page, url):
+    page.get_by_role("button", name="Corrected").click()
+    page.get_by_text("1 picture with another label than in the source").wait_for()
+    page.get_by_role("button", name="Write a manifest to train from").click()
+    words = shlex.split(page.locator(".command code").text_content())
+    assert words[:3] == ["tfvision", "train", "species"]
+    assert [record.lineage[0] for record in read_source(words[3], words[5:6] or None).records] == ["reds", "blues", "greens", "greens", "blues", "blues"]
+    page.locator("body").press("z")
+    page.get_by_text("No label is corrected").wait_for()
+
+
+def _correct_by_the_key(page):
+    page.evaluate("location.hash = '#browse'")
+    page.locator("main.view-browse .wall").wait_for()
+    page.keyboard.press("p")
+    page.keyboard.press("c")
+    page.get_by_role("heading", name="Label of reds/red 1.png").wait_for()
+    page.get_by_label("the right label").fill("violets")
+    page.get_by_label("your name").fill("Jo")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 picture: colour “violets”").wait_for()
+    page.keyboard.press("v")
+    page.locator(".preview").get_by_text("violets").wait_for()

@@ -1,0 +1,73 @@
+"""What the page asks of corrected labels; it knows pictures by their position, the file by their id."""
+
+import getpass
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tfvision.apps.explorer.corrected_manifest import write_corrected_manifest
+from tfvision.apps.explorer.corrections import Entry, first_with, label_of, ranks_above
+from tfvision.apps.explorer.session import Session
+from tfvision.errors import DataError
+
+Answer = dict[str, Any]  # as the page reads it
+
+
+def told(session: Session) -> Answer:
+    """{"version", "who": a name to begin with, "columns": {column: {position: {"label", "given", "who", "when"}}}} of pictures that are there."""
+    kept, pictures = session.corrections.read(), session.collection.pictures
+    columns = {}
+    for name in kept["columns"].keys() & pictures.given.keys():
+        there = {pictures.positions[id]: entry for id, entry in kept["columns"][name].items() if id in pictures.positions}
+        columns[name] = {position: {**entry, "given": label_of(pictures.given, name, position)} for position, entry in there.items()}
+    return {"version": kept["version"], "who": _user(), "columns": columns}
+
+
+def relabel(session: Session, column: str, positions: Sequence[int], label: str | None, who: str) -> Answer:
+    """Gives pictures a label, or their source's again (None), and with it the ranks above it; returns `told` and "before", for `restore`.
+
+    Raises DataError, RunError, StorageError.
+    """
+    pictures = session.collection.pictures
+    if not positions:
+        raise DataError("no picture is chosen: choose one first")
+    above = ranks_above(pictures.given, column)
+    wanted: dict[str, dict[int, str | None]]
+    if label is None:
+        wanted = {name: dict.fromkeys(positions) for name in [column, *above]}
+    else:
+        first = first_with(pictures.given, column, label.strip())
+        labels = {column: label.strip()} | ({name: label_of(pictures.given, name, first) for name in above} if first is not None else {})
+        wanted = {name: {one: None if label_of(pictures.given, name, one) == text else text for one in positions} for name, text in labels.items()}
+    before = session.corrections.correct(_renamed(wanted, pictures.ids.__getitem__), who)
+    session.show_corrections()
+    return {**told(session), "before": _renamed(before, pictures.positions.__getitem__)}
+
+
+def restore(session: Session, before: Mapping[str, Mapping[str, Entry | None]]) -> Answer:
+    """Takes a change back, whose "before" this is; returns `told`. Raises DataError, RunError, StorageError."""
+    ids = session.collection.pictures.ids
+    if not all(position.isdecimal() and int(position) < len(ids) for entries in before.values() for position in entries):
+        raise DataError("places must be numbers of pictures")
+    session.corrections.restore(_renamed(before, lambda position: ids[int(position)]))
+    session.show_corrections()
+    return told(session)
+
+
+def write_manifest(session: Session) -> Answer:
+    """Writes the manifest with corrected labels: {"path", "corrected", "command"}. Raises DataError, StorageError."""
+    plan = session.plan
+    written = write_corrected_manifest(
+        plan.source, session.collection.pictures, session.corrections.read()["columns"], plan.state / "corrected", plan.name.replace("/", "-")
+    )
+    return written._asdict()
+
+
+def _renamed(by_name: Mapping[str, Mapping[Any, Any]], rename: Callable[[Any], Any]) -> dict[str, dict[Any, Any]]:
+    return {name: {rename(key): value for key, value in entries.items()} for name, entries in by_name.items()}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without one
+        return ""
