@@ -28,7 +28,7 @@ def page(address, watched_page):
     opened.set_default_timeout(SECONDS)
     opened.wait_for_selector("#tabs a")
     opened.wait_for_function("() => document.querySelector('.wall')")
-    opened.get_by_label("Filter").wait_for()  # names and labels are there: what comes from now on is what the test does
+    opened.locator("#filters-button:enabled").wait_for()  # names and labels are there: what comes from now on is what the test does
     return opened
 
 
@@ -58,8 +58,10 @@ def test_browse_shows_sorts_filters_and_searches(page):
     _wait_for_colour(page, 60, 60, 0)  # the first is red
     page.get_by_label("Sort").select_option("colour")
     _wait_for_colour(page, 60, 60, 2)  # blue comes first by name
-    page.get_by_label("Filter").select_option("colour:greens")
-    page.get_by_text("2 of 6").wait_for()
+    page.keyboard.press("f")
+    page.get_by_role("checkbox", name=re.compile("greens")).check()
+    page.locator("#count", has_text="2 of 6").wait_for()
+    page.keyboard.press("Escape")
     _wait_for_colour(page, 60, 60, 1)
     assert "f=colour%3Agreens" in page.url and "sort=c%3Acolour" in page.url
     page.get_by_role("button", name=re.compile("no longer colour")).click()
@@ -90,7 +92,7 @@ def test_the_keyboard_reaches_everything(page):
 
 
 KEYS_TESTED = {  # title and keys of the help -> where they are pressed
-    "Everywhere": {"1 to 8", "/", "p", "t", "z, Ctrl + z", "Backspace", "?"},
+    "Everywhere": {"1 to 8", "/", "f", "p", "t", "z, Ctrl + z", "Backspace", "?"},
     "Pictures": {
         "arrows",
         "Enter",
@@ -142,12 +144,14 @@ def test_keys_of_the_page_work_on_every_view(page):
         page.locator("dialog[open]").wait_for()
         page.keyboard.press("?")
         page.locator("dialog").wait_for(state="detached")
-        if view != "near?q=0":  # it has no field
-            page.locator("main input, main select").first.wait_for()
-            page.keyboard.press("/")
-            page.wait_for_function("() => document.activeElement.matches('main input, main select')")
-            page.keyboard.press("Escape")
-            page.wait_for_function("() => document.activeElement === document.body")
+        page.keyboard.press("/")
+        page.wait_for_function("() => document.activeElement.matches('#filters input')")
+        page.keyboard.press("Escape")
+        page.wait_for_function("() => document.activeElement === document.body")
+        page.keyboard.press("f")
+        page.wait_for_function("() => document.querySelector('#facets').contains(document.activeElement)")
+        page.keyboard.press("Escape")
+        page.wait_for_function("() => document.activeElement.id === 'filters-button'")
         page.locator("main :is(.wall, .map, .picture)").first.wait_for()
         page.keyboard.press("p")
         page.wait_for_function("() => document.activeElement.matches('.wall, .map, .picture')")

@@ -98,6 +98,22 @@ def test_names_columns_and_codes(client):
     assert [column["name"] for column in columns] == ["colour", "number"] and columns[0]["values"] == ["reds", "greens", "blues"]
     assert np.frombuffer(client.get("/api/codes/0").content, "<i4").tolist() == [0, 0, 1, 1, 2, 2]
     assert client.get("/api/codes/9").status_code == 404
+    assert columns[1]["kind"] == "number" and len(columns[1]["edges"]) == 7 and "kind" not in columns[0]
+    assert np.frombuffer(client.get("/api/numbers/1").content, "<f8").tolist() == [0, 1, 2, 3, 4, 5]
+    assert {client.get(f"/api/numbers/{number}").status_code for number in (0, 9)} == {404}
+
+
+def test_what_filters_keep_is_asked_for_by_a_bit_a_picture(client):
+    kept = bytes([0b110101])  # not 1 and 3
+    assert client.post("/api/neighbours?q=0&k=6", content=kept).json()["places"] == [5, 2, 4]
+    found = client.post("/api/range?q=2&low=0&high=1&order=highest", content=bytes([0b001000])).json()
+    assert (found["places"], found["total"], found["whole"]) == ([3], 1, 5)
+    query = client.post("/api/compare?q=0", content=kept).json()["queries"][0]
+    assert query["count"] == 3 and sorted(query["shortlist"]) == [2, 4, 5]
+    path = "/api/tidy/outliers"
+    _finished(client, path)
+    assert sorted(client.post(path, content=kept).json()["places"]) == [0, 2, 4, 5]
+    assert client.post("/api/neighbours?q=0", content=b"12").json()["error"] == "what is kept must be a bit for each of 6 pictures, got 2 bytes"
 
 
 def test_numbers_are_answered(client):

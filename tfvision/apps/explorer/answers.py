@@ -23,10 +23,14 @@ _SHOWN_DUPLICATES = 2000  # groups
 _SHOWN_NEIGHBOURS = 8  # of a picture whose label is suspected
 
 
-def neighbours(queries: Queries, layer: Layer, name: str, k: int) -> Answer:
-    """{"title", "places", "scores", "percentiles"} of the k most similar, best first; a percentile is the share of the collection that is less alike."""
+def neighbours(queries: Queries, layer: Layer, name: str, k: int, kept: np.ndarray | None = None) -> Answer:
+    """{"title", "places", "scores", "percentiles"} of the k most similar, best first; a percentile is the share of the collection that is less alike.
+
+    Args:
+      kept: bool [pictures], those that may be named; None for all.
+    """
     query = queries.open(name, layer)
-    positions = query.hits(min(k, _MOST_LISTED))
+    positions = query.hits(min(k, _MOST_LISTED), kept)
     scores = query.scores[positions]
     return {
         "title": query.title,
@@ -56,16 +60,24 @@ def distribution(queries: Queries, layer: Layer, name: str) -> Answer:
     }
 
 
-def within(queries: Queries, layer: Layer, name: str, low: float, high: float, limit: int, is_lowest_first: bool = False) -> Answer:
-    """The pictures whose similarity lies in a range: {"places", "scores", "percentiles", "total"}."""
+def within(
+    queries: Queries, layer: Layer, name: str, low: float, high: float, limit: int, is_lowest_first: bool = False, kept: np.ndarray | None = None
+) -> Answer:
+    """The pictures whose similarity lies in a range: {"places", "scores", "percentiles", "total", "whole"}.
+
+    Args:
+      kept: bool [pictures], those that may be named, None for all: "total" counts these, "whole" all in the range.
+    """
     query = queries.open(name, layer)
-    positions, total = similarity.within(query.scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
+    scores = query.scores if kept is None else np.where(kept, query.scores, np.float32(np.nan))
+    positions, total = similarity.within(scores, low, high, min(limit, _MOST_LISTED), is_lowest_first)
+    whole = total if kept is None else int(((query.scores >= low) & (query.scores <= high)).sum())
     percentiles = 100 * similarity.shares_below(query.scores[positions], layer.ordered(name, query.scores))
-    return {"places": positions.tolist(), "scores": _rounded(query.scores[positions]), "percentiles": _rounded(percentiles, 3), "total": total}
+    return {"places": positions.tolist(), "scores": _rounded(query.scores[positions]), "percentiles": _rounded(percentiles, 3), "total": total, "whole": whole}
 
 
-def comparison(queries: Queries, layer: Layer, names: Sequence[str]) -> Answer:
-    """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred.
+def comparison(queries: Queries, layer: Layer, names: Sequence[str], kept: np.ndarray | None = None) -> Answer:
+    """Several queries overlaid: histograms, matrices of distances and of the overlap of their first hundred; of `kept` pictures (bool [pictures]) alone.
 
     "lost" has {"name", "why"} of those that cannot be opened any more. Raises DataError where none can be.
     """
@@ -79,10 +91,11 @@ def comparison(queries: Queries, layer: Layer, names: Sequence[str]) -> Answer:
             lost.append({"name": name, "why": str(error)})
     if not opened:
         raise DataError("; ".join(one["why"] for one in lost))
-    samples, pairs = [layer.ordered(query.name, query.scores) for query in opened], layer.random_pairs()
+    samples = [layer.ordered(query.name, query.scores) if kept is None else _ordered(query.scores[kept]) for query in opened]
+    pairs = layer.random_pairs()
     edges = distributions.common_edges([*samples, pairs], _bins(min(map(len, samples))))
     counts = [distributions.histogram(sample, edges) for sample in samples]
-    shortlists = [query.hits(SHORTLIST).tolist() for query in opened]
+    shortlists = [query.hits(SHORTLIST, kept).tolist() for query in opened]
     return {
         "lost": lost,
         "edges": _rounded(edges, 6),
@@ -217,6 +230,10 @@ def _by_layer(collection, queries, name, marks):
 def _bins(count):
     """As many as a sample of this size can fill without noise."""
     return int(np.clip(1.5 * np.sqrt(count), _LEAST_BINS, _MOST_BINS))
+
+
+def _ordered(scores):
+    return np.sort(scores[~np.isnan(scores)])
 
 
 def _matrix(measure, items):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfvision.apps.explorer import similarity
+from tfvision.apps.explorer.columns import Scale, scale_of
 from tfvision.apps.explorer.corrections import corrected_columns
 from tfvision.apps.explorer.file_facts import FileFacts, file_facts
 from tfvision.errors import DataError
@@ -36,6 +37,7 @@ class Pictures:
     def __init__(self, ids: list[str], path_of: Callable[[int], str], columns: Mapping[str, tuple[list[Any], np.ndarray]]) -> None:
         self.ids, self._path_of, self.columns, self.given, self.corrections = ids, path_of, columns, columns, 0
         self._facts: dict[int, FileFacts | None] = {}
+        self._scales: list[Scale | None] | None = None
 
     @classmethod
     def of_gallery(cls, gallery: Gallery) -> "Pictures":
@@ -66,11 +68,19 @@ class Pictures:
     def correct(self, corrections: Mapping[str, Any]) -> None:
         """Shows labels as they are corrected (Corrections.read)."""
         self.columns, self.corrections = corrected_columns(self.given, self.positions, corrections), corrections["version"]
+        self._scales = None
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
         """{id: position}."""
         return {id: position for position, id in enumerate(self.ids)}
+
+    @property
+    def scales(self) -> list[Scale | None]:
+        """For each column, what a histogram and a range need of it, computed once; None for one of texts."""
+        if self._scales is None:
+            self._scales = [scale_of(values, codes) for values, codes in self.columns.values()]
+        return self._scales
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfvision.apps.explorer import answers
 from tfvision.apps.explorer.collection import Layer, Pictures
+from tfvision.apps.explorer.columns import described
 from tfvision.apps.explorer.plan import Plan
 from tfvision.apps.explorer.routes import STATIC, plotly_script
 from tfvision.apps.explorer.session import Session
@@ -110,7 +111,11 @@ def _write_numbers(site, session):
     }
     write_json(data / "status.json", status)
     write_json(data / "names.json", names)
-    write_json(data / "columns.json", [{"name": name, "values": values} for name, (values, _) in columns.items()])
+    scales = collection.pictures.scales
+    write_json(data / "columns.json", described(columns, scales))
+    for number, scale in enumerate(scales):
+        if scale:
+            (data / f"numbers-{number}.bin").write_bytes(scale.numbers.astype("<f8").tobytes())
     for number, (_, codes) in enumerate(columns.values()):
         (data / f"codes-{number}.bin").write_bytes(np.ascontiguousarray(codes, "<i4").tobytes())
     write_json(data / "notes.json", _notes(session.notes.read(), collection.pictures, pictures))

@@ -44,9 +44,9 @@ class Query(NamedTuple):
     key: str
     scores: np.ndarray
 
-    def hits(self, k: int) -> np.ndarray:
-        """Positions of the k most similar, best first."""
-        return similarity.nearest(self.scores, k)
+    def hits(self, k: int, kept: np.ndarray | None = None) -> np.ndarray:
+        """Positions of the k most similar, best first; of those alone that bool [pictures] keeps."""
+        return similarity.nearest(self.scores if kept is None else np.where(kept, self.scores, np.float32(np.nan)), k)
 
 
 class Queries:

@@ -14,11 +14,12 @@ import numpy as np
 
 from tfvision.apps.explorer import answers, relabelling, selection
 from tfvision.apps.explorer.collection import Layer
+from tfvision.apps.explorer.columns import described
 from tfvision.apps.explorer.label_retrieval import label_retrieval
 from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries, is_whole
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.session import Session
-from tfvision.apps.explorer.tables import check_umap
+from tfvision.apps.explorer.tables import check_umap, kept_rows
 from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
@@ -56,6 +57,7 @@ def routes(session: Session) -> list[Route]:
         "/api/names": page.names,
         "/api/columns": page.columns,
         "/api/codes/{number}": page.codes,
+        "/api/numbers/{number}": page.numbers,
         "/api/thumbnails": page.thumbnails,
         "/api/titles": page.titles,
         "/api/neighbours": page.neighbours,
@@ -70,7 +72,11 @@ def routes(session: Session) -> list[Route]:
         "/api/corrections": page.corrections,
         "/api/verdict": page.verdict,
     }
-    post = {
+    post = {  # of what filters, these are asked with a bit for each picture that is kept
+        "/api/neighbours": page.neighbours,
+        "/api/range": page.within,
+        "/api/compare": page.compare,
+        "/api/tidy/{kind}": page.tidy,
         "/api/queries": page.receive,
         "/api/tag": page.tag,
         "/api/mark": page.mark,
@@ -120,12 +126,18 @@ class Routes:
         return self._collection.pictures.ids
 
     def columns(self, request: Request) -> Any:
-        return [{"name": name, "values": values} for name, (values, _) in self._collection.pictures.columns.items()]
+        pictures = self._collection.pictures
+        return described(pictures.columns, pictures.scales)
 
     def codes(self, request: Request) -> Any:
         columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]
         is_there = is_whole(number) and int(number) < len(columns)
         return _bytes(np.ascontiguousarray(columns[int(number)][1], "<i4").tobytes()) if is_there else _missing("there is no such column")
+
+    def numbers(self, request: Request) -> Any:
+        scales, number = self._collection.pictures.scales, request.path_params["number"]
+        scale = scales[int(number)] if is_whole(number) and int(number) < len(scales) else None
+        return _bytes(scale.numbers.astype("<f8").tobytes()) if scale else _missing("there is no such column of numbers or dates")
 
     def thumbnails(self, request: Request) -> Any:
         positions = _positions(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
@@ -137,8 +149,8 @@ class Routes:
         names = request.query_params.getlist("q")
         return [self._titled(name) for name in names]
 
-    def neighbours(self, request: Request) -> Any:
-        return answers.neighbours(*self._asked(request), _whole(request, "k", 60))
+    def neighbours(self, request: Request, body: bytes = b"") -> Any:
+        return answers.neighbours(*self._asked(request), _whole(request, "k", 60), self._kept(body))
 
     def similarities(self, request: Request) -> Any:
         queries, layer, name = self._asked(request)
@@ -147,12 +159,12 @@ class Routes:
     def distribution(self, request: Request) -> Any:
         return answers.distribution(*self._asked(request))
 
-    def within(self, request: Request) -> Any:
-        low, high = _number(request, "low"), _number(request, "high")
-        return answers.within(*self._asked(request), low, high, _whole(request, "limit", 300), request.query_params.get("order") == "lowest")
+    def within(self, request: Request, body: bytes = b"") -> Any:
+        low, high, is_lowest_first = _number(request, "low"), _number(request, "high"), request.query_params.get("order") == "lowest"
+        return answers.within(*self._asked(request), low, high, _whole(request, "limit", 300), is_lowest_first, self._kept(body))
 
-    def compare(self, request: Request) -> Any:
-        return answers.comparison(self._session.queries, self._layer(request), request.query_params.getlist("q"))
+    def compare(self, request: Request, body: bytes = b"") -> Any:
+        return answers.comparison(self._session.queries, self._layer(request), request.query_params.getlist("q"), self._kept(body))
 
     def map(self, request: Request) -> Any:
         layer, method = self._layer(request), request.query_params.get("method", "pca")
@@ -161,21 +173,22 @@ class Routes:
         job = self._session.jobs.start(("map", method, layer.name, layer.fingerprint), lambda tell: self._session.tables.map(layer, method, tell))
         return _of_job(job, lambda plane: _bytes(plane.astype("<f4").tobytes()))
 
-    def tidy(self, request: Request) -> Any:
-        kind, layer, limit = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300)
+    def tidy(self, request: Request, body: bytes = b"") -> Any:
+        kind, layer, limit, kept = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300), self._kept(body)
         tables, jobs, pictures = self._session.tables, self._session.jobs, self._collection.pictures
         if kind == "duplicates":
             least = round(_number(request, "least", 0.95), 3)
             find = lambda tell: answers.near_duplicates(layer, tables.neighbours(layer, tell), pictures, least, tell)
             return _of_job(jobs.start((kind, layer.name, layer.fingerprint, least), find), lambda found: found)
         ways = {
-            "outliers": lambda table: answers.outliers(table, limit),
+            "outliers": lambda table: answers.outliers(table if kept is None else kept_rows(table, kept), limit),
             "hubs": lambda table: answers.hubs(table, limit),
             "labels": lambda table: answers.suspect_labels(table, pictures, request.query_params.get("column", ""), limit),
         }
         if kind not in ways:
             return _missing("there is no such list")
-        return _of_job(jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: tables.neighbours(layer, tell)), ways[kind])
+        job = jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: tables.neighbours(layer, tell))
+        return _of_job(job, ways[kind])  # hubs and labels are judged among all
 
     def label_retrieval(self, request: Request) -> Any:
         collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
@@ -264,6 +277,13 @@ class Routes:
         except DataError:
             return {"title": None, "key": None, "place": None}
         return {"title": title, "key": key, "place": self._collection.pictures.positions.get(key.removeprefix("id:")) if key.startswith("id:") else None}
+
+    def _kept(self, body):
+        """bool [pictures] of a body that has a bit for each, the lowest of a byte first; None of an empty one."""
+        count = len(self._collection.pictures)
+        if body and len(body) != (count + 7) // 8:
+            raise DataError(f"what is kept must be a bit for each of {count} pictures, got {len(body)} bytes")
+        return np.unpackbits(np.frombuffer(body, np.uint8), count=count, bitorder="little").astype(bool) if body else None
 
     def _asked(self, request) -> tuple[Queries, Layer, str]:
         shown = self._session.shown

@@ -130,6 +130,11 @@ def without_self(positions: np.ndarray, scores: np.ndarray, own: np.ndarray, k: 
     return [np.pad(array, ((0, 0), (0, max(0, missing))), constant_values=nothing) for array, nothing in zip(kept, (-1, -np.inf), strict=True)]
 
 
+def kept_rows(table: tuple[np.ndarray, np.ndarray], kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A table of neighbours (`Tables.neighbours`) in which the pictures that are not kept have none; they may still be another's."""
+    return np.where(kept[:, None], table[0], -1), np.where(kept[:, None], table[1], -np.inf)
+
+
 def principal_vectors(vectors: np.ndarray, dimension: int = 2) -> np.ndarray:
     """Where UMAP's points begin: the map by principal components, scaled as UMAP wants it."""
     plane = principal_plane(vectors)[0][:, :dimension]

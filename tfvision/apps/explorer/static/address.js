@@ -2,7 +2,7 @@
 // (`id:bees/12.jpg`), for their numbers are others after an update; the page itself knows them by number.
 
 const OF_PICTURES = ["q", "trail", "at"];
-const STAYING = ["layer", "f", "text", "tag"];  // from view to view: the layer and the filters
+const STAYING = ["layer", "f", "r", "text", "tag"];  // from view to view: the layer and the filters
 const ids = new Map(), rows = new Map();  // number -> id, id -> number; both as texts
 let shown = null;  // the view that is on the page
 
@@ -66,10 +66,11 @@ export function shows(view) {
   shown = view;
 }
 
-// Changes some names of the present address; null takes one away. `isStep` makes it a step that Back undoes.
-export function change(changes, isStep = true) {
+// Changes some names of the present address; null takes one away. `isStep` makes it a step that Back undoes; `isOfAllViews` is of what
+// belongs to no view.
+export function change(changes, isStep = true, isOfAllViews = false) {
   const { view, params } = read();
-  if (shown !== null && view !== shown) return;
+  if (shown !== null && view !== shown && !isOfAllViews) return;
   for (const [name, value] of Object.entries(changes)) {
     params.delete(name);
     for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") params.append(name, one);

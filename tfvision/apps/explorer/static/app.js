@@ -41,6 +41,7 @@ export class App {
     await Promise.all(this.columns.map(async (column, number) => {
       column.codes = await this.source.codes(number);
       column.values = column.values.map(String);
+      column.numbers = column.kind ? await this.source.numbers(number) : null;
     }));
     this.names.forEach((id, row) => learn(row, id));
     this.emit("details");

@@ -1,41 +1,39 @@
 // The wall of all pictures: sorted, filtered, searched by name.
 
 import { change, numberOf, read } from "./address.js";
-import { button, h, later, number, plural, select, state } from "./dom.js";
+import { button, h, later, select, state } from "./dom.js";
+import { reset } from "./facets.js";
 import { filterOf } from "./filters.js";
 import { Wall } from "./wall.js";
 
-const MOST_VALUES = 400;  // of a column in the list of filters
 const SIZES = [48, 64, 88, 112, 144, 184, 232];
 
 export class View {
   constructor(app, host) {
     this.app = app;
     /** @type {Int32Array | null} */
-    this.shownRows = null;
+    this.ordered = null;
     this.tools = h("div", { class: "tools-row" });
-    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.shownRows?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
+    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.ordered?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
-    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: later(0.25, () => { if (this.tools.isConnected) { change({ text: this.search.value.trim() || null }, false); this.update(read().params); } }) });
     this.offs = [app.on("details", () => this.update(read().params)), app.on("notes", () => { if (read().params.has("tag")) this.update(read().params); })];
   }
 
   async update(params) {
-    const key = ["sort", "order", "text", "f", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
+    const key = ["sort", "order", "text", "f", "r", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
     const size = SIZES.findLast(one => one <= numberOf(params, "size", 112, SIZES[0])) ?? 112;
-    if (this.search !== document.activeElement) this.search.value = params.get("text") || "";
     if (this.wall.size !== size) this.wall.resize(size);
     if (key === this.key && !params.has("tag")) return this.drawTools(params);
     const isFirst = this.key === undefined;
     this.key = key;
     const rows = await this.rows(params);
     if (key !== this.key) return;
-    const isSame = this.shownRows?.length === rows.length && rows.every((row, index) => row === this.shownRows?.[index]);
-    this.shownRows = rows;
+    const isSame = this.ordered?.length === rows.length && rows.every((row, index) => row === this.ordered?.[index]);
+    this.ordered = rows;
     this.drawTools(params);
     this.wall.element.hidden = !rows.length;
-    this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", () => change({ f: null, text: null, tag: null })))]));
+    this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", reset))]));
     this.wall.show(rows, { keepsPlace: isSame });
     const at = rows.indexOf(Number(params.get("at") ?? -1));
     if (at > 0 && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
@@ -67,39 +65,12 @@ export class View {
     const app = this.app, sorts = [["", "as indexed"], ["name", "name"], ...app.columns.map(column => [`c:${column.name}`, column.name]), ["random", "random"]];
     if (params.get("q")) sorts.push(["similarity", `similarity to ${app.queryTitle(params.get("q"))}`]);
     const sort = params.get("sort") || "";
-    const tags = Object.keys(app.notes.tags);
     const index = SIZES.indexOf(this.wall.size);
-    const focused = document.activeElement === this.search;
     this.tools.replaceChildren(
-      this.search,
       select("Sort", sorts, sort, value => change({ sort: value || null, order: null, at: null })),
       sort === "random" || sort === "similarity" ? "" : button(params.get("order") === "down" ? "↓" : "↑", () => change({ order: params.get("order") === "down" ? null : "down" }), { class: "icon", "aria-label": "turn the order round" }),
-      this.filterChooser(params),
-      tags.length ? select("Tag", [["", "any"], ...tags.map(tag => [tag, tag])], params.get("tag") || "", value => change({ tag: value || null })) : "",
       h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: index === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: index === SIZES.length - 1 })),
-      h("span", { class: "soft grow", role: "status" }, this.countText()),
-      filterOf(app, params) ? button("All into the basket", () => app.basket.toggle(Array.from(this.shownRows || []), true)) : "",
     );
-    if (focused) this.search.focus();
-  }
-
-  countText() {
-    const count = this.shownRows?.length ?? this.app.count;
-    return count === this.app.count ? plural(count, "picture") : `${number(count)} of ${number(this.app.count)}`;
-  }
-
-  // One list of all values, by column.
-  filterChooser(params) {
-    const columns = this.app.columns.filter(column => column.codes && column.values.length > 1 && column.values.length <= MOST_VALUES);
-    if (!columns.length) return "";
-    const groups = columns.map(column => {
-      const counts = new Map();
-      column.codes.forEach(code => counts.set(code, (counts.get(code) || 0) + 1));
-      const values = column.values.map((value, code) => [value, counts.get(code) || 0]).filter(([, count]) => count).sort((a, b) => a[0].localeCompare(b[0], undefined, { numeric: true }));
-      return h("optgroup", { label: column.name }, values.map(([value, count]) => h("option", { value: `${column.name}:${value}` }, `${value} (${number(count)})`)));
-    });
-    const add = event => event.target.value && change({ f: [...new Set([...params.getAll("f"), event.target.value])], at: null });
-    return h("label", { class: "field" }, h("span", {}, "Filter"), h("select", { onchange: add, class: "narrow" }, h("option", { value: "" }, "choose …"), groups));
   }
 
   zoom(by) {

@@ -2,6 +2,7 @@
 
 import { change, href, read } from "./address.js";
 import { classColumns } from "./by_label.js";
+import { filtersOf, keptOf, leftOf } from "./filters.js";
 import { button, failed, h, number, score, scrolling, select, state } from "./dom.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { noVectors, queryThumb } from "./query.js";
@@ -26,13 +27,13 @@ export class View {
     if (!this.app.layers.length) return this.page.replaceChildren(noVectors(this.app));
     const names = params.getAll("q").slice(0, MOST), layer = this.app.layer();
     this.app.compared = names;
-    const key = [layer, ...names].join("|");
+    const key = [layer, ...names, filtersOf(read()), filtersOf(read()).size && Boolean(this.app.names)].join("|");
     if (key !== this.key) {
       this.key = key;
       this.found = this.error = null;
       if (names.length) {
         this.page.replaceChildren(state("Distributions are being compared."));
-        const [found] = await Promise.all([this.app.source.compare(names, layer).catch(error => { this.error = error; return null; }), plotly()]);
+        const [found] = await Promise.all([this.app.source.compare(names, layer, keptOf(this.app)).catch(error => { this.error = error; return null; }), plotly()]);
         if (key !== this.key) return;
         this.found = found;
       }
@@ -51,7 +52,7 @@ export class View {
     else if (!found) parts.push(state("Choose two or more queries: pictures from the neighbourhood (“Compare”), from the basket, or all pictures with a label."));
     else {
       this.chart = h("div", { class: "chart", role: "img", "aria-label": "similarity distributions of the queries, overlaid" });
-      parts.push(h("section", {}, h("h2", {}, "Similarity to everything"), this.chart, this.table(colours)));
+      parts.push(h("section", {}, h("h2", {}, filtersOf(read()).size ? `Similarity to the ${number(leftOf(app).left)} pictures that the filters leave` : "Similarity to everything"), this.chart, this.table(colours)));
       if (found.queries.length > 1) {
         parts.push(h("section", { class: "matrices", style: "max-width:none" },
           this.matrix("Kolmogorov-Smirnov distance", "The largest distance between the two cumulative distributions: 0 the same, 1 apart.", found.kolmogorov_smirnov, colours),

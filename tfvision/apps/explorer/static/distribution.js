@@ -1,7 +1,7 @@
 // The histogram of a query's similarity to everything, beside that of random pairs; a brushed range and its pictures.
 
 import { change, numberOf, read } from "./address.js";
-import { filtersOf, keptIndices } from "./filters.js";
+import { filtersOf, keptOf } from "./filters.js";
 import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
@@ -121,12 +121,11 @@ export class View {
     this.rangeKey = key;
     try {
       const epsilon = this.isChosen ? 1e-4 : 2e-6;  // the ends of a range are rounded, in the address more
-      const within = await this.app.source.range(this.q, this.layer, this.range[0] - epsilon, this.range[1] + epsilon, this.order);
+      const within = await this.app.source.range(this.q, this.layer, this.range[0] - epsilon, this.range[1] + epsilon, this.order, keptOf(this.app));
       if (key !== this.rangeKey || !this.total || !this.wall) return;  // another view or query by now
-      const kept = keptIndices(this.app, within.places), of = list => kept.map(index => list[index]), places = of(within.places);
-      this.within = { scores: of(within.scores), percentiles: of(within.percentiles) };
-      const total = within.total > within.places.length ? `${number(within.total)} pictures, the first ${number(within.places.length)} shown` : plural(within.total, "picture");
-      this.total.textContent = places.length < within.places.length ? `${total}, of these ${number(places.length)} by the filters` : total;
+      const { places, total, whole } = this.within = within;
+      const found = total < whole ? `${number(total)} of ${plural(whole, "picture")} by the filters` : plural(total, "picture");
+      this.total.textContent = total > places.length ? `${found}, the first ${number(places.length)} shown` : found;
       this.wall.element.hidden = !places.length;
       this.wall.show(places);
     } catch (error) {

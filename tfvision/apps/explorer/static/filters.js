@@ -1,31 +1,126 @@
-// Which pictures are shown: the filters of the address (text in the name, values of columns, a tag), which stay from view to view.
+// Which pictures are shown: the filters of the address, which stay from view to view. Text in the name (`text`), values of columns
+// (`f=column:value`; `f=column:` is of those without one), ranges of numbers and dates (`r=column:low..high`), a tag (`tag`).
+// A picture must fit every column, in any of the values and ranges that are asked of it.
 
 import { change, read } from "./address.js";
-import { button, number } from "./dom.js";
+import { BASKET } from "./app.js";
+import { forgetColumns, holding, numberOfText, plain, totalsOf } from "./columns.js";
+import { button, number, plural } from "./dom.js";
+
+const FILTERS = ["f", "r", "text", "tag"];
+export const NO_FILTERS = Object.fromEntries(FILTERS.map(name => [name, null]));
 
 // The column and the value of `name:value`, where either may hold a colon: the first split that the columns know.
-export function parsed(app, text) {
-  const ends = [...text.matchAll(/:/g)].map(match => match.index), split = end => ({ name: text.slice(0, end), value: text.slice(end + 1) });
-  const isKnown = ({ name, value }) => app.columns.some(column => column.name === name && column.values.includes(value));
-  return ends.map(split).find(isKnown) || split(ends[0] ?? text.length);
+export function parsed(app, text, isKnown = ({ name, value }) => app.columns.some(column => column.name === name && (value === "" || column.values.includes(value)))) {
+  const escaped = /^((?:[^\\:]|\\.)*):/.exec(text), ends = [...text.matchAll(/:/g)].map(match => match.index), split = end => ({ name: text.slice(0, end), value: text.slice(end + 1) });
+  const first = escaped && { name: escaped[1].replaceAll("\\:", ":"), value: text.slice(escaped[0].length) };
+  return (first?.name.includes(":") && isKnown(first) && first) || ends.map(split).find(isKnown) || split(ends[0] ?? text.length);
+}
+
+export function parsedRange(app, text) {
+  const ofName = name => app.columns.find(column => column.name === name && column.numbers);
+  const { name, value } = parsed(app, text, one => ofName(one.name) && one.value.includes(".."));
+  const column = ofName(name), [low, high] = value.split("..").map(end => end.trim());
+  if (!column || high === undefined) return { name, low: "", high: "", value, ends: [NaN, NaN] };
+  return { name, low, high, value, ends: [low ? numberOfText(column, low) : -Infinity, high ? numberOfText(column, high, true) : Infinity] };
+}
+
+// `name:value` as `parsed` reads it: a colon of the name is escaped where another column would be meant.
+export function written(app, name, value, parse = parsed) {
+  const text = `${name}:${value}`;
+  return parse(app, text).name === name ? text : `${name.replaceAll(":", "\\:")}:${value}`;
+}
+
+// What is asked of each column: {name: {values, ranges}}.
+export function wantedOf(app, filters) {
+  const found = new Map(), of = name => found.get(name) || found.set(name, { values: [], ranges: [] }).get(name);
+  filters.getAll("f").map(one => parsed(app, one)).forEach(({ name, value }) => of(name).values.push(value));
+  filters.getAll("r").map(one => parsedRange(app, one)).forEach(({ name, ends }) => of(name).ranges.push(ends));
+  return found;
+}
+
+// How the filters judge each row: computed once, then asked by all views.
+class Filtering {
+  constructor(app, filters) {
+    this.fails = new Uint8Array(app.count);  // how many of the filters a row fails
+    this.tables = new Map();  // column's name -> 1 for each of [no value, values[0], ...] that is wanted
+    const text = plain(filters.get("text") || ""), tag = filters.get("tag");
+    if (text && app.names) this.keepOnly(holding(app.names, text));
+    if (app.names) {  // columns come with the names
+      for (const [name, wanted] of wantedOf(app, filters)) this.judge(app.columns.find(column => column.name === name), name, wanted);
+    }
+    if (tag) {
+      const tagged = new Uint8Array(app.count);
+      for (const row of tag === BASKET ? app.basket.rows : app.notes.tags[tag] || []) tagged[row] = 1;
+      this.keepOnly(tagged);
+    }
+  }
+
+  keepOnly(kept) {
+    const { fails } = this;
+    for (let row = 0; row < fails.length; row++) fails[row] += 1 - kept[row];
+  }
+
+  judge(column, name, { values, ranges }) {
+    const table = new Uint8Array((column?.values.length ?? 0) + 1), { codes, numbers } = column ?? {}, { fails } = this;
+    this.tables.set(name, table);
+    if (!codes) { for (let row = 0; row < fails.length; row++) fails[row]++; return; }  // a column that is no more has no pictures
+    for (const value of values) {
+      if (value === "") table[0] = 1;
+      const code = column.values.indexOf(value);
+      if (code >= 0) table[code + 1] = 1;
+    }
+    for (const [low, high] of numbers ? ranges : []) for (let code = 0; code < numbers.length; code++) if (numbers[code] >= low && numbers[code] <= high) table[code + 1] = 1;
+    for (let row = 0; row < fails.length; row++) fails[row] += 1 - table[codes[row] + 1];
+  }
+
+  get count() {
+    if (this.counted === undefined) {
+      const { fails } = this;
+      let count = 0;
+      for (let row = 0; row < fails.length; row++) if (!fails[row]) count++;
+      this.counted = count;
+    }
+    return this.counted;
+  }
+
+  // How many pictures of each value, as `totalsOf`, are left by the filters; with `isOthers` by those of the other columns alone.
+  counts(column, isOthers = false) {
+    const found = new Uint32Array(column.values.length + 1), table = isOthers && this.tables.get(column.name), { codes } = column, { fails } = this;
+    for (let row = 0; row < fails.length; row++) {
+      const place = codes[row] + 1;
+      if (fails[row] === (table ? 1 - table[place] : 0)) found[place]++;
+    }
+    return found;
+  }
+}
+
+/** @type {{ key: string, filtering: Filtering | null }} */
+let known = { key: "", filtering: null };
+
+// After "details": columns came, or their labels were corrected.
+export function forgetFiltering(app) {
+  forgetColumns(app.columns);
+  known = { key: "", filtering: null };
+}
+
+// The Filtering of an address, or null where there are no filters.
+export function filteringOf(app, filters = filtersOf(read())) {
+  if (!FILTERS.some(name => filters.get(name))) return null;
+  const key = [FILTERS.map(name => filters.getAll(name).map(encodeURIComponent)).join("&"), Boolean(app.names)].join(" ");
+  if (filters.get("tag") || known.key !== key) known = { key, filtering: new Filtering(app, filters) };
+  return known.filtering;
 }
 
 // A function that says whether a row is kept, or null where there are no filters.
-export function filterOf(app, params) {
-  const tests = [], text = plain(params.get("text") || ""), wanted = new Map();
-  if (text && app.names) tests.push(row => plain(app.names[row]).includes(text));
-  for (const { name, value } of params.getAll("f").map(one => parsed(app, one))) wanted.set(name, [...(wanted.get(name) || []), value]);
-  for (const [name, values] of wanted) {
-    const column = app.columns.find(one => one.name === name);
-    if (!app.names) continue;  // columns come with the names
-    const codes = new Set(values.map(value => column?.values.indexOf(value) ?? -1).filter(code => code >= 0));
-    tests.push(row => codes.has(column?.codes[row]));  // a column or value that is no more has no pictures
-  }
-  if (params.get("tag")) {
-    const tagged = new Set(app.notes.tags[params.get("tag")] || []);
-    tests.push(row => tagged.has(row));
-  }
-  return tests.length ? row => tests.every(test => test(row)) : null;
+export function filterOf(app, filters) {
+  const fails = filteringOf(app, filters)?.fails;
+  return fails ? row => fails[row] === 0 : null;
+}
+
+// 1 for each row that the present filters keep, or null where there are none.
+export function keptOf(app) {
+  return filteringOf(app)?.fails.map(fails => Number(!fails)) ?? null;
 }
 
 // Those of a list of rows that the filters keep, as indices into it; all where there are no filters.
@@ -36,25 +131,37 @@ export function keptIndices(app, rows) {
 
 // The filters of an address; the basket's tag is none.
 export function filtersOf({ view, params }) {
-  const found = new URLSearchParams([...params].filter(([name]) => ["f", "text", "tag"].includes(name)));
+  const found = new URLSearchParams([...params].filter(([name]) => FILTERS.includes(name)));
   if (view === "basket") found.delete("tag");
   return found;
+}
+
+// How many pictures the present filters keep, and how many of each value of a column, as in a legend: {left, total, ofValue(code)}.
+/** @param {any} app  @param {any} column */
+export function leftOf(app, column = null) {
+  const filtering = filteringOf(app), counts = column?.codes && (filtering ? filtering.counts(column) : totalsOf(column));
+  return { left: filtering ? filtering.count : app.count, total: app.count, ofValue: code => counts?.[code + 1] ?? 0 };
+}
+
+// "583 of 1,200 pictures", or "1,200 pictures" where there are no filters.
+export function countText(app) {
+  const { left, total } = leftOf(app);
+  return filteringOf(app) ? `${number(left)} of ${plural(total, "picture")}` : plural(total, "picture");
+}
+
+export function rangeText({ low, high, value }) {
+  if (low && high) return low === high ? low : `${low} to ${high}`;
+  return low ? `from ${low}` : high ? `up to ${high}` : value;
 }
 
 // A button for each filter that takes it away.
 export function chips(app, params) {
   const chip = (text, onclick) => button(`${text}  ×`, onclick, { class: "chip", "aria-label": `no longer ${text}` });
-  const told = ({ name, value }) => `${name}: ${value}`;
-  const found = params.getAll("f").map(one => chip(told(parsed(app, one)), () => change({ f: params.getAll("f").filter(other => other !== one) })));
-  if (params.get("text")) found.push(chip(`named “…${params.get("text")}…”`, () => change({ text: null })));
-  if (params.get("tag")) found.push(chip(`tag: ${params.get("tag")}`, () => change({ tag: null })));
+  const without = (name, one) => () => change({ [name]: params.getAll(name).filter(other => other !== one) }, true, true);
+  const values = params.getAll("f").map(one => ({ ...parsed(app, one), one })).map(({ name, value, one }) => chip(value ? `${name}: ${value}` : `without ${name}`, without("f", one)));
+  const ranges = params.getAll("r").map(one => chip(`${parsedRange(app, one).name}: ${rangeText(parsedRange(app, one))}`, without("r", one)));
+  const found = [...values, ...ranges];
+  if (params.get("text")) found.push(chip(`named “…${params.get("text")}…”`, () => change({ text: null }, true, true)));
+  if (params.get("tag")) found.push(chip(params.get("tag") === BASKET ? "in the basket" : `tag: ${params.get("tag")}`, () => change({ tag: null }, true, true)));
   return found;
 }
-
-export function countText(app, kept) {
-  let count = 0;
-  for (let row = 0; row < app.count; row++) if (kept(row)) count++;
-  return `${number(count)} of ${number(app.count)}`;
-}
-
-const plain = name => name.normalize("NFC").toLowerCase().replaceAll("_", " ");  // names are compared but for their spelling, as in data/names.py

@@ -3,7 +3,7 @@
 import { App } from "./app.js";
 import { change, href, read, rewrite, shows } from "./address.js";
 import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
-import { chips, countText, filterOf, filtersOf } from "./filters.js";
+import { FilterBar } from "./filter_bar.js";
 import { openHelp } from "./help.js";
 
 const VIEWS = {
@@ -17,12 +17,11 @@ const VIEWS = {
   basket: ["Basket", () => import("./basket.js")],
 };
 const OF_QUERY = ["near", "distribution", "verdict"];
-const UNFILTERED = { compare: "Compare", verdict: "a verdict", basket: "the basket" };  // which are of all pictures
 const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
 const main = part("main"), bar = part("bar"), notices = part("notices");
-let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesTold = new Map(), filtersText = "";
+let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
 
 async function start() {
   const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
@@ -37,6 +36,7 @@ async function start() {
   }
   document.title = `${app.status.name} · tfvision`;
   drawBar();
+  filterBar = new FilterBar(app, part("filters"), part("facets"), () => shown);
   app.on("notes", () => { drawBasketCount(); drawFilters(); });
   app.on("details", () => { rewrite(); drawTabs(shownName); });
   addEventListener("hashchange", route);
@@ -90,7 +90,7 @@ function drawBar() {
   const file = h("input", { type: "file", accept: "image/*", hidden: true, id: "outside-file", "aria-label": "a picture of yours", onchange: () => { if (file.files[0]) app.askOutside(file.files[0]); file.value = ""; } });
   const picker = button("✓", () => { app.isPicking = !app.isPicking; picker.setAttribute("aria-pressed", String(app.isPicking)); }, { class: "icon", "aria-label": "pick by click or tap", title: "Pick by click or tap", "aria-pressed": "false" });
   bar.replaceChildren(
-    h("div", { class: "name" }, h("h1", {}, app.status.name), h("span", { class: "soft", id: "count" }, plural(app.count, "picture"))),
+    h("div", { class: "name" }, h("h1", {}, app.status.name)),
     h("nav", { "aria-label": "views", id: "tabs" }),
     h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, button("↶", () => app.undo(), { class: "icon", "aria-label": "undo", title: "Undo the last mark, tag or pick" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
   );
@@ -113,12 +113,7 @@ function drawTabs(current) {
 
 // What is filtered, on every view, and how many pictures that leaves.
 function drawFilters() {
-  const filters = filtersOf(read()), text = [filters, shownName, app.notes.version, Boolean(app.names)].join();
-  if (text === filtersText) return;
-  filtersText = text;
-  const kept = filterOf(app, filters), row = part("filters"), found = chips(app, filters);
-  row.hidden = !found.length;
-  row.replaceChildren(...found, h("span", { class: "soft" }, shownName in UNFILTERED ? `${UNFILTERED[shownName]} is of all pictures` : kept && shownName !== "browse" ? countText(app, kept) : ""));
+  filterBar?.update(shownName);
 }
 
 function drawBasketCount() {
@@ -205,7 +200,8 @@ function globalKey(event) {
   if (/^[1-8]$/.test(event.key)) first(`#tabs [data-view=${names[event.key - 1]}]`)?.click();
   else if (event.key === "?") openHelp();
   else if (event.key === "t") part("theme").click();
-  else if (event.key === "/") (first("input[type=search], input", main) || first("select", main))?.focus();
+  else if (event.key === "/") first("#filters input")?.focus();
+  else if (event.key === "f") part("filters-button").click();
   else if (event.key === "p") first(".wall, .map, .picture", main)?.focus();
   else if (event.key === "z") app.undo();
   else if (event.key === "Backspace") history.back();

@@ -1,14 +1,13 @@
 // A query's neighbours in order, with a trail of the way; the same query in every layer side by side.
 
 import { change, href, numberOf, read } from "./address.js";
-import { filtersOf, keptIndices } from "./filters.js";
-import { button, failed, h, number, percent, plural, score, segmented, state } from "./dom.js";
+import { filtersOf, keptOf } from "./filters.js";
+import { button, failed, h, percent, plural, score, segmented, state } from "./dom.js";
 import { chooseQuery, isPicture, noVectors, queryImage, queryThumb, waysOn } from "./query.js";
 import { askLabel } from "./relabel.js";
 import { Wall } from "./wall.js";
 
 const ANSWERS = [30, 60, 200, 1000];
-const MOST = 2000;  // that the server names: among these the filters look
 
 export class View {
   constructor(app, host) {
@@ -36,7 +35,7 @@ export class View {
     this.drawTrail(params);
     this.drawSide();
     const numbers = isSide ? this.app.layers.map((_, number) => number) : [layer];
-    const answers = await Promise.all(numbers.map(number => this.app.source.neighbours(q, number, filters ? MOST : k).then(answer => this.filtered(answer, k), error => error)));
+    const answers = await Promise.all(numbers.map(number => this.app.source.neighbours(q, number, k, keptOf(this.app)).catch(error => error)));
     if (key !== this.key) return;
     const tools = h("div", { class: "tools-row" },
       segmented("answers", ANSWERS.map(count => [count, String(count)]), k, count => change({ k: count === 60 ? null : count })),
@@ -47,16 +46,10 @@ export class View {
     if (!isSide && this.walls[0]) this.walls[0].element.focus({ preventScroll: true, focusVisible: false });
   }
 
-  // The first k that the filters keep.
-  filtered(answer, k) {
-    const kept = keptIndices(this.app, answer.places).slice(0, k), of = list => kept.map(index => list[index]);
-    return { ...answer, places: of(answer.places), scores: of(answer.scores), percentiles: of(answer.percentiles), above_random: of(answer.above_random) };
-  }
-
   section(answer, layer, isSide) {
     const head = isSide ? h("h2", {}, this.app.layers[layer].name) : "";
     if (answer instanceof Error) return h("section", {}, head, failed(answer));
-    if (!answer.places.length) return h("section", {}, head, state(filtersOf(read()).size ? `No picture that the filters keep is among the nearest ${number(MOST)}.` : "There is no other picture to be near to."));
+    if (!answer.places.length) return h("section", {}, head, state(filtersOf(read()).size ? "The filters leave no other picture." : "There is no other picture to be near to."));
     const wall = new Wall(this.app, {
       label: `the nearest in ${this.app.layers[layer].name}`, size: isSide ? 96 : 128, lines: 2,
       caption: index => [score(answer.scores[index]), percent(answer.percentiles[index])],

@@ -35,10 +35,18 @@ const query = (path, params) => {
 const post = (path, value) => json(path, { method: "POST", body: JSON.stringify(value) });
 const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
 
+// What asks for the rows alone that `kept` (1 or 0 for each, or null for all) has: a bit each.
+function ofKept(kept) {
+  if (!kept) return {};
+  const bits = new Uint8Array(Math.ceil(kept.length / 8));
+  kept.forEach((isKept, row) => { bits[row >> 3] |= isKept << (row & 7); });
+  return { method: "POST", body: bits };
+}
+
 // Asks until a job is done; `tell(share, stage)` on the way. `signal.stopped` ends it.
-async function job(path, tell, signal) {
+async function job(path, tell, signal, options = {}) {
   for (let pause = 0.15; ; pause = Math.min(1, pause * 1.4)) {
-    const answer = await ask(path);
+    const answer = await ask(path, options);
     if (answer.status !== 202) return answer;
     const { share, stage } = await answer.json();
     if (signal?.stopped) return null;
@@ -59,6 +67,7 @@ export class ServerSource {
   names = () => json("api/names");
   columns = () => json("api/columns");
   codes = async number => new Int32Array(await (await ask(`api/codes/${number}`)).arrayBuffer());
+  numbers = async number => new Float64Array(await (await ask(`api/numbers/${number}`)).arrayBuffer());
   notes = () => json("api/notes");
   update = gone => post("api/update", { gone });
 
@@ -81,11 +90,11 @@ export class ServerSource {
   }
 
   titles = names => json(query("api/titles", { q: names }));
-  neighbours = (q, layer, k) => json(query("api/neighbours", { q, layer, k }));
+  neighbours = (q, layer, k, kept = null) => json(query("api/neighbours", { q, layer, k }), ofKept(kept));
   similarities = async (q, layer) => new Float32Array(await (await ask(query("api/similarities", { q, layer }))).arrayBuffer());
   distribution = (q, layer) => json(query("api/distribution", { q, layer }));
-  range = (q, layer, low, high, order) => json(query("api/range", { q, layer, low, high, order }));
-  compare = (names, layer) => json(query("api/compare", { q: names, layer }));
+  range = (q, layer, low, high, order, kept = null) => json(query("api/range", { q, layer, low, high, order }), ofKept(kept));
+  compare = (names, layer, kept = null) => json(query("api/compare", { q: names, layer }), ofKept(kept));
   verdict = x => json(query("api/verdict", { x }));
 
   async map(layer, method, tell, signal) {
@@ -93,8 +102,8 @@ export class ServerSource {
     return answer && new Float32Array(await answer.arrayBuffer());
   }
 
-  async tidy(kind, params, tell, signal) {
-    const answer = await job(query(`api/tidy/${kind}`, params), tell, signal);
+  async tidy(kind, params, tell, signal, kept = null) {
+    const answer = await job(query(`api/tidy/${kind}`, params), tell, signal, ofKept(kept));
     return answer && answer.json();
   }
 

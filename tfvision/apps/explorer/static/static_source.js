@@ -37,6 +37,7 @@ export class StaticSource {
 
   names = () => (this.allNames ||= json("names.json"));
   columns = async () => structuredClone(await (this.allColumns ||= json("columns.json")));
+  numbers = async number => new Float64Array(await bytes(`numbers-${number}.bin`));
   codes = async number => new Int32Array(await bytes(`codes-${number}.bin`));
   update = async () => ({});
   outsideUrl = () => "";
@@ -105,8 +106,8 @@ export class StaticSource {
     try { return { title: await this.title(name), place: name.startsWith("id:") ? (await this.members(name))[0] : null }; } catch { return { title: null, place: null }; }
   }));
 
-  async neighbours(name, number, k) {
-    const { layer, scores, ordered } = await this.asked(name, number), rows = numbers.nearest(scores, k);
+  async neighbours(name, number, k, kept = null) {
+    const { layer, scores, ordered } = await this.asked(name, number), rows = numbers.nearest(only(scores, kept), k);
     const of = sample => rows.map(row => 100 * numbers.below(scores[row], sample));
     return { title: await this.title(name), places: rows, scores: rows.map(row => scores[row]), percentiles: of(ordered), above_random: of(layer.pairs) };
   }
@@ -123,19 +124,20 @@ export class StaticSource {
     };
   }
 
-  async range(name, number, low, high, order) {
+  async range(name, number, low, high, order, kept = null) {
     const { scores, ordered } = await this.asked(name, number), sign = order === "lowest" ? 1 : -1, all = [];
-    scores.forEach((score, row) => { if (score >= low && score <= high) all.push(row); });
+    let whole = 0;
+    scores.forEach((score, row) => { if (score >= low && score <= high) { whole++; if (!kept || kept[row]) all.push(row); } });
     const rows = all.sort((a, b) => sign * (scores[a] - scores[b]) || a - b).slice(0, MOST_LISTED);
-    return { places: rows, total: all.length, scores: rows.map(row => scores[row]), percentiles: rows.map(row => 100 * numbers.below(scores[row], ordered)) };
+    return { places: rows, total: all.length, whole, scores: rows.map(row => scores[row]), percentiles: rows.map(row => 100 * numbers.below(scores[row], ordered)) };
   }
 
-  async compare(names, number) {
+  async compare(names, number, kept = null) {
     const tried = await Promise.all(names.map(name => this.asked(name, number).catch(error => ({ name, error })))), pairs = (await this.layer(number)).pairs;
     const asked = tried.filter(one => !one.error), lost = tried.filter(one => one.error).map(one => ({ name: one.name, why: one.error.message }));
     if (!asked.length) throw new Error(lost.map(one => one.why).join("; "));
-    const samples = asked.map(one => one.ordered), edges = numbers.edges([...samples, pairs], numbers.binsFor(Math.min(...samples.map(sample => sample.length))));
-    const counts = samples.map(sample => numbers.histogram(sample, edges)), shortlists = asked.map(one => numbers.nearest(one.scores, SHORTLIST));
+    const seen = asked.map(one => only(one.scores, kept)), samples = kept ? seen.map(numbers.sorted) : asked.map(one => one.ordered), edges = numbers.edges([...samples, pairs], numbers.binsFor(Math.min(...samples.map(sample => sample.length))));
+    const counts = samples.map(sample => numbers.histogram(sample, edges)), shortlists = seen.map(scores => numbers.nearest(scores, SHORTLIST));
     const matrix = (measure, items) => items.map(a => items.map(b => measure(a, b)));
     return {
       lost, edges, random_counts: numbers.histogram(pairs, edges), shortlist: SHORTLIST,
@@ -240,6 +242,8 @@ export class StaticSource {
   }
 }
 
+// Scores of the rows that are kept; the others are as unknown.
+const only = (scores, kept) => (kept ? scores.map((score, row) => (kept[row] ? score : NaN)) : scores);
 const sum = (items, of) => items.reduce((total, item) => total + of(item), 0);
 
 function precision(hits, marks, k) {

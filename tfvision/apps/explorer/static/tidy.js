@@ -5,7 +5,7 @@ import { classColumns } from "./by_label.js";
 import { drawCorrected } from "./corrected.js";
 import { button, failed, h, number, plural, progress, segmented, select, state } from "./dom.js";
 import { drawDuplicates } from "./duplicates.js";
-import { filtersOf, keptIndices } from "./filters.js";
+import { filtersOf, keptIndices, keptOf } from "./filters.js";
 import { drawOutliers } from "./outliers.js";
 import { noVectors } from "./query.js";
 import { drawSuspects } from "./suspects.js";
@@ -55,7 +55,7 @@ export class View {
       if (kind === "labels" && !column) return this.body.replaceChildren(state(app.names ? "These pictures have no labels: put them into folders by their label, or give a manifest with a column." : "The labels are being loaded."));
       const tell = (share, stage) => key === this.key && this.body.replaceChildren(h("div", { class: "state" }, progress(share, stage)));
       tell(null, "The nearest neighbours of all pictures are being looked for. This is done once.");
-      const found = await app.source.tidy(kind, { layer, column, least, limit: LISTED }, tell, signal);
+      const found = await app.source.tidy(kind, { layer, column, least, limit: LISTED }, tell, signal, keptOf(app));
       if (found && key === this.key) this.draw(kind, found, column);
     } catch (error) {
       if (key === this.key) this.body.replaceChildren(failed(error, () => { this.key = null; this.update(read().params); }));

@@ -1,0 +1,127 @@
+"""Columns that hold numbers or dates: which they are, their values as numbers, and the bins of their histogram."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_MOST_BINS = 40
+_LARGEST_OTHERS = 0.1  # share of a column's distinct values that may be something else, as "n/a"
+_SKEWED = 50  # times the median: a histogram with even bins would be one bar
+_SAMPLE = 1000
+_ISO = re.compile(r"(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2}))?(?:[T ](\d{1,2}:\d{2}(?::\d{2})?)(?:[.,]\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
+_EXIF = re.compile(r"(\d{4}):(\d{2}):(\d{2}) (\d{2}:\d{2}:\d{2})")
+_DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?: (\d{1,2}:\d{2}(?::\d{2})?))?")
+_DAY_SECONDS = 86_400
+_STEPS_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, _DAY_SECONDS, 7 * _DAY_SECONDS)
+_STEPS_MONTHS = (1, 3, 12, 24, 60, 120, 240, 600, 1200, 2400)
+
+
+class Scale(NamedTuple):
+    """What a histogram and a range need of a column.
+
+    Attributes:
+      kind: "number" or "date".
+      numbers: float64 [distinct values]; of a date the seconds since 1970, as it is written, whatever its zone; NaN for what is none.
+      edges: float64 [bins + 1], ascending; even for most, of equal ratio where the values spread over orders of magnitude.
+    """
+
+    kind: str
+    numbers: np.ndarray
+    edges: np.ndarray
+
+
+def scale_of(values: Sequence[Any], codes: np.ndarray) -> Scale | None:
+    """The Scale of a column whose distinct values are numbers or dates but for a few; None for all others.
+
+    Args:
+      values: the distinct values.
+      codes: int [n], the position in `values` for each picture, -1 where it has none.
+    """
+    for kind, read in (("number", _number), ("date", _date)):
+        if not _fits(list(map(read, values[:_SAMPLE]))):
+            continue
+        read_values = list(map(read, values))
+        if _fits(read_values):
+            numbers = np.array([np.nan if one is None else one for one in read_values], np.float64) if kind == "number" else _seconds(read_values)
+            held = numbers[codes[codes >= 0]]
+            held = held[~np.isnan(held)]
+            if held.size and held.min() < held.max():
+                return Scale(kind, numbers, date_edges(held) if kind == "date" else number_edges(held))
+    return None
+
+
+def described(columns: Mapping[str, tuple[Sequence[Any], np.ndarray]], scales: Sequence[Scale | None]) -> list[dict[str, Any]]:
+    """What a page is told of each column: {"name", "values"}, and "kind", "edges" of one of numbers or dates."""
+    told = [{} if scale is None else {"kind": scale.kind, "edges": scale.edges.tolist()} for scale in scales]
+    return [{"name": name, "values": values, **more} for (name, (values, _)), more in zip(columns.items(), told, strict=True)]
+
+
+def number_edges(held: np.ndarray) -> np.ndarray:
+    """Edges of at most 40 bins over numbers that differ: round where they are even."""
+    low, high, is_whole = held.min(), held.max(), bool((held == np.round(held)).all())
+    if is_whole and high - low < _MOST_BINS:
+        return np.arange(low, high + 2) - 0.5
+    if low > 0 and high > _SKEWED * np.median(held):
+        return np.geomspace(low, high, _MOST_BINS // 2 + 1)
+    exponent = 10.0 ** np.floor(np.log10((high - low) / _MOST_BINS))
+    step = next(step for step in exponent * np.array([1, 2, 5, 10, 20, 50]) if np.floor(high / step) - np.floor(low / step) < _MOST_BINS)
+    return step * np.arange(np.floor(low / step), np.floor(high / step) + 2)
+
+
+def date_edges(held: np.ndarray) -> np.ndarray:
+    """Edges of at most 40 bins over dates that differ: whole seconds, hours, days, months or years."""
+    low, high = held.min(), held.max()
+    for step in _STEPS_SECONDS:
+        if np.floor(high / step) - np.floor(low / step) < _MOST_BINS:
+            return step * np.arange(np.floor(low / step), np.floor(high / step) + 2)
+    first, last = (int(np.datetime64(int(end), "s").astype("datetime64[M]").astype(int)) for end in (low, high))
+    step = next((step for step in _STEPS_MONTHS if last // step - first // step < _MOST_BINS), (last - first) // _MOST_BINS + 1)
+    months = step * np.arange(first // step, last // step + 2)
+    return months.astype("datetime64[M]").astype("datetime64[s]").astype(np.float64)
+
+
+def _fits(read: Sequence[Any]) -> bool:
+    """Whether two of a column's values at least were read, and all but a few."""
+    others = sum(one is None for one in read)
+    return len(read) - others >= 2 and others <= max(1, _LARGEST_OTHERS * len(read))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _date(value: Any) -> str | None:
+    """A text that NumPy reads as a date, or None; a day that does not exist is none."""
+    if not isinstance(value, str):
+        return None
+    value = value.strip()
+    if found := _EXIF.fullmatch(value) or _ISO.fullmatch(value):
+        year, month, day, time = found.groups()
+    elif found := _DAY_FIRST.fullmatch(value):
+        day, month, year, time = found.groups()
+    else:
+        return None
+    return _checked(f"{year}-{int(month):02d}-{int(day or 1):02d}T{(time or '00:00').zfill(5 if not time or len(time) < 6 else 8)}")
+
+
+def _checked(text):
+    try:
+        np.datetime64(text)
+    except ValueError:
+        return None
+    return text
+
+
+def _seconds(dates):
+    there = np.array([one is not None for one in dates], bool)
+    seconds = np.full(len(dates), np.nan)
+    seconds[there] = np.array([one for one in dates if one is not None], "datetime64[s]").astype(np.float64)
+    return seconds

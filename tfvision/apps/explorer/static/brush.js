@@ -1,0 +1,123 @@
+// A small histogram with a range that can be drawn by mouse or finger, moved by its two handles, and set by the keys.
+//
+//   const brush = new Brush({ label, bins, told(bin, isEnd) -> text, onchange(low, high) });
+//   host.append(brush.element); brush.update(totals, left, [low, high] or null)    // bins, both ends included
+
+import { h, number } from "./dom.js";
+
+const HEIGHT = 52, LEAST = 1.5;
+const GRIP_PX = 14;  // this near to a handle the range is changed, not drawn anew
+const SVG = "http://www.w3.org/2000/svg";
+const PAGE = 5;  // bins of Page Up
+
+export class Brush {
+  constructor(options) {
+    this.options = options;
+    this.last = options.bins - 1;
+    /** @type {number[] | null} */
+    this.range = null;
+    this.svg = document.createElementNS(SVG, "svg");
+    this.svg.setAttribute("viewBox", `0 0 ${options.bins} ${HEIGHT}`);
+    this.svg.setAttribute("preserveAspectRatio", "none");
+    this.svg.setAttribute("aria-hidden", "true");
+    this.band = h("div", { class: "brush-band", hidden: true });
+    this.handles = ["from", "to"].map((end, index) => h("div", { class: "brush-handle", role: "slider", tabindex: "0", "aria-label": `${options.label}, ${end}`, "aria-valuemin": "0", "aria-valuemax": String(this.last), onkeydown: event => this.key(event, index) }));
+    this.element = h("div", {
+      class: "brush", onpointerdown: event => this.down(event), onpointermove: event => this.move(event), onpointerup: event => this.up(event), onpointercancel: () => this.cancel(),
+    }, this.svg, this.band, this.handles);
+  }
+
+  update(totals, left, range) {
+    this.totals = totals;
+    this.left = left;
+    const most = totals.reduce((a, b) => Math.max(a, b), 1), height = count => (count ? Math.max(LEAST, (HEIGHT - 2) * count / most) : 0);
+    const bar = (count, bin, name, title) => {
+      const one = document.createElementNS(SVG, "rect"), attributes = { x: bin + 0.06, width: 0.88, y: HEIGHT - height(count), height: height(count), class: name };
+      for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, String(value));
+      if (title) one.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: title }));
+      return one;
+    };
+    const told = bin => totals[bin] && `${this.told(bin, bin)}: ${left[bin] === totals[bin] ? number(totals[bin]) : `${number(left[bin])} of ${number(totals[bin])}`}`;
+    const bins = Array.from(totals, (_, bin) => bin);
+    this.svg.replaceChildren(...bins.map(bin => bar(totals[bin], bin, "all")), ...bins.map(bin => bar(left[bin], bin, "left")), ...bins.map(bin => {
+      const one = bar(0, bin, "over", told(bin));
+      one.setAttribute("y", "0");
+      one.setAttribute("height", String(HEIGHT));
+      return one;
+    }));
+    if (!this.drawn) this.place(range);
+  }
+
+  told(low, high) {
+    const [from, to] = [this.options.told(low, false), this.options.told(high, true)];
+    return from === to ? from : `${from} to ${to}`;
+  }
+
+  place(range) {
+    this.range = range;
+    const [low, high] = range || [0, this.last], share = bin => 100 * bin / (this.last + 1);
+    this.band.hidden = !range;
+    this.band.style.left = `${share(low)}%`;
+    this.band.style.width = `${share(high - low + 1)}%`;
+    this.handles.forEach((handle, index) => {
+      handle.style.left = `${share(index ? high + 1 : low)}%`;
+      handle.setAttribute("aria-valuenow", String(index ? high : low));
+      handle.setAttribute("aria-valuetext", this.options.told(index ? high : low, Boolean(index)));
+    });
+  }
+
+  // Both ends at the outermost bins: no range.
+  choose(low, high) {
+    const isAll = low === 0 && high === this.last;
+    this.place(isAll ? null : [low, high]);
+    this.options.onchange(low, high);
+  }
+
+  binAt(event) {
+    const box = this.svg.getBoundingClientRect();
+    return Math.max(0, Math.min(this.last, Math.floor((this.last + 1) * (event.clientX - box.left) / Math.max(1, box.width))));
+  }
+
+  down(event) {
+    if (event.button) return;
+    const near = this.handles.findIndex(handle => { const box = handle.getBoundingClientRect(); return Math.abs(event.clientX - (box.left + box.width / 2)) <= GRIP_PX; });
+    const bin = this.binAt(event), isMoved = near >= 0 && (this.range || event.target === this.handles[near]);
+    this.before = this.range;
+    this.drawn = isMoved ? [near ? this.range?.[0] ?? 0 : this.range?.[1] ?? this.last, bin] : [bin, bin];
+    this.element.setPointerCapture(event.pointerId);
+    this.place(this.drawn.toSorted((a, b) => a - b));
+    if (near >= 0) this.handles[near].focus({ preventScroll: true });
+    event.preventDefault();
+  }
+
+  move(event) {
+    if (!this.drawn) return;
+    this.drawn[1] = this.binAt(event);
+    this.place(this.drawn.toSorted((a, b) => a - b));
+    this.options.onmove?.(...this.range || []);
+  }
+
+  up(event) {
+    if (!this.drawn) return;
+    this.move(event);
+    const [low, high] = this.range || [0, this.last];
+    this.drawn = null;
+    this.choose(low, high);
+  }
+
+  // A finger that scrolls the panel draws nothing.
+  cancel() {
+    this.drawn = null;
+    this.place(this.before ?? null);
+  }
+
+  key(event, index) {
+    const [low, high] = this.range || [0, this.last], at = index ? high : low;
+    const to = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - PAGE, PageUp: at + PAGE, Home: 0, End: this.last }[event.key];
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const limits = index ? [low, this.last] : [0, high], bin = Math.max(limits[0], Math.min(limits[1], to));
+    if (bin !== at) this.choose(...(index ? [low, bin] : [bin, high]));
+  }
+}
