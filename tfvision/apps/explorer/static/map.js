@@ -15,7 +15,7 @@ import { noVectors } from "./query.js";
 import { Wall } from "./wall.js";
 
 const PCA_MEANWHILE_SECONDS = 0.5;  // before PCA is shown in the place of UMAP that is not there yet
-const NARROW_PX = 600;  // of a stage, where the legend is folded
+const NARROW_PX = 600, LOW_PX = 420;  // of a stage, where the legend is folded
 const NEARER = 2.5;  // by a click on a cluster's name
 
 export class View {
@@ -140,7 +140,7 @@ export class View {
     const colours = [["", "one colour"], ...(this.q ? [["similarity", `similarity to ${app.queryTitle(this.q)}`]] : []), ...app.columns.filter(column => column.values.length > 1).map(column => [`c:${column.name}`, column.name])];
     this.telling = labels.filter(column => column.values.length <= MOST_SIGNS).at(-1) || labels.at(-1);  // each value has a sign of its own
     this.shownColour = asked === "none" ? "" : asked || (this.telling ? `c:${this.telling.name}` : "");
-    this.lassoButton = button("Lasso", () => this.toggleLasso(), { "aria-pressed": String(Boolean(this.gestures?.isLasso)), disabled: this.isMeanwhile });
+    this.lassoButton = button("Lasso", () => this.toggleLasso(), { "aria-pressed": String(Boolean(this.gestures?.isLasso)), disabled: this.isMeanwhile, title: "select by a line around; or Shift + drag" });
     this.tools.replaceChildren(
       segmented("method", [["pca", "PCA"], ["umap", "UMAP"]], method, value => change({ method: value === "pca" ? null : value, at: null, lasso: null })),
       segmented("show", [["auto", "by zoom"], ["points", "points"], ["pictures", "pictures"]], this.mode, value => { change({ show: value === "auto" ? null : value }, false); this.update(read().params); }),
@@ -148,8 +148,7 @@ export class View {
       select("Clusters", [["labels", "by label"], ["pictures", "by picture"], ["off", "not named"]], names, value => change({ names: value === "labels" ? null : value })),
       button("Contours", () => change({ contours: hasContours ? null : "on" }), { "aria-pressed": String(hasContours), title: "around the densest parts, which hold 25, 50, 70 and 90 % of the pictures" }),
       h("span", { class: "group" }, button("−", () => this.zoom(1 / 1.5), { class: "icon", "aria-label": "farther" }), button("+", () => this.zoom(1.5), { class: "icon", "aria-label": "nearer" }), button("Everything", () => this.reset())),
-      this.lassoButton,
-      h("span", { class: "soft grow" }, "Drag moves, the wheel zooms, Shift + drag is the lasso."));
+      this.lassoButton);
   }
 
   // Which rows are shown, and in which colour and shape.
@@ -185,7 +184,7 @@ export class View {
   // Folded on a narrow page until it is asked for; the focus and what is scrolled stay.
   drawLegend(lines) {
     const focused = /** @type {HTMLElement | null} */ (document.activeElement), key = focused && this.legend.contains(focused) ? focused.dataset.key : null, top = this.legend.scrollTop;
-    const details = h("details", { open: this.isLegendOpen ?? this.camera.width > NARROW_PX }, h("summary", { onclick: () => { this.isLegendOpen = !details.open; } }, "Legend"), lines);
+    const details = h("details", { open: this.isLegendOpen ?? (this.camera.width > NARROW_PX && this.camera.height > LOW_PX) }, h("summary", { onclick: () => { this.isLegendOpen = !details.open; } }, "Legend"), lines);
     this.legend.hidden = !lines.length;
     this.legend.replaceChildren(details);
     this.legend.scrollTop = top;

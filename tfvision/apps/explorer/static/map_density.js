@@ -8,7 +8,7 @@ const MOST_CLUSTERS = 30, LEAST_SHARE = 0.004, LEAST_POINTS = 5;
 const LEAST_LABELLED = 0.25;  // of a cluster's pictures, for the label to name it
 
 export class Density {
-  // Of what is shown, by a Gaussian kernel: half of Scott's width, for clusters are narrower than the whole.
+  // Of what is shown, by a Gaussian kernel: two thirds of Scott's width, for clusters are narrower than the whole.
   /** @param {import("./map_points.js").Points} points */
   constructor(points) {
     const { plane, isShown, count } = points, cells = new Float64Array(SIDE * SIDE), sums = [0, 0, 0, 0];
@@ -23,7 +23,7 @@ export class Density {
     }
     const n = Math.max(1, this.total), deviation = (sum, squares) => Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2));
     const spread = (deviation(sums[0], sums[1]) + deviation(sums[2], sums[3])) / 2;
-    this.cells = blurred(cells, Math.max(1.2, Math.min(12, (0.5 * spread * n ** (-1 / 6)) / CELL)));
+    this.cells = blurred(cells, Math.max(1.2, Math.min(12, (0.66 * spread * n ** (-1 / 6)) / CELL)));
   }
 
   // Paths in the map's units around the densest parts that hold 90, 70, 50 and 25 % (Hyndman 1996: highest density regions).

@@ -95,7 +95,7 @@ export class Drawing {
     context.clearRect(0, 0, width, height);
     if (!points || !this.given) return this.painter.clear();
     const box = camera.box(), seen = points.countIn(box), place = { x: camera.x, y: camera.y, scale: camera.scale(), width, height, ratio };
-    this.painter.draw({ ...place, box, levels: this.levels(box), size: sizeOf(seen, view.hasShapes), opacity: seen > 300_000 ? 0.6 : seen > 20_000 ? 0.85 : 1 });
+    this.painter.draw({ ...place, box, levels: this.levels(box), size: sizeOf(seen, view.hasShapes), opacity: seen > 300_000 ? 0.4 : seen > 20_000 ? 0.65 : 1 });
     const isNear = seen <= MOST_BY_ZOOM && camera.zoom > 1.4;
     if (view.mode === "pictures" || (view.mode === "auto" && isNear)) drawPictures(context, view, box);
     drawContours(context, view.contours, place, colours);

@@ -8,7 +8,7 @@ const PICTURE_SIZES = [120, 96, 72, 54, 40, 28];
 // Where pictures would lie on each other, one for each cell of a grid that stays where it is on the map. `view` is the View of map.js.
 export function drawPictures(context, view, box) {
   const { points, app, camera } = view, fits = (camera.width * camera.height) / Math.max(20, countUpTo(points, box, 4000));
-  const size = PICTURE_SIZES.find(one => one * one < fits) ?? 28, cell = (size * 0.86) / 2 ** (Math.floor(2 * Math.log2(camera.scale())) / 2);
+  const size = PICTURE_SIZES.find(one => one * one < fits) ?? 28, cell = size / 2 ** (Math.floor(2 * Math.log2(camera.scale())) / 2);
   const [left, bottom] = [Math.floor(box.left / cell) - 1, Math.floor(box.bottom / cell) - 1], columns = Math.ceil(box.right / cell) - left + 2, lines = Math.ceil(box.top / cell) - bottom + 2;
   const taken = new Uint8Array(columns * lines), wide = { left: box.left - cell, right: box.right + cell, bottom: box.bottom - cell, top: box.top + cell };
   let looked = 0;
