@@ -96,6 +96,11 @@ class FolderGallery:
         return self._stored.live
 
     @property
+    def live_ids(self) -> list[str]:
+        ids = self._stored.ids.all()
+        return ids if len(self) == self.rows else [ids[row] for row in self.live]
+
+    @property
     def columns(self) -> dict[str, Column]:
         return self._stored.columns
 
@@ -217,8 +222,7 @@ class FolderGallery:
     def _known_ids(self) -> dict[str, int]:
         """{id: row} of the live rows."""
         if self._rows_by_id is None:
-            ids = self._stored.ids.all()
-            self._rows_by_id = {ids[row]: row for row in self.live.tolist()}
+            self._rows_by_id = dict(zip(self.live_ids, self.live.tolist(), strict=True))
         return self._rows_by_id
 
     def _add(

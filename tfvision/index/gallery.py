@@ -65,6 +65,11 @@ class Gallery(Protocol):
         ...
 
     @property
+    def live_ids(self) -> list[str]:
+        """The ids of live rows, in their order: read at once, which takes a hundredth of asking row by row."""
+        ...
+
+    @property
     def columns(self) -> Mapping[str, Column]:
         """The metadata by name, over all rows."""
         ...

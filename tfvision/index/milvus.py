@@ -172,6 +172,11 @@ class MilvusGallery:
         return self._all().live
 
     @property
+    def live_ids(self) -> list[str]:
+        rows = self._all()
+        return [rows.records[row].id for row in rows.live.tolist()]
+
+    @property
     def columns(self) -> dict[str, Column]:
         return self._all().columns
 

@@ -136,9 +136,9 @@ def test_a_walk_that_an_update_overtook_tells_nothing(session, photos, monkeypat
     (photos / "reds" / "red 1.png").unlink()
     walk = session._changes
 
-    def overtaken():
+    def overtaken(pace):
         monkeypatch.undo()
-        found = walk()
+        found = walk(pace)
         assert session.update()
         _wait(lambda: session.collection.version == 2)
         return found

@@ -44,7 +44,7 @@ class Pictures:
         """Those of an open gallery, which may be closed then: what is asked for of a row was read with its number."""
         live = gallery.live
         columns = {name: (column.values, np.asarray(column.codes)[live]) for name, column in gallery.columns.items()}
-        return cls([gallery.id_of_row(row) for row in live], lambda position: gallery.image_of_row(live[position]), columns)
+        return cls(gallery.live_ids, lambda position: gallery.image_of_row(live[position]), columns)
 
     @classmethod
     def of_photos(cls, photos: GalleryPhotos) -> "Pictures":
@@ -116,10 +116,8 @@ class Layer:
         self.name, self.location, self.gallery = name, location, open_gallery(location)
         self._pictures, self._lock = pictures, threading.Lock()
         self.row_of = np.full(len(pictures), -1, np.int64)
-        for row in self.gallery.live.tolist():
-            position = pictures.positions.get(self.gallery.id_of_row(row))
-            if position is not None:
-                self.row_of[position] = row
+        positions = np.array([pictures.positions.get(id, -1) for id in self.gallery.live_ids], np.int64)
+        self.row_of[positions[positions >= 0]] = self.gallery.live[positions >= 0]
         self._known: dict[str, np.ndarray] = {}
         self._ordered: dict[str, np.ndarray] = {}
         self.shortlists: dict[str, tuple[int, list[int]]] = {}

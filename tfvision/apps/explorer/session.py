@@ -33,7 +33,9 @@ from tfvision.index.storage import MANIFEST
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_BETWEEN_WALKS = 5.0  # over the pictures' files, while the page is open
-_REST_AFTER_WALK = 20  # times as long as it took
+_REST_AFTER_WALK = 20  # times as long as it took, without rests on the way
+_WALKED_AT_ONCE, _WALKED_BETWEEN = 20_000, 500  # pictures; beyond the first, so many, then a rest for those who ask
+_REST_BETWEEN = 4  # times as long as these took
 _BROKEN = "broken.json"
 _NAMED = 200  # pictures that cannot be read and are told by name
 _FEW_GONE = 3  # pictures that an update removes without being asked twice
@@ -85,6 +87,7 @@ class Session:
         self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
         self.left_out: dict[str, str] = {}  # what has a photo's name and is not shown: path -> reason
+        self._rested = 0.0  # seconds, during walks over the files
         self._is_stopped, self._updating, self._filling = threading.Event(), threading.Lock(), threading.Lock()
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
@@ -266,16 +269,16 @@ class Session:
         while not self._is_stopped.wait(rest):
             if self.indexing or self._updating.locked():
                 continue
-            started, before = time.monotonic(), (self.changed or {}).get("gone", 0)
+            started, before = time.monotonic() - self._rested, (self.changed or {}).get("gone", 0)
             with contextlib.suppress(UserError):
                 self._look_for_changes()
                 if (self.changed or {}).get("gone", 0) < before:
                     self._fill_thumbnails()
-            rest = max(_SECONDS_BETWEEN_WALKS, _REST_AFTER_WALK * (time.monotonic() - started))
+            rest = max(_SECONDS_BETWEEN_WALKS, _REST_AFTER_WALK * (time.monotonic() - self._rested - started))
 
     def _look_for_changes(self):
         """Compares the files with what was indexed: new, gone and changed since; what an update saw to meanwhile is not told."""
-        pictures, changes = self.collection.pictures, self._changes()
+        pictures, changes = self.collection.pictures, self._changes(self._giving_way)
         if pictures is self.collection.pictures and not self._updating.locked():
             self._tell_changes(changes)
 
@@ -288,10 +291,20 @@ class Session:
         """Whether so much is gone that a disk may be unplugged."""
         return not changes.is_readable or len(changes.gone) > _FEW_GONE or len(changes.gone) == len(self.collection.pictures)
 
-    def _changes(self) -> Changes:
+    def _giving_way(self, ids: Iterable[str]) -> Iterable[str]:
+        """The same ids, with rests: a walk over a million files must not slow down every answer of half a minute."""
+        began = time.monotonic()
+        for number, id in enumerate(ids):
+            if number >= _WALKED_AT_ONCE and number % _WALKED_BETWEEN == 0:
+                rest = _REST_BETWEEN * (time.monotonic() - began)
+                self._is_stopped.wait(rest)
+                self._rested, began = self._rested + rest, time.monotonic()
+            yield id
+
+    def _changes(self, pace: Callable[[Iterable[str]], Iterable[str]] = iter) -> Changes:
         pictures, indexed = self.collection.pictures, _written_at(self.plan.galleries[0].location)
         gone, changed = {}, []
-        for position, id in enumerate(pictures.ids):
+        for position, id in enumerate(pace(pictures.ids)):
             path = os.fspath(photo_file(pictures.path(position)))
             try:
                 if os.stat(path).st_mtime > indexed:

@@ -4,6 +4,7 @@
 const OF_PICTURES = ["q", "trail", "at"];
 const STAYING = ["layer", "f", "r", "text", "tag"];  // from view to view: the layer and the filters
 const ids = new Map(), rows = new Map();  // number -> id, id -> number; both as texts
+let all = /** @type {string[] | null} */ (null);  // every id, by number, once they are loaded
 let shown = null;  // the view that is on the page
 
 export function learn(row, id) {
@@ -11,11 +12,26 @@ export function learn(row, id) {
   rows.set(id, String(row));
 }
 
-export const knows = id => rows.has(id);
+// All ids at once: of a million, no map is made, for an address names a few.
+export function learnAll(names) {
+  all = names;
+}
+
+function rowOf(id) {
+  if (!rows.has(id) && all) {
+    const row = all.indexOf(id);
+    rows.set(id, row < 0 ? undefined : String(row));
+  }
+  return rows.get(id);
+}
+
+const idOf = row => ids.get(row) ?? (/^\d+$/.test(row) ? all?.[row] : undefined);
+
+export const knows = id => rowOf(id) !== undefined;
 
 // The number of a picture for its name in an address, and back; other names stay.
-export const inside = name => (name.startsWith("id:") ? rows.get(name.slice(3)) ?? name : name);
-export const outside = name => (ids.get(name)?.isWellFormed() ? `id:${ids.get(name)}` : name);
+export const inside = name => (name.startsWith("id:") ? rowOf(name.slice(3)) ?? name : name);
+export const outside = name => (idOf(name)?.isWellFormed() ? `id:${idOf(name)}` : name);
 
 export function read() {
   const hash = location.hash.slice(1), end = (hash + "?").indexOf("?"), view = hash.slice(0, end), query = hash.slice(end + 1), params = new URLSearchParams();

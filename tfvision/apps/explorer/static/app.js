@@ -1,6 +1,6 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
-import { go, inside, knows, learn, outside, read } from "./address.js";
+import { go, inside, knows, learn, learnAll, outside, read } from "./address.js";
 import { part } from "./dom.js";
 import { Preview } from "./preview.js";
 import { Thumbnails } from "./thumbnails.js";
@@ -43,7 +43,7 @@ export class App {
       column.values = column.values.map(String);
       column.numbers = column.kind ? await this.source.numbers(number) : null;
     }));
-    this.names.forEach((id, row) => learn(row, id));
+    learnAll(this.names);
     this.emit("details");
   }
 

@@ -7,7 +7,7 @@ const KEYS = [
   ["Everywhere", [["1 to 8", "the views"], ["/", "search by name"], ["f", "filters"], ["p", "to the pictures"], ["t", "light or dark"], ["z, Ctrl + z", "undo a mark, tag or pick"], ["Backspace", "back"], ["?", "this help"]]],
   ["Pictures", [["arrows", "move"], ["Enter", "open the neighbourhood"], ["Space", "into the basket, or out"], ["Shift + arrows", "pick on the way"], ["v", "enlarge"], ["c", "correct its label"], ["Home, End", "first, last"], ["Page Up, Page Down", "a page on, a page back"], ["+ −", "larger, smaller (Browse)"], ["Ctrl + a", "all into the basket"], ["Ctrl + click", "into the basket"], ["Shift + click", "all from the last one, no more"], ["long press", "into the basket, by touch; or the button ✓, and tap"]]],
   ["Verdict", [["y", "right"], ["n", "wrong"], ["u", "not judged"]]],
-  ["Map", [["arrows", "move"], ["+ −", "nearer, farther"], ["0", "everything"], ["Enter", "open the picture in the middle"], ["Space", "pick it"], ["s", "select what is in sight"], ["l", "lasso, or Shift + drag; Esc ends it"]]],
+  ["Map", [["arrows", "move"], ["+ −", "nearer, farther"], ["0", "everything"], ["Enter", "open the picture in the middle"], ["Space", "pick it"], ["s", "select what is in sight"], ["l", "lasso, or Shift + drag"], ["Esc", "ends the lasso, then the selection"]]],
 ];
 
 export function openHelp() {
