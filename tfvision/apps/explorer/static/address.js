@@ -2,7 +2,7 @@
 // (`id:bees/12.jpg`), for their numbers are others after an update; the page itself knows them by number.
 
 const OF_PICTURES = ["q", "trail", "at"];
-const STAYING = ["layer", "f", "r", "text", "tag"];  // from view to view: the layer and the filters
+const STAYING = ["layer", "f", "r", "has", "text", "tag"];  // from view to view: the layer and the filters
 const ids = new Map(), rows = new Map();  // number -> id, id -> number; both as texts
 let all = /** @type {string[] | null} */ (null);  // every id, by number, once they are loaded
 let shown = null;  // the view that is on the page

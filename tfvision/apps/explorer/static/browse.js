@@ -21,7 +21,7 @@ export class View {
   }
 
   async update(params) {
-    const key = ["sort", "order", "text", "f", "r", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
+    const key = ["sort", "order", "text", "f", "r", "has", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
     const size = SIZES.findLast(one => one <= numberOf(params, "size", 112, SIZES[0])) ?? 112;
     if (this.wall.size !== size) this.wall.resize(size);
     if (key === this.key && !params.has("tag")) return this.drawTools(params);

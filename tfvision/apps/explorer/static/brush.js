@@ -5,7 +5,7 @@
 
 import { h, number } from "./dom.js";
 
-const HEIGHT = 52, LEAST = 1.5;
+const HEIGHT = 52, LEAST = 2.5;
 const GRIP_PX = 14;  // this near to a handle the range is changed, not drawn anew
 const SVG = "http://www.w3.org/2000/svg";
 const PAGE = 5;  // bins of Page Up

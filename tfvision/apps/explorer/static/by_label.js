@@ -61,7 +61,7 @@ function measures({ measures: names, layers }) {
 // Each label with its mAP; its name opens its pictures.
 function classes({ column, classes: found, layers }) {
   const head = h("tr", {}, h("th", { scope: "col" }, column), ["pictures", "queries", ...layers.map(layer => `mAP, ${layer.name}`)].map(title => h("th", { scope: "col", class: "number" }, title)));
-  const lines = found.slice(0, SHOWN_CLASSES).map(one => h("tr", {}, h("td", {}, h("a", { href: href("browse", { f: `${column}:${one.value}`, r: null, text: null, tag: null }) }, String(one.value))), [one.pictures, one.queries].map(count => h("td", { class: "number" }, number(count))), one.values.map(value => h("td", { class: "number" }, share(value)))));
+  const lines = found.slice(0, SHOWN_CLASSES).map(one => h("tr", {}, h("td", {}, h("a", { href: href("browse", { f: `${column}:${one.value}`, r: null, has: null, text: null, tag: null }) }, String(one.value))), [one.pictures, one.queries].map(count => h("td", { class: "number" }, number(count))), one.values.map(value => h("td", { class: "number" }, share(value)))));
   const title = found.length > SHOWN_CLASSES ? `The worst ${SHOWN_CLASSES} of ${plural(found.length, "label")}` : `By ${column}, the worst first`;
   return h("section", {}, h("h2", {}, title), scrolling("by label", h("table", {}, h("thead", {}, head), h("tbody", {}, lines))));
 }

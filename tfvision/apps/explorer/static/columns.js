@@ -88,7 +88,8 @@ export function binned(column, counts) {
 // The number that a person's text means in a column, NaN for none; of a date that names a year, a month or a day, its beginning or its end.
 export function numberOfText(column, text, isEnd = false) {
   if (column.kind === "number") return text.trim() ? Number(text.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2")) : NaN;
-  const found = DATE.exec(text.trim())?.slice(1);
+  const iso = text.trim().replace(/^(?:(\d{1,2})\.)?(\d{1,2})\.(\d{4})/, (_, day, month, year) => [year, month, ...(day ? [day] : [])].join("-")).replace(/^(\d{4})[/:](\d{1,2})(?:[/:](\d{1,2}))?/, (_, ...parts) => parts.slice(0, 3).filter(Boolean).join("-"));
+  const found = DATE.exec(iso)?.slice(1);
   if (!found) return NaN;
   const given = found.filter(part => part !== undefined).length, parts = found.map((part, index) => (part === undefined ? Number(index === 1 || index === 2) : Number(part)));
   if (isEnd) parts[given - 1] += 1;

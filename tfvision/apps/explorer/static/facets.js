@@ -5,7 +5,7 @@ import { change, read } from "./address.js";
 import { Brush } from "./brush.js";
 import { binned, binsOf, holding, lastUpTo, numberOfText, plain, textOfNumber, totalsOf } from "./columns.js";
 import { button, h, later, number, plural } from "./dom.js";
-import { NO_FILTERS, filteringOf, filtersOf, parsed, parsedRange, rangeText, written } from "./filters.js";
+import { NO_FILTERS, filteringOf, filtersOf, parsed, parsedRange, parsedText, rangeText, written } from "./filters.js";
 
 const OPEN_AT_FIRST = 5;
 const LISTED = 8, MORE = 40;
@@ -70,7 +70,8 @@ class Facet {
     this.values = filters.getAll("f").map(one => parsed(app, one)).filter(one => one.name === column.name).map(one => one.value);
     this.range = filters.getAll("r").map(one => parsedRange(app, one)).find(one => one.name === column.name) || null;
     this.filtering = filtering;
-    const chosen = [this.range && rangeText(this.range), this.values.length && (this.values.length === 1 ? this.values[0] || "none" : `${number(this.values.length)} values`)].filter(Boolean);
+    this.texts = filters.getAll("has").map(one => parsedText(app, one)).filter(one => one.name === column.name).map(one => one.value);
+    const chosen = [this.range && rangeText(this.range), ...this.texts.map(text => `“…${text}…”`), this.values.length && (this.values.length === 1 ? this.values[0] || "none" : `${number(this.values.length)} values`)].filter(Boolean);
     this.element.classList.toggle("is-filtered", chosen.length > 0);
     this.told.textContent = chosen.join(", ") || (this.isNumeric ? "" : plural(column.values.length, "value"));
     this.draw();
@@ -90,18 +91,18 @@ class Facet {
   build() {
     const { column } = this;
     this.list = h("div", { class: "facet-values", role: "group", "aria-label": `values of ${column.name}` });
-    const search = h("input", { type: "search", placeholder: "Value …", "aria-label": `value of ${column.name}`, oninput: later(0.15, () => { this.searched = plain(search.value.trim()); this.most = LISTED; this.drawValues(); }) });
+    const search = h("input", { type: "search", placeholder: "Value …", "aria-label": `value of ${column.name}`, oninput: later(0.15, () => { this.searched = search.value.trim(); this.most = LISTED; this.drawValues(); }) });
     const values = [...(column.values.length >= SEARCHED_FROM ? [search] : []), this.list];
     if (!this.isNumeric) return this.body.replaceChildren(...values);
     const { least, most, count } = binsOf(column), told = (bin, isEnd) => textOfNumber(column, isEnd ? most[bin] : least[bin]);
     this.brush = new Brush({ label: column.name, bins: count, told, onchange: later(0.12, (low, high) => this.chooseBins(low, high)), onmove: (low, high) => this.tell(told(low, false), told(high, true)) });
     this.ends = ["from", "to"].map((end, index) => h("input", {
       type: "text", class: "figure", inputmode: column.kind === "number" ? "decimal" : "text", "aria-label": `${column.name}, ${end}`, autocomplete: "off",
-      placeholder: textOfNumber(column, index ? most[count - 1] : least[0]).slice(0, 16), onchange: () => this.chooseEnds(), onkeydown: event => { if (event.key === "Enter") this.chooseEnds(); },
+      placeholder: textOfNumber(column, index ? most[count - 1] : least[0]).slice(0, 10), title: column.kind === "date" ? "a year, a month or a day: 2019, 2019-05 or 2019-05-31" : null, onchange: () => this.chooseEnds(), onkeydown: event => { if (event.key === "Enter") this.chooseEnds(); },
     }));
     const [from, to] = this.ends;
     const all = h("details", { class: "facet-more", ontoggle: event => { event.stopPropagation(); this.drawValues(); } }, h("summary", {}, "Single values"), values);
-    this.body.replaceChildren(this.brush.element, h("div", { class: "facet-ends" }, from, h("span", { "aria-hidden": "true" }, "–"), to, column.kind === "date" ? h("span", { class: "soft" }, "year-month-day") : ""), this.without = h("div", {}), all);
+    this.body.replaceChildren(this.brush.element, h("div", { class: "facet-ends" }, from, h("span", { "aria-hidden": "true" }, "–"), to), this.without = h("div", {}), all);
   }
 
   // The range in bins, or null.
@@ -151,7 +152,7 @@ class Facet {
     if (!this.list || !totals) return;
     this.without?.replaceChildren(totals[0] ? this.value("") : "");
     if (this.isNumeric && !this.list.parentElement?.hasAttribute("open")) return this.list.replaceChildren();
-    const fits = this.searched ? holding(column.values, this.searched) : null, shown = [];
+    const fits = this.searched ? holding(column.values, plain(this.searched)) : null, shown = [];
     const order = orderOf(column);
     let more = 0;
     for (const isLeft of [true, false]) {
@@ -162,21 +163,32 @@ class Facet {
     }
     const focused = document.activeElement?.closest(".facet-value") && this.list.contains(document.activeElement) ? document.activeElement.getAttribute("data-value") : null;
     const chosen = values.filter(value => value !== "" || !this.isNumeric), none = !this.isNumeric && totals[0] && !this.searched && !values.includes("") ? [""] : [];
-    this.list.replaceChildren(...[...chosen, ...shown, ...none].map(value => this.value(value)),
+    this.list.replaceChildren(...[...new Set([...this.texts, ...(fits && shown.length ? [this.searched] : [])])].map(text => this.containing(text)), ...[...chosen, ...shown, ...none].map(value => this.value(value)),
       more ? button(`${number(more)} more`, () => { this.most += MORE; this.drawValues(); }, { class: "more" }) : "", shown.length || chosen.length || !fits ? "" : h("p", { class: "soft" }, "No value fits."));
     if (focused !== null) [...this.list.querySelectorAll("input")].find(one => one.getAttribute("data-value") === focused)?.focus();
   }
 
-  value(value) {
-    const { column, totals, left } = this, place = value === "" && !column.values.includes("") ? 0 : column.values.indexOf(value) + 1;
-    const [count, all] = [left[place] ?? 0, totals[place] ?? 0], most = totals[orderOf(column)[0] + 1], share = most > 2 ? Math.min(100, Math.round(100 * count / most)) : 0;
-    const box = h("input", { type: "checkbox", checked: this.values.includes(value), "data-value": value, onchange: () => this.toggle(value, box.checked) });
-    return h("label", { class: count ? "facet-value" : "facet-value is-empty", title: value || `without ${column.name}`, style: `--share:${share}%` }, box, h("span", { class: value ? "text" : "text soft" }, value || "none"), h("span", { class: "soft number" }, count === all ? number(all) : `${number(count)} of ${number(all)}`));
+  // All values that contain a text, as one.
+  containing(text) {
+    const { column, totals, left } = this, held = holding(column.values, plain(text)), sum = counts => held.reduce((total, isHeld, code) => total + isHeld * counts[code + 1], 0);
+    return this.row(`has:${text}`, h("span", { class: "text" }, "all with ", h("em", {}, text)), [sum(left), sum(totals)], this.texts.includes(text), isWanted => this.wish("has", text, isWanted, parsedText));
   }
 
-  toggle(value, isWanted) {
-    const { app, column } = this, all = read().params.getAll("f"), others = all.filter(one => { const found = parsed(app, one); return found.name !== column.name || found.value !== value; });
-    change({ f: isWanted ? [...others, written(app, column.name, value)] : others, at: null }, true, true);
+  value(value) {
+    const { column, totals, left } = this, place = value === "" && !column.values.includes("") ? 0 : column.values.indexOf(value) + 1;
+    return this.row(value, h("span", { class: value ? "text" : "text soft" }, value || "none"), [left[place] ?? 0, totals[place] ?? 0], this.values.includes(value), isWanted => this.wish("f", value, isWanted, parsed));
+  }
+
+  row(key, text, [count, all], isChosen, onchange) {
+    const most = this.totals[orderOf(this.column)[0] + 1], share = most > 2 ? Math.min(100, Math.round(100 * count / most)) : 0;
+    const box = h("input", { type: "checkbox", checked: isChosen, "data-value": key, onchange: () => onchange(box.checked) });
+    return h("label", { class: count ? "facet-value" : "facet-value is-empty", title: text.textContent, style: `--share:${share}%` }, box, text, h("span", { class: "soft number" }, count === all ? number(all) : `${number(count)} of ${number(all)}`));
+  }
+
+  // Asks for a value, or a text in values, or no longer.
+  wish(kind, value, isWanted, parse) {
+    const { app, column } = this, all = read().params.getAll(kind), others = all.filter(one => { const found = parse(app, one); return found.name !== column.name || found.value !== value; });
+    change({ [kind]: isWanted ? [...others, written(app, column.name, value, parse)] : others, at: null }, true, true);
   }
 }
 

@@ -1,13 +1,13 @@
 // Which pictures are shown: the filters of the address, which stay from view to view. Text in the name (`text`), values of columns
-// (`f=column:value`; `f=column:` is of those without one), ranges of numbers and dates (`r=column:low..high`), a tag (`tag`).
-// A picture must fit every column, in any of the values and ranges that are asked of it.
+// (`f=column:value`; `f=column:` is of those without one), ranges of numbers and dates (`r=column:low..high`), a text in a value
+// (`has=column:text`), a tag (`tag`). A picture must fit every column, in any of what is asked of it.
 
 import { change, read } from "./address.js";
 import { BASKET } from "./app.js";
 import { forgetColumns, holding, numberOfText, plain, totalsOf } from "./columns.js";
 import { button, number, plural } from "./dom.js";
 
-const FILTERS = ["f", "r", "text", "tag"];
+const FILTERS = ["f", "r", "has", "text", "tag"];
 export const NO_FILTERS = Object.fromEntries(FILTERS.map(name => [name, null]));
 
 // The column and the value of `name:value`, where either may hold a colon: the first split that the columns know.
@@ -25,17 +25,20 @@ export function parsedRange(app, text) {
   return { name, low, high, value, ends: [low ? numberOfText(column, low) : -Infinity, high ? numberOfText(column, high, true) : Infinity] };
 }
 
+export const parsedText = (app, text) => parsed(app, text, ({ name }) => app.columns.some(column => column.name === name));
+
 // `name:value` as `parsed` reads it: a colon of the name is escaped where another column would be meant.
 export function written(app, name, value, parse = parsed) {
   const text = `${name}:${value}`;
   return parse(app, text).name === name ? text : `${name.replaceAll(":", "\\:")}:${value}`;
 }
 
-// What is asked of each column: {name: {values, ranges}}.
+// What is asked of each column: {name: {values, ranges, texts}}.
 export function wantedOf(app, filters) {
-  const found = new Map(), of = name => found.get(name) || found.set(name, { values: [], ranges: [] }).get(name);
+  const found = new Map(), of = name => found.get(name) || found.set(name, { values: [], ranges: [], texts: [] }).get(name);
   filters.getAll("f").map(one => parsed(app, one)).forEach(({ name, value }) => of(name).values.push(value));
   filters.getAll("r").map(one => parsedRange(app, one)).forEach(({ name, ends }) => of(name).ranges.push(ends));
+  filters.getAll("has").map(one => parsedText(app, one)).forEach(({ name, value }) => of(name).texts.push(plain(value)));
   return found;
 }
 
@@ -61,7 +64,7 @@ class Filtering {
     for (let row = 0; row < fails.length; row++) fails[row] += 1 - kept[row];
   }
 
-  judge(column, name, { values, ranges }) {
+  judge(column, name, { values, ranges, texts }) {
     const table = new Uint8Array((column?.values.length ?? 0) + 1), { codes, numbers } = column ?? {}, { fails } = this;
     this.tables.set(name, table);
     if (!codes) { for (let row = 0; row < fails.length; row++) fails[row]++; return; }  // a column that is no more has no pictures
@@ -71,6 +74,7 @@ class Filtering {
       if (code >= 0) table[code + 1] = 1;
     }
     for (const [low, high] of numbers ? ranges : []) for (let code = 0; code < numbers.length; code++) if (numbers[code] >= low && numbers[code] <= high) table[code + 1] = 1;
+    for (const text of texts) holding(column.values, text).forEach((isHeld, code) => { if (isHeld) table[code + 1] = 1; });
     for (let row = 0; row < fails.length; row++) fails[row] += 1 - table[codes[row] + 1];
   }
 
@@ -160,7 +164,8 @@ export function chips(app, params) {
   const without = (name, one) => () => change({ [name]: params.getAll(name).filter(other => other !== one) }, true, true);
   const values = params.getAll("f").map(one => ({ ...parsed(app, one), one })).map(({ name, value, one }) => chip(value ? `${name}: ${value}` : `without ${name}`, without("f", one)));
   const ranges = params.getAll("r").map(one => chip(`${parsedRange(app, one).name}: ${rangeText(parsedRange(app, one))}`, without("r", one)));
-  const found = [...values, ...ranges];
+  const texts = params.getAll("has").map(one => ({ ...parsedText(app, one), one })).map(({ name, value, one }) => chip(`${name}: “…${value}…”`, without("has", one)));
+  const found = [...values, ...ranges, ...texts];
   if (params.get("text")) found.push(chip(`named “…${params.get("text")}…”`, () => change({ text: null }, true, true)));
   if (params.get("tag")) found.push(chip(params.get("tag") === BASKET ? "in the basket" : `tag: ${params.get("tag")}`, () => change({ tag: null }, true, true)));
   return found;
