@@ -55,7 +55,7 @@ def test_nothing_judged_has_no_draft(session):
 def test_a_draft_names_queries_k_interval_chance_and_layer(session):
     draft = judged(session, [0, 2], same_colour)["draft"]
     assert draft.startswith(
-        "Not clearly more than by chance: of the first 10 hits of 2 queries, colours has 20 % right (95 % interval 5.7 to 51 %), 1.0 times as often as"
+        "Not clearly more than by chance: of the first 5 hits of 2 queries, colours has 20 % right (95 % interval 5.7 to 51 %), 1.0 times as often as"
     )
     assert "pictures drawn at random (20 %, 5.7 to 51 %)" in draft and "other has 20 %; fewer than 5 queries cannot tell" in draft
 
@@ -64,7 +64,7 @@ def test_a_draft_of_a_clear_difference_says_by_how_much(session):
     found = judged(session, range(6), same_colour)
 
     def one(share, low, high, hits):
-        return {"share": share, "low": low, "high": high, "hits": hits, "judged": hits, "right": round(share * hits), "least": share, "most": share}
+        return {"k": 10, "share": share, "low": low, "high": high, "hits": hits, "judged": hits, "right": round(share * hits), "least": share, "most": share}
 
     for row in found["queries"]:
         row["layers"] = [[one(share, 0, 1, 10)] * 5 for share in (0.9, 0.2)]
@@ -79,7 +79,7 @@ def test_what_is_not_judged_is_told_with_its_bounds(session):
     found = judged(session, [0], lambda query: {1: True, 2: False})
     one = found["pooled"][0][found["ks"].index(5)]
     assert (one["hits"], one["judged"], one["least"], one["most"]) == (5, 2, 0.2, 0.8)
-    assert "3 of 5 hits in colours are not judged: with them it would be 20 to 80 %" in found["draft"].replace("20 % to", "20 to")
+    assert "Not judged are 3 of 5 in colours, with which it would be 20 to 80 %; " in found["draft"]
 
 
 def test_the_agreement_of_judges_is_told(session):

@@ -14,7 +14,8 @@ from tfvision.apps.explorer.precision import FEWEST_QUERIES
 from tfvision.evaluation.retrieval import bootstrap_interval
 
 Found = Mapping[str, Any]
-_PREFERRED = (10, 5, 20, 50, 1)  # of which k a verdict speaks: the first that is judged in full, or at all
+_PREFERRED = (10, 20, 5, 50)  # of which k a verdict speaks: the first that is judged as good as in full
+_AS_GOOD_AS_FULL = 0.9
 
 
 def distribution_words(scores: np.ndarray, pairs: np.ndarray, counts: np.ndarray, pair_counts: np.ndarray, shortlist: int) -> list[str]:
@@ -119,17 +120,17 @@ def verdict_draft(found: Found) -> str:
     """A verdict by hand as a person would write it, with its numbers; "" where nothing is judged. `found` is what answers.verdict says, but for its words."""
     if (told := _telling(found)) is None:
         return ""
-    cut, order = told
+    (cut, order), names = told, _without_model(found["layers"])
     best, at_random = found["pooled"][order[0]][cut], found["drawn"]
     queries = sum(1 for row in found["queries"] if row["layers"][order[0]][cut]["judged"])
     parts = [
-        f"{_degree(best, at_random)}of the first {found['ks'][cut]} hits of {_plural(queries, 'query', 'queries')}, {found['layers'][order[0]]} has "
+        f"{_degree(best, at_random)}of the first {_plural(best['k'], 'hit')} of {_plural(queries, 'query', 'queries')}, {names[order[0]]} has "
         f"{_percent(best['share'])} right (95 % interval {_span(_ends(best))}){_against(best, at_random)}."
     ]
-    parts += [_beside(found, cut, order[0], other) for other in order[1:]]
+    parts += [_beside(found, cut, order[0], other, names[other]) for other in order[1:]]
     if not at_random["judged"]:
         parts.append("How often chance would be right was not judged.")
-    parts += _bounds(found, cut, order)
+    parts += _bounds(found, cut, order, names)
     if found["agreement"] and found["judge"] is None:
         parts += agreement_words(found["agreement"], is_brief=True)
     text = " ".join(parts)
@@ -187,10 +188,14 @@ def _telling(found):
     if not found["queries"] or not known:
         return None
     cuts = [found["ks"].index(k) for k in _PREFERRED]
-    full = [cut for cut in cuts if all(found["pooled"][number][cut]["judged"] == found["pooled"][number][cut]["hits"] for number in known)]
-    cut = next(cut for cut in [*full, *cuts] if any(found["pooled"][number][cut]["judged"] for number in known))
+    shares = {cut: min(_share_judged(found["pooled"][number][cut]) for number in known) for cut in cuts}
+    cut = next((cut for cut in cuts if shares[cut] >= _AS_GOOD_AS_FULL), max(cuts, key=shares.__getitem__))
     judged = [number for number in known if found["pooled"][number][cut]["judged"]]
     return cut, sorted(judged, key=lambda number: -found["pooled"][number][cut]["share"])
+
+
+def _share_judged(one):
+    return one["judged"] / one["hits"] if one["hits"] else 0.0
 
 
 def _against(best, at_random):
@@ -208,12 +213,12 @@ def _degree(best, at_random):
         return "Not clearly more than by chance: "
     if not at_random["judged"]:
         return ""
-    return next(word for least, word in ((0.8, "Yes: "), (0.5, "Mostly: "), (0.2, "In part: "), (0, "Hardly: ")) if best["share"] >= least)
+    return next(word for least, word in ((0.8, "Yes: "), (0.5, "Mostly: "), (0.2, "In part: "), (0, "Hardly: ")) if best["least"] >= least)
 
 
-def _beside(found, cut, best, other):
+def _beside(found, cut, best, other, name):
     """How another layer does, by pairs of the same queries where there are enough."""
-    one, name = found["pooled"][other][cut], found["layers"][other]
+    one = found["pooled"][other][cut]
     pairs = [[row["layers"][number][cut]["share"] for number in (best, other)] for row in found["queries"]]
     differences = [a - b for a, b in pairs if a is not None and b is not None]
     share = f"{name} has {_percent(one['share'])}"
@@ -221,18 +226,28 @@ def _beside(found, cut, best, other):
         return f"{share}; fewer than {FEWEST_QUERIES} queries cannot tell whether that is different."
     low, high = bootstrap_interval(differences)
     if low <= 0 <= high:
-        return f"{share}, which is not clearly different on the same queries (by {100 * low:.0f} to {100 * high:.0f} points)."
-    return f"{share}, {100 * np.mean(differences):.0f} points less on the same queries ({100 * low:.0f} to {100 * high:.0f})."
+        return f"{share}, not clearly different on the same queries ({_points(low)} to {_points(high)} points less)."
+    return f"{share}, {_points(np.mean(differences))} points less on the same queries ({_points(low)} to {_points(high)})."
 
 
-def _bounds(found, cut, order):
-    words = []
+def _points(difference):
+    return f"{100 * difference:.0f}".replace("-0", "0")
+
+
+def _bounds(found, cut, order, names):
+    """One sentence on what is not judged; none where all is."""
+    parts = []
     for number in order:
         one = found["pooled"][number][cut]
         if missing := one["hits"] - one["judged"]:
-            bounds = f"{_percent(one['least'])} to {_percent(one['most'])}"
-            words.append(f"{missing} of {one['hits']} hits in {found['layers'][number]} are not judged: with them it would be {bounds}.")
-    return words
+            parts.append(f"{missing} of {one['hits']} in {names[number]}, with which it would be {_span((one['least'], one['most']))}")
+    return [f"Not judged are {'; '.join(parts)}."] if parts else []
+
+
+def _without_model(layers):
+    """Names of layers; where all are of one network, without its name."""
+    models = {name.partition(" ")[0] for name in layers}
+    return [name.partition(" ")[2] for name in layers] if len(models) == 1 and all(" " in name for name in layers) else list(layers)
 
 
 def _guess(what, counts_a, counts_b):

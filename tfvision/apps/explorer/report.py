@@ -18,7 +18,8 @@ def verdict_report(session: Session, found: dict[str, Any]) -> str:
     title = f"Do deep features retrieve {found['question']}?"
     judged, layers = len(found["queries"]), ", ".join(found["layers"])
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
-    answer = f'<p class="headline">{escape(found["conclusion"] or found["draft"] or "No verdict was written.")}</p>'
+    headline, _, rest = (found["conclusion"] or found["draft"] or "No verdict was written.").strip().partition(". ")
+    answer = f'<p class="headline">{escape(headline + "." * bool(rest))}</p>' + (paragraph(rest) if rest else "")
     figures = [paragraph(found["draft"])] if found["conclusion"] and found["draft"] != found["conclusion"] else []
     words = "".join(paragraph(text, "note") for text in [*found["words"], _HOW])
     together = section("All queries together", _precisions(found, found["pooled"], found["drawn"]) + words)
@@ -29,7 +30,7 @@ def verdict_report(session: Session, found: dict[str, Any]) -> str:
 
 
 _HOW = (
-    "Precision at k is the share of the first k hits that was judged right, among those judged; in brackets its 95 % interval: Wilson's, or of five "
+    "Precision at k is the share of the first k hits that was judged right; in brackets its 95 % interval: Wilson's, or of five "
     "queries and more that of a bootstrap over queries where it is wider, as hits of one query resemble each other. Where not all were judged, at least and "
     "at most say what it would be if none, or all, of the others were right."
 )
@@ -42,17 +43,20 @@ def _precisions(found, layers, drawn):
         [escape(name) if not number else "", f"at {one['k']}", _bar(one), f"{one['judged']} of {one['hits']}", _bounds(one)]
         for name, row in zip(found["layers"], layers, strict=True)
         for number, one in enumerate(row)
+        if not number or 2 * one["judged"] >= one["hits"]  # of a small part nothing can be said
     ]
     rows.append(["pictures drawn at random", "", _bar(drawn), f"{drawn['judged']} of {drawn['hits']}", ""])
-    return table(["layer", "first hits", "right, of those judged", "judged", "at least – at most"], rows, [3, 4])
+    return table(["layer", "first hits", "right", "judged", "at least, at most"], rows, [3, 4])
 
 
 def _bar(one):
-    return "&ndash;" if one["share"] is None else bar(one["share"], f"{one['share']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
+    if one["judged"] < one["hits"] or one["share"] is None:  # of a part of them it would be another one's share
+        return "&ndash;"
+    return bar(one["share"], f"{one['share']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
 
 
 def _bounds(one):
-    return "" if one["judged"] == one["hits"] else f"{one['least']:.2f} – {one['most']:.2f}"
+    return "" if one["judged"] == one["hits"] or not one["judged"] else f"{one['least']:.2f} to {one['most']:.2f}"
 
 
 def _judges(found):
@@ -91,13 +95,21 @@ def _query(session, found, row, marks):
         with contextlib.suppress(UserError):  # answers.verdict says that one of them knows the query
             hits = session.queries.shortlist(row["name"], layer, max(_FEWEST_SHOWN, _SHOWN_HITS // len(found["layers"])))
             shown = "".join(_picture(session, position, judged.get(ids[position])) for position in hits)
-            pictures.append(f"{paragraph(f'The first hits in {layer.name}', 'note')}{_grid(shown)}")
-    asked = _asked(session, row["name"])
-    return section(escape(row["title"]), (_grid(asked) if asked else "") + _precisions(found, row["layers"], row["drawn"]) + "".join(pictures))
+            pictures.append(f"<figure>{paragraph(f'The first hits in {layer.name}', 'note')}{_grid(shown)}</figure>")
+    header = ["layer", *(f"at {k}" for k in found["ks"])]
+    lines = table(header, [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)])
+    return section(escape(row["title"]), _asked(session, row["name"]) + lines + "".join(pictures))
+
+
+def _cell(one):
+    """The share with its interval, or what it is at least and at most; nothing where most is not judged."""
+    if one["judged"] == one["hits"] and one["judged"]:
+        return f"<b>{one['share']:.2f}</b> [{one['low']:.2f}, {one['high']:.2f}]"
+    return _bounds(one) if 2 * one["judged"] >= one["hits"] else "&ndash;"
 
 
 def _grid(pictures):
-    return f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); margin: 8px 0">{pictures}</div>'
+    return f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); margin: 6px 0">{pictures}</div>'
 
 
 def _asked(session, name):
@@ -107,13 +119,13 @@ def _asked(session, name):
         encoded = thumbnail_jpeg(session.queries.outside_path(name))
     else:
         return ""
-    return f'<div style="outline: 3px solid var(--ink); border-radius: 5px">{_image(encoded, "the query")}</div>'
+    return f'<div class="photos" style="width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px">{_image(encoded, "the query")}</div>'
 
 
 def _picture(session, position, is_right):
     colour, word = {True: ("#009e73", "right"), False: ("#d55e00", "wrong"), None: ("var(--line)", "not judged")}[is_right]
     image = _image(session.thumbnails.get(position), session.collection.pictures.ids[position])
-    return f'<div style="border-bottom: 5px solid {colour}">{image}<small>{word}</small></div>'
+    return f'<div><div style="aspect-ratio: 1; border-bottom: 5px solid {colour}">{image}</div><small>{word}</small></div>'
 
 
 def _image(encoded, text):

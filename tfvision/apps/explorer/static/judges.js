@@ -25,5 +25,11 @@ export function setMarks(notes, x, judge, q, marks) {
   (own(ofQuestion, judge) || (ofQuestion[judge] = {}))[q] = marks;
 }
 
+// Queries that others judged and this judge has not begun.
+export function waiting(notes, x, judge) {
+  const all = new Map([["", notes.marks[x] || {}], ...Object.entries(own(notes.judges, x) || {})]), mine = all.get(judge) || {};
+  return [...new Set([...all.values()].flatMap(Object.keys))].filter(q => !own(mine, q));
+}
+
 // Those who judged a question, by name.
 export const judgesOf = (notes, x) => Object.keys(own(notes.judges, x) || {}).filter(name => Object.keys(notes.judges[x][name]).length);

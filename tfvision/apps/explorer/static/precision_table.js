@@ -2,7 +2,7 @@
 
 import { change, href, read } from "./address.js";
 import { button, h, later, plural, select } from "./dom.js";
-import { judgeName, judgesOf } from "./judges.js";
+import { judgeName, judgesOf, waiting } from "./judges.js";
 import { inWords } from "./plain_words.js";
 import { queryThumb } from "./query.js";
 
@@ -43,8 +43,8 @@ export class PrecisionTable {
   }
 
   fill(q) {
-    const { found } = this, current = found.queries.find(query => query.name === q), isBlind = this.isBlind();
-    this.figures.replaceChildren(...[this.judgeChoice(), ...(isBlind ? [this.blind(q)] : this.measured(current))].flat(2).filter(Boolean));
+    const { found } = this, isBlind = this.isBlind();
+    this.figures.replaceChildren(...[this.judgeChoice(), ...(isBlind ? [this.blind(q)] : this.measured(q))].flat(2).filter(Boolean));
     const isTaken = !found.draft || found.conclusion === found.draft;
     this.draft.replaceChildren(...(isBlind || isTaken ? [] : [h("p", { class: "draft" }, found.draft), button("Take this sentence", () => this.take())]));
     this.rest.replaceChildren(...[this.agreement(), this.judged(), this.lost()].filter(Boolean));
@@ -56,20 +56,21 @@ export class PrecisionTable {
       button("Show them now", () => { this.shown = q; this.fill(q); }));
   }
 
-  measured(current) {
-    const { found } = this, many = found.queries.length > 1;
-    return [h("h2", {}, "Precision of this query"), current ? this.precisions(current.layers, current.drawn) : h("p", { class: "soft" }, "Nothing is judged yet."),
-      many ? [h("h2", {}, `All ${found.queries.length} queries together`), this.precisions(found.pooled, found.drawn)] : "",
-      h("p", { class: "soft" }, "The share of the first k that is right, among those judged, with its 95 % interval; at least and at most, if none or all of the others were."), inWords(found.words)];
+  measured(q) {
+    const { found } = this, current = found.queries.find(query => query.name === q), many = found.queries.length > (q ? 1 : 0);
+    return [...(q || !found.queries.length ? [h("h2", {}, "Precision of this query"), current ? this.precisions(current.layers, current.drawn) : h("p", { class: "soft" }, "Nothing is judged yet.")] : []),
+      many ? [h("h2", {}, found.queries.length > 1 ? `All ${found.queries.length} queries together` : "The query that is judged"), this.precisions(found.pooled, found.drawn)] : "",
+      h("p", { class: "soft" }, "The share of the first k that is right, with its 95 % interval; where some are not judged, what it is at least and at most."), inWords(found.words)];
   }
 
   precisions(layers, drawn) {
-    const { found } = this, line = (name, one) => h("tr", {}, h("td", {}, name), h("td", {}, interval(one)),
-      h("td", {}, h("strong", {}, one.share.toFixed(2)), h("span", { class: "soft" }, ` ${one.low.toFixed(2)}–${one.high.toFixed(2)}`),
-        one.judged < one.hits ? h("div", { class: "soft" }, `${one.judged} of ${one.hits} judged: ${one.least.toFixed(2)} to ${one.most.toFixed(2)}`) : ""));
+    const { found } = this, line = (name, one) => h("tr", {}, h("td", {}, name), h("td", {}, interval(one)), h("td", {}, one.judged < one.hits
+      ? [h("strong", {}, `${one.least.toFixed(2)} to ${one.most.toFixed(2)}`), h("div", { class: "soft" }, `${one.judged} of ${one.hits} judged, ${one.right} right`)]
+      : [h("strong", {}, one.share.toFixed(2)), h("span", { class: "soft" }, ` ${one.low.toFixed(2)}–${one.high.toFixed(2)}`)]));
     const lines = layers.map((row, layer) => {
       const name = h("tr", {}, h("th", { colspan: "3", scope: "colgroup" }, found.layers[layer]));
-      const shown = row.filter(one => one.judged).map(one => line(`at ${one.k}`, one));
+      const judged = row.filter(one => one.judged), most = judged.filter(one => 2 * one.judged >= one.hits);
+      const shown = (most.length ? most : judged).map(one => line(`at ${one.k}`, one));
       return [found.layers.length > 1 ? name : "", ...(shown.length ? shown : [h("tr", {}, h("td", { colspan: "3", class: "soft" }, "none of the first is judged"))])];
     });
     const chance = drawn?.judged ? [h("tr", {}, h("th", { colspan: "3", scope: "colgroup" }, "pictures drawn at random")), line(`of ${drawn.hits}`, drawn)] : [];
@@ -97,10 +98,10 @@ export class PrecisionTable {
   }
 
   judged() {
-    const { found, app } = this;
-    if (!found.queries.length) return "";
-    return h("section", {}, h("h2", {}, "Judged queries"), found.queries.map(query => h("div", { style: "display:flex;gap:8px;align-items:center;margin-bottom:6px" }, queryThumb(app, query.name, 36),
-      h("a", { href: href("verdict", { q: query.name, x: this.x }), style: "overflow:hidden;text-overflow:ellipsis" }, query.title), h("span", { class: "soft" }, plural(query.marked, "mark")))));
+    const { found, app } = this, others = waiting(app.notes, this.x, judgeName(app)), { params } = read();
+    const line = (name, title, told) => h("div", { class: "judged-query" }, queryThumb(app, name, 36), h("a", { href: href("verdict", { q: name, x: this.x, k: params.get("k"), order: params.get("order") }) }, title), h("span", { class: "soft" }, told));
+    const list = (title, lines) => (lines.length ? h("section", {}, h("h2", {}, title), lines) : "");
+    return h("div", {}, list("Judged queries", found.queries.map(query => line(query.name, query.title, plural(query.marked, "mark")))), list("Judged by others, not by you", others.map(name => line(name, app.queryTitle(name), ""))));
   }
 
   // Queries that cannot be opened any more: they are named, and the others go on.
@@ -118,6 +119,7 @@ export class PrecisionTable {
 }
 
 function interval(one) {
-  return h("span", { class: "interval", role: "img", "aria-label": `${one.share.toFixed(2)}, from ${one.low.toFixed(2)} to ${one.high.toFixed(2)}` },
-    h("i", { style: `left:${100 * one.low}%;right:${100 * (1 - one.high)}%` }), h("b", { style: `left:${100 * one.share}%` }));
+  const isWhole = one.judged === one.hits, [low, high] = isWhole ? [one.low, one.high] : [one.least, one.most];
+  return h("span", { class: isWhole ? "interval" : "interval bounds", role: "img", "aria-label": `${isWhole ? `${one.share.toFixed(2)}, ` : ""}from ${low.toFixed(2)} to ${high.toFixed(2)}` },
+    h("i", { style: `left:${100 * low}%;right:${100 * (1 - high)}%` }), isWhole ? h("b", { style: `left:${100 * one.share}%` }) : "");
 }

@@ -3,7 +3,7 @@
 import { change, numberOf, read } from "./address.js";
 import { button, failed, h, percent, score, segmented, select, state } from "./dom.js";
 import { classColumns, drawByLabel } from "./by_label.js";
-import { judgeName, judgesOf, marksOf, nameJudge, setMarks } from "./judges.js";
+import { judgeName, judgesOf, marksOf, nameJudge, setMarks, waiting } from "./judges.js";
 import { PrecisionTable } from "./precision_table.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
 import { Wall } from "./wall.js";
@@ -53,7 +53,7 @@ export class View {
     this.drawnBy = this.by;
     const known = Object.keys(this.app.notes.marks);
     const field = h("input", { id: "question", list: "questions", value: this.x, placeholder: "X, such as: faces in things", style: "width:18em", "aria-label": "X: what should be retrieved", maxlength: "200", onchange: () => change({ x: field.value.trim() || null }) });
-    const judge = h("input", { list: "judges", value: this.judge, placeholder: "your name", style: "width:9em", "aria-label": "judge: who marks", maxlength: "200", onchange: () => this.judgeIs(judge.value.trim()) });
+    const judge = h("input", { list: "judges", value: this.judge, placeholder: "your name", style: "width:9em", "aria-label": "judge: who marks", maxlength: "200", onchange: () => this.judgeIs(judge.value.trim()), onkeydown: event => event.key === "Enter" && this.wall && (judge.blur(), this.wall.element.focus()) });
     this.top.replaceChildren(h("strong", {}, "Do deep features retrieve"), field, h("strong", {}, "?"), h("datalist", { id: "questions" }, known.map(one => h("option", { value: one }))),
       this.by ? "" : h("label", { class: "field" }, h("span", {}, "judged by"), judge), h("datalist", { id: "judges" }, judgesOf(this.app.notes, this.x).map(one => h("option", { value: one }))),
       h("span", { class: "grow" }), this.byLabel(),
@@ -88,14 +88,16 @@ export class View {
   async drawHits() {
     const key = [this.q, this.isRanked ? this.app.layer() : this.depth, this.isRanked, this.x].join("|");
     if (key === this.key) return;
-    this.key = key;
-    this.clearWall();
+    const isSame = this.wall && this.wallKey === key;  // but for what a layer has gained since
+    this.key = this.wallKey = key;
+    if (!isSame) this.clearWall();
     this.drawTitles();
     if (!this.q) return this.left.replaceChildren(chooseQuery(this.app, "verdict"));
     if (!this.x) return this.left.replaceChildren(state("What should be retrieved? Write it into the field above: “faces in things”, “the same species”, “chairs from above”."));
-    this.left.replaceChildren(state("The nearest are being looked for."));
+    if (!isSame) this.left.replaceChildren(state("The nearest are being looked for."));
     const answer = await (this.isRanked ? this.app.source.neighbours(this.q, this.app.layer(), RANKED) : this.app.source.pool(this.q, this.x, this.depth));
-    if (key !== this.key) return;
+    if (key !== this.key || (isSame && answer.places.join() === this.wall?.rows.join())) return;
+    this.clearWall();
     const mark = value => (row, index, wall) => this.mark(row, value, wall);
     const told = this.isRanked ? {
       lines: 1, caption: index => [`${index + 1}.  ${score(answer.scores[index])}`],
@@ -118,11 +120,17 @@ export class View {
     this.head.replaceChildren(this.q && !this.by ? queryBar(this.app, this.q, "verdict") : "");
     if (!this.wall) return;
     const rows = this.wall.rows, layers = this.app.layers.length;
-    this.hint.replaceChildren(h("span", {}, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged"), this.count,
+    this.hint.replaceChildren(h("span", { class: "keys" }, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged"), this.count,
       segmented("order", [["mixed", "mixed"], ["ranked", "ranked by one layer"]], this.isRanked ? "ranked" : "mixed", value => change({ order: value === "mixed" ? null : value })),
       this.isRanked ? "" : select("hits", DEPTHS.map(depth => [depth, `the first ${depth}${layers > 1 ? " of each layer" : ""}`]), String(this.depth), value => change({ k: value === "10" ? null : value })),
-      h("span", { class: "grow" }), ...this.sameLabel(rows), button("The rest is wrong", () => this.markMany(Object.fromEntries(rows.filter(row => !(row in this.marks())).map(row => [row, false])))));
+      h("span", { class: "grow" }), ...this.sameLabel(rows), button("The rest is wrong", () => this.markMany(Object.fromEntries(rows.filter(row => !(row in this.marks())).map(row => [row, false])))), button("Next query", () => this.next()));
     this.drawCount();
+  }
+
+  // One that others judged, else any.
+  next() {
+    const [first] = waiting(this.app.notes, this.x, this.judge).filter(name => name !== this.q);
+    change({ q: first ?? String(Math.floor(Math.random() * this.app.count)) });
   }
 
   drawCount() {
