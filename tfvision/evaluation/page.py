@@ -150,5 +150,20 @@ td:first-child { min-width: 9em }
   section { padding: 20px 16px }
   .headline { font-size: 1.3rem }
 }
-@media print { body { background: #fff } section { break-inside: avoid } }
+@media print {
+  @page { size: A4; margin: 13mm }
+  * { print-color-adjust: exact }
+  body { background: #fff; font-size: 13px }
+  main { max-width: none; padding: 0 }
+  section { border: 0; padding: 0; margin-bottom: 20px }
+  h1, h2, h3 { break-after: avoid }
+  p, figure, tr, .tile, .pair, .photos > div { break-inside: avoid }
+  thead { display: table-header-group }
+  .scroll { overflow: visible }
+  th, td { padding: 5px 8px 5px 0 }
+  td:first-child { min-width: 0 }
+  .bar { min-width: 110px }
+  .number { white-space: normal }
+  figure img { max-width: 100% }
+}
 """

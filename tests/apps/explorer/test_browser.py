@@ -411,7 +411,7 @@ def test_hits_are_judged_from_the_keyboard(page):
 def test_a_question_is_answered_by_label(page):
     _go(page, "#verdict")
     page.get_by_role("button", name="By label").click()
-    page.get_by_text("Of the first ten hits in colours 20 % have the same colour, 1.0 times what chance would give (20.0 %)").wait_for()
+    page.get_by_text("Of the first ten hits in colours 20 % have the same colour (20 to 20 %), 1.0 times what chance would give (20 %)").wait_for()
     row = page.locator("tr", has_text="precision at 1").first
     assert re.match(r"precision at 11\.00 1\.00–1\.00 *0\.2005\.0 ×", row.text_content())
     with page.expect_response(re.compile("label-retrieval.*most=9")) as answer:

@@ -16,6 +16,8 @@ def test_the_kolmogorov_smirnov_distance_is_scipys(samples):
     assert distributions.kolmogorov_smirnov(*samples) == pytest.approx(scipy.stats.ks_2samp(*samples).statistic)
     assert distributions.kolmogorov_smirnov(samples[0], samples[0]) == 0
     assert distributions.kolmogorov_smirnov(np.zeros(3), np.ones(2)) == 1
+    value, below_a, below_b = distributions.widest_gap(*samples)
+    assert [below_a, below_b] == [(sample <= value).mean() for sample in samples]
 
 
 def test_the_jensen_shannon_distance_is_scipys(samples):

@@ -3,9 +3,10 @@ import itertools
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from tfvision.apps.explorer import label_retrieval as module
-from tfvision.apps.explorer.label_retrieval import MEASURES, chance_of, label_retrieval
+from tfvision.apps.explorer.label_retrieval import MEASURES, area_under_curve, chance_of, label_retrieval
 from tfvision.errors import DataError
 
 
@@ -31,7 +32,14 @@ def test_chance_is_the_mean_of_all_rankings():
     rankings = itertools.combinations(range(1, ranked + 1), relevant)
     averages = [np.mean([hit / place for hit, place in enumerate(places, 1)]) for places in rankings]
     assert chance_of(relevant, ranked)[-1] == pytest.approx(np.mean(averages)) and chance_of(relevant, ranked)[0] == 0.5
-    assert chance_of(1, 1).tolist() == [1] * len(MEASURES)
+    assert chance_of(1, 1).tolist() == [0.5 if measure == "AUROC" else 1 for measure in MEASURES]
+
+
+def test_the_area_under_the_curve_is_that_of_scikit_learn():
+    is_wanted = np.random.default_rng(0).random(30) < 0.3
+    positions = np.flatnonzero(is_wanted)
+    assert area_under_curve(positions, 30) == pytest.approx(sklearn.metrics.roc_auc_score(is_wanted, -np.arange(30)))
+    assert area_under_curve(np.arange(3), 3) == 0.5
 
 
 def test_layers_are_compared_on_the_same_queries_by_pairs(session):

@@ -169,6 +169,13 @@ def test_tags_and_marks_are_by_number_here_and_by_id_on_disk(client, session):
     notes = client.post("/api/mark", content=json.dumps({"question": "its colour", "query": "0", "marks": {"1": True, "4": False}})).json()
     assert notes["marks"] == {"its colour": {"0": {"1": True, "4": False}}}
     client.post("/api/conclude", content=json.dumps({"question": "its colour", "conclusion": "yes <b>"}))
+    mixed = client.get("/api/pool?x=its colour&q=0&k=2").json()
+    assert 0 not in mixed["places"] and {1, 4} <= set(mixed["places"])
+    notes = client.post("/api/mark", content=json.dumps({"question": "its colour", "query": "0", "marks": {"1": False}, "judge": "Ann"})).json()
+    assert notes["judges"] == {"its colour": {"Ann": {"0": {"1": False}}}} and notes["marks"]["its colour"]["0"]["1"] is True
+    assert client.get("/api/verdict?x=its colour&judge=Ann").json()["pooled"][0][0]["share"] == 0
+    assert "no name and Ann" in client.get("/report?x=its colour").text
+    client.post("/api/mark", content=json.dumps({"question": "its colour", "query": "0", "marks": {"1": None}, "judge": "Ann"}))
     found = client.get("/api/verdict?x=its colour").json()
     assert found["conclusion"] == "yes <b>" and found["queries"][0]["layers"][0][0]["share"] == 1
     report = client.get("/report?x=its colour")

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tfvision.apps.explorer import distributions, similarity, tidying
+from tfvision.apps.explorer import distributions, plain_words, similarity, tidying
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.jobs import Tell
+from tfvision.apps.explorer.judges import agreement, by_judge, majority
+from tfvision.apps.explorer.pooling import DRAWN, drawn
 from tfvision.apps.explorer.precision import overlap, pooled, precision_at
 from tfvision.apps.explorer.queries import Queries
 from tfvision.errors import DataError, UserError
@@ -42,7 +44,7 @@ def neighbours(queries: Queries, layer: Layer, name: str, k: int, kept: np.ndarr
 
 
 def distribution(queries: Queries, layer: Layer, name: str) -> Answer:
-    """The query's similarity to everything beside that of random pairs: {"edges", "counts", "random_counts", summaries}."""
+    """The query's similarity to everything beside that of random pairs: {"edges", "counts", "random_counts", summaries, "words"}."""
     query = queries.open(name, layer)
     ordered, pairs = layer.ordered(name, query.scores), layer.random_pairs()
     edges = distributions.common_edges([ordered, pairs], _bins(len(ordered)))
@@ -57,6 +59,7 @@ def distribution(queries: Queries, layer: Layer, name: str) -> Answer:
         "kolmogorov_smirnov": _number(distributions.kolmogorov_smirnov(ordered, pairs)),
         "jensen_shannon": _number(distributions.jensen_shannon(counts, random_counts)),
         "shortlist_from": _number(ordered[-min(SHORTLIST, len(ordered))]) if len(ordered) else None,
+        "words": plain_words.distribution_words(ordered, pairs, counts, random_counts, SHORTLIST),
     }
 
 
@@ -96,6 +99,7 @@ def comparison(queries: Queries, layer: Layer, names: Sequence[str], kept: np.nd
     edges = distributions.common_edges([*samples, pairs], _bins(min(map(len, samples))))
     counts = [distributions.histogram(sample, edges) for sample in samples]
     shortlists = [query.hits(SHORTLIST, kept).tolist() for query in opened]
+    overlaps = _matrix(overlap, shortlists)
     return {
         "lost": lost,
         "edges": _rounded(edges, 6),
@@ -106,33 +110,57 @@ def comparison(queries: Queries, layer: Layer, names: Sequence[str], kept: np.nd
         ],
         "kolmogorov_smirnov": _matrix(distributions.kolmogorov_smirnov, samples),
         "jensen_shannon": _matrix(distributions.jensen_shannon, counts),
-        "overlap": _matrix(overlap, shortlists),
+        "overlap": overlaps,
         "shortlist": SHORTLIST,
+        "words": plain_words.comparison_words([query.title for query in opened], samples, counts, overlaps, SHORTLIST),
     }
 
 
-def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], question: str) -> Answer:
+def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], question: str, judge: str | None = None) -> Answer:
     """Precision at k of a question's judged queries, per query and layer, and of all together.
 
+    Args:
+      judge: whose marks count, "" those of who gives no name; None = what most judges say.
+
     Returns:
-      {"conclusion", "queries": [{"name", "title", "marked", "layers": [[precision at each k]]}], "pooled", "ks", "layers", "lost":
-      [{"name", "marked", "why"}]}; lost are queries that cannot be opened any more, as a picture from outside that was deleted: they count
-      for nothing here, their marks are kept.
+      {"conclusion", "queries": [{"name", "title", "marked", "layers": [[precision at each k]], "drawn": precision of pictures drawn at
+      random}], "pooled", "drawn", "ks", "layers", "lost": [{"name", "marked", "why"}], "judges": [{"name", "marked"}], "agreement", "draft",
+      "words"}; lost are queries that cannot be opened any more, as a picture from outside that was deleted: they count for nothing here,
+      their marks are kept. "draft" and "words" are sentences on these figures.
     """
     entry = notes["questions"].get(question, {"conclusion": "", "marks": {}})
-    rows, lost = [], []
-    for key, marks in entry["marks"].items():
-        by_position = {collection.pictures.positions[id]: is_right for id, is_right in marks.items() if id in collection.pictures.positions}
+    judged = by_judge(entry)
+    rows, lost, positions = [], [], collection.pictures.positions
+    for key, marks in (majority(judged) if judge is None else judged.get(judge, {})).items():
+        by_position = {positions[id]: is_right for id, is_right in marks.items() if id in positions}
         try:
             title, name = queries.titles(key)[0], queries.name_of(key) or key
-            rows.append({"name": name, "title": title, "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position)})
+            at_random = precision_at(drawn(collection, queries, question, name), by_position, DRAWN)
+            rows.append(
+                {"name": name, "title": title, "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position), "drawn": at_random}
+            )
         except UserError as error:
             lost.append({"name": key, "marked": len(marks), "why": str(error)})
     together = [[pooled([row["layers"][number][cut] for row in rows])._asdict() for cut in range(len(KS))] for number in range(len(collection.layers))]
+    at_random = pooled([row["drawn"] for row in rows])._asdict()
     for row in rows:
-        row["layers"] = [[one._asdict() for one in layer] for layer in row["layers"]]
-    layers = [layer.name for layer in collection.layers]
-    return {"question": question, "conclusion": entry["conclusion"], "ks": KS, "layers": layers, "queries": rows, "pooled": together, "lost": lost}
+        row["layers"], row["drawn"] = [[one._asdict() for one in layer] for layer in row["layers"]], row["drawn"]._asdict()
+    found = {
+        "question": question,
+        "conclusion": entry["conclusion"],
+        "ks": KS,
+        "layers": [layer.name for layer in collection.layers],
+        "queries": rows,
+        "pooled": together,
+        "drawn": at_random,
+        "lost": lost,
+        "judge": judge,
+        "judges": [{"name": name, "marked": sum(map(len, marks.values()))} for name, marks in judged.items()],
+        "agreement": agreement(judged),
+    }
+    if found["agreement"]:
+        found["agreement"]["words"] = plain_words.agreement_words(found["agreement"])
+    return {**found, "draft": plain_words.verdict_draft(found), "words": plain_words.verdict_words(found)}
 
 
 def near_duplicates(layer: Layer, table: Table, pictures: Pictures, least: float, tell: Tell = lambda share, stage: None) -> Answer:
@@ -176,13 +204,14 @@ def outliers(table: Table, limit: int) -> Answer:
 
 
 def hubs(table: Table, limit: int) -> Answer:
-    """{"places", "counts", "skewness", "histogram", "never"}: those that most pictures have among their neighbours first."""
+    """{"places", "counts", "skewness", "never", "neighbours", "words"}: those that most pictures have among their neighbours first."""
     counts = tidying.occurrences(table[0])
     order = np.argsort(-counts, kind="stable")[: min(limit, _MOST_LISTED)]
     return {
         "places": order.tolist(),
         "counts": counts[order].tolist(),
         "skewness": round(tidying.skewness(counts), 3),
+        "words": plain_words.hub_words(counts, tidying.skewness(counts), table[0].shape[1]),
         "never": int((counts == 0).sum()),
         "neighbours": table[0].shape[1],
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,14 @@ class Pictures:
         if self._scales is None:
             self._scales = [scale_of(values, codes) for values, codes in self.columns.values()]
         return self._scales
+
+    @functools.cached_property
+    def scattered(self) -> tuple[np.ndarray, np.ndarray]:
+        """(hashes of the ids, uint64 [n], ascending; positions int64 [n] in that order): an order by chance, which an update keeps."""
+        digests = (hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest() for id in self.ids)
+        hashes = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+        order = np.argsort(hashes)
+        return hashes[order], order
 
     @functools.cached_property
     def fingerprint(self) -> str:

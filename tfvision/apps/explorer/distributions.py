@@ -22,12 +22,19 @@ def histogram(sample: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
     """The largest vertical distance between the empirical distribution functions of two samples, 0 to 1."""
+    _, below_a, below_b = widest_gap(a, b)
+    return abs(below_a - below_b)
+
+
+def widest_gap(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Where the empirical distribution functions of two samples are farthest apart: (value, share of a up to it, share of b)."""
     if not len(a) or not len(b):
-        return float("nan")
+        return float("nan"), float("nan"), float("nan")
     a, b = np.sort(a), np.sort(b)
     steps = np.concatenate([a, b])
     below = [np.searchsorted(sample, steps, side="right") / len(sample) for sample in (a, b)]
-    return float(np.abs(below[0] - below[1]).max())
+    widest = int(np.abs(below[0] - below[1]).argmax())
+    return float(steps[widest]), float(below[0][widest]), float(below[1][widest])
 
 
 def jensen_shannon(counts_a: np.ndarray, counts_b: np.ndarray) -> float:
@@ -37,6 +44,12 @@ def jensen_shannon(counts_a: np.ndarray, counts_b: np.ndarray) -> float:
     p, q = (counts / counts.sum() for counts in (counts_a, counts_b))
     middle = (p + q) / 2
     return float(np.sqrt(max(0.0, (_divergence(p, middle) + _divergence(q, middle)) / 2)))
+
+
+def best_guess(counts_a: np.ndarray, counts_b: np.ndarray) -> float:
+    """How often who is told a bin says rightly of which of two histograms it is, both being as likely: 0.5 to 1."""
+    p, q = (counts / counts.sum() for counts in (counts_a, counts_b))
+    return float(np.maximum(p, q).sum() / 2)
 
 
 def summary(sample: np.ndarray) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from tfvision.apps.explorer import answers
 from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.columns import described
+from tfvision.apps.explorer.judges import by_judge
 from tfvision.apps.explorer.plan import Plan
 from tfvision.apps.explorer.routes import STATIC, plotly_script
 from tfvision.apps.explorer.session import Session
@@ -170,15 +171,17 @@ def _tidy(layer, table, pictures):
 
 def _notes(notes, pictures, public):
     """Tags, marks and conclusions by the site's names of pictures and labels."""
+
+    def told(marks):
+        return {queries.get(key, key): {names[id]: is_right for id, is_right in judged.items() if id in names} for key, judged in marks.items()}
+
     names = dict(zip(pictures.ids, public.ids, strict=True))
     queries = {f"id:{id}": f"id:{name}" for id, name in names.items()}
     for column, (values, _) in pictures.columns.items():
         queries |= {f"g:{column}={value}": f"g:{column}={shown}" for value, shown in zip(values, public.columns[column][0], strict=True)}
     return {
         "tags": {tag: [names[id] for id in ids if id in names] for tag, ids in notes["tags"].items()},
-        "marks": {
-            question: {queries.get(key, key): {names[id]: is_right for id, is_right in judged.items() if id in names} for key, judged in entry["marks"].items()}
-            for question, entry in notes["questions"].items()
-        },
+        "marks": {question: told(entry["marks"]) for question, entry in notes["questions"].items()},
+        "judges": {question: {judge: told(marks) for judge, marks in by_judge(entry).items() if judge} for question, entry in notes["questions"].items()},
         "conclusions": {question: entry["conclusion"] for question, entry in notes["questions"].items()},
     }

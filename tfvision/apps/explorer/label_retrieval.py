@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from tfvision.apps.explorer import similarity
+from tfvision.apps.explorer import plain_words, similarity
 from tfvision.apps.explorer.collection import Collection, Layer
 from tfvision.apps.explorer.jobs import Tell
 from tfvision.errors import DataError
 from tfvision.evaluation.retrieval import average_precision, bootstrap_interval, positions_among
 
 KS = (1, 5, 10, 20, 50)
-MEASURES = (*(f"precision at {k}" for k in KS), "R-precision", "mAP")
+MEASURES = (*(f"precision at {k}" for k in KS), "R-precision", "AUROC", "mAP")
 _QUERIES_AT_ONCE = 16
 _MOST_CLASSES = 2000
 
@@ -26,8 +26,8 @@ def label_retrieval(collection: Collection, column: str, most: int, tell: Tell =
 
     Returns:
       {"column", "queries", "possible", "measures", "layers": [{"name", "values", "intervals", "chance", "differences"}], "classes":
-      [{"value", "pictures", "queries", "values": [mAP of each layer]}]}. Intervals are of 95 %, by bootstrap over queries; "differences" are
-      those from the first layer, by pairs: [mean, low, high] of each measure.
+      [{"value", "pictures", "queries", "values": [mAP of each layer]}], "sentence", "words"}. Intervals are of 95 %, by bootstrap over queries;
+      "differences" are those from the first layer, by pairs: [mean, low, high] of each measure.
 
     Raises:
       DataError: no such column, no vectors, or no label that two pictures have.
@@ -50,7 +50,7 @@ def label_retrieval(collection: Collection, column: str, most: int, tell: Tell =
         }
         for layer, (measured, chance) in zip(layers, judged, strict=True)
     ]
-    return {
+    answer = {
         "column": column,
         "queries": len(asked),
         "possible": len(possible),
@@ -58,6 +58,7 @@ def label_retrieval(collection: Collection, column: str, most: int, tell: Tell =
         "layers": found,
         "classes": _classes(values, codes, asked, judged),
     }
+    return {**answer, "sentence": plain_words.label_sentence(answer), "words": plain_words.label_words(answer)}
 
 
 def chance_of(relevant: int, ranked: int) -> np.ndarray:
@@ -67,7 +68,13 @@ def chance_of(relevant: int, ranked: int) -> np.ndarray:
     """
     ranks = np.arange(1, ranked + 1)
     precision = ((1 + (ranks - 1) * (relevant - 1) / max(1, ranked - 1)) / ranks).mean()
-    return np.array([relevant / ranked] * (len(MEASURES) - 1) + [precision])
+    return np.array([relevant / ranked] * (len(MEASURES) - 2) + [0.5, precision])
+
+
+def area_under_curve(positions: np.ndarray, ranked: int) -> float:
+    """AUROC of one ranking: the share of pairs of a wanted and another picture of which the wanted one stands first; 0.5 where all are wanted."""
+    others = ranked - len(positions)
+    return float(1 - (positions - np.arange(len(positions))).mean() / others) if others else 0.5
 
 
 def _column(collection, column):
@@ -102,7 +109,8 @@ def _judged(layer: Layer, codes, asked, tell):
             is_same, is_other = (labels == codes[query]) & (ranked != query), labels != codes[query]
             positions = positions_among(np.sort(ours[is_same]), ours[is_other])
             relevant, count = len(positions), len(ranked) - 1
-            measured.append([*((positions < k).sum() / min(k, count) for k in KS), (positions < relevant).mean(), average_precision(positions)])
+            precisions = [(positions < k).sum() / min(k, count) for k in KS]
+            measured.append([*precisions, (positions < relevant).mean(), area_under_curve(positions, count), average_precision(positions)])
             if relevant not in known:
                 known[relevant] = chance_of(relevant, count)
             chances.append(known[relevant])

@@ -77,6 +77,10 @@ class Queries:
         """(title, key) of a name, without any vector. Raises DataError."""
         return self._parts(name, None)[:2]
 
+    def own(self, name: str) -> Collection[int]:
+        """Positions of the pictures that the query itself consists of. Raises DataError."""
+        return self._parts(name, None)[3]
+
     def name_of(self, key: str) -> str | None:
         """The name of a note's key, or None where its picture is gone."""
         if key.startswith((_OUTSIDE, GROUP)):

@@ -1,38 +1,86 @@
-"""The verdict as one self-contained page: the question, the answer in words, precision at k, the hits that were judged."""
+"""The verdict as one self-contained page: the question, the answer in words, precision at k, who judged, the hits that were judged."""
 
 import contextlib
 from html import escape
 from typing import Any
 
+from tfvision.apps.explorer.judges import by_judge, majority
 from tfvision.apps.explorer.session import Session
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import UserError
 from tfvision.evaluation.page import bar, compose, inline, paragraph, section, table
 
-_SHOWN_HITS = 24
+_SHOWN_HITS, _FEWEST_SHOWN = 24, 6  # of a query in all layers; in each
 
 
 def verdict_report(session: Session, found: dict[str, Any]) -> str:
-    """The page as text; `found` is what answers.verdict says."""
+    """The page as text; `found` is what answers.verdict says of all judges."""
     title = f"Do deep features retrieve {found['question']}?"
     judged, layers = len(found["queries"]), ", ".join(found["layers"])
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
-    answer = f'<p class="headline">{escape(found["conclusion"] or "No verdict was written.")}</p>'
-    together = section("All queries together", _pooled(found) + paragraph(_HOW, "note"))
+    headline, _, rest = (found["conclusion"] or found["draft"] or "No verdict was written.").strip().partition(". ")
+    answer = f'<p class="headline">{escape(headline + "." * bool(rest))}</p>' + (paragraph(rest) if rest else "")
+    figures = [paragraph(found["draft"])] if found["conclusion"] and found["draft"] != found["conclusion"] else []
+    words = "".join(paragraph(text, "note") for text in [*found["words"], _HOW])
+    together = section("All queries together", _precisions(found, found["pooled"], found["drawn"]) + words)
+    judges = [section("Who judged", _judges(found))] if len(found["judges"]) > 1 or any(one["name"] for one in found["judges"]) else []
     lost = [section("Queries that are lost", _lost(found["lost"]))] if found["lost"] else []
-    return compose(title, [answer, paragraph(facts), together, *lost, *(_query(session, found, row) for row in found["queries"])])
+    marks = majority(by_judge(session.notes.read()["questions"].get(found["question"], {"marks": {}})))
+    return compose(title, [answer, *figures, paragraph(facts), together, *judges, *lost, *(_query(session, found, row, marks) for row in found["queries"])])
 
 
 _HOW = (
-    "Precision at k is the share of the first k hits that a person judged right, among those judged; in brackets Wilson's 95 % interval. "
-    "Where fewer than k were judged, the number is given. Hits of one query resemble each other, so the interval of all queries together is "
-    "narrower than it should be."
+    "Precision at k is the share of the first k hits that was judged right; in brackets its 95 % interval: Wilson's, or of five "
+    "queries and more that of a bootstrap over queries where it is wider, as hits of one query resemble each other. Where not all were judged, at least and "
+    "at most say what it would be if none, or all, of the others were right."
 )
+_SEVERAL = "What most judges say counts; a picture of which as many say the one as the other counts as not judged."
 
 
-def _pooled(found):
-    header = ["layer", *(f"at {k}" for k in found["ks"])]
-    return table(header, [[escape(name), *map(_cell, row)] for name, row in zip(found["layers"], found["pooled"], strict=True)])
+def _precisions(found, layers, drawn):
+    """A line for each layer and k: however many layers there are, it is no wider than the page."""
+    rows = [
+        [escape(name) if not number else "", f"at {one['k']}", _bar(one), f"{one['judged']} of {one['hits']}", _bounds(one)]
+        for name, row in zip(found["layers"], layers, strict=True)
+        for number, one in enumerate(row)
+        if not number or 2 * one["judged"] >= one["hits"]  # of a small part nothing can be said
+    ]
+    rows.append(["pictures drawn at random", "", _bar(drawn), f"{drawn['judged']} of {drawn['hits']}", ""])
+    return table(["layer", "first hits", "right", "judged", "at least, at most"], rows, [3, 4])
+
+
+def _bar(one):
+    if one["judged"] < one["hits"] or one["share"] is None:  # of a part of them it would be another one's share
+        return "&ndash;"
+    return bar(one["share"], f"{one['share']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
+
+
+def _bounds(one):
+    return "" if one["judged"] == one["hits"] or not one["judged"] else f"{one['least']:.2f} to {one['most']:.2f}"
+
+
+def _judges(found):
+    """How much each judged, and how far each two agree."""
+    lines = table(["judge", "marks"], [[escape(_named(one["name"])), str(one["marked"])] for one in found["judges"]], [1])
+    if not found["agreement"]:
+        return lines
+    pairs = [
+        [escape(" and ".join(map(_named, pair["judges"]))), str(pair["pictures"]), f"{pair['same']:.2f}" if pair["pictures"] else "", _kappa(pair)]
+        for pair in found["agreement"]["pairs"]
+    ]
+    if found["agreement"]["all"]:
+        of_all = found["agreement"]["all"]
+        pairs.append(["all together (Fleiss)", str(of_all["pictures"]), f"{of_all['same']:.2f}" if of_all["pictures"] else "", _kappa(of_all)])
+    words = "".join(paragraph(text, "note") for text in [*found["agreement"]["words"], _SEVERAL])
+    return lines + table(["judges", "pictures of both", "the same", "kappa"], pairs, [1, 2, 3]) + words
+
+
+def _named(judge):
+    return judge or "no name"
+
+
+def _kappa(one):
+    return "&ndash;" if one["kappa"] is None else f"{one['kappa']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
 
 
 def _lost(queries):
@@ -40,32 +88,28 @@ def _lost(queries):
     return lines + paragraph("They count for nothing above; their marks are kept.", "note")
 
 
-def _cell(one):
-    if one["share"] is None:
-        return "&ndash;"
-    judged = "" if one["judged"] >= one["k"] else f"<br><small>{one['judged']} of {one['k']} judged</small>"
-    return bar(one["share"], f"{one['share']:.2f} [{one['low']:.2f}, {one['high']:.2f}]") + judged
-
-
-def _query(session, found, row):
-    marks = session.notes.read()["questions"][found["question"]]["marks"]
-    judged = next(marks[key] for key in marks if session.queries.name_of(key) == row["name"])
-    header = ["layer", *(f"at {k}" for k in found["ks"])]
-    lines = [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
-    hits = _first_hits(session, row["name"])
-    shown = "".join(_picture(session, position, judged.get(session.collection.pictures.ids[position])) for position in hits)
-    grid = (
-        f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); margin-top: 18px">{_asked(session, row["name"])}{shown}</div>'
-    )
-    return section(escape(row["title"]), table(header, lines) + grid)
-
-
-def _first_hits(session, name):
-    """Those of the first layer that knows the query: answers.verdict says that one does."""
+def _query(session, found, row, marks):
+    judged = next((marks[key] for key in marks if session.queries.name_of(key) == row["name"]), {})
+    ids, pictures = session.collection.pictures.ids, []
     for layer in session.collection.layers:
-        with contextlib.suppress(UserError):
-            return session.queries.shortlist(name, layer, _SHOWN_HITS)
-    return []
+        with contextlib.suppress(UserError):  # answers.verdict says that one of them knows the query
+            hits = session.queries.shortlist(row["name"], layer, max(_FEWEST_SHOWN, _SHOWN_HITS // len(found["layers"])))
+            shown = "".join(_picture(session, position, judged.get(ids[position])) for position in hits)
+            pictures.append(f"<figure>{paragraph(f'The first hits in {layer.name}', 'note')}{_grid(shown)}</figure>")
+    header = ["layer", *(f"at {k}" for k in found["ks"])]
+    lines = table(header, [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)])
+    return section(escape(row["title"]), _asked(session, row["name"]) + lines + "".join(pictures))
+
+
+def _cell(one):
+    """The share with its interval, or what it is at least and at most; nothing where most is not judged."""
+    if one["judged"] == one["hits"] and one["judged"]:
+        return f"<b>{one['share']:.2f}</b> [{one['low']:.2f}, {one['high']:.2f}]"
+    return _bounds(one) if 2 * one["judged"] >= one["hits"] else "&ndash;"
+
+
+def _grid(pictures):
+    return f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); margin: 6px 0">{pictures}</div>'
 
 
 def _asked(session, name):
@@ -75,13 +119,13 @@ def _asked(session, name):
         encoded = thumbnail_jpeg(session.queries.outside_path(name))
     else:
         return ""
-    return f'<div style="outline: 3px solid var(--ink); border-radius: 5px">{_image(encoded, "the query")}</div>'
+    return f'<div class="photos" style="width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px">{_image(encoded, "the query")}</div>'
 
 
 def _picture(session, position, is_right):
     colour, word = {True: ("#009e73", "right"), False: ("#d55e00", "wrong"), None: ("var(--line)", "not judged")}[is_right]
     image = _image(session.thumbnails.get(position), session.collection.pictures.ids[position])
-    return f'<div style="border-bottom: 5px solid {colour}">{image}<small>{word}</small></div>'
+    return f'<div><div style="aspect-ratio: 1; border-bottom: 5px solid {colour}">{image}</div><small>{word}</small></div>'
 
 
 def _image(encoded, text):

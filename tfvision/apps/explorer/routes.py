@@ -15,7 +15,9 @@ import numpy as np
 from tfvision.apps.explorer import answers, relabelling, selection
 from tfvision.apps.explorer.collection import Layer
 from tfvision.apps.explorer.columns import described
+from tfvision.apps.explorer.judges import by_judge
 from tfvision.apps.explorer.label_retrieval import label_retrieval
+from tfvision.apps.explorer.pooling import DRAWN, pool
 from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries, is_whole
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.session import Session
@@ -70,6 +72,7 @@ def routes(session: Session) -> list[Route]:
         "/api/label-retrieval": page.label_retrieval,
         "/api/notes": page.notes,
         "/api/corrections": page.corrections,
+        "/api/pool": page.pool,
         "/api/verdict": page.verdict,
     }
     post = {  # of what filters, these are asked with a bit for each picture that is kept
@@ -199,12 +202,20 @@ class Routes:
         notes, positions = self._session.notes.read(), self._collection.pictures.positions
         tags = {tag: [positions[id] for id in ids if id in positions] for tag, ids in notes["tags"].items()}
         marks = {question: self._marks_by_position(entry["marks"]) for question, entry in notes["questions"].items()}
+        judges = {
+            question: {name: self._marks_by_position(marked) for name, marked in by_judge(entry).items() if name}
+            for question, entry in notes["questions"].items()
+        }
         conclusions = {question: entry["conclusion"] for question, entry in notes["questions"].items()}
-        return {"version": notes["version"], "tags": tags, "marks": marks, "conclusions": conclusions}
+        return {"version": notes["version"], "tags": tags, "marks": marks, "judges": judges, "conclusions": conclusions}
+
+    def pool(self, request: Request) -> Any:
+        shown, asked = self._session.shown, request.query_params
+        return {"places": pool(shown.collection, shown.queries, asked.get("x", ""), asked.get("q", ""), _whole(request, "k", 10)), "drawn": DRAWN}
 
     def verdict(self, request: Request) -> Any:
-        shown = self._session.shown
-        return answers.verdict(shown.collection, shown.queries, self._session.notes.read(), request.query_params.get("x", ""))
+        shown, asked = self._session.shown, request.query_params
+        return answers.verdict(shown.collection, shown.queries, self._session.notes.read(), asked.get("x", ""), asked.get("judge"))
 
     def report(self, request: Request) -> Any:
         page = verdict_report(self._session, self.verdict(request))
@@ -222,11 +233,11 @@ class Routes:
         return self.notes(request)
 
     def mark(self, request: Request, body: bytes) -> Any:
-        asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None]})
+        asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None], "judge": str | None})
         marks, pictures = asked["marks"], self._collection.pictures
         ids = [pictures.ids[position] for position in _positions(",".join(marks), pictures)]
         key = self._session.queries.titles(asked["query"])[1]
-        self._session.notes.mark(asked["question"], key, dict(zip(ids, marks.values(), strict=True)))
+        self._session.notes.mark(asked["question"], key, dict(zip(ids, marks.values(), strict=True)), asked.get("judge") or "")
         return self.notes(request)
 
     def conclude(self, request: Request, body: bytes) -> Any:

@@ -14,7 +14,9 @@ from tfvision.kinds import Kind, is_of, wrong_part
 
 _FILE = "notes.json"
 _EMPTY: dict[str, Any] = {"version": 0, "tags": {}, "questions": {}}
-_KIND: Kind = {"version": int, "tags": dict[str, tuple[str, ...]], "questions": {str: {"conclusion": str, "marks": dict[str, dict[str, bool]]}}}
+_MARKS = dict[str, dict[str, bool]]
+_QUESTION: Kind = {"conclusion": str, "marks": _MARKS, "judges": dict[str, _MARKS] | None}
+_KIND: Kind = {"version": int, "tags": dict[str, tuple[str, ...]], "questions": {str: _QUESTION}}
 _REMEDY = "restore it from a copy, or move it away to begin anew"
 _LONGEST_NAME = 200
 
@@ -22,7 +24,8 @@ _LONGEST_NAME = 200
 class Notes:
     """Tags and verdicts, by the ids of pictures.
 
-    The file is {"version", "tags": {tag: [ids]}, "questions": {X: {"conclusion", "marks": {query: {id: is right}}}}}.
+    The file is {"version", "tags": {tag: [ids]}, "questions": {X: {"conclusion", "marks": {query: {id: is right}}, "judges": {name: marks}}}}. "marks"
+    are those of who gives no name; "judges" is there where somebody gave one.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -50,17 +53,30 @@ class Notes:
             if not notes["tags"][tag]:
                 del notes["tags"][tag]
 
-    def mark(self, question: str, query: str, marks: Mapping[str, bool | None]) -> None:
-        """Marks hits of a query for "do deep features retrieve X?": {id: True, False or None (no longer judged)}."""
+    def mark(self, question: str, query: str, marks: Mapping[str, bool | None], judge: str = "") -> None:
+        """Marks hits of a query for "do deep features retrieve X?": {id: True, False or None (no longer judged)}.
+
+        Args:
+          judge: who marks; the marks of each are their own. "" is who gives no name.
+
+        Raises:
+          DataError, StorageError.
+        """
         _check_name(question, "X")
+        if judge:
+            _check_name(judge, "a judge's name")
         with self._changing() as notes:
             entry = notes["questions"].setdefault(question, {"conclusion": "", "marks": {}})
-            judged = entry["marks"].setdefault(query, {})
+            judges = entry.pop("judges", None) or {}
+            own = judges.setdefault(judge, {}) if judge else entry["marks"]
+            judged = own.setdefault(query, {})
             judged.update({id: is_right for id, is_right in marks.items() if is_right is not None})
             for id in [id for id, is_right in marks.items() if is_right is None]:
                 judged.pop(id, None)
             if not judged:
-                del entry["marks"][query]
+                del own[query]
+            if judges := {name: marked for name, marked in judges.items() if marked}:
+                entry["judges"] = judges
 
     def conclude(self, question: str, conclusion: str) -> None:
         """Writes the verdict in words. Raises DataError, StorageError."""

@@ -2,6 +2,7 @@
 
 import { change, href } from "./address.js";
 import { failed, h, number, plural, progress, scrolling, select } from "./dom.js";
+import { inWords } from "./plain_words.js";
 
 const MOST = [["200", "200 at random"], ["1000", "1,000 at random"], ["999999999", "all"]];
 const SHOWN_CLASSES = 300;
@@ -24,7 +25,7 @@ export async function drawByLabel(app, host, column, most, isCurrent) {
   wait(null, "Queries are being asked.");
   try {
     const found = await app.source.labelRetrieval(column, most, wait, { get stopped() { return !isCurrent(); } });
-    if (found && isCurrent()) body.replaceChildren(sentence(found), measures(found), classes(found));
+    if (found && isCurrent()) body.replaceChildren(h("p", { class: "answer" }, found.sentence), measures(found), inWords(found.words), classes(found));
   } catch (error) {
     if (isCurrent()) body.replaceChildren(failed(error));
   }
@@ -33,18 +34,6 @@ export async function drawByLabel(app, host, column, most, isCurrent) {
 const share = value => value.toFixed(2).replace("-0.00", "0.00");
 const between = ([low, high]) => (low < 0 ? `${share(low)} to ${share(high)}` : `${share(low)}–${share(high)}`);
 const lift = (value, chance) => (value / chance).toFixed(1);
-
-// As a person would say it, of the first ten hits and the first layer; then how the others differ.
-function sentence({ column, queries, possible, measures: names, layers }) {
-  const ten = names.indexOf("precision at 10"), map = names.indexOf("mAP"), [first, ...others] = layers;
-  const asked = queries < possible ? `${number(queries)} of ${number(possible)} pictures, drawn at random,` : `All ${number(queries)} pictures that share their ${column} with another`;
-  const found = `${asked} were asked. Of the first ten hits in ${first.name} ${Math.round(100 * first.values[ten])} % have the same ${column}, ${lift(first.values[ten], first.chance[ten])} times what chance would give (${(100 * first.chance[ten]).toFixed(1)} %).`;
-  const told = others.map(layer => {
-    const [mean, low, high] = layer.differences[map], isClear = low > 0 || high < 0;
-    return ` ${layer.name} is ${isClear ? `${share(Math.abs(mean))} ${mean > 0 ? "better" : "worse"}` : "not clearly different"} in mAP (${between([low, high])}).`;
-  });
-  return h("p", { class: "answer" }, found + told.join(""));
-}
 
 function measures({ measures: names, layers }) {
   const head = h("tr", {}, h("th", { scope: "col" }, "measure"), layers.flatMap((layer, index) => [h("th", { scope: "col", class: "number" }, layer.name), h("th", { scope: "col", class: "number" }, "chance"), h("th", { scope: "col", class: "number" }, "lift"), index ? h("th", { scope: "col", class: "number" }, `less ${layers[0].name}`) : ""]));

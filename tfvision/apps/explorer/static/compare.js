@@ -4,6 +4,7 @@ import { change, href, read } from "./address.js";
 import { classColumns } from "./by_label.js";
 import { filtersOf, keptOf, leftOf } from "./filters.js";
 import { button, failed, h, number, score, scrolling, select, state } from "./dom.js";
+import { inWords } from "./plain_words.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { noVectors, queryThumb } from "./query.js";
 import { small } from "./thumbnails.js";
@@ -59,6 +60,7 @@ export class View {
           this.matrix("Jensen-Shannon distance", "From the histograms, in bits: 0 the same, 1 apart.", found.jensen_shannon, colours),
           this.matrix(`Overlap of the first ${found.shortlist}`, "The share of hits that two queries have in common.", found.overlap, colours)));
       }
+      parts.push(inWords(found.words));
       parts.push(h("section", {}, h("h2", {}, "First hits"), found.queries.map((query, index) => this.shortlist(query, index, colours))));
     }
     this.page.replaceChildren(...parts);

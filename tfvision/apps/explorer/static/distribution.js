@@ -3,6 +3,7 @@
 import { change, numberOf, read } from "./address.js";
 import { filtersOf, keptOf } from "./filters.js";
 import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
+import { inWords } from "./plain_words.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
 import { Wall } from "./wall.js";
@@ -54,6 +55,7 @@ export class View {
     this.head = h("div", {}, queryBar(this.app, this.q, "distribution"));
     this.chart = h("div", { class: "chart", role: "img", "aria-label": "histogram of similarities; choose a range in the fields below" });
     this.facts = h("p", { class: "soft", style: "padding:0 12px;max-width:none" });
+    this.words = h("div", { style: "padding:0 12px" });
     this.tools = h("div", { class: "tools-row" });
     this.waiting = state("Similarities are being computed.");
     this.wall = new Wall(this.app, {
@@ -61,7 +63,7 @@ export class View {
       caption: index => [score(this.within.scores[index]), percent(this.within.percentiles[index])],
       hover: index => [`similarity ${score(this.within.scores[index])}`, `more alike than ${percent(this.within.percentiles[index])} of the collection`],
     });
-    this.host.replaceChildren(this.head, this.waiting, this.chart, this.facts, this.tools, this.wall.element);
+    this.host.replaceChildren(this.head, this.waiting, this.chart, this.facts, this.words, this.tools, this.wall.element);
   }
 
   async draw() {
@@ -88,6 +90,7 @@ export class View {
     }
     const distance = `Kolmogorov-Smirnov ${score(this.found.kolmogorov_smirnov)}, Jensen-Shannon ${score(this.found.jensen_shannon)} from random pairs.`;
     this.facts.textContent = `${plural(query.count, "picture")}, mean ${score(query.mean)} ± ${score(query.deviation)}, from ${score(query.low)} to ${score(query.high)}; random pairs ${score(random.mean)} ± ${score(random.deviation)}. ${distance}`;
+    if (!this.words.children.length) this.words.replaceChildren(inWords(this.found.words));
   }
 
   // A brushed range, to the nearest edges of bins: so that it can begin and end with the outermost pictures.

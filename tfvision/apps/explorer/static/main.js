@@ -5,6 +5,7 @@ import { change, href, read, rewrite, shows } from "./address.js";
 import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
 import { FilterBar } from "./filter_bar.js";
 import { openHelp } from "./help.js";
+import { prepareForPrinting } from "./printing.js";
 
 const VIEWS = {
   browse: ["Browse", () => import("./browse.js")],
@@ -43,6 +44,7 @@ async function start() {
   addEventListener("readdressed", () => drawTabs(shownName));
   addEventListener("focus", () => app.source.isStatic || refreshStatus());
   addEventListener("keydown", globalKey);
+  prepareForPrinting(app);
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
   part("skip").addEventListener("click", event => { event.preventDefault(); first("[tabindex='0'], button, input", main)?.focus(); });
   await route();

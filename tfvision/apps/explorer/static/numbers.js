@@ -94,3 +94,12 @@ export function wilson(right, trials, z = 1.959963984540054) {
   const share = right / trials, centre = share + (z * z) / (2 * trials), spread = z * Math.sqrt((share * (1 - share)) / trials + (z * z) / (4 * trials * trials));
   return [right ? (centre - spread) / (1 + (z * z) / trials) : 0, right < trials ? (centre + spread) / (1 + (z * z) / trials) : 1];
 }
+
+// A whole number below 2 ** 32 of a text, even over all of them (FNV-1a, then mixed).
+export function hash(text) {
+  let found = 2166136261;
+  for (const byte of new TextEncoder().encode(text)) found = Math.imul(found ^ byte, 16777619);
+  found = Math.imul(found ^ (found >>> 16), 2246822507);
+  found = Math.imul(found ^ (found >>> 13), 3266489909);
+  return (found ^ (found >>> 16)) >>> 0;
+}

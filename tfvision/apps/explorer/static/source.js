@@ -95,7 +95,8 @@ export class ServerSource {
   distribution = (q, layer) => json(query("api/distribution", { q, layer }));
   range = (q, layer, low, high, order, kept = null) => json(query("api/range", { q, layer, low, high, order }), ofKept(kept));
   compare = (names, layer, kept = null) => json(query("api/compare", { q: names, layer }), ofKept(kept));
-  verdict = x => json(query("api/verdict", { x }));
+  pool = (q, x, k) => json(query("api/pool", { q, x, k }));
+  verdict = (x, judge = null) => json(query("api/verdict", { x, judge }));  // null: what most judges say
 
   async map(layer, method, tell, signal) {
     const answer = await job(query("api/map", { layer, method }), tell, signal);
@@ -114,7 +115,7 @@ export class ServerSource {
 
   upload = file => json(query("api/queries", { name: file.name }), { method: "POST", body: file });
   tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
-  mark = (question, name, marks) => post("api/mark", { question, query: name, marks });
+  mark = (question, name, marks, judge = "") => post("api/mark", { question, query: name, marks, judge });
   corrections = () => json("api/corrections");
   relabel = (column, rows, label, who) => post("api/relabel", { column, places: rows, label, who });
   restoreLabels = before => post("api/restore-labels", { before });

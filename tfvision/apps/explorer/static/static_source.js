@@ -172,13 +172,15 @@ export class StaticSource {
 
   // The same with numbers in the place of ids.
   async notes() {
-    const { version, tags, marks, conclusions } = await this.kept(), rows = new Map((await this.names()).map((id, row) => [id, row]));
+    const { version, tags, marks, judges, conclusions } = await this.kept(), rows = new Map((await this.names()).map((id, row) => [id, row]));
     const known = ids => ids.filter(id => rows.has(id)), name = key => rows.get(key.slice(3))?.toString() ?? key;
     const judged = one => Object.fromEntries(known(Object.keys(one)).map(id => [rows.get(id), one[id]]));
+    const each = (object, change) => Object.fromEntries(Object.entries(object || {}).map(([key, one]) => [key, change(one)]));
+    const marked = queries => Object.fromEntries(Object.entries(queries).map(([key, one]) => [name(key), judged(one)]));
     return {
       version, conclusions: { ...conclusions },
       tags: Object.fromEntries(Object.entries(tags).map(([tag, ids]) => [tag, known(ids).map(id => rows.get(id))])),
-      marks: Object.fromEntries(Object.entries(marks).map(([question, queries]) => [question, Object.fromEntries(Object.entries(queries).map(([key, one]) => [name(key), judged(one)]))])),
+      marks: each(marks, marked), judges: each(judges, ofQuestion => each(ofQuestion, marked)),
     };
   }
 
@@ -201,24 +203,34 @@ export class StaticSource {
     if (!notes.tags[tag].length) delete notes.tags[tag];
   });
 
-  mark = (question, name, marks) => this.changed((notes, names) => {
-    const key = /^\d+$/.test(name) ? `id:${names[name]}` : name, judged = ((notes.marks[question] ||= {})[key] ||= {});
+  mark = (question, name, marks, judge = "") => this.changed((notes, names) => {
+    const unnamed = (notes.marks[question] ||= {}), own = judge ? (((notes.judges ||= {})[question] ||= {})[judge] ||= {}) : unnamed;
+    const key = /^\d+$/.test(name) ? `id:${names[name]}` : name, judged = (own[key] ||= {});
     for (const [row, value] of Object.entries(marks)) if (value === null) delete judged[names[row]]; else judged[names[row]] = value;
-    if (!Object.keys(judged).length) delete notes.marks[question][key];
+    if (!Object.keys(judged).length) delete own[key];
   });
 
   conclude = (question, text) => this.changed(notes => { notes.marks[question] ||= {}; notes.conclusions[question] = text; });
   drop = question => this.changed(notes => {
-    this.dropped.set(question, [notes.marks[question], notes.conclusions[question]]);
-    delete notes.marks[question];
-    delete notes.conclusions[question];
+    const parts = [notes.marks, notes.conclusions, (notes.judges ||= {})];
+    this.dropped.set(question, parts.map(part => part[question]));
+    parts.forEach(part => delete part[question]);
   });
 
-  restore = question => this.changed(notes => { [notes.marks[question], notes.conclusions[question]] = this.dropped.get(question); });
+  restore = question => this.changed(notes => {
+    [notes.marks, notes.conclusions, (notes.judges ||= {})].forEach((part, number) => { part[question] = this.dropped.get(question)[number]; });
+  });
 
-  async verdict(question) {
-    const notes = await this.notes(), { layers } = await this.status(), queries = [], lost = [];
-    for (const [name, marks] of Object.entries(notes.marks[question] || {})) {
+  // Of all layers, in an order of the question's own; none is drawn at random here.
+  async pool(name, question, k) {
+    const { layers } = await this.status(), names = await this.names(), asked = await Promise.all(layers.map((_, number) => this.asked(name, number)));
+    const rows = [...new Set(asked.flatMap(({ scores }) => numbers.nearest(scores, k)))], place = new Map(rows.map(row => [row, numbers.hash(`${question}\0${name}\0${names[row]}`)]));
+    return { places: rows.sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0)), drawn: 0 };
+  }
+
+  async verdict(question, judge = "") {
+    const notes = await this.notes(), { layers } = await this.status(), queries = [], lost = [], others = notes.judges[question] || {};
+    for (const [name, marks] of Object.entries((judge ? others[judge] : notes.marks[question]) || {})) {
       try {
         const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
         queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows });
@@ -226,8 +238,10 @@ export class StaticSource {
         lost.push({ name, marked: Object.keys(marks).length, why: error.message });
       }
     }
-    const pooled = layers.map((_, layer) => KS.map((k, index) => judgement(Math.max(0, ...queries.map(query => query.layers[layer][index].k)), sum(queries, query => query.layers[layer][index].right), sum(queries, query => query.layers[layer][index].judged))));
-    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled, lost };
+    const of = (layer, cut) => queries.map(query => query.layers[layer][cut]);
+    const pooled = layers.map((_, layer) => KS.map((k, cut) => judgement(Math.max(0, ...of(layer, cut).map(one => one.k)), ...["hits", "right", "judged"].map(part => sum(of(layer, cut), one => one[part])))));
+    const judges = ["", ...Object.keys(others)].map(one => ({ name: one, marked: sum(Object.values((one ? others[one] : notes.marks[question]) || {}), marks => Object.keys(marks).length) })).filter(one => one.marked);
+    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled, lost, judges, agreement: null, draft: "", words: [] };
   }
 
   // As selection.py writes it, without paths: a site has none.
@@ -247,14 +261,16 @@ const only = (scores, kept) => (kept ? scores.map((score, row) => (kept[row] ? s
 const sum = (items, of) => items.reduce((total, item) => total + of(item), 0);
 
 function precision(hits, marks, k) {
-  const judged = hits.slice(0, k).filter(row => row in marks);
-  return judgement(Math.min(k, hits.length), judged.filter(row => marks[row]).length, judged.length);
+  const first = hits.slice(0, k), judged = first.filter(row => row in marks);
+  return judgement(first.length, first.length, judged.filter(row => marks[row]).length, judged.length);
 }
 
-function judgement(k, right, judged) {
-  if (!judged) return { k, right: 0, judged: 0, share: null, low: null, high: null };
+// As precision.py; of several queries, Wilson's interval without the wider one of a bootstrap.
+function judgement(k, hits, right, judged) {
+  const [least, most] = hits ? [right / hits, (right + hits - judged) / hits] : [null, null];
+  if (!judged) return { k, hits, right: 0, judged: 0, share: null, low: null, high: null, least, most };
   const [low, high] = numbers.wilson(right, judged);
-  return { k, right, judged, share: right / judged, low, high };
+  return { k, hits, right, judged, share: right / judged, low, high, least, most };
 }
 
 function randomPairs(layer) {

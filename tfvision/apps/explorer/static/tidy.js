@@ -85,7 +85,7 @@ export class View {
   drawHubs(found) {
     if (!found.places.length) return this.body.replaceChildren(state("There is nothing to show."));
     const caption = place => [`${number(found.counts[place])} pictures`];
-    const note = `Skewness of the occurrences ${found.skewness.toFixed(2)} (0: no hubs). ${plural(found.never, "picture is", "pictures are")} never among the nearest ${found.neighbours}.`;
+    const note = `${found.words} ${plural(found.never, "picture is", "pictures are")} never among the nearest ${found.neighbours}.`;
     this.wall = new Wall(this.app, { label: "Hubs", size: 128, lines: 1, caption, hover: caption });
     this.body.replaceChildren(h("div", { class: "tools-row" }, h("span", {}, note), button("All into the basket", () => this.app.basket.toggle(found.places, true))), this.wall.element);
     this.wall.show(found.places);

@@ -1,12 +1,15 @@
 // "Do deep features retrieve X?": hits are marked right or wrong, precision at k is read with its interval.
 
-import { change, href, read } from "./address.js";
-import { button, failed, h, later, percent, plural, score, select, state } from "./dom.js";
+import { change, numberOf, read } from "./address.js";
+import { button, failed, h, percent, score, segmented, select, state } from "./dom.js";
 import { classColumns, drawByLabel } from "./by_label.js";
-import { chooseQuery, noVectors, queryBar, queryThumb } from "./query.js";
+import { judgeName, judgesOf, marksOf, nameJudge, setMarks, waiting } from "./judges.js";
+import { PrecisionTable } from "./precision_table.js";
+import { chooseQuery, noVectors, queryBar } from "./query.js";
 import { Wall } from "./wall.js";
 
-const JUDGED = 50;
+const RANKED = 50;  // hits of one layer
+const DEPTHS = ["5", "10", "20", "50"];  // hits of each layer, mixed
 
 export class View {
   constructor(app, host) {
@@ -15,9 +18,9 @@ export class View {
     this.head = h("div");
     this.left = h("div", { class: "main" });
     this.hint = h("div", { class: "tools-row" });
-    this.table = h("aside", { class: "side", style: "width:430px;border-right:0;border-left:1px solid var(--line)", "aria-label": "precision" });
-    host.append(this.top, this.head, h("div", { class: "split" }, this.left, this.table));
-    this.saveWords = later(0.6, (question, text) => app.write(() => app.source.conclude(question, text)));
+    this.count = h("span", { class: "soft", role: "status" });
+    this.table = new PrecisionTable(app, () => this.isBlind());
+    host.append(this.top, this.head, h("div", { class: "split" }, this.left, this.table.element));
     this.offs = [app.on("notes", () => this.notesChanged()), app.on("details", () => { if (this.key) this.drawTitles(); this.refresh(); }), app.on("layers", () => { this.key = null; this.refresh(); })];
   }
 
@@ -29,12 +32,15 @@ export class View {
     this.x = params.get("x") || Object.keys(this.app.notes.marks)[0] || "";
     this.q = params.get("q");
     this.by = params.get("by");
+    this.isRanked = params.get("order") === "ranked";
+    this.judge = judgeName(this.app);
+    this.depth = Math.round(numberOf(params, "k", 10, 1, RANKED));
     this.drawTop();
     if (!this.app.layers.length) return this.left.replaceChildren(noVectors(this.app));
-    this.table.hidden = Boolean(this.by);
+    this.table.element.hidden = Boolean(this.by);
     if (this.by) return this.drawByLabel(params.get("most") || "200");
     await this.drawHits().catch(error => this.tellFailed(this.left, error));  // the question itself stays reachable
-    await this.drawTable().catch(error => this.tellFailed(this.table, error));
+    await this.table.draw(this.x, this.q).catch(error => this.tellFailed(this.table.element, error));
   }
 
   tellFailed(host, error) {
@@ -42,12 +48,14 @@ export class View {
   }
 
   drawTop() {
-    if (this.top.contains(document.activeElement) && document.activeElement?.id === "question" && this.drawnX === this.x && this.drawnBy === this.by) return;
+    if (this.top.contains(document.activeElement) && document.activeElement?.matches("input") && this.drawnX === this.x && this.drawnBy === this.by) return;
     this.drawnX = this.x;
     this.drawnBy = this.by;
     const known = Object.keys(this.app.notes.marks);
     const field = h("input", { id: "question", list: "questions", value: this.x, placeholder: "X, such as: faces in things", style: "width:18em", "aria-label": "X: what should be retrieved", maxlength: "200", onchange: () => change({ x: field.value.trim() || null }) });
+    const judge = h("input", { list: "judges", value: this.judge, placeholder: "your name", style: "width:9em", "aria-label": "judge: who marks", maxlength: "200", onchange: () => this.judgeIs(judge.value.trim()), onkeydown: event => event.key === "Enter" && this.wall && (judge.blur(), this.wall.element.focus()) });
     this.top.replaceChildren(h("strong", {}, "Do deep features retrieve"), field, h("strong", {}, "?"), h("datalist", { id: "questions" }, known.map(one => h("option", { value: one }))),
+      this.by ? "" : h("label", { class: "field" }, h("span", {}, "judged by"), judge), h("datalist", { id: "judges" }, judgesOf(this.app.notes, this.x).map(one => h("option", { value: one }))),
       h("span", { class: "grow" }), this.byLabel(),
       this.x && !this.app.source.isStatic ? h("a", { class: "as-button", href: this.app.source.reportUrl(this.x), download: "verdict.html" }, "Report") : "",
       this.x && known.includes(this.x) ? button("Forget this question", () => this.forget()) : "");
@@ -69,24 +77,38 @@ export class View {
     return column && !this.app.source.isStatic ? button("By label", () => change({ by: column.name })) : "";
   }
 
+  judgeIs(name) {
+    nameJudge(this.app, this.judge = name);
+    this.table.shown = null;
+    this.refresh();
+    this.wall?.redraw();
+    this.drawCount();
+  }
+
   async drawHits() {
-    const key = [this.q, this.app.layer(), this.x].join("|");
+    const key = [this.q, this.isRanked ? this.app.layer() : this.depth, this.isRanked, this.x].join("|");
     if (key === this.key) return;
-    this.key = key;
-    this.clearWall();
+    const isSame = this.wall && this.wallKey === key;  // but for what a layer has gained since
+    this.key = this.wallKey = key;
+    if (!isSame) this.clearWall();
     this.drawTitles();
     if (!this.q) return this.left.replaceChildren(chooseQuery(this.app, "verdict"));
     if (!this.x) return this.left.replaceChildren(state("What should be retrieved? Write it into the field above: “faces in things”, “the same species”, “chairs from above”."));
-    this.left.replaceChildren(state("The nearest are being looked for."));
-    const answer = await this.app.source.neighbours(this.q, this.app.layer(), JUDGED);
-    if (key !== this.key) return;
+    if (!isSame) this.left.replaceChildren(state("The nearest are being looked for."));
+    const answer = await (this.isRanked ? this.app.source.neighbours(this.q, this.app.layer(), RANKED) : this.app.source.pool(this.q, this.x, this.depth));
+    if (key !== this.key || (isSame && answer.places.join() === this.wall?.rows.join())) return;
+    this.clearWall();
     const mark = value => (row, index, wall) => this.mark(row, value, wall);
-    this.wall = new Wall(this.app, {
-      label: "hits to judge: y right, n wrong, u not judged", size: 128, lines: 1, caption: index => [`${index + 1}.  ${score(answer.scores[index])}`],
+    const told = this.isRanked ? {
+      lines: 1, caption: index => [`${index + 1}.  ${score(answer.scores[index])}`],
       hover: index => [`similarity ${score(answer.scores[index])}, percentile ${percent(answer.percentiles[index])}`],
+    } : {};
+    this.wall = new Wall(this.app, {
+      label: `${this.isRanked ? "hits" : "pictures of all layers, mixed,"} to judge: y right, n wrong, u not judged`, size: 128, ...told,
       mark: row => this.marks()[row], actions: { y: mark(true), n: mark(false), u: mark(null), r: mark(true), w: mark(false) },
       onopen: row => this.mark(row, { undefined: true, true: false, false: null }[this.marks()[row]]),
     });
+    this.drawn = answer.drawn || 0;
     this.left.replaceChildren(this.hint, this.wall.element);
     this.wall.show(answer.places);
     this.drawTitles();
@@ -97,9 +119,31 @@ export class View {
   drawTitles() {
     this.head.replaceChildren(this.q && !this.by ? queryBar(this.app, this.q, "verdict") : "");
     if (!this.wall) return;
-    const rows = this.wall.rows;
-    this.hint.replaceChildren(h("span", {}, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged"), h("span", { class: "soft" }, "A click goes through the three."), h("span", { class: "grow" }),
-      ...this.sameLabel(rows), button("The rest is wrong", () => this.markMany(Object.fromEntries(rows.filter(row => !(row in this.marks())).map(row => [row, false])))));
+    const rows = this.wall.rows, layers = this.app.layers.length;
+    this.hint.replaceChildren(h("span", { class: "keys" }, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged"), this.count,
+      segmented("order", [["mixed", "mixed"], ["ranked", "ranked by one layer"]], this.isRanked ? "ranked" : "mixed", value => change({ order: value === "mixed" ? null : value })),
+      this.isRanked ? "" : select("hits", DEPTHS.map(depth => [depth, `the first ${depth}${layers > 1 ? " of each layer" : ""}`]), String(this.depth), value => change({ k: value === "10" ? null : value })),
+      h("span", { class: "grow" }), ...this.sameLabel(rows), button("The rest is wrong", () => this.markMany(Object.fromEntries(rows.filter(row => !(row in this.marks())).map(row => [row, false])))), button("Next query", () => this.next()));
+    this.drawCount();
+  }
+
+  // One that others judged, else any.
+  next() {
+    const [first] = waiting(this.app.notes, this.x, this.judge).filter(name => name !== this.q);
+    change({ q: first ?? String(Math.floor(Math.random() * this.app.count)) });
+  }
+
+  drawCount() {
+    if (!this.wall) return;
+    const rows = this.wall.rows, marks = this.marks(), done = rows.filter(row => row in marks).length;
+    this.count.textContent = `${done} of ${rows.length} judged${!this.isRanked && this.drawn ? `; ${Math.min(this.drawn, rows.length)} of them are drawn at random` : ""}`;
+  }
+
+  // Whether somebody judges hits of all layers and has some left: nothing is told of the layers until then.
+  isBlind() {
+    if (!this.wall || this.isRanked || this.app.layers.length < 2 || this.table.shown === this.q) return false;
+    const marks = this.marks();
+    return this.wall.rows.some(row => !(row in marks));
   }
 
   // Where the pictures have labels: marks by "has the query's label", in any column, to begin with.
@@ -115,7 +159,7 @@ export class View {
   }
 
   marks() {
-    return this.app.notes.marks[this.x]?.[this.q] || {};
+    return marksOf(this.app.notes, this.x, this.judge, this.q);
   }
 
   mark(row, value, wall) {
@@ -125,12 +169,13 @@ export class View {
 
   async markMany(marks) {
     if (!Object.keys(marks).length) return;
-    const before = this.marks(), all = { ...before }, { x, q, app } = this;  // shown at once
+    const before = this.marks(), all = { ...before }, { x, q, app, judge } = this;  // shown at once
     const back = Object.fromEntries(Object.keys(marks).map(row => [row, before[row] ?? null]));
     for (const [row, value] of Object.entries(marks)) if (value === null) delete all[row]; else all[row] = value;
-    (this.app.notes.marks[this.x] ||= {})[this.q] = all;
+    setMarks(app.notes, x, judge, q, all);
     this.wall?.redraw();
-    await app.write(() => app.source.mark(x, q, marks), () => app.source.mark(x, q, back));
+    this.drawCount();
+    await app.write(() => app.source.mark(x, q, marks, judge), () => app.source.mark(x, q, back, judge));
   }
 
   notesChanged() {
@@ -139,58 +184,8 @@ export class View {
     if (!this.x && Object.keys(this.app.notes.marks).length) return this.refresh();
     this.drawTop();
     this.wall?.redraw();
-    this.drawTable().catch(() => {});
-  }
-
-  async drawTable() {
-    if (!this.x) return this.table.replaceChildren(this.questions());
-    const mine = (this.tableToken = (this.tableToken || 0) + 1);
-    if (!this.table.children.length) this.table.replaceChildren(h("p", { class: "soft" }, "Precision is being computed."));
-    const found = await this.app.source.verdict(this.x);
-    if (mine !== this.tableToken) return;
-    const current = found.queries.find(query => query.name === this.q);
-    const words = h("textarea", { rows: "2", placeholder: "The verdict in words, such as: no, they retrieve things", "aria-label": "the verdict in words", oninput: () => this.saveWords(this.x, words.value) });
-    words.value = found.conclusion;
-    const old = this.table.querySelector("textarea"), isWriting = old && old === document.activeElement && this.wordsOf === this.x;
-    this.wordsOf = this.x;
-    const parts = [h("h2", {}, "Precision of this query"), current ? this.precisions(found, current.layers) : h("p", { class: "soft" }, "Nothing is judged yet."),
-      found.queries.length > 1 ? [h("h2", {}, `All ${found.queries.length} queries together`), this.precisions(found, found.pooled)] : "",
-      h("p", { class: "soft" }, "The share of the first k that is right, among those judged, with Wilson's 95 % interval."),
-      h("h2", { style: "margin-top:18px" }, "Verdict"), isWriting ? old : words, h("div", { style: "height:14px" }), this.judged(found), this.lost(found)];
-    if (isWriting) {
-      const [before, after] = [parts.slice(0, 5), parts.slice(6)];
-      [...this.table.childNodes].forEach(node => node !== old && node.remove());
-      old.before(...before.flat().filter(Boolean)); old.after(...after.flat().filter(Boolean));
-    } else this.table.replaceChildren(...parts.flat().filter(Boolean));
-  }
-
-  precisions(found, layers) {
-    const lines = layers.flatMap((row, layer) => {
-      const name = h("tr", {}, h("th", { colspan: "3", scope: "colgroup" }, found.layers[layer]));
-      const shown = row.filter(one => one.judged).map(one => h("tr", {}, h("td", {}, `at ${one.k}`), h("td", {}, interval(one)),
-        h("td", {}, h("strong", {}, one.share.toFixed(2)), h("span", { class: "soft" }, ` ${one.low.toFixed(2)}–${one.high.toFixed(2)}`), one.judged < one.k ? h("div", { class: "soft" }, `${one.judged} of ${one.k} judged`) : "")));
-      return [found.layers.length > 1 ? name : "", shown.length ? shown : h("tr", {}, h("td", { colspan: "3", class: "soft" }, "none of the first is judged"))];
-    });
-    return h("table", { style: "width:100%;margin-bottom:12px" }, h("tbody", {}, lines));
-  }
-
-  judged(found) {
-    if (!found.queries.length) return "";
-    return h("section", {}, h("h2", {}, "Judged queries"), found.queries.map(query => h("div", { style: "display:flex;gap:8px;align-items:center;margin-bottom:6px" }, queryThumb(this.app, query.name, 36),
-      h("a", { href: href("verdict", { q: query.name, x: this.x }), style: "overflow:hidden;text-overflow:ellipsis" }, query.title), h("span", { class: "soft" }, plural(query.marked, "mark")))));
-  }
-
-  // Queries that cannot be opened any more: they are named, and the others go on.
-  lost(found) {
-    if (!found.lost.length) return "";
-    return h("section", { class: "lost" }, h("h2", {}, "Lost queries"), h("p", { class: "soft" }, "They count for nothing above; their marks are kept."),
-      h("ul", {}, found.lost.map(query => h("li", {}, `${plural(query.marked, "mark")}: ${query.why}`))));
-  }
-
-  questions() {
-    const known = Object.keys(this.app.notes.marks);
-    if (!known.length) return h("p", { class: "soft" }, "Marks and precision appear here.");
-    return h("div", {}, h("h2", {}, "Questions"), known.map(one => h("p", {}, h("a", { href: href("verdict", { x: one, q: this.q }) }, one))));
+    this.drawCount();
+    this.table.draw(this.x, this.q).catch(() => {});
   }
 
   async forget() {
@@ -210,9 +205,4 @@ export class View {
     this.clearWall();
     this.offs.forEach(off => off());
   }
-}
-
-function interval(one) {
-  return h("span", { class: "interval", role: "img", "aria-label": `${one.share.toFixed(2)}, from ${one.low.toFixed(2)} to ${one.high.toFixed(2)}` },
-    h("i", { style: `left:${100 * one.low}%;right:${100 * (1 - one.high)}%` }), h("b", { style: `left:${100 * one.share}%` }));
 }

@@ -38,7 +38,7 @@ export class Wall {
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
     const told = () => { this.tellCursor(); this.redraw(); };
-    this.offs = [app.on("notes", told), app.on("details", told), app.on("theme", () => this.redraw())];
+    this.offs = [app.on("notes", told), app.on("details", told), app.on("theme", () => this.redraw()), app.on("print", () => this.draw())];
   }
 
   show(rows, { keepsPlace = false } = {}) {

@@ -1,0 +1,76 @@
+"""Two people judge the same pictures, each without seeing the other's marks, then read how far they agree, and print it."""
+
+import re
+
+import pytest
+
+from tfvision.apps.explorer.plan import plan
+from tfvision.apps.explorer.server import running
+from tfvision.apps.explorer.session import Session
+
+SECONDS = 60_000  # of patience: the machine may be busy
+A4_PX = 700  # within its margins
+PRINTED = {  # -> what is there when the view is drawn
+    "verdict?q=0&x=its colour": "aside textarea",
+    "verdict?by=colour": "main table",
+    "compare?q=0&q=4": ".matrices table",
+    "distribution?q=0": ".chart svg",
+}
+WIDE = """() => [...document.querySelectorAll("main *")].filter(one => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1)
+    .map(one => `${one.tagName} ${one.className}`)"""
+
+
+@pytest.fixture
+def address(make_gallery):
+    what = plan([make_gallery(), make_gallery("other")])
+    Session(what).thumbnails.fill()
+    with running(what) as url:
+        yield url
+
+
+def judge(page, address, name, keys):
+    """Marks the pictures in the order in which they are shown."""
+    page.set_default_timeout(SECONDS)
+    page.goto(f"{address}#verdict?q=0&x=its colour")
+    page.get_by_label("judge: who marks").fill(name)
+    page.get_by_label("judge: who marks").press("Enter")
+    page.get_by_text("0 of 5 judged").wait_for()
+    page.locator(".main .wall").focus()
+    for key in keys[:-1]:
+        page.keyboard.press(key)
+    page.get_by_text("4 of 5 judged").wait_for()
+    page.get_by_text("Which layer found a picture is hidden").wait_for()
+    assert page.locator("aside .interval").count() == 0
+    page.keyboard.press(keys[-1])
+    page.locator("aside .interval").first.wait_for()
+
+
+@pytest.mark.slow
+def test_two_people_judge_apart_and_read_how_far_they_agree(address, watched_page):
+    ann, ben = watched_page(address), watched_page(address, 844, 390, "dark")
+    judge(ann, address, "Ann", "ynnyn")
+    judge(ben, address, "Ben", "ynnnn")
+    ben.get_by_text(re.compile("Ann and Ben say the same of 80 % of 5 pictures")).first.wait_for()
+    ben.get_by_label("Marks of").select_option("Ann")
+    ben.get_by_text("0.40").first.wait_for()
+    ben.get_by_label("Marks of").select_option("what most judges say")
+    ben.get_by_text("0.20 to 0.40").first.wait_for()  # they differ about one
+    ben.get_by_role("button", name="Take this sentence").click()
+    ben.wait_for_function("() => document.querySelector('textarea').value.includes('of the first 5 hits of 1 query')")
+    ben.keyboard.press("Escape")
+    ben.keyboard.press("z")  # the sentence
+    ben.wait_for_function("() => document.querySelector('textarea').value === ''")
+    ben.keyboard.press("z")  # the last mark
+    ben.get_by_text("4 of 5 judged", exact=False).first.wait_for()
+    ann.reload()
+    ann.get_by_text("5 of 5 judged").wait_for()
+    for view, drawn in PRINTED.items():
+        ben.evaluate("address => { location.hash = address }", f"#{view}")
+        ben.locator(drawn).first.wait_for()
+        ben.emulate_media(media="print")
+        ben.set_viewport_size({"width": A4_PX, "height": 900})
+        ben.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert ben.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert ben.evaluate(WIDE) == [], view
+        ben.evaluate("dispatchEvent(new Event('afterprint'))")
+        ben.emulate_media(media="screen")
