@@ -12,6 +12,7 @@ import numpy as np
 _NO_LABEL = -1
 _LONGEST_CHAIN = 4000  # pictures of which every two are compared
 _ROUNDING = 1e-6
+LEAST_MARGIN = 0.3  # of a label that is suspected
 _PRIOR = 1.0  # neighbours that chance would have drawn, in the support of a label
 
 
@@ -91,29 +92,24 @@ def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray
 
     A label's support is the share of the neighbours' similarity that has it, over as many of the nearest as it has other pictures: with
     four pictures of a label no more than three can speak for it. It is drawn towards what chance gives, as if one more neighbour had been
-    drawn at random, so that one neighbour alone says little. As in confident learning (Northcutt et al., 2021), a label is suspected
-    where another has the higher support, and has as much as its own pictures have in the mean.
+    drawn at random, so that one neighbour alone says little. The score is the margin of confident learning (Northcutt et al., 2021), with
+    supports in the place of probabilities; a label is suspected where it is LEAST_MARGIN at least. benchmarks/label_flags.py measures it.
 
     Args:
       codes: int [n], a label each; -1 = none.
     """
     supports = _Supports(neighbours, scores, codes)
-    own = supports.of(codes)
-    labelled = codes != _NO_LABEL
-    is_judged = labelled & (supports.sizes[codes] > 1)
-    sums = np.bincount(codes[is_judged], own[is_judged], len(supports.sizes))
-    typical = np.where(supports.sizes > 1, sums / np.maximum(1, np.bincount(codes[is_judged], minlength=len(supports.sizes))), np.inf)
-    suggested, best = np.full(len(codes), _NO_LABEL, codes.dtype), np.full(len(codes), -np.inf)
+    own, is_labelled = supports.of(codes), codes != _NO_LABEL
+    is_judged = is_labelled & (supports.sizes[codes] > 1)
+    suggested, best = np.full(len(codes), _NO_LABEL, codes.dtype), np.zeros(len(codes))
     for column in range(neighbours.shape[1]):
         label = supports.labels[:, column]
-        support = np.where((label != _NO_LABEL) & (label != codes), supports.of(label), -np.inf)
-        is_better = (support >= np.minimum(typical[label], 1)) & (support > best)
-        suggested, best = np.where(is_better, label, suggested), np.where(is_better, support, best)
-    margins = np.where(is_judged, best - own, -np.inf)
+        support = np.where((label != _NO_LABEL) & (label != codes), supports.of(label), 0)
+        suggested, best = np.where(support > best, label, suggested), np.maximum(support, best)
+    margins = np.where(is_judged, best - own, 0)
     order = np.argsort(-margins, kind="stable")
-    order = order[margins[order] > 0]
-    chance = supports.chance(codes)
-    return Suspects(order, suggested[order], margins[order], own[order], best[order], chance[order], int(labelled.sum() - is_judged.sum()))
+    order = order[margins[order] >= LEAST_MARGIN]
+    return Suspects(order, suggested[order], margins[order], own[order], best[order], supports.chance(codes)[order], int((is_labelled & ~is_judged).sum()))
 
 
 class _Supports:

@@ -10,7 +10,7 @@ const TAG = "duplicate", CARDS = 60;  // at once
 
 // Draws groups into `host`; returns what shows marks anew.
 export function drawDuplicates(app, host, found, groups) {
-  if (!groups.length) return host.replaceChildren(state(found.total ? "No group has a picture that the filters keep." : "No two pictures are as alike as that."));
+  if (!groups.length) return host.replaceChildren(state(found.total ? "No group has a picture that the filters keep." : "No two pictures are as alike as that: a lower threshold above finds more."));
   const head = h("div", { class: "tools-row" }), plan = h("div", {}), cards = h("div", { class: "groups" }), more = h("p", {}), shown = [];
   const redraw = () => { drawHead(app, head, plan, found, groups); shown.forEach(card => card.redraw()); };
   const add = () => {
@@ -72,8 +72,8 @@ function member(app, group, row, file) {
   const open = event => (event.ctrlKey || event.metaKey || app.isPicking ? app.basket.toggle([row], !app.basket.has(row)) : app.openNeighbours(row));
   const picture = h("button", { class: "picture", type: "button", title: `${title}${isWeakest ? ", of the weakest pair" : ""}`, "aria-label": `neighbourhood of ${title}`, onclick: open }, small(app.thumbnails, row, 104));
   const mark = h("button", { type: "button", class: "mark", "aria-pressed": "false", "aria-label": `mark ${title} as ${TAG}`, onclick: () => app.tag(TAG, [row], !marked(app).has(row)) });
-  const facts = file ? [h("span", {}, `${file[0]} × ${file[1]}`), h("span", { class: "soft" }, size(file[2]))] : [h("span", { class: "wrong" }, "cannot be read")];
-  const element = h("figure", { class: isWeakest ? "weakest" : null }, picture, h("figcaption", {}, facts, isBest ? h("strong", { class: "best" }, "best") : "", mark));
+  const facts = file ? [h("span", {}, `${file[0]} × ${file[1]}`), h("span", { class: "soft" }, size(file[2]), isBest ? h("strong", { class: "best" }, " best") : "")] : [h("span", { class: "wrong" }, "cannot be read")];
+  const element = h("figure", { class: isWeakest ? "weakest" : null }, picture, h("figcaption", {}, facts, mark));
   return { element, redraw: has => {
     mark.setAttribute("aria-pressed", String(has.has(row)));
     mark.textContent = has.has(row) ? "marked" : "mark";
