@@ -36,6 +36,7 @@ _REST_AFTER_WALK = 20  # times as long as it took
 _BROKEN = "broken.json"
 _NAMED = 200  # pictures that cannot be read and are told by name
 _FEW_GONE = 3  # pictures that an update removes without being asked twice
+_SECONDS_TO_STOP = 30.0  # a network that is being opened cannot be interrupted
 
 
 class Changes(NamedTuple):
@@ -84,6 +85,7 @@ class Session:
         self.broken = _known_broken(plan.state)  # path -> reason
         self.left_out: dict[str, str] = {}  # what has a photo's name and is not shown: path -> reason
         self._is_stopped, self._updating, self._filling = threading.Event(), threading.Lock(), threading.Lock()
+        self._threads: list[threading.Thread] = []
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
 
@@ -100,9 +102,9 @@ class Session:
         return self.shown.queries
 
     def start(self) -> Self:
-        """Indexes, makes thumbnails and looks for changes, in threads that end with the process."""
+        """Indexes, makes thumbnails and looks for changes, in threads that `stop` ends."""
         for work in (self.index, self._fill_thumbnails, self._watch):
-            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
+            self._begin(work)
         return self
 
     def index(self) -> None:
@@ -112,8 +114,11 @@ class Session:
         self._look_for_changes()
 
     def stop(self) -> None:
-        """The background's work ends soon; what is finished is kept."""
+        """Ends the background's work and waits for it; what is finished is kept."""
         self._is_stopped.set()
+        until = time.monotonic() + _SECONDS_TO_STOP
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def status(self) -> dict[str, Any]:
         """What the page asks for again and again."""
@@ -156,7 +161,7 @@ class Session:
         except BaseException:
             self._updating.release()
             raise
-        threading.Thread(target=self._guarded, args=(functools.partial(self._update, changes),), daemon=True).start()
+        self._begin(functools.partial(self._update, changes))
         return True
 
     def _opened(self, version: int) -> Shown:
@@ -191,7 +196,12 @@ class Session:
         self.broken = broken
         bars, looked = [], [time.monotonic()]
 
+        def go_on():
+            if self._is_stopped.is_set():
+                raise GalleryError("stopped: what is finished is kept, and the next call goes on")
+
         def begin(total):
+            go_on()
             known = len(self.collection.pictures) - total
             bars.append(progress_bar(f"indexing {name}", total))
             self.indexing = {"layer": name, "done": known, "total": known + total, "stage": "seeing pictures"}
@@ -202,10 +212,10 @@ class Session:
             if time.monotonic() - looked[0] > _SECONDS_BETWEEN_LOOKS:
                 looked[0] = time.monotonic()
                 self._refresh(planned)
-            if self._is_stopped.is_set():
-                raise GalleryError("stopped: what is finished is kept, and the next call goes on")
+            go_on()
 
         try:
+            go_on()
             build_gallery(self.plan.source, location, recipe, is_resumed=True, broken=broken, progress=Progress(begin, advance, self._say))
             self._refresh(planned)
             self.broken = known
@@ -333,12 +343,19 @@ class Session:
     def _counting(self, count):
         self.indexing = {**self.indexing, "done": self.indexing["done"] + count}
 
+    def _begin(self, work):
+        """Does it in a thread of the background."""
+        thread = threading.Thread(target=self._guarded, args=(work,), daemon=True)
+        thread.start()
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+
     def _guarded(self, work):
         try:
             work()
         except UserError as error:
-            self.error = str(error)
-            self._say(f"error: {error}")
+            if not self._is_stopped.is_set():
+                self.error = str(error)
+                self._say(f"error: {error}")
 
 
 def _why_gone(paths: Iterable[str]) -> str:
