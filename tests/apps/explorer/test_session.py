@@ -10,6 +10,7 @@ from tfvision.apps.explorer.export import export_site
 from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.session import Session
 from tfvision.errors import DataError, GalleryError
+from tfvision.index import making
 from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.locations import create_gallery
 
@@ -72,6 +73,26 @@ def test_a_folder_is_shown_at_once_and_indexed_meanwhile(colour_photos, matcher_
     outside = again.queries.receive((tmp_path / "photos" / "new 'one'.png").read_bytes())
     query = again.queries.open(outside, again.collection.layers[0])
     assert query.scores[again.collection.pictures.positions["new 'one'.png"]] == pytest.approx(1, abs=1e-3)
+    for each in (session, again):
+        each.stop()
+
+
+def test_stopping_ends_what_goes_on_in_the_background(photos, matcher_run, tmp_path, monkeypatch):
+    reached = threading.Event()
+
+    def build(*arguments, progress, **options):
+        progress.start(6)
+        reached.set()
+        while True:
+            progress.advance(0)
+
+    monkeypatch.setattr(making, "build_gallery", build)
+    said = []
+    session = Session(plan([str(photos)], [str(matcher_run)], state=str(tmp_path / "state")), said.append).start()
+    assert reached.wait(60)
+    session.stop()
+    assert not any(thread.is_alive() for thread in session._threads)
+    assert session.error is None and session.indexing is None and said == []
 
 
 def test_a_gallery_in_milvus_is_shown_as_a_folders_is(make_gallery, tmp_path):

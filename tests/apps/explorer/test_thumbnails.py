@@ -77,8 +77,12 @@ def test_a_stopped_filling_is_gone_on_with(make):
     first = make()
     first.fill(is_stopped=lambda: True)
     assert len(make()) == 0
-    first.fill()
-    assert len(make()) == 5
+    told = []
+    make().fill(told.append, lambda: len(told) == 3)  # within a sheet of two
+    assert len(make()) == 3
+    again = make()
+    again.fill()
+    assert len(make()) == 5 and [again.get(position) != b"" for position in range(5)] == [True, True, True, False, True]
 
 
 def test_one_whose_disk_was_away_is_tried_again(make, pictures):

@@ -39,6 +39,7 @@ _REST_BETWEEN = 4  # times as long as these took
 _BROKEN = "broken.json"
 _NAMED = 200  # pictures that cannot be read and are told by name
 _FEW_GONE = 3  # pictures that an update removes without being asked twice
+_SECONDS_TO_STOP = 30.0  # a network that is being opened cannot be interrupted
 
 
 class Changes(NamedTuple):
@@ -89,6 +90,7 @@ class Session:
         self.left_out: dict[str, str] = {}  # what has a photo's name and is not shown: path -> reason
         self._rested = 0.0  # seconds, during walks over the files
         self._is_stopped, self._updating, self._filling = threading.Event(), threading.Lock(), threading.Lock()
+        self._threads: list[threading.Thread] = []
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
 
@@ -105,9 +107,9 @@ class Session:
         return self.shown.queries
 
     def start(self) -> Self:
-        """Indexes, makes thumbnails and looks for changes, in threads that end with the process."""
+        """Indexes, makes thumbnails and looks for changes, in threads that `stop` ends."""
         for work in (self.index, self._fill_thumbnails, self._watch):
-            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
+            self._begin(work)
         return self
 
     def index(self) -> None:
@@ -126,8 +128,11 @@ class Session:
         return pictures.corrections
 
     def stop(self) -> None:
-        """The background's work ends soon; what is finished is kept."""
+        """Ends the background's work and waits for it; what is finished is kept."""
         self._is_stopped.set()
+        until = time.monotonic() + _SECONDS_TO_STOP
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def status(self) -> dict[str, Any]:
         """What the page asks for again and again."""
@@ -171,7 +176,7 @@ class Session:
         except BaseException:
             self._updating.release()
             raise
-        threading.Thread(target=self._guarded, args=(functools.partial(self._update, changes),), daemon=True).start()
+        self._begin(functools.partial(self._update, changes))
         return True
 
     def _opened(self, version: int) -> Shown:
@@ -207,7 +212,12 @@ class Session:
         self.broken = broken
         bars, looked = [], [time.monotonic()]
 
+        def go_on():
+            if self._is_stopped.is_set():
+                raise GalleryError("stopped: what is finished is kept, and the next call goes on")
+
         def begin(total):
+            go_on()
             known = len(self.collection.pictures) - total
             bars.append(progress_bar(f"indexing {name}", total))
             self.indexing = {"layer": name, "done": known, "total": known + total, "stage": "seeing pictures"}
@@ -218,10 +228,10 @@ class Session:
             if time.monotonic() - looked[0] > _SECONDS_BETWEEN_LOOKS:
                 looked[0] = time.monotonic()
                 self._refresh(planned)
-            if self._is_stopped.is_set():
-                raise GalleryError("stopped: what is finished is kept, and the next call goes on")
+            go_on()
 
         try:
+            go_on()
             build_gallery(self.plan.source, location, recipe, is_resumed=True, broken=broken, progress=Progress(begin, advance, self._say))
             self._refresh(planned)
             self.broken = known
@@ -359,12 +369,19 @@ class Session:
     def _counting(self, count):
         self.indexing = {**self.indexing, "done": self.indexing["done"] + count}
 
+    def _begin(self, work):
+        """Does it in a thread of the background."""
+        thread = threading.Thread(target=self._guarded, args=(work,), daemon=True)
+        thread.start()
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+
     def _guarded(self, work):
         try:
             work()
         except UserError as error:
-            self.error = str(error)
-            self._say(f"error: {error}")
+            if not self._is_stopped.is_set():
+                self.error = str(error)
+                self._say(f"error: {error}")
 
 
 def _why_gone(paths: Iterable[str]) -> str:

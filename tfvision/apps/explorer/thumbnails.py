@@ -85,12 +85,14 @@ class Thumbnails:
         missing = [position for position, id in enumerate(self._ids) if id not in self._slots]
         for number, start in enumerate(range(0, len(missing), SHEET), 1):
             if is_stopped():
-                return
+                break
             made, ids = {}, [self._ids[position] for position in missing[start : start + SHEET]]
             for id, thumbnail in zip(ids, self._fillers.map(self.get, missing[start : start + SHEET]), strict=True):
                 if thumbnail or id in self._fresh:
                     made[id] = thumbnail
                 advance(1)
+                if is_stopped():
+                    break  # the sheet is short
             if made:
                 self._pack(list(made), list(made.values()), is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
         self._list()
