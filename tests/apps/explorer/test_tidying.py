@@ -102,13 +102,14 @@ def test_a_swapped_label_is_found_first_with_its_supports(table):
         chance, k = others / (sum(codes != -1) - 1), min(others, 5)
         weights = [max(0, score) * (codes[position] != -1) for position, score in zip(positions[own], scores[own], strict=True)][:k]
         share = sum(weight for weight, position in zip(weights, positions[own], strict=False) if codes[position] == label) / sum(weights)
-        return (k * share + chance) / (k + 1), chance
+        return (k * share + chance) / (k + 1)
 
     for index, (own, label) in enumerate(zip(found.positions, found.suggested, strict=True)):
-        assert (found.given_support[index], found.given_chance[index]) == pytest.approx(support(own, codes[own]), abs=1e-6)
-        assert found.suggested_support[index] == pytest.approx(support(own, label)[0], abs=1e-6)
-        assert found.scores[index] == pytest.approx(found.suggested_support[index] - found.given_support[index])
-    assert (found.scores > 0).all() and (np.diff(found.scores) <= 0).all()
+        typical = np.mean([support(other, codes[own]) for other in np.flatnonzero(codes == codes[own]) if other != own])
+        expected = support(own, codes[own]), support(own, label), typical
+        assert (found.given_support[index], found.suggested_support[index], found.typical_support[index]) == pytest.approx(expected, abs=1e-6)
+        assert found.scores[index] == pytest.approx(min(expected[1:]) - expected[0], abs=1e-6)
+    assert (found.scores >= 0.2).all() and (np.diff(found.scores) <= 0).all()
 
 
 def test_small_classes_are_judged_by_as_many_neighbours_as_they_have():

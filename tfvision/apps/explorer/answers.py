@@ -220,7 +220,7 @@ def hubs(table: Table, limit: int) -> Answer:
 def suspect_labels(table: Table, pictures: Pictures, column: str, limit: int) -> Answer:
     """{"places", "given", "suggested", "scores", "supports", "neighbours", "total", "unjudged"}: labels that the neighbours speak against, the surest first.
 
-    "supports" has [of the label given, by chance, of the suggestion] a picture; "neighbours" its nearest.
+    "supports" has [of the label given, of its other pictures in the mean, of the suggestion] a picture; "neighbours" its nearest.
     """
     if column not in pictures.columns:
         known = f"take one of {', '.join(pictures.columns)}" if pictures.columns else "the pictures have no labels"
@@ -234,7 +234,7 @@ def suspect_labels(table: Table, pictures: Pictures, column: str, limit: int) ->
         "given": [values[code] for code in codes[positions]],
         "suggested": [values[code] for code in found.suggested[shown]],
         "scores": _rounded(found.scores[shown]),
-        "supports": _rounded(np.stack([found.given_support, found.given_chance, found.suggested_support], axis=1)[shown], 3),
+        "supports": _rounded(np.stack([found.given_support, found.typical_support, found.suggested_support], axis=1)[shown], 3),
         "neighbours": [[one for one in row if one >= 0] for row in table[0][positions, :_SHOWN_NEIGHBOURS].tolist()],
         "total": len(found.positions),
         "unjudged": found.unjudged,

@@ -12,7 +12,7 @@ import numpy as np
 _NO_LABEL = -1
 _LONGEST_CHAIN = 4000  # pictures of which every two are compared
 _ROUNDING = 1e-6
-LEAST_MARGIN = 0.3  # of a label that is suspected
+LEAST_SCORE = 0.2  # of a label that is suspected
 _PRIOR = 1.0  # neighbours that chance would have drawn, in the support of a label
 
 
@@ -36,9 +36,9 @@ class Suspects(NamedTuple):
     Attributes:
       positions: int [m].
       suggested: codes of the labels that are spoken for.
-      scores: support of the suggestion less that of the label given, 0 to 1.
+      scores: how far the support of the label given falls short, 0 to 1.
       given_support, suggested_support: 0 to 1 each.
-      given_chance: the support that the label given would have by chance.
+      typical_support: of the label given, the mean of its other pictures.
       unjudged: how many pictures are the only ones of their label, so that no neighbour could speak for it.
     """
 
@@ -47,7 +47,7 @@ class Suspects(NamedTuple):
     scores: np.ndarray
     given_support: np.ndarray
     suggested_support: np.ndarray
-    given_chance: np.ndarray
+    typical_support: np.ndarray
     unjudged: int
 
 
@@ -92,8 +92,10 @@ def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray
 
     A label's support is the share of the neighbours' similarity that has it, over as many of the nearest as it has other pictures: with
     four pictures of a label no more than three can speak for it. It is drawn towards what chance gives, as if one more neighbour had been
-    drawn at random, so that one neighbour alone says little. The score is the margin of confident learning (Northcutt et al., 2021), with
-    supports in the place of probabilities; a label is suspected where it is LEAST_MARGIN at least. benchmarks/label_flags.py measures it.
+    drawn at random, so that one neighbour alone says little. The score is by how much the support of the label given falls short: of that of
+    the best other label, and of what other pictures with this label have in the mean, whichever is less. So confident learning (Northcutt
+    et al., 2021) measures a label by its class, here with supports in the place of probabilities: where the vectors do not know a label,
+    none of its pictures is suspected for it. A label is suspected from LEAST_SCORE on; benchmarks/label_flags.py measures it.
 
     Args:
       codes: int [n], a label each; -1 = none.
@@ -106,10 +108,12 @@ def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray
         label = supports.labels[:, column]
         support = np.where((label != _NO_LABEL) & (label != codes), supports.of(label), 0)
         suggested, best = np.where(support > best, label, suggested), np.maximum(support, best)
-    margins = np.where(is_judged, best - own, 0)
-    order = np.argsort(-margins, kind="stable")
-    order = order[margins[order] >= LEAST_MARGIN]
-    return Suspects(order, suggested[order], margins[order], own[order], best[order], supports.chance(codes)[order], int((is_labelled & ~is_judged).sum()))
+    totals = np.bincount(codes[is_judged], own[is_judged], len(supports.sizes))
+    typical = (totals[codes] - own) / np.maximum(1, supports.sizes[codes] - 1)
+    score = np.where(is_judged, np.minimum(best, typical) - own, 0)
+    order = np.argsort(-score, kind="stable")
+    order = order[score[order] >= LEAST_SCORE]
+    return Suspects(order, suggested[order], score[order], own[order], best[order], typical[order], int((is_labelled & ~is_judged).sum()))
 
 
 class _Supports:

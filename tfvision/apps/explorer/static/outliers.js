@@ -34,7 +34,6 @@ export function drawOutliers(app, host, found) {
   const drawActions = () => {
     const has = new Set(app.notes.tags[TAG] || []), wanted = rows.filter(row => !has.has(row));
     actions.replaceChildren(button(`Tag ${rows.length === 1 ? "it" : `these ${number(rows.length)}`} “${TAG}”`, async () => { if (await app.tag(TAG, wanted, true)) app.say(`${plural(wanted.length, "picture")} tagged “${TAG}”. z undoes it.`); }, { disabled: !wanted.length }),
-      button("All into the basket", () => app.basket.toggle(rows, true), { disabled: !rows.length }),
       at === fence ? "" : button("Cut at Tukey's fence", () => { at = fence; slider.value = String(at); keep(); draw(); }),
       has.size ? h("a", { class: "as-button", href: href("basket", { tag: TAG }) }, `${plural(has.size, "picture")} tagged`) : "");
   };

@@ -2,8 +2,10 @@
 
 import { classColumns } from "./by_label.js";
 import { button, h, plural, select } from "./dom.js";
+import { small } from "./thumbnails.js";
 
 const WHO = "tfvision-who", MOST_LISTED = 2000;  // labels that a field offers
+const SEEN = 12;  // pictures that the dialog shows
 
 // The corrections as this page knows them: app.corrected = { version, who, columns: { column: { row: { label, given, who, when } } } }.
 export async function loadCorrections(app) {
@@ -86,7 +88,8 @@ export async function askLabel(app, rows, suggestedColumn = null) {
     h("p", { class: "soft" }, "Kept beside the collection with your name and the time; the source stays as it is. Housekeeping, “Corrected”, writes a manifest to train from."),
     h("div", { class: "chips" }, h("button", { type: "submit", class: "primary" }, "Correct"), again, button("Cancel", () => dialog.close())));
   const dialog = h("dialog", { class: "relabel", "aria-labelledby": "relabel-title", onclose: () => { dialog.remove(); if (back instanceof HTMLElement) back.focus({ preventScroll: true }); } },
-    h("header", {}, h("h2", { id: "relabel-title" }, rows.length === 1 ? `Label of ${app.title(rows[0])}` : `Label of ${plural(rows.length, "picture")}`)), form);
+    h("header", {}, h("h2", { id: "relabel-title" }, rows.length === 1 ? `Label of ${app.title(rows[0])}` : `Label of ${plural(rows.length, "picture")}`)),
+    h("div", { class: "chips", "aria-hidden": "true" }, rows.slice(0, SEEN).map(row => small(app.thumbnails, row, rows.length === 1 ? 112 : 64)), rows.length > SEEN ? h("span", { class: "soft" }, `and ${rows.length - SEEN} more`) : ""), form);
   draw();
   document.body.append(dialog);
   dialog.showModal();

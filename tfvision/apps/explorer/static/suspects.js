@@ -23,8 +23,7 @@ export function drawSuspects(app, host, found, name) {
     const unjudged = found.unjudged ? ` ${plural(found.unjudged, "picture is the only one of its label and is", "pictures are the only ones of their label and are")} not judged.` : "";
     const passed = found.places.length - open.length;
     head.replaceChildren(h("span", { role: "status" }, `${plural(open.length, "label")} in doubt, the surest first; ${number(done)} seen to.${passed ? ` ${number(passed)} more were checked before.` : ""}${unjudged}`), h("span", { class: "grow" }),
-      isServer ? h("span", { class: "keys" }, h("kbd", {}, "y"), " take the suggestion  ", h("kbd", {}, "n"), " the label is right  ", h("kbd", {}, "c"), " another") : "",
-      open.length ? button("All into the basket", () => app.basket.toggle(open.map(({ row }) => row), true)) : "");
+      isServer ? h("span", { class: "keys" }, h("kbd", {}, "y"), " take the suggestion  ", h("kbd", {}, "n"), " the label is right  ", h("kbd", {}, "c"), " another") : "");
     items.forEach(one => one.redraw(has));
   };
   if (!open.length) list.hidden = true;
@@ -35,11 +34,11 @@ export function drawSuspects(app, host, found, name) {
 }
 
 function item(app, found, column, row, index, checked) {
-  const given = String(found.given[index]), suggested = String(found.suggested[index]), [own, chance, other] = found.supports[index], title = app.title(row), isServer = !app.source.isStatic;
+  const given = String(found.given[index]), suggested = String(found.suggested[index]), [own, typical, other] = found.supports[index], title = app.title(row), isServer = !app.source.isStatic;
   const status = h("span", { class: "status", role: "status" });
   const neighbours = found.neighbours[index].map(one => {
     const label = labelOf(column, one), kind = label === given ? "for" : label === suggested ? "against" : "";
-    return h("button", { class: `picture ${kind}`, type: "button", title: `${app.title(one)}: ${label ?? "no label"}`, "aria-label": `${app.title(one)}: ${label ?? "no label"}${kind === "against" ? ", as suggested" : kind === "for" ? ", as given" : ""}`, onclick: () => app.openNeighbours(one) }, small(app.thumbnails, one, 56));
+    return h("button", { class: `picture ${kind}`, type: "button", title: `${app.title(one)}: ${label ?? "no label"}`, "aria-label": `${app.title(one)}: ${label ?? "no label"}${kind === "against" ? ", as suggested" : kind === "for" ? ", as given" : ""}`, onclick: () => app.openNeighbours(one) }, small(app.thumbnails, one, 52));
   });
   const isChecked = () => checked().has(row), isRelabelled = () => labelOf(column, row) !== given;
   const accept = async () => { if (isChecked()) await app.tag(CHECKED, [row], false); if (labelOf(column, row) !== suggested && await relabel(app, column.name, [row], suggested)) next(element); };
@@ -49,7 +48,7 @@ function item(app, found, column, row, index, checked) {
   const element = h("li", { tabindex: "0", "aria-label": `${title}: ${given}, perhaps ${suggested}`, onkeydown: event => key(event, element, { y: isServer && accept, n: keep, c: isServer && ask, Enter: () => app.openNeighbours(row), " ": () => app.basket.toggle([row], !app.basket.has(row)) }) },
     h("button", { class: "picture own", type: "button", title, "aria-label": `neighbourhood of ${title}`, onclick: () => app.openNeighbours(row) }, small(app.thumbnails, row, 112)),
     h("div", { class: "about" }, h("div", {}, h("strong", {}, given), h("span", { class: "soft" }, " or rather "), h("strong", {}, suggested), h("span", { class: "soft" }, `?  score ${found.scores[index].toFixed(2)}`)),
-      h("div", { class: "soft" }, `Of its neighbours ${share(own)} speak for ${given} (chance: ${share(chance)}), ${share(other)} for ${suggested}.`),
+      h("div", { class: "soft" }, `Of its neighbours ${share(own)} speak for ${given} (${share(typical)} with its other pictures), ${share(other)} for ${suggested}.`),
       h("div", { class: "speaking" }, neighbours), h("div", { class: "chips" }, actions, status)));
   return { element, redraw: has => {
     const text = isRelabelled() ? `now ${labelOf(column, row) ?? "without a label"}` : has.has(row) ? "checked: right" : "";

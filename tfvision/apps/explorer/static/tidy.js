@@ -3,7 +3,7 @@
 import { change, read } from "./address.js";
 import { classColumns } from "./by_label.js";
 import { drawCorrected } from "./corrected.js";
-import { button, failed, h, number, plural, progress, segmented, select, state } from "./dom.js";
+import { failed, h, number, plural, progress, segmented, select, state } from "./dom.js";
 import { drawDuplicates } from "./duplicates.js";
 import { filtersOf, keptIndices, keptOf } from "./filters.js";
 import { drawOutliers } from "./outliers.js";
@@ -76,7 +76,9 @@ export class View {
 
   draw(kind, found, column) {
     const app = this.app, kept = keptIndices(app, found.places || []), of = list => list && kept.map(index => list[index]);
-    if (kind === "duplicates") this.redraw = drawDuplicates(app, this.body, found, found.groups.filter(group => keptIndices(app, group.places).length));
+    const groups = (found.groups || []).filter(group => keptIndices(app, group.places).length);
+    this.listed = { duplicates: () => groups.flatMap(group => group.places), labels: () => of(found.places) }[kind];
+    if (kind === "duplicates") this.redraw = drawDuplicates(app, this.body, found, groups);
     else if (kind === "outliers") ({ wall: this.wall, redraw: this.redraw } = drawOutliers(app, this.body, found));
     else if (kind === "labels") this.redraw = drawSuspects(app, this.body, { ...found, ...Object.fromEntries(["places", "given", "suggested", "scores", "supports", "neighbours"].map(name => [name, of(found[name])])) }, column);
     else this.drawHubs({ ...found, places: of(found.places), counts: of(found.counts) });
@@ -87,13 +89,18 @@ export class View {
     const caption = place => [`${number(found.counts[place])} pictures`];
     const note = `${found.words} ${plural(found.never, "picture is", "pictures are")} never among the nearest ${found.neighbours}.`;
     this.wall = new Wall(this.app, { label: "Hubs", size: 128, lines: 1, caption, hover: caption });
-    this.body.replaceChildren(h("div", { class: "tools-row" }, h("span", {}, note), button("All into the basket", () => this.app.basket.toggle(found.places, true))), this.wall.element);
+    this.body.replaceChildren(h("div", { class: "tools-row" }, note), this.wall.element);
     this.wall.show(found.places);
+  }
+
+  // What the page lists where there is no wall.
+  shownRows() {
+    return this.listed?.();
   }
 
   clear() {
     this.wall?.destroy();
-    this.wall = this.redraw = null;
+    this.wall = this.redraw = this.listed = null;
   }
 
   destroy() {
