@@ -92,6 +92,7 @@ export class App {
   queryTitle(name) {
     if (/^\d+$/.test(name)) return this.title(Number(name));
     if (name.startsWith("id:")) return `${name.slice(3)} (gone)`;
+    if (name.startsWith("t:")) return `“${name.slice(2)}”`;
     return name.startsWith("u:") ? this.titles.get(name) || "a picture from outside" : name.slice(2).replace("=", " ");
   }
 
