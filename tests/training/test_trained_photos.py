@@ -104,7 +104,7 @@ def test_the_photos_of_a_run_are_found_where_they_lie_with_their_boxes(tmp_path)
 
 def test_prepared_photos_of_a_run_are_found_in_their_shards(tmp_path):
     source = _draw(tmp_path / "train", 0)
-    prepare(source, tmp_path / "shards", size_px=8)
+    prepare(source, tmp_path / "shards", ranks=("species",))
     run = _run(tmp_path / "run", tmp_path / "shards")
     found = photos_of(run)
     assert [one.name for one in found.manifest.records] == ["a/0001.bmp", "a/0002.bmp", "b/0001.bmp"] and not found.away and not found.changed

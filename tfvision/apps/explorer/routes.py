@@ -132,7 +132,7 @@ class Routes:
 
     def columns(self, request: Request) -> Any:
         pictures = self._collection.pictures
-        return described(pictures.columns, pictures.scales)
+        return described(pictures.columns, pictures.scales, pictures.answers)
 
     def codes(self, request: Request) -> Any:
         columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]

@@ -15,7 +15,7 @@ from tfvision.evaluation.report import ANSWERS_FILE
 from tfvision.trained.species_network import load_species_network, make_predictor, predict_with_features
 from tfvision.trained.species_run import SpeciesRun
 
-_AT_ONCE = 1024  # photos of which answers are kept in memory
+_AT_ONCE = 64  # photos that are told together
 _COLUMNS = {"taxon": "answer", "rank": "answer rank", "probability": "probability", "depth": "depth", "likeliest": "likeliest"}
 _LAST_COLUMNS = {"likeliest_probability": "likeliest probability", "unknown": "novelty"}
 

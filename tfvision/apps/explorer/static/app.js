@@ -84,7 +84,7 @@ export class App {
   labelColumns(most = 2000) {
     const fits = column => column.values.length > 1 && column.values.length <= Math.min(most, this.count / 2);
     const isNamed = column => column.values.some(value => Number.isNaN(Number(value)));
-    const found = this.columns.filter(fits);
+    const found = this.columns.filter(column => fits(column) && !column.is_answer);
     return found.some(isNamed) ? found.filter(isNamed) : found;
   }
 

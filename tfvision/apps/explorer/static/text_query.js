@@ -2,6 +2,7 @@
 
 import { go, read } from "./address.js";
 import { h } from "./dom.js";
+import { addToComparison } from "./query.js";
 
 const MOST_CHARACTERS = 500;
 
@@ -18,7 +19,7 @@ async function ask(app, text) {
   app.say("The text is being read. The first time, this takes a while.");
   try {
     const { name } = await app.source.askInWords(text, layer), { view, params } = read();
-    if (view === "compare") app.compared = [...new Set([...app.compared, name])].slice(-8);
+    if (view === "compare") return addToComparison(app, name);
     go(["distribution", "verdict"].includes(view) ? view : "near", { q: name, layer: layer || null, x: view === "verdict" ? params.get("x") : null });
   } catch (error) {
     app.say(error.message, true);
