@@ -248,7 +248,7 @@ def opened_once(opened):
     """For files of tests that open the same runs and exports again and again: each is opened and its graphs traced once, while its files stay as they are."""
     from tfvision.apps.retrieval import evaluation as retrieval
     from tfvision.apps.retrieval import features, grad_cam
-    from tfvision.apps.species import evaluation, evidence, identification
+    from tfvision.apps.species import evaluation, evidence, identification, photo_answers
     from tfvision.apps.tattoo_detection.detection import TattooDetector
     from tfvision.export import session
     from tfvision.features import extractor
@@ -268,7 +268,7 @@ def opened_once(opened):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extractor, "Extractor", once(extractor.Extractor, lambda recipe: (recipe,)))  # and by its network
         patch.setattr(extractor, "open_network", once(extractor.open_network, of_recipe))
-        for module in (evaluation, evidence, identification):
+        for module in (evaluation, evidence, identification, photo_answers):
             patch.setattr(module, "load_species_network", once(module.load_species_network, lambda run: _files_of(run.folder)))
             patch.setattr(module, "make_predictor", once(module.make_predictor, lambda model: (id(model),)))
         patch.setattr(TattooDetector, "load", once(TattooDetector.load, _files_of))
@@ -308,6 +308,44 @@ def short_inception():
             yield
 
     return shortened
+
+
+@pytest.fixture(scope="session")
+def save_text_tower():
+    """A function (folder, words) that saves a text tower: a text as which of the words are in it."""
+    import tensorflow as tf
+
+    class Words(tf.Module):
+        def __init__(self, words):
+            super().__init__()
+            self._words = words
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "texts")], autograph=False)
+        def __call__(self, texts):
+            lower = tf.strings.lower(texts)
+            return {"embedding": tf.stack([tf.cast(tf.strings.regex_full_match(lower, f".*{word}.*"), tf.float32) for word in self._words], axis=1)}
+
+    def save(folder, words):
+        module = Words(words)
+        tf.saved_model.save(module, str(folder), {"serving_default": module.__call__})
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def colour_towers(save_text_tower, tmp_path_factory):
+    """A pair of towers as --text-model takes it: a text is which colours it names, an image its mean colour."""
+    import tensorflow as tf
+
+    class Mean(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.uint8, "images")], autograph=False)
+        def __call__(self, images):
+            return {"embedding": tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])}
+
+    folder, module = tmp_path_factory.mktemp("towers") / "colour towers", Mean()
+    save_text_tower(folder / "text", ("red", "green", "blue"))
+    tf.saved_model.save(module, str(folder / "image"), {"serving_default": module.__call__})
+    return folder
 
 
 @pytest.fixture

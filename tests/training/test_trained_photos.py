@@ -8,7 +8,7 @@ from PIL import Image
 from tfvision.data.manifest import read_photos
 from tfvision.data.preparing.preparing import prepare
 from tfvision.errors import RunError
-from tfvision.training.trained_photos import trained_on
+from tfvision.training.trained_photos import photos_of, trained_on
 
 
 def _draw(folder, seed, names=("a/0001.bmp", "a/0002.bmp", "b/0001.bmp")):
@@ -82,3 +82,30 @@ def test_a_list_of_photos_that_is_missing_or_was_changed(tmp_path, text, told):
         (tmp_path / "run" / "photos.csv").write_text(text)
     with pytest.raises(RunError, match=told):
         trained_on(tmp_path / "run", read_photos(_draw(tmp_path / "photos", 0)).records)
+
+
+def test_the_photos_of_a_run_are_found_where_they_lie_with_their_boxes(tmp_path):
+    source = _draw(tmp_path / "train", 0)
+    (source / "manifest.csv").write_text('image,species,box\na/0001.bmp,Rosa,"1,2,4,5"\na/0001.bmp,Rosa,"0,0,3,3"\na/0002.bmp,Rosa,\nb/0001.bmp,Viola,\n')
+    run, size = tmp_path / "run", (source / "a" / "0001.bmp").stat().st_size
+    run.mkdir()
+    (run / "recipe.json").write_text(json.dumps({"source": str(source)}))
+    rows = [("a/0001.bmp", size, "train"), ("a/0001.bmp", size, "train"), ("a/0002.bmp", size + 1, "train"), ("b/0001.bmp", size, "validation")]
+    (run / "photos.csv").write_text("image,bytes,split,group,species\n" + "".join(f"{name},{of},{split},{name},Rosa\n" for name, of, split in rows))
+    (source / "b" / "0001.bmp").unlink()
+    found = photos_of(run)
+    assert [(one.name, one.box, one.split, one.lineage) for one in found.manifest.records] == [
+        ("a/0001.bmp", (1, 2, 4, 5), "train", ("Rosa",)),
+        ("a/0001.bmp", (0, 0, 3, 3), "train", ("Rosa",)),
+        ("a/0002.bmp", (0, 0, 0, 0), "train", ("Rosa",)),
+    ]
+    assert (found.away, found.changed, found.roots) == (("b/0001.bmp",), ("a/0002.bmp",), (source,))
+
+
+def test_prepared_photos_of_a_run_are_found_in_their_shards(tmp_path):
+    source = _draw(tmp_path / "train", 0)
+    prepare(source, tmp_path / "shards", ranks=("species",))
+    run = _run(tmp_path / "run", tmp_path / "shards")
+    found = photos_of(run)
+    assert [one.name for one in found.manifest.records] == ["a/0001.bmp", "a/0002.bmp", "b/0001.bmp"] and not found.away and not found.changed
+    assert all(one.source_bytes for one in found.manifest.records)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfvision.applications import APPLICATIONS
 from tfvision.errors import RecipeError, RunError, WeightsError, in_one_line
 from tfvision.features.recipe import FeatureRecipe
+from tfvision.features.text_encoder import ImageTower, TowerFiles, find_towers
 from tfvision.models.catalogue import get_network
 from tfvision.models.programs import open_module
 from tfvision.models.taps import build_taps
@@ -55,6 +56,8 @@ def open_network(recipe: FeatureRecipe) -> FeatureNetwork:
         network = _open_hub(recipe)
     elif (Path(recipe.model) / "recipe.json").is_file():
         network = _open_run(recipe)
+    elif towers := find_towers(recipe.model):
+        network = _open_tower(recipe, towers)
     elif folder := _export_folder(recipe.model):
         network = _open_export(recipe, folder)
     elif any(mark in recipe.model for mark in "/\\"):
@@ -98,6 +101,21 @@ def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
         return {EMBEDDING: _only_output(signature(**{_input_name(signature): pixels}) if signature else module(pixels), handle)}
 
     return FeatureNetwork(responses, size, (None, *sides, 3), f"hub {_hash_folder(folder)}", loaded=f"module {handle}")
+
+
+def _open_tower(recipe: FeatureRecipe, towers: TowerFiles) -> FeatureNetwork:
+    """The image tower of a pair that sees texts as well (text_encoder.py)."""
+    refuse_layers(recipe)
+    tower = ImageTower(towers)
+    size, dimension = tower.image_size, tower.dimension
+    if recipe.image_size not in (0, size):
+        raise RecipeError(f"{recipe.model} sees images of {size} px alone, got an image_size of {recipe.image_size}")
+
+    def responses(images):
+        vectors = tf.numpy_function(tower.vectors, [images], tf.float32)
+        return {EMBEDDING: tf.ensure_shape(vectors, [None, dimension])}
+
+    return FeatureNetwork(responses, size, (None, size, size, 3), f"tower {tower.identity}", size, loaded=f"image tower {towers.image}")
 
 
 def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import hashlib
 import os
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
 from tfvision.data.csv_table import CsvTable
 from tfvision.data.decoding import read_encoded
-from tfvision.data.manifest import Record, read_photos
+from tfvision.data.manifest import ListedPhotos, Manifest, Record, csv_of, read_photos
 from tfvision.data.shards.prepared_index import PreparedIndex, is_prepared
 from tfvision.data.shards.slices import photo_bytes, slice_of
 from tfvision.errors import DataError, FileError, RunError
@@ -22,6 +24,8 @@ from tfvision.files import check_checksum, read_json
 PHOTOS_FILE = "photos.csv"
 _SOURCES = ("source", "others")  # of the facts in recipe.json
 _SPECIMENS = "specimens"  # in the run's folder, where it has no source
+_REMEDY = "restore it, or train again"
+_COLUMNS = ("image", "bytes", "split")
 
 
 class _Content(typing.NamedTuple):
@@ -29,6 +33,44 @@ class _Content(typing.NamedTuple):
 
     form: str  # "" = as it was found, else how it was encoded anew
     digest: bytes
+
+
+class RunPhotos(typing.NamedTuple):
+    """The photos that a run was made of: those that trained, and those that were held out.
+
+    Attributes:
+      manifest: those that are where they were, by the names, ranks and splits of photos.csv, with the boxes of their source.
+      away: the names of those that are not.
+      changed: the names of those that have another size now.
+      roots: where all were.
+    """
+
+    manifest: Manifest
+    away: tuple[str, ...]
+    changed: tuple[str, ...]
+    roots: tuple[Path, ...]
+
+
+def photos_of(run: Path | str) -> RunPhotos:
+    """Finds the photos of a run where they lie now. Raises RunError where it has no list of them, or it is damaged."""
+    run = Path(run)
+    table, training = _read_list(run / PHOTOS_FILE), _TrainingPhotos(run)
+    ranks = tuple(dict.fromkeys(name for name in table.header if name not in (*_COLUMNS, "group"))) or ("group",)
+    found: list[Record] = []
+    away: list[str] = []
+    changed: list[str] = []
+    columns = (table.texts(name) for name in (*_COLUMNS, "group", *ranks))
+    for name, size, split, group, *lineage in zip(*columns, strict=True):
+        record = training.record(name)
+        if record is None:
+            away.append(name)
+            continue
+        if record.identity[1] != int(size):
+            changed.append(name)
+        found.append(dataclasses.replace(record, name=name, lineage=tuple(lineage), group=group, split=split))
+    boxes = boxes_in_photos(run / PHOTOS_FILE, range(len(found)), [record.path for record in found], [record.box for record in found])
+    records = tuple(dataclasses.replace(record, box=box) for record, box in zip(found, boxes, strict=True))
+    return RunPhotos(Manifest(ranks, records), tuple(away), tuple(changed), tuple(training.roots))
 
 
 def trained_on(run: Path | str, records: Sequence[Record], split: str | None = "train") -> np.ndarray:
@@ -77,22 +119,25 @@ def trained_on_any(runs: Sequence[Path | str], records: Sequence[Record], split:
 
 def _names_by_identity(path: Path, split: str | None) -> dict[tuple[str, int], list[str]]:
     """{Record.identity: names in photos.csv}."""
-    remedy = "restore it, or train again"
-    if not path.is_file():
-        raise RunError(f"{path} does not exist, so nobody knows what {path.parent} was trained on: {remedy}")
-    check_checksum(path, remedy, RunError)
-    table = CsvTable.read(path)
-    if missing := [name for name in ("image", "bytes", "split") if name not in table.header]:
-        raise RunError(f"{path} was changed: it has no column {missing[0]!r}; {remedy}")
+    table = _read_list(path)
     found = collections.defaultdict(list)
-    for line, *cells in zip(table.lines, *(table.texts(name) for name in ("image", "bytes", "split")), strict=True):
-        image, size, own = cells
-        if split not in (None, own):
-            continue
-        if not size.strip().isdecimal():
-            raise RunError(f"{path}, line {line}, was changed: {size!r} is no number of bytes; {remedy}")
-        found[os.path.basename(image), int(size)].append(image)
+    for image, size, own in zip(*(table.texts(name) for name in _COLUMNS), strict=True):
+        if split in (None, own):
+            found[os.path.basename(image), int(size)].append(image)
     return found
+
+
+def _read_list(path: Path) -> CsvTable:
+    if not path.is_file():
+        raise RunError(f"{path} does not exist, so nobody knows what {path.parent} was trained on: {_REMEDY}")
+    check_checksum(path, _REMEDY, RunError)
+    table = CsvTable.read(path)
+    if missing := [name for name in _COLUMNS if name not in table.header]:
+        raise RunError(f"{path} was changed: it has no column {missing[0]!r}; {_REMEDY}")
+    for line, size in zip(table.lines, table.texts("bytes"), strict=True):
+        if not size.strip().isdecimal():
+            raise RunError(f"{path}, line {line}, was changed: {size!r} is no number of bytes; {_REMEDY}")
+    return table
 
 
 class _TrainingPhotos:
@@ -105,6 +150,16 @@ class _TrainingPhotos:
         sources = [facts.get(name) for name in _SOURCES]
         self.roots = [Path(source) for source in sources if source] or [run / _SPECIMENS]
         self._prepared: dict[Path, dict[str, Record]] = {}
+        self._boxes: dict[Path, dict[str, list[Box]]] = {}
+
+    def record(self, name: str) -> Record | None:
+        """The photo called so, with its box; None where it is not there. Of one that is listed several times, each time with the next box."""
+        for root in self.roots:
+            if record := self._record(root, name):
+                if record.box == NO_BOX and (boxes := self._listed_boxes(root).get(name)):
+                    return dataclasses.replace(record, box=boxes.pop(0))
+                return record
+        return None
 
     def contents(self, name: str, size: int) -> set[_Content | None]:
         """Those of the photos called so; None for what is not there, or has another size by now."""
@@ -117,6 +172,18 @@ class _TrainingPhotos:
             return self._prepared_records(folder).get(name)
         path = folder / name
         return Record(str(path), name, ("",), name) if path.is_file() else None
+
+    def _listed_boxes(self, root: Path) -> dict[str, list[Box]]:
+        """{name: boxes} of a source's manifest, as they stand there."""
+        if root not in self._boxes:
+            found = self._boxes[root] = collections.defaultdict(list)
+            with contextlib.suppress(DataError):  # damaged by now
+                listed = ListedPhotos.open(path) if (path := csv_of(root)) else None
+                if listed and listed.image_column and "box" in listed.columns:
+                    table = listed.table
+                    for line, name, box in zip(table.lines, table.texts(listed.image_column), table.texts("box"), strict=True):
+                        found[name.strip()].append(parse_box(box, f"{path}, line {line}"))
+        return self._boxes[root]
 
     def _prepared_records(self, folder: Path) -> dict[str, Record]:
         if folder not in self._prepared:

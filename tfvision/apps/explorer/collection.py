@@ -33,10 +33,12 @@ class Pictures:
       columns: {name: (distinct values, int32 [n] positions in these, -1 = none)}, labels as they were corrected (`correct`).
       given: the same as the source has them.
       corrections: which version of the corrections the columns have.
+      answers: names of the columns that say what was answered to a picture, and are no labels (`say_more`).
     """
 
     def __init__(self, ids: list[str], path_of: Callable[[int], str], columns: Mapping[str, tuple[list[Any], np.ndarray]]) -> None:
         self.ids, self._path_of, self.columns, self.given, self.corrections = ids, path_of, columns, columns, 0
+        self._own, self.answers = columns, frozenset[str]()
         self._facts: dict[int, FileFacts | None] = {}
         self._scales: list[Scale | None] | None = None
 
@@ -52,6 +54,14 @@ class Pictures:
         """Photos, indexed or not."""
         columns = {name: (column.values, np.asarray(column.codes)) for name, column in metadata_columns(photos.metadata).items()}
         return cls(list(photos.ids), lambda position: photos.manifest.records[position].path, columns)
+
+    def say_more(self, texts: Mapping[str, Mapping[str, str]]) -> None:
+        """Puts the columns of {id: {column: text}} before their own, in place of those that were said before; labels are as given until `correct`."""
+        found = metadata_columns([{name: text for name, text in texts.get(id, {}).items() if text} for id in self.ids])
+        more = {f"{name} (answer)" if name in self._own else name: (column.values, np.asarray(column.codes)) for name, column in found.items()}
+        self.columns = self.given = {**more, **self._own}
+        self.answers = frozenset(more)
+        self._scales = None
 
     def __len__(self) -> int:
         return len(self.ids)

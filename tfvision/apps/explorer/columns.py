@@ -1,7 +1,7 @@
 """Columns that hold numbers or dates: which they are, their values as numbers, and the bins of their histogram."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,10 +52,11 @@ def scale_of(values: Sequence[Any], codes: np.ndarray) -> Scale | None:
     return None
 
 
-def described(columns: Mapping[str, tuple[Sequence[Any], np.ndarray]], scales: Sequence[Scale | None]) -> list[dict[str, Any]]:
-    """What a page is told of each column: {"name", "values"}, and "kind", "edges" of one of numbers or dates."""
+def described(columns: Mapping[str, tuple[Sequence[Any], np.ndarray]], scales: Sequence[Scale | None], answers: Collection[str] = ()) -> list[dict[str, Any]]:
+    """What a page is told of each column: {"name", "values"}, "kind", "edges" of one of numbers or dates, and "is_answer" of those in `answers`."""
     told = [{} if scale is None else {"kind": scale.kind, "edges": scale.edges.tolist()} for scale in scales]
-    return [{"name": name, "values": values, **more} for (name, (values, _)), more in zip(columns.items(), told, strict=True)]
+    found = [{"name": name, "values": values, **more} for (name, (values, _)), more in zip(columns.items(), told, strict=True)]
+    return [{**one, "is_answer": True} if one["name"] in answers else one for one in found]
 
 
 def number_edges(held: np.ndarray) -> np.ndarray:

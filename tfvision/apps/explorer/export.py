@@ -102,6 +102,9 @@ def _write_numbers(site, session):
         **shown,
         "indexing": None,
         "thumbnails": None,
+        "asking": None,
+        "text_layers": [],
+        "told": [],
         "changed": None,
         "broken": None,
         "error": None,
@@ -113,7 +116,7 @@ def _write_numbers(site, session):
     write_json(data / "status.json", status)
     write_json(data / "names.json", names)
     scales = collection.pictures.scales
-    write_json(data / "columns.json", described(columns, scales))
+    write_json(data / "columns.json", described(columns, scales, collection.pictures.answers))
     for number, scale in enumerate(scales):
         if scale:
             (data / f"numbers-{number}.bin").write_bytes(scale.numbers.astype("<f8").tobytes())

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfvision.apps.explorer.more_columns import MoreColumns
+from tfvision.apps.explorer.run_photos import is_run, open_run
+from tfvision.apps.explorer.survey_photos import is_survey, open_survey
 from tfvision.data.csv_table import TABLE_SUFFIXES
 from tfvision.errors import DataError
 from tfvision.features.recipe import FeatureRecipe
+from tfvision.features.text_encoder import find_towers, no_towers
 from tfvision.index.locations import has_gallery, is_in_milvus, open_gallery
 from tfvision.index.milvus_server import lite_file, parse_location
 from tfvision.models.weight_sources import KEYWORDS
@@ -39,6 +43,10 @@ class Plan:
       galleries: a layer each; the first counts.
       state: the folder for thumbnails, tags, verdicts and derived results.
       trusted: models that the user named, which may be programs (models.programs).
+      columns: what more is said of the photos than their manifest says; None = nothing.
+      opens_at: what stands behind the # of the page's address when it is opened.
+      told: lines for people on what is shown.
+      text_model: what makes vectors of texts (features.text_encoder); None = nothing is asked in words.
     """
 
     name: str
@@ -46,6 +54,10 @@ class Plan:
     galleries: tuple[PlannedLayer, ...]
     state: Path
     trusted: tuple[str, ...] = ()
+    columns: MoreColumns | None = None
+    opens_at: str = ""
+    told: tuple[str, ...] = ()
+    text_model: str | None = None
 
 
 def plan(
@@ -54,20 +66,28 @@ def plan(
     layers: Sequence[str] = (),
     state: str | Path | None = None,
     weights: str | Path | None = None,
+    text_model: str | Path | None = None,
 ) -> Plan:
     """Reads the command's arguments.
 
     Args:
-      locations: one folder or manifest of photos, or galleries of the same pictures, the first of which counts.
+      locations: one folder or manifest of photos, one run or survey, or galleries of the same pictures, the first of which counts.
       models, layers: networks and their taps for a folder: a layer of the page for each network and tap. With galleries, models that
         they name and that may be run although they are programs.
       state: a folder to keep things in, instead of one beside the photos or the gallery.
       weights: of the one network for a folder, as models.weights.load_pretrained takes them; None = "imagenet".
+      text_model: to ask in words: a folder of two towers or the .onnx file of a text tower (features.text_encoder). A folder of photos is seen by
+        its image tower, beside `models`.
 
     Raises:
-      DataError: a location of neither.
+      DataError: a location of neither, or no text model.
       GalleryError, UserError: Milvus cannot be reached, or its client is not installed.
     """
+    if text_model is not None:
+        if (towers := find_towers(text_model)) is None:
+            raise no_towers(text_model)
+        models = tuple(dict.fromkeys([*models, str(towers.folder)]))
+        return dataclasses.replace(plan(locations, models, layers, state, weights), text_model=str(text_model))
     if all(has_gallery(location) for location in locations):
         if layers or weights:
             option = "--layer" if layers else "--weights"
@@ -81,13 +101,21 @@ def plan(
         raise DataError(f"{locations[0]} does not exist: give a folder of photos, a manifest.csv or a gallery")
     if weights and len(models) > 1:
         raise DataError(f"--weights are those of one network, got {', '.join(models)}: make a gallery of each with `tfvision index build`, and explore these")
-    home = Path(state) if state else _home(source)
+    own = is_run(source) or is_survey(source)
+    home = Path(state) if state else _gallery_home(str(source)) if own else _home(source)
     if weights and str(weights) not in KEYWORDS and not Path(weights).is_file():
         raise DataError(f"{weights} does not exist: give a file of weights, imagenet or none")
+    shown = (open_run if is_run(source) else open_survey)(source, home / "explorer") if own else None
+    if shown and shown.model:
+        models = (shown.model, *(model for model in models if model != shown.model))
     plain = FeatureRecipe(weights=str(weights)) if weights else FeatureRecipe()
     recipes = [dataclasses.replace(plain, model=model, layers=(layer,) if layer else ()) for model in models or ("mobilenet_v2",) for layer in layers or ("",)]
-    galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / _slug(recipe)), recipe) for recipe in recipes)
+    marks = {shown.model: shown.mark} if shown else {}
+    slugs = [_slug(recipe, marks.get(recipe.model, "")) for recipe in recipes]
+    galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / slug), recipe) for recipe, slug in zip(recipes, slugs, strict=True))
     name = source.resolve().stem if source.suffix.lower() in TABLE_SUFFIXES else source.resolve().name
+    if shown:
+        return Plan(name, str(shown.source), galleries, home / "explorer", tuple(models), shown.columns, shown.opens_at, shown.told)
     return Plan(name, str(source), galleries, home / "explorer", tuple(models))
 
 
@@ -143,7 +171,7 @@ def _recipe_name(recipe: FeatureRecipe) -> str:
     return " ".join([model, *recipe.layers])
 
 
-def _slug(recipe: FeatureRecipe) -> str:
+def _slug(recipe: FeatureRecipe, mark: str = "") -> str:
     plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in _recipe_name(recipe))
-    told = [recipe.model] * (os.path.sep in recipe.model) + [recipe.located().weights] * (recipe.weights != FeatureRecipe.weights)
+    told = [recipe.model] * (os.path.sep in recipe.model) + [recipe.located().weights] * (recipe.weights != FeatureRecipe.weights) + [mark] * bool(mark)
     return f"{plain}-{hashlib.sha256('|'.join(told).encode()).hexdigest()[:6]}" if told else plain

@@ -1,7 +1,7 @@
-"""Queries: a picture of the collection, a picture from outside, or a group of pictures with one label.
+"""Queries: a picture of the collection, a picture from outside, a group of pictures with one label, or a text.
 
 A query has a name: `id:bees/12.jpg` or `12` (the picture at position 12, which is another one after an update), `u:1f0a...` (from
-outside, by its checksum) or `g:species=Apis mellifera` (a group).
+outside, by its checksum), `g:species=Apis mellifera` (a group) or `t:a bee on a flower` (a text).
 """
 
 import contextlib
@@ -16,9 +16,11 @@ import numpy as np
 from tfvision.apps.explorer import similarity
 from tfvision.apps.explorer.collection import GROUP, Layer, Pictures
 from tfvision.apps.explorer.tables import kept_arrays
+from tfvision.apps.explorer.text_queries import TextQueries
 from tfvision.data.decoding import check_photo
 from tfvision.data.photo_files import printable
 from tfvision.errors import DataError
+from tfvision.features.text_encoder import checked_text
 from tfvision.files import write_bytes
 from tfvision.index.making import gallery_extractor, whitened
 from tfvision.index.sources import photo_manifest
@@ -26,7 +28,7 @@ from tfvision.index.sources import photo_manifest
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 10
 _LONGEST_NAME = 200
-_OUTSIDE, _ID = "u:", "id:"
+_OUTSIDE, _ID, _TEXT = "u:", "id:", "t:"
 
 
 class Query(NamedTuple):
@@ -55,10 +57,11 @@ class Queries:
     Args:
       folder: for pictures from outside and their vectors.
       trusted: models that the user named, which may be programs.
+      texts: what makes vectors of texts.
     """
 
-    def __init__(self, pictures: Pictures, folder: str | Path, trusted: Collection[str] = ()) -> None:
-        self._pictures, self._folder, self._trusted = pictures, Path(folder), trusted
+    def __init__(self, pictures: Pictures, folder: str | Path, trusted: Collection[str] = (), texts: TextQueries | None = None) -> None:
+        self._pictures, self._folder, self._trusted, self._texts = pictures, Path(folder), trusted, texts or TextQueries()
         self._lock = threading.Lock()
         self._extractors: dict[str, Any] = {}
 
@@ -83,7 +86,7 @@ class Queries:
 
     def name_of(self, key: str) -> str | None:
         """The name of a note's key, or None where its picture is gone."""
-        if key.startswith((_OUTSIDE, GROUP)):
+        if key.startswith((_OUTSIDE, GROUP, _TEXT)):
             return key
         position = self._pictures.positions.get(key.removeprefix(_ID))
         return None if position is None else str(position)
@@ -127,8 +130,11 @@ class Queries:
         if name.startswith(_OUTSIDE):
             path = self.outside_path(name)
             return _title(path), name, layer and self._outside_vector(path, layer), ()
+        if name.startswith(_TEXT):
+            text = checked_text(name.removeprefix(_TEXT))
+            return f"“{text}”", f"{_TEXT}{text}", layer and self._texts.vector(text, layer), ()
         if not name.startswith(GROUP) or "=" not in name:
-            raise DataError(f"a query is a number, id:ID, u:CHECKSUM or g:COLUMN=VALUE, got {name!r:.80}")
+            raise DataError(f"a query is a number, id:ID, u:CHECKSUM, g:COLUMN=VALUE or t:TEXT, got {name!r:.80}")
         column, value, members = pictures.members(name.removeprefix(GROUP))
         return f"{column} {value} ({len(members)})", name, layer and self._group_vector(members, layer, name), members
 

@@ -25,6 +25,7 @@ from tfvision.apps.explorer.tables import check_umap, kept_rows
 from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
+from tfvision.features.text_encoder import checked_text
 from tfvision.files import parse_json
 from tfvision.kinds import wrong_part
 
@@ -81,6 +82,7 @@ def routes(session: Session) -> list[Route]:
         "/api/compare": page.compare,
         "/api/tidy/{kind}": page.tidy,
         "/api/queries": page.receive,
+        "/api/texts": page.ask_in_words,
         "/api/tag": page.tag,
         "/api/mark": page.mark,
         "/api/conclude": page.conclude,
@@ -130,7 +132,7 @@ class Routes:
 
     def columns(self, request: Request) -> Any:
         pictures = self._collection.pictures
-        return described(pictures.columns, pictures.scales)
+        return described(pictures.columns, pictures.scales, pictures.answers)
 
     def codes(self, request: Request) -> Any:
         columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]
@@ -226,6 +228,13 @@ class Routes:
             raise DataError(f"the picture is larger than {MAX_UPLOAD_BYTES // 2**20} MiB: scale it down")
         name = self._session.queries.receive(body, request.query_params.get("name", ""))
         return {"name": name, "title": self._session.queries.titles(name)[0]}
+
+    def ask_in_words(self, request: Request, body: bytes) -> Any:
+        """{"name", "title"} of a text as a query, once it has a vector in the layer."""
+        asked, shown = _json(body, {"text": str, "layer": int}), self._session.shown
+        name = f"t:{checked_text(asked['text'])}"
+        shown.queries.open(name, shown.collection.layer(asked["layer"]))
+        return {"name": name, "title": shown.queries.titles(name)[0]}
 
     def tag(self, request: Request, body: bytes) -> Any:
         asked = _json(body, {"tag": str, "places": tuple[int, ...] | None, "is_tagged": bool | None})

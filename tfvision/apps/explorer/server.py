@@ -79,7 +79,8 @@ def running(plan: Plan, say: Callable[[str], object] = lambda line: None, port: 
         thread.start()
         session.start()
         try:
-            yield f"http://{HOST}:{bound}/{token}/" if is_framed else f"http://{HOST}:{bound}/?token={token}"
+            place = f"{token}/" if is_framed else f"?token={token}"
+            yield f"http://{HOST}:{bound}/{place}{f'#{plan.opens_at}' if plan.opens_at else ''}"
         finally:
             session.stop()
             server.should_exit = True

@@ -22,6 +22,7 @@ from tfvision.apps.explorer.plan import Plan, PlannedLayer
 from tfvision.apps.explorer.queries import Queries
 from tfvision.apps.explorer.state import Notes
 from tfvision.apps.explorer.tables import Tables
+from tfvision.apps.explorer.text_queries import TextQueries
 from tfvision.apps.explorer.thumbnails import Thumbnails
 from tfvision.data.photo_files import account, noted_left_out
 from tfvision.data.shards.slices import photo_file
@@ -72,7 +73,7 @@ class Session:
 
     Attributes:
       shown: replaced whole; who asks for two things that must fit takes it once.
-      notes, corrections, tables, jobs: kept.
+      notes, corrections, tables, jobs, texts: kept.
 
     Raises:
       UserError: nothing there to show.
@@ -80,10 +81,11 @@ class Session:
 
     def __init__(self, plan: Plan, say: Callable[[str], object] = lambda line: None) -> None:
         self.plan, self._say = plan, say
-        self.notes, self.tables, self.jobs = Notes(plan.state), Tables(plan.state / "derived"), Jobs()
+        self.notes, self.tables, self.jobs, self.texts = Notes(plan.state), Tables(plan.state / "derived"), Jobs(), TextQueries(plan.text_model)
         self.corrections = Corrections(plan.state)
         self.indexing: dict[str, Any] | None = None
         self.thumbnailing: dict[str, int] | None = None
+        self.asking: dict[str, int] | None = None  # of the columns that are computed
         self.changed: dict[str, Any] | None = None
         self.error: str | None = None
         self.broken = _known_broken(plan.state)  # path -> reason
@@ -93,6 +95,8 @@ class Session:
         self._threads: list[threading.Thread] = []
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
+        for line in plan.told:
+            say(f"note      {line}")
 
     @property
     def collection(self) -> Collection:
@@ -114,8 +118,10 @@ class Session:
 
     def index(self) -> None:
         """Indexes what is missing, and looks for changes. Raises what building a gallery raises."""
+        self._ask(has_vectors=False)
         for planned in [one for one in self.plan.galleries if one.recipe is not None and not _is_complete(one.location)]:
             self._build(planned)
+        self._ask(has_vectors=True)
         self._look_for_changes()
 
     def show_corrections(self) -> int:
@@ -149,8 +155,11 @@ class Session:
             "notes_version": self.notes.read()["version"],
             "corrections": self.show_corrections(),
             "layers": layers,
+            "text_layers": [number for number, layer in enumerate(collection.layers) if self.texts.fits(layer)],
             "indexing": self.indexing,
             "thumbnails": self.thumbnailing,
+            "asking": self.asking,
+            "told": list(self.plan.told),
             "changed": self.changed,
             "broken": {"count": len(unread), "named": broken},
             "error": self.error,
@@ -194,12 +203,14 @@ class Session:
                 pictures = Pictures.of_gallery(gallery)
         if not len(pictures):
             raise GalleryError(f"{first.location} is empty: add pictures with `tfvision index add {first.location} IMAGES`")
-        pictures.correct(self.corrections.read())
         collection = Collection(plan.name, pictures, version, tuple(Layer(one.name, one.location, pictures) for one in ready))
+        if plan.columns is not None:
+            pictures.say_more(plan.columns.known(collection))
+        pictures.correct(self.corrections.read())
         thumbnails = Thumbnails(
             plan.state / "thumbnails", pictures.ids, pictures.path, lambda position: any(layer.row_of[position] >= 0 for layer in collection.layers)
         )
-        return Shown(collection, thumbnails, Queries(pictures, plan.state / "queries", plan.trusted))
+        return Shown(collection, thumbnails, Queries(pictures, plan.state / "queries", plan.trusted, self.texts))
 
     def _build(self, planned: PlannedLayer) -> None:
         name, location, recipe = planned
@@ -240,6 +251,30 @@ class Session:
             for bar in bars:
                 bar.close()
             self.indexing = None
+
+    def _ask(self, has_vectors: bool) -> None:
+        """Computes what is missing of the columns, those from vectors or the others, and shows it."""
+        columns, collection = self.plan.columns, self.collection
+        if columns is None or columns.needs_vectors != has_vectors or not (total := columns.missing(collection)):
+            return
+        from tfvision.progress import progress_bar
+
+        def advance(count):
+            bar.advance(count)
+            self.asking = {"done": self.asking["done"] + count, "total": total}
+            if self._is_stopped.is_set():
+                raise GalleryError("stopped: what is finished is kept, and the next call goes on")
+
+        self.asking = {"done": 0, "total": total}
+        try:
+            with progress_bar("asking of each photo", total) as bar:
+                columns.make(collection, advance)
+        finally:
+            self.asking = None
+        collection = self.collection
+        collection.pictures.say_more(columns.known(collection))
+        collection.pictures.correct(self.corrections.read())
+        self.shown = dataclasses.replace(self.shown, collection=dataclasses.replace(collection, version=collection.version + 1))
 
     def _note_broken(self, broken: dict[str, str]) -> None:
         for reason in broken.values():
@@ -358,6 +393,8 @@ class Session:
         finally:
             self.indexing = None
             self._updating.release()
+        self._ask(has_vectors=False)
+        self._ask(has_vectors=True)
         self._fill_thumbnails()
 
     def _counted(self, name):

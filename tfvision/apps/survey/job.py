@@ -22,7 +22,7 @@ from tfvision.apps.survey.detected import Detected, batches, box_of, detect, ope
 from tfvision.apps.survey.mega_detector import write_mega_detector
 from tfvision.apps.survey.observations import ANSWERED, SKIPPED, UNREADABLE, MediaRow, Observation, counts, media_of, observe
 from tfvision.apps.survey.placed_photos import PlacedPhoto, place_photos
-from tfvision.apps.survey.report import write_report
+from tfvision.apps.survey.report import worth_a_look, write_report
 from tfvision.apps.survey.review import NOTHING_NAMED, judge, keep_written, written_of
 from tfvision.apps.survey.state import FOLDER, FileState, SurveyState
 from tfvision.apps.survey.tables import ANIMALS, COUNTED, MEDIA, OBSERVATIONS, REVIEW, write_animals, write_media, write_observations
@@ -38,12 +38,13 @@ from tfvision.data.no_taxa import BLANK
 from tfvision.data.taxonomy import Taxonomy
 from tfvision.errors import DataError, DataWarning
 from tfvision.evaluation.specificity import clopper_pearson
-from tfvision.files import sole_process
+from tfvision.files import sole_process, write_json
 from tfvision.progress import progress_bar
 
 _HEADERS_AT_ONCE = 256
 GAP_SECONDS = 60.0
 TAXONOMY = "taxonomy.json"  # beside the notes, so that answers are judged without the model
+EXPLORED = "explored.json"  # beside the notes: where the photos are and which events to look at first, for `tfvision explore`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Survey:
       gap_seconds: between two photos of an event, at most.
       ranks: of the model's taxonomy, coarsest first.
       detector: the name of what found the animals; "" where each photo is one answer.
+      model_path: where the model is.
     """
 
     card: Path
@@ -101,6 +103,7 @@ class Survey:
     gap_seconds: float
     ranks: tuple[str, ...]
     detector: str = ""
+    model_path: Path | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -152,7 +155,7 @@ def survey_card(card: str | Path, model: str | Path, out: str | Path, settings: 
 
         observations = observe(photos, {**broken, **skipped}, state, ask, settings.gap_seconds, detected)
         media = media_of(photos, broken, observations, skipped)
-        told = settings.gap_seconds, witness.taxonomy.ranks, detected.detector if detected else ""
+        told = settings.gap_seconds, witness.taxonomy.ranks, detected.detector if detected else "", Path(model)
         survey = Survey(Path(card), out, witness.name, tuple(files), tuple(media), tuple(observations), *told)
         write_survey(survey)
     return {**survey.counts, "seconds": round(time.monotonic() - started, 1)}
@@ -172,6 +175,9 @@ def write_survey(survey: Survey) -> None:
     write_darwin_core(survey, survey.out / darwin_core.FOLDER, reviews)
     write_mega_detector(survey, survey.out / mega_detector.NAME)
     write_report(survey, survey.out / report.NAME, reviews)
+    first = [{"event": one.event, "why": why} for one, why in worth_a_look(survey.observations, reviews)]
+    model = survey.model_path and os.path.abspath(survey.model_path)
+    write_json(survey.out / FOLDER / EXPLORED, {"card": os.path.abspath(survey.card), "model": model, "look_first": first})
 
 
 def review_survey(observations: str | Path, out: str | Path | None = None) -> dict[str, typing.Any]:

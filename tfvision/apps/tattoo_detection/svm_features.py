@@ -14,12 +14,17 @@ from tfvision.trained.detector_run import DetectorRecipe
 
 def features_extractor(detector: Detector, recipe: DetectorRecipe) -> Extractor:
     """An Extractor of a detector's features, as its weights are now."""
+    network = features_network(detector, recipe)
+    return Extractor(FeatureRecipe(recipe.network, recipe.weights, (FEATURES,), image_size=network.image_size, is_normalised=False), network)
+
+
+def features_network(detector: Detector, recipe: DetectorRecipe, tap: str = FEATURES) -> FeatureNetwork:
+    """A detector's network up to what its SVM sees, as its weights are now, which answers by the name of a tap."""
     size, digest = recipe.size_px, hashlib.sha256(repr((recipe.network, recipe.tap, recipe.size_px, recipe.crop_px, recipe.is_normalised)).encode())
     for values in detector.whole.get_weights():
         digest.update(np.ascontiguousarray(values).tobytes())
 
     def responses(images):
-        return {FEATURES: detector.whole(tf.cast(images, tf.float32), training=False)[FEATURES]}
+        return {tap: detector.whole(tf.cast(images, tf.float32), training=False)[FEATURES]}
 
-    network = FeatureNetwork(responses, size, (None, size, size, 3), f"detector {digest.hexdigest()}", loaded=detector.loaded)
-    return Extractor(FeatureRecipe(recipe.network, recipe.weights, (FEATURES,), image_size=size, is_normalised=False), network)
+    return FeatureNetwork(responses, size, (None, size, size, 3), f"detector {digest.hexdigest()}", loaded=detector.loaded)

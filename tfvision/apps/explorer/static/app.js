@@ -84,7 +84,7 @@ export class App {
   labelColumns(most = 2000) {
     const fits = column => column.values.length > 1 && column.values.length <= Math.min(most, this.count / 2);
     const isNamed = column => column.values.some(value => Number.isNaN(Number(value)));
-    const found = this.columns.filter(fits);
+    const found = this.columns.filter(column => fits(column) && !column.is_answer);
     return found.some(isNamed) ? found.filter(isNamed) : found;
   }
 
@@ -92,6 +92,7 @@ export class App {
   queryTitle(name) {
     if (/^\d+$/.test(name)) return this.title(Number(name));
     if (name.startsWith("id:")) return `${name.slice(3)} (gone)`;
+    if (name.startsWith("t:")) return `“${name.slice(2)}”`;
     return name.startsWith("u:") ? this.titles.get(name) || "a picture from outside" : name.slice(2).replace("=", " ");
   }
 

@@ -7,10 +7,11 @@ import { inWords } from "./plain_words.js";
 const MOST = [["200", "200 at random"], ["1000", "1,000 at random"], ["999999999", "all"]];
 const SHOWN_CLASSES = 300;
 
-// Columns that put several pictures into a class, that with the most sensible number of classes first: about the root of the pictures.
+// Columns that put several pictures into a class, that with the most sensible number of classes first: about the root of the pictures; what a run
+// answered, which is no label, last.
 export function classColumns(app) {
   const distance = column => Math.abs(Math.log(column.values.length) - Math.log(Math.sqrt(app.count)));
-  return app.columns.filter(column => column.values.length > 1 && column.values.length < app.count).sort((a, b) => distance(a) - distance(b));
+  return app.columns.filter(column => column.values.length > 1 && column.values.length < app.count).sort((a, b) => Number(a.is_answer || 0) - Number(b.is_answer || 0) || distance(a) - distance(b));
 }
 
 // Draws the view of a column into `host`; `isCurrent` says whether it is still wanted.

@@ -6,6 +6,7 @@ import { button, failed, first, h, number, part, plural, progress, select } from
 import { FilterBar } from "./filter_bar.js";
 import { openHelp } from "./help.js";
 import { prepareForPrinting } from "./printing.js";
+import { textField } from "./text_query.js";
 
 const VIEWS = {
   browse: ["Browse", () => import("./browse.js")],
@@ -94,6 +95,7 @@ function drawBar() {
   bar.replaceChildren(
     h("div", { class: "name" }, h("h1", {}, app.status.name)),
     h("nav", { "aria-label": "views", id: "tabs" }),
+    h("div", { id: "words-place" }, textField(app)),
     h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, button("↶", () => app.undo(), { class: "icon", "aria-label": "undo", title: "Undo the last mark, tag or pick" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
   );
   drawTabs(read().view);
@@ -124,7 +126,8 @@ function drawBasketCount() {
 }
 
 function drawNotices() {
-  const { indexing, thumbnails, changed, broken, error } = app.status, found = [];
+  const { indexing, thumbnails, asking, told: lines = [], changed, broken, error } = app.status, found = lines.map(line => h("div", { class: "notice" }, line));
+  if (asking) found.push(h("div", { class: "notice" }, progress(asking.done / asking.total, `Answers: ${number(asking.done)} of ${number(asking.total)} pictures. They become columns to sort and filter by.`)));
   if (indexing) {
     const share = indexing.total ? indexing.done / indexing.total : null;
     const count = indexing.total ? `: ${number(indexing.done)} of ${number(indexing.total)}` : "";
@@ -181,12 +184,13 @@ async function refreshStatus() {
   if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
   const counts = status => status.layers.map(layer => layer.count).join();
   if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }
+  if (app.status.text_layers?.length && !document.getElementById("words")) part("words-place").replaceChildren(textField(app));
   drawNotices();
 }
 
 async function poll() {
   for (;;) {
-    const isBusy = app.status.indexing || app.status.thumbnails || !app.layers.length;
+    const isBusy = app.status.indexing || app.status.thumbnails || app.status.asking || !app.layers.length;
     await new Promise(done => setTimeout(done, 1000 * (isBusy ? BUSY_POLL_SECONDS : POLL_SECONDS)));
     if (document.visibilityState === "visible") await refreshStatus();
   }

@@ -114,6 +114,7 @@ export class ServerSource {
   }
 
   upload = file => json(query("api/queries", { name: file.name }), { method: "POST", body: file });
+  askInWords = (text, layer) => post("api/texts", { text, layer });
   tag = (tag, rows, isTagged) => post("api/tag", { tag, places: rows, is_tagged: isTagged });
   mark = (question, name, marks, judge = "") => post("api/mark", { question, query: name, marks, judge });
   corrections = () => json("api/corrections");

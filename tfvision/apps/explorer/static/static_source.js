@@ -79,6 +79,7 @@ export class StaticSource {
       if (row < 0) throw new Error(`the picture ${name.slice(3)} is not in the collection (any more)`);
       return [row];
     }
+    if (name.startsWith("t:")) throw new Error("A question in words needs the server: this is a static copy.");
     if (!name.startsWith("g:")) throw new Error("A picture from outside needs the server: this is a static copy.");
     const columns = await this.columns(), number = columns.findIndex(one => one.values.some(value => name === `g:${one.name}=${value}`));
     if (number < 0) throw new Error(`there is no picture with ${name.slice(2).replace("=", " = ")}`);

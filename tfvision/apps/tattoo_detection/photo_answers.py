@@ -1,0 +1,48 @@
+"""What a detector says of the photos that it was made of, for people who look at them: as it told them untrained, and as it tells them now."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tfvision.apps.tattoo_detection.detection import TattooDetector, judgement
+from tfvision.apps.tattoo_detection.source import OTHER, TATTOO
+from tfvision.data.manifest import Manifest
+from tfvision.data.pipeline import BrokenPhotos
+from tfvision.errors import UserError
+from tfvision.evaluation.photo_answers import SURE_AND_WRONG, Answer, outcome
+from tfvision.trained.detector_run import DetectorRun
+
+
+def kept_answers(folder: Path) -> dict[str, Answer]:
+    """None: a run tells of its wrong photos alone."""
+    return {}
+
+
+def answers(folder: Path, photos: Manifest, names: Sequence[str], broken: BrokenPhotos) -> Iterator[tuple[str, Answer]]:
+    """Streams (name, Answer) of photos: in their probe list, by the detector that was not trained on it, and by the finished one, which was."""
+    detector = TattooDetector.load(folder)
+    scores_of_wrong = _wrong(detector.run)
+    for rows, scores in detector.score(photos, broken):
+        for row, score in zip(rows, scores, strict=True):
+            yield names[row], _answer(detector.run, photos.records[row].lineage[-1], float(score), scores_of_wrong.get(names[row]))
+
+
+def _answer(run: DetectorRun, label: str, score: float, tested: float | None) -> Answer:
+    told = judgement(score, run.calibration)
+    answer = {
+        "answer": TATTOO if told["is_tattoo"] else OTHER,
+        "score": f"{score:.4f}",
+        "probability": f"{told['probability']:.4f}",
+        "tested": outcome(tested is None),
+    }
+    if tested is not None:
+        probability = judgement(tested, run.calibration)["probability"]
+        answer |= {"tested score": f"{tested:.4f}", SURE_AND_WRONG: f"{1 - probability if label == TATTOO else probability:.4f}"}
+    return {**answer, "is right": outcome(answer["answer"] == label)}
+
+
+def _wrong(run: DetectorRun) -> dict[str, float]:
+    """{name: score} of the photos that were told wrong while they were in the test list."""
+    try:
+        return {one["image"]: float(one["score"]) for one in run.metrics["wrong"]}
+    except (UserError, KeyError, TypeError, ValueError):  # of another version
+        return {}
