@@ -88,7 +88,7 @@ def test_what_is_filtered_is_filtered_in_every_view_and_picked(planned, watched_
         _walk(page)
         options = "() => [...document.querySelectorAll('main .wall')].map(wall => wall.querySelector('[role=option]').getAttribute('aria-setsize')).join()"
         filters = page.url.partition("?")[2]
-        for view in ("browse", "near?q=id:0.png", "distribution?q=id:0.png&low=-1&high=1", "tidy?kind=outliers"):
+        for view in ("browse", "near?q=id:0.png", "distribution?q=id:0.png&low=-1&high=1", "tidy?kind=hubs"):
             page.evaluate("address => { location.hash = address }", f"#{view}{'&' if '?' in view else '?'}{filters}")
             page.locator(f"main.view-{view.split('?')[0]}").wait_for()
             page.wait_for_function(f"() => ({options})() === '2'")

@@ -1,7 +1,7 @@
 // The collection in two dimensions: points or pictures, by zoom; lasso to a selection; coloured by label or similarity.
 
 import { change, read } from "./address.js";
-import { filterOf, filtersOf } from "./filters.js";
+import { countText, filtersOf, keptOf } from "./filters.js";
 import { button, failed, h, plural, progress, score, segmented, select, state } from "./dom.js";
 import { Camera } from "./map_camera.js";
 import { Density } from "./map_density.js";
@@ -153,7 +153,7 @@ export class View {
 
   // Which rows are shown, and in which colour and shape.
   async recolour(params) {
-    const { app, points, shownColour: colour } = this, kept = filterOf(app, filtersOf(read())), isKept = kept && Uint8Array.from({ length: app.count }, (_, row) => Number(kept(row)));
+    const { app, points, shownColour: colour } = this, isKept = keptOf(app);
     const scores = colour === "similarity" && this.q ? await app.similarities(this.q) : null;
     if (!points || points !== this.points) return;
     const column = colour?.startsWith("c:") ? app.columns.find(one => one.name === colour.slice(2)) : null, looks = new Uint32Array(app.count).fill(packed(app.isDark ? "#6cb6ee" : "#17639c"));
@@ -184,7 +184,7 @@ export class View {
   // Folded on a narrow page until it is asked for; the focus and what is scrolled stay.
   drawLegend(lines) {
     const focused = /** @type {HTMLElement | null} */ (document.activeElement), key = focused && this.legend.contains(focused) ? focused.dataset.key : null, top = this.legend.scrollTop;
-    const details = h("details", { open: this.isLegendOpen ?? (this.camera.width > NARROW_PX && this.camera.height > LOW_PX) }, h("summary", { onclick: () => { this.isLegendOpen = !details.open; } }, "Legend"), lines);
+    const details = h("details", { open: this.isLegendOpen ?? (this.camera.width > NARROW_PX && this.camera.height > LOW_PX) }, h("summary", { onclick: () => { this.isLegendOpen = !details.open; } }, "Legend: ", h("span", { class: "soft" }, countText(this.app))), lines);
     this.legend.hidden = !lines.length;
     this.legend.replaceChildren(details);
     this.legend.scrollTop = top;
