@@ -8,6 +8,7 @@ import numpy as np
 
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
+from tfvision.errors import DataError
 from tfvision.features.extractor import Extractor
 
 _VIEW = "whole"
@@ -39,6 +40,15 @@ def extract(
         for rows, images in same_shape:
             vectors[rows] = extractor.features(images)
         yield indices + start, vectors
+
+
+def photo_pixels(manifest: Manifest, extractor: Extractor) -> np.ndarray:
+    """The pixels of a manifest's first photo, as `extract` gives them to an extractor: uint8 [height, width, 3]. Raises DataError."""
+    broken = BrokenPhotos()
+    for photo in _read(manifest.select(np.arange(len(manifest)) == 0), extractor.view_settings, 1, broken):
+        if photo["weight"][0] > 0:
+            return photo["views"][_VIEW][0]
+    raise DataError(next(iter(broken.values()), "the photo cannot be read"))
 
 
 def _batches(

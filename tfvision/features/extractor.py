@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -79,10 +80,18 @@ class Extractor:
         """The pooled taps: {layer: float32 [batch, channels]}, neither concatenated nor normalised."""
         return {layer: vectors.numpy() for layer, vectors in self._seen(images)[1].items()}
 
+    def at_largest(self, images: np.ndarray) -> np.ndarray:
+        """Images as the network sees them at the largest scale: uint8 [batch, height, width, 3]."""
+        return self._resized(tf.constant(images), self.image_size).numpy()
+
+    def vectors_of(self, responses: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The vectors that a network's responses to one view make, float32 [batch, dimension]: pooled, joined and normalised as the recipe says."""
+        return self._joined(self._pooled_responses(responses))
+
     def _seen_of(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """(what `features` returns, what `by_layer` returns), by one graph: large networks take seconds to trace."""
         recipe, seen = self.recipe, self._pooled(images)
-        vectors = [concatenate(pooled, recipe.is_tap_normalised, recipe.is_normalised) for pooled in seen]
+        vectors = [self._joined(pooled) for pooled in seen]
         mean = tf.add_n(vectors) / len(vectors)
         by_layer = {layer: tf.add_n([view[layer] for view in seen]) / len(seen) for layer in seen[0]}
         return normalise(mean) if recipe.is_normalised else mean, by_layer
@@ -92,8 +101,13 @@ class Extractor:
         views = [self._resized(images, size) for size in self._sizes]
         if self.recipe.is_flipped:
             views += [tf.reverse(view, [2]) for view in views]
-        pooling, power = self.recipe.pooling, self.recipe.gem_power
-        return [{layer: pool(maps, pooling, power) for layer, maps in self.network.responses(view).items()} for view in views]
+        return [self._pooled_responses(self.network.responses(view)) for view in views]
+
+    def _pooled_responses(self, responses: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {layer: pool(maps, self.recipe.pooling, self.recipe.gem_power) for layer, maps in responses.items()}
+
+    def _joined(self, pooled: dict[str, tf.Tensor]) -> tf.Tensor:
+        return concatenate(pooled, self.recipe.is_tap_normalised, self.recipe.is_normalised)
 
     def _resized(self, images: tf.Tensor, size: int) -> tf.Tensor:
         target = target_size(tf.shape(images)[1:3], size, self.recipe.resize == "aspect", self.network.least_image_size)

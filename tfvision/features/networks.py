@@ -20,6 +20,7 @@ from tfvision.models.weight_sources import KEYWORDS
 from tfvision.training.run import application_of
 
 HUB_PREFIX = "hub:"
+WHOLE_PHOTO = (0.0, 0.0, 1.0, 1.0)
 EMBEDDING = "embedding"  # the one tap of what is not of the catalogue
 _EMBED = "embed"
 _EXPORT_SIZE_PX = 512  # exports cut their own views from an image of any size
@@ -38,6 +39,10 @@ class FeatureNetwork:
       identity: what tells it from other networks and other weights.
       least_image_size: pixels that both sides have at least.
       loaded: one sentence on the weights.
+      view: the same of one upright view alone, whose positions are those of the photo's `view_box`, with its last maps {name: [batch, h, w,
+        channels]} where these are not the last in the graph (features.attention); None = `responses` is of such a view.
+      view_box: top, left, height and width of that view in shares of the photo's sides; None where they are not known.
+      is_saved: whether it is a program, whose layers lie within functions.
     """
 
     responses: Callable[[tf.Tensor], dict[str, tf.Tensor]]
@@ -46,6 +51,9 @@ class FeatureNetwork:
     identity: str
     least_image_size: int = 1
     loaded: str = ""
+    view: Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]] | None = None
+    view_box: tuple[float, float, float, float] | None = WHOLE_PHOTO
+    is_saved: bool = False
 
 
 def open_network(recipe: FeatureRecipe) -> FeatureNetwork:
@@ -100,7 +108,7 @@ def _open_hub(recipe: FeatureRecipe) -> FeatureNetwork:
         pixels = tf.image.convert_image_dtype(images, tf.float32)
         return {EMBEDDING: _only_output(signature(**{_input_name(signature): pixels}) if signature else module(pixels), handle)}
 
-    return FeatureNetwork(responses, size, (None, *sides, 3), f"hub {_hash_folder(folder)}", loaded=f"module {handle}")
+    return FeatureNetwork(responses, size, (None, *sides, 3), f"hub {_hash_folder(folder)}", loaded=f"module {handle}", is_saved=True)
 
 
 def _open_tower(recipe: FeatureRecipe, towers: TowerFiles) -> FeatureNetwork:
@@ -134,7 +142,8 @@ def _open_export(recipe: FeatureRecipe, folder: Path) -> FeatureNetwork:
         return {EMBEDDING: module.signatures[_EMBED](image_bytes=encoded)["embedding"]}
 
     size = recipe.image_size or _EXPORT_SIZE_PX
-    return FeatureNetwork(responses, size, (None, None, None, 3), f"export {_hash_folder(folder)}", loaded=f"export {folder}")
+    identity = f"export {_hash_folder(folder)}"
+    return FeatureNetwork(responses, size, (None, None, None, 3), identity, loaded=f"export {folder}", view_box=None, is_saved=True)
 
 
 def _open_run(recipe: FeatureRecipe) -> FeatureNetwork:

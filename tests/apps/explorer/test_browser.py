@@ -58,7 +58,7 @@ def test_browse_shows_sorts_filters_and_searches(page):
     _wait_for_colour(page, 60, 60, 0)  # the first is red
     page.get_by_label("Sort").select_option("colour")
     _wait_for_colour(page, 60, 60, 2)  # blue comes first by name
-    page.keyboard.press("f")
+    page.keyboard.press("e")
     page.get_by_role("checkbox", name=re.compile("greens")).check()
     page.locator("#count", has_text="2 of 6").wait_for()
     page.keyboard.press("Escape")
@@ -99,6 +99,7 @@ KEYS_TESTED = {  # title and keys of the help -> where they are pressed
         "Space",
         "Shift + arrows",
         "v",
+        "e",
         "c",
         "Home, End",
         "Page Up, Page Down",
@@ -108,6 +109,7 @@ KEYS_TESTED = {  # title and keys of the help -> where they are pressed
         "Shift + click",
         "long press",
     },
+    "Large view": {"← →", "+ −", "Shift + arrows", "0", "1", "g", "Space", "Enter", "e, Esc"},
     "Verdict": {"y", "n", "u"},
     "Map": {"arrows", "+ −", "0", "Enter", "Space", "s", "l"},
 }
@@ -148,7 +150,7 @@ def test_keys_of_the_page_work_on_every_view(page):
         page.wait_for_function("() => document.activeElement.matches('#filters input')")
         page.keyboard.press("Escape")
         page.wait_for_function("() => document.activeElement === document.body")
-        page.keyboard.press("f")
+        page.keyboard.press("e")
         page.wait_for_function("() => document.querySelector('#facets').contains(document.activeElement)")
         page.keyboard.press("Escape")
         page.wait_for_function("() => document.activeElement.id === 'filters-button'")
@@ -208,6 +210,52 @@ def test_plus_and_minus_change_the_size_of_pictures(page):
     for key, size in (("+", "144"), ("+", "184"), ("-", "144")):
         page.keyboard.press(key)
         page.wait_for_url(re.compile(f"size={size}"))
+
+
+@pytest.mark.slow
+def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(page):
+    page.get_by_role("button", name="Got it").click()
+    page.reload()
+    page.get_by_label("Caption").select_option("c:colour")
+    assert page.locator(".first-run").count() == 0  # dismissed for good
+    _open_view(page, "near?q=0&caption=c:colour&edge=c:colour")
+    option = page.locator("main .wall [role=option]")
+    option.filter(has_text="the same colour: reds").wait_for(state="attached")
+    assert option.text_content() == "reds/red 2.png, 0.980, 80.0 %, reds, the same colour: reds"
+    page.keyboard.press("ArrowRight")
+    option.filter(has_text="another colour:").wait_for(state="attached")
+    page.keyboard.press("e")
+    large = page.locator("dialog.large")
+    large.get_by_text("2 of 5").wait_for()
+    for key, place in (("ArrowRight", 3), ("ArrowRight", 4), ("ArrowLeft", 3)):
+        page.keyboard.press(key)
+        large.get_by_text(f"{place} of 5").wait_for()
+    large.get_by_text("60 × 40 px").wait_for()
+    large.locator(".strip button").first.wait_for()
+    page.locator(".sheet[style*='scale(1)']").wait_for()
+    page.keyboard.press("+")
+    page.locator(".sheet[style*='scale(1.4)']").wait_for()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("0")
+    page.locator(".sheet[style*='translate(0px, 0px) scale(1)']").wait_for()
+    page.keyboard.press("g")
+    large.get_by_text("tells of no recipe").wait_for()
+    page.keyboard.press(" ")
+    large.get_by_role("button", name="Out of the basket").wait_for()
+    page.reload()  # the address has it
+    large.get_by_text("3 of 5").wait_for()
+    page.keyboard.press("Escape")
+    large.wait_for(state="hidden")
+    page.locator("main .wall [aria-posinset='3']").wait_for(state="attached")
+    page.keyboard.press("e")
+    large.wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("trail="))
+    large.wait_for(state="hidden")
+    page.go_back()
+    large.wait_for()
+    page.go_back()
+    large.wait_for(state="hidden")
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ VIEWS = {  # -> what is there when the view is drawn
     "tidy?kind=corrected": ".corrections li",
     "basket?tag=some": ".wall",
     "basket": "main .state",
+    "browse?large=0": "dialog.large .strip button",
 }
 
 

@@ -7,7 +7,7 @@ outside, by its checksum), `g:species=Apis mellifera` (a group) or `t:a bee on a
 import contextlib
 import hashlib
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 10
 _LONGEST_NAME = 200
 _OUTSIDE, _ID, _TEXT = "u:", "id:", "t:"
+_seeing = threading.RLock()  # one network at a time, also while an update replaces the collection
 
 
 class Query(NamedTuple):
@@ -62,13 +63,24 @@ class Queries:
 
     def __init__(self, pictures: Pictures, folder: str | Path, trusted: Collection[str] = (), texts: TextQueries | None = None) -> None:
         self._pictures, self._folder, self._trusted, self._texts = pictures, Path(folder), trusted, texts or TextQueries()
-        self._lock = threading.Lock()
         self._extractors: dict[str, Any] = {}
 
     def open(self, name: str, layer: Layer) -> Query:
         """The query of a name in a layer. Raises DataError, and what opening a network raises for a picture from outside."""
         title, key, vector, own = self._parts(name, layer)
         return Query(name, title, key, layer.similarities(name, vector, own))
+
+    def vector(self, name: str, layer: Layer) -> np.ndarray:
+        """float32 [dimension] of a query in a layer. Raises as `open`."""
+        return self._parts(name, layer)[2]
+
+    @contextlib.contextmanager
+    def seeing(self, layer: Layer) -> Iterator[Any]:
+        """The Extractor of a layer, opened once, for one at a time. Raises what opening a network raises."""
+        with _seeing:
+            if layer.location not in self._extractors:
+                self._extractors[layer.location] = gallery_extractor(layer.gallery, trusted=self._trusted)
+            yield self._extractors[layer.location]
 
     def shortlist(self, name: str, layer: Layer, k: int) -> list[int]:
         """Positions of a query's first k hits, a list; remembered. Raises as `open`."""
@@ -147,7 +159,7 @@ class Queries:
 
     def _outside_vector(self, path, layer):
         kept = path.with_name(f"{path.stem}-{_digest(str(layer.gallery.facts.get('identity')).encode())}-{layer.dimension}.npz")
-        with self._lock:  # a network is opened once
+        with _seeing:  # a picture is seen once
             kinds, make = {"vector": ("f", (layer.dimension,))}, lambda: {"vector": self._see(path, layer)}
             return kept_arrays(kept, kinds, make, lambda arrays: bool(np.isfinite(arrays["vector"]).all()))["vector"]
 
@@ -157,12 +169,11 @@ class Queries:
         from tfvision.data.pipeline import BrokenPhotos
         from tfvision.features.extraction import extract
 
-        if layer.location not in self._extractors:
-            self._extractors[layer.location] = gallery_extractor(layer.gallery, trusted=self._trusted)
         broken = BrokenPhotos()
-        for _, vectors in extract(photo_manifest([str(path)]), self._extractors[layer.location], broken=broken):
-            if len(vectors):
-                return whitened(layer.gallery, vectors)[0]
+        with self.seeing(layer) as extractor:
+            for _, vectors in extract(photo_manifest([str(path)]), extractor, broken=broken):
+                if len(vectors):
+                    return whitened(layer.gallery, vectors)[0]
         raise DataError(next(iter(broken.values()), "the picture cannot be read").replace(str(path), "the picture"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import importlib.resources
 import io
@@ -15,6 +16,7 @@ import numpy as np
 from tfvision.apps.explorer import answers, relabelling, selection
 from tfvision.apps.explorer.collection import Layer
 from tfvision.apps.explorer.columns import described
+from tfvision.apps.explorer.facts import file_facts
 from tfvision.apps.explorer.judges import by_judge
 from tfvision.apps.explorer.label_retrieval import label_retrieval
 from tfvision.apps.explorer.pooling import DRAWN, pool
@@ -38,6 +40,7 @@ _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".
 _SHOWN_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 _LARGEST_SHOWN_BYTES = 6 * 2**20
 _LARGE_PX = 1600
+_SIZES_PX = (320, 640, 1280, 2560, 5120)  # that pictures are scaled down to, for tiles that are larger than thumbnails
 _MOST_THUMBNAILS = 256
 _SECONDS_FOR_THUMBNAILS = 0.4
 _SECONDS_FOR_JOBS = 0.15
@@ -57,6 +60,8 @@ def routes(session: Session) -> list[Route]:
         "/outside/{name}": page.outside,
         "/report": page.report,
         "/api/status": page.status,
+        "/api/facts/{position}": page.facts,
+        "/api/attention/{position}": page.attention,
         "/api/names": page.names,
         "/api/columns": page.columns,
         "/api/codes/{number}": page.codes,
@@ -118,8 +123,23 @@ class Routes:
         return _file(self._static[name]) if name in self._static else _missing("there is no such file")
 
     def image(self, request: Request) -> Any:
-        position, pictures = request.path_params["position"], self._collection.pictures
-        return _shown(pictures.path(int(position))) if is_whole(position) and int(position) < len(pictures) else _missing("there is no such picture")
+        path, size_px = self._path(request), _whole(request, "px", 0)
+        if size_px not in (0, *_SIZES_PX):
+            raise DataError(f"px must be one of {', '.join(map(str, _SIZES_PX))}, got {size_px}")
+        return _missing("there is no such picture") if path is None else _scaled(path, size_px) if size_px else _shown(path)
+
+    def facts(self, request: Request) -> Any:
+        path = self._path(request)
+        return _missing("there is no such picture") if path is None else file_facts(path)
+
+    def attention(self, request: Request) -> Any:
+        path, (queries, layer, name) = self._path(request), self._asked(request)
+        if path is None:
+            return _missing("there is no such picture")
+        if self._session.indexing:
+            raise DataError("the pictures are being indexed: where the network looks can be shown once that is done")
+        future = self._session.attention.ask(queries, layer, int(request.path_params["position"]), path, name or None)
+        return _of_future(future)
 
     def outside(self, request: Request) -> Any:
         return _shown(self._session.queries.outside_path("u:" + request.path_params["name"]))
@@ -309,6 +329,11 @@ class Routes:
         shown = self._session.shown
         return shown.queries, shown.collection.layer(_whole(request, "layer", 0)), request.query_params.get("q", "")
 
+    def _path(self, request):
+        """Where the picture of a request is; None where there is none."""
+        position, pictures = request.path_params["position"], self._collection.pictures
+        return pictures.path(int(position)) if is_whole(position) and int(position) < len(pictures) else None
+
     def _layer(self, request):
         return self._collection.layer(_whole(request, "layer", 0))
 
@@ -387,6 +412,22 @@ def _of_job(job, respond):
     return respond(job.result)
 
 
+def _of_future(future):
+    """The picture that a thread makes, or 202 while it is not there."""
+    from starlette.responses import JSONResponse
+
+    try:
+        return _bytes(future.result(_SECONDS_FOR_JOBS), "image/png", "private, max-age=60")
+    except (TimeoutError, concurrent.futures.CancelledError):
+        return JSONResponse({"share": None, "stage": "the network is looking"}, 202)
+
+
+def _scaled(path, size_px):
+    """A picture's file as a JPEG of so many pixels at most."""
+    jpeg = thumbnail_jpeg(path, size_px)
+    return _bytes(jpeg, "image/jpeg", "private, max-age=600") if jpeg else _missing("this picture cannot be read")
+
+
 def _shown(path):
     """A picture's file as it is where browsers show it and it is small; else smaller, as a JPEG."""
     with contextlib.suppress(OSError, DataError):
@@ -395,8 +436,7 @@ def _shown(path):
         if kind in _SHOWN_AS_THEY_ARE:
             check_photo(data)
             return _bytes(data, _SHOWN_AS_THEY_ARE[kind], "private, max-age=60")
-    jpeg = thumbnail_jpeg(path, _LARGE_PX)
-    return _bytes(jpeg, "image/jpeg", "private, max-age=60") if jpeg else _missing("this picture cannot be read")
+    return _scaled(path, _LARGE_PX)
 
 
 def _kind(data):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from tfvision.apps.explorer.attention import AttentionMaps
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.corrections import Corrections
 from tfvision.apps.explorer.jobs import Jobs
@@ -73,7 +74,7 @@ class Session:
 
     Attributes:
       shown: replaced whole; who asks for two things that must fit takes it once.
-      notes, corrections, tables, jobs, texts: kept.
+      notes, corrections, tables, jobs, texts, attention: kept.
 
     Raises:
       UserError: nothing there to show.
@@ -83,6 +84,7 @@ class Session:
         self.plan, self._say = plan, say
         self.notes, self.tables, self.jobs, self.texts = Notes(plan.state), Tables(plan.state / "derived"), Jobs(), TextQueries(plan.text_model)
         self.corrections = Corrections(plan.state)
+        self.attention = AttentionMaps()
         self.indexing: dict[str, Any] | None = None
         self.thumbnailing: dict[str, int] | None = None
         self.asking: dict[str, int] | None = None  # of the columns that are computed

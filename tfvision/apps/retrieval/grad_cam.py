@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfvision.data.decoding import read_pixels
 from tfvision.errors import DataError
-from tfvision.evaluation.grad_cam import grad_cam, overlay
 from tfvision.evaluation.picture_sheet import write_layer_pictures
+from tfvision.features.grad_cam import grad_cam, overlay
 from tfvision.features.layers import layer_name, network_pixels, unknown_layer
 from tfvision.models.catalogue import get_network
 from tfvision.trained.retriever_network import LOGITS, Retriever, load_retriever

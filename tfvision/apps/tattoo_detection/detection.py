@@ -13,8 +13,8 @@ from tfvision.data.decoding import read_pixels, servable_bytes
 from tfvision.data.manifest import Manifest, Record
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.errors import DataError, RunError
-from tfvision.evaluation.grad_cam import grad_cam_tensor, overlay
 from tfvision.export.session import LoadedModel, is_export, newest_version
+from tfvision.features.grad_cam import grad_cam_tensor, overlay
 from tfvision.files import atomic_path
 from tfvision.trained.detector_network import MAPS, SCORE, Detector, load_detector_network
 from tfvision.trained.detector_run import DetectorRecipe, DetectorRun

@@ -1,8 +1,8 @@
 // Every view has an address: #view?name=value&name=value. A name may stand several times. Pictures stand in it by their id
 // (`id:bees/12.jpg`), for their numbers are others after an update; the page itself knows them by number.
 
-const OF_PICTURES = ["q", "trail", "at"];
-const STAYING = ["layer", "f", "r", "has", "text", "tag"];  // from view to view: the layer and the filters
+const OF_PICTURES = ["q", "trail", "at", "large"];
+const STAYING = ["layer", "f", "r", "has", "text", "tag", "caption", "edge"];  // from view to view: the layer, the filters, what tiles show
 const ids = new Map(), rows = new Map();  // number -> id, id -> number; both as texts
 let all = /** @type {string[] | null} */ (null);  // every id, by number, once they are loaded
 let shown = null;  // the view that is on the page

@@ -1,8 +1,9 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
-import { go, inside, knows, learn, learnAll, outside, read } from "./address.js";
+import { change, go, inside, knows, learn, learnAll, outside, read } from "./address.js";
 import { part } from "./dom.js";
 import { Preview } from "./preview.js";
+import { SharpPictures } from "./sharp.js";
 import { Thumbnails } from "./thumbnails.js";
 
 export const BASKET = "basket";
@@ -14,7 +15,13 @@ export class App {
     this.source = source;
     this.listeners = {};
     this.thumbnails = new Thumbnails(source);
+    this.sharp = new SharpPictures(source, () => this.thumbnails.tell());
     this.preview = new Preview(this);
+    /** @type {Set<any>} */
+    this.walls = new Set();  // on the page
+    /** @type {any} */
+    this.large = null;
+    this.isLargeStep = false;  // whether Back closes the large view
     this.names = null;
     this.columns = [];
     this.writes = 0;
@@ -50,7 +57,7 @@ export class App {
   // Learns what the address calls by id or by checksum, before a view is drawn of it.
   async resolve() {
     const { params } = read(), isUnknown = name => (name.startsWith("id:") && !this.names) || (name.startsWith("u:") && !this.titles.has(name));
-    const names = [...new Set(["q", "trail", "at"].flatMap(name => params.getAll(name)))].filter(isUnknown);
+    const names = [...new Set(["q", "trail", "at", "large"].flatMap(name => params.getAll(name)))].filter(isUnknown);
     if (!names.length) return;
     (await this.source.titles(names)).forEach(({ title, place }, index) => {
       if (names[index].startsWith("u:")) { if (title) this.titles.set(names[index], title); }
@@ -125,7 +132,21 @@ export class App {
   openNeighbours(row) {
     const { view, params } = read();
     const trail = view === "near" && params.get("q") ? [...params.getAll("trail"), params.get("q")].slice(-30) : [];
-    go("near", { q: row, side: view === "near" ? params.get("side") : null, trail });
+    go("near", { q: row, ...(view === "near" ? { side: params.get("side"), size: params.get("size") } : {}), trail });
+  }
+
+  // The large view of a picture, which leafs through those of its wall.
+  openLarge(wall, row) {
+    this.largeFrom = wall;
+    this.isLargeStep = true;
+    change({ large: row });
+  }
+
+  // Opens, moves or closes the large view, as the address says.
+  async followLarge() {
+    if (!this.large && !read().params.has("large")) return;
+    this.large ||= new (await import("./large_view.js")).LargeView(this);
+    this.large.follow();
   }
 
   // Asks for what is like a picture that was dropped or pasted.

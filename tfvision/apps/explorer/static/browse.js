@@ -1,12 +1,13 @@
 // The wall of all pictures: sorted, filtered, searched by name.
 
-import { change, numberOf, read } from "./address.js";
+import { change, read } from "./address.js";
 import { button, h, later, select, state } from "./dom.js";
 import { reset } from "./facets.js";
 import { filterOf } from "./filters.js";
+import { captionChooser, resize, sizeButtons, sizeOf } from "./tiles.js";
 import { Wall } from "./wall.js";
 
-const SIZES = [48, 64, 88, 112, 144, 184, 232];
+const USUAL_SIZE = 112;
 
 export class View {
   constructor(app, host) {
@@ -14,7 +15,7 @@ export class View {
     /** @type {Int32Array | null} */
     this.ordered = null;
     this.tools = h("div", { class: "tools-row" });
-    this.wall = new Wall(app, { label: "all pictures", size: 112, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.ordered?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
+    this.wall = new Wall(app, { label: "all pictures", size: USUAL_SIZE, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.ordered?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
     this.offs = [app.on("details", () => this.update(read().params)), app.on("notes", () => { if (read().params.has("tag")) this.update(read().params); })];
@@ -22,7 +23,7 @@ export class View {
 
   async update(params) {
     const key = ["sort", "order", "text", "f", "r", "has", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
-    const size = SIZES.findLast(one => one <= numberOf(params, "size", 112, SIZES[0])) ?? 112;
+    const size = sizeOf(params, USUAL_SIZE);
     if (this.wall.size !== size) this.wall.resize(size);
     if (key === this.key && !params.has("tag")) return this.drawTools(params);
     const isFirst = this.key === undefined;
@@ -65,18 +66,17 @@ export class View {
     const app = this.app, sorts = [["", "as indexed"], ["name", "name"], ...app.columns.map(column => [`c:${column.name}`, column.name]), ["random", "random"]];
     if (params.get("q")) sorts.push(["similarity", `similarity to ${app.queryTitle(params.get("q"))}`]);
     const sort = params.get("sort") || "";
-    const index = SIZES.indexOf(this.wall.size);
     this.tools.replaceChildren(
       select("Sort", sorts, sort, value => change({ sort: value || null, order: null, at: null })),
       sort === "random" || sort === "similarity" ? "" : button(params.get("order") === "down" ? "↓" : "↑", () => change({ order: params.get("order") === "down" ? null : "down" }), { class: "icon", "aria-label": "turn the order round" }),
-      h("span", { class: "group" }, button("−", () => this.zoom(-1), { class: "icon", "aria-label": "smaller pictures", disabled: index === 0 }), button("+", () => this.zoom(1), { class: "icon", "aria-label": "larger pictures", disabled: index === SIZES.length - 1 })),
+      sizeButtons(app, [this.wall], by => this.zoom(by)),
+      captionChooser(app),
     );
   }
 
   zoom(by) {
-    const index = Math.max(0, Math.min(SIZES.length - 1, SIZES.indexOf(this.wall.size) + by));
-    change({ size: SIZES[index] === 112 ? null : SIZES[index] }, false);
-    this.update(read().params);
+    resize(this.app, [this.wall], by, USUAL_SIZE);
+    this.drawTools(read().params);
   }
 
   destroy() {

@@ -59,7 +59,7 @@ export class View {
     this.tools = h("div", { class: "tools-row" });
     this.waiting = state("Similarities are being computed.");
     this.wall = new Wall(this.app, {
-      label: "pictures in the range", size: 112, lines: 2,
+      label: "pictures in the range", size: 112, lines: 2, query: this.q,
       caption: index => [score(this.within.scores[index]), percent(this.within.percentiles[index])],
       hover: index => [`similarity ${score(this.within.scores[index])}`, `more alike than ${percent(this.within.percentiles[index])} of the collection`],
     });

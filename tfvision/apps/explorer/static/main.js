@@ -4,6 +4,7 @@ import { App } from "./app.js";
 import { change, href, read, rewrite, shows } from "./address.js";
 import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
 import { FilterBar } from "./filter_bar.js";
+import { firstRun } from "./first_run.js";
 import { openHelp } from "./help.js";
 import { prepareForPrinting } from "./printing.js";
 import { textField } from "./text_query.js";
@@ -23,7 +24,7 @@ const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
 const main = part("main"), bar = part("bar"), notices = part("notices");
-let app, shown = null, shownName = null, token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
+let app, shown = null, shownName = null, shownAddress = "", token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
 
 async function start() {
   const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
@@ -42,13 +43,14 @@ async function start() {
   app.on("notes", () => { drawBasketCount(); drawFilters(); });
   app.on("details", () => { rewrite(); drawTabs(shownName); });
   addEventListener("hashchange", route);
-  addEventListener("readdressed", () => drawTabs(shownName));
+  addEventListener("readdressed", () => { shownAddress = beneath(); drawTabs(shownName); });
   addEventListener("focus", () => app.source.isStatic || refreshStatus());
   addEventListener("keydown", globalKey);
   prepareForPrinting(app);
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
   part("skip").addEventListener("click", event => { event.preventDefault(); first("[tabindex='0'], button, input", main)?.focus(); });
   await route();
+  firstRun(document.body);
   await app.thumbnails.first(PICTURES_FIRST_SECONDS);
   app.loadDetails().catch(error => app.say(error.message, true));
   drawNotices();
@@ -67,7 +69,11 @@ async function route() {
     drawTabs(name);
     if (shown && shownName === name) {
       shows(view);  // Browse is what every unknown view is
-      return await shown.update(params);
+      const isSame = shownAddress === beneath();
+      shownAddress = beneath();
+      if (!isSame) await shown.update(params);
+      app.emit("tiles");
+      return await app.followLarge();
     }
     const module = await VIEWS[name][1]();
     if (mine !== token) return;
@@ -79,11 +85,20 @@ async function route() {
     shownName = name;
     drawFilters();
     shown = new module.View(app, main);
+    shownAddress = beneath();
     await shown.update(params);
+    if (mine === token) await app.followLarge();
   } catch (error) {
     if (mine === token) main.replaceChildren(failed(error, () => { shown?.destroy?.(); shown = null; route(); }));
     shownName = null;
   }
+}
+
+// The address of the view that lies under the large view.
+function beneath() {
+  const { view, params } = read();
+  params.delete("large");
+  return href(view, params);
 }
 
 function drawBar() {

@@ -1,6 +1,7 @@
 // Where the page's data come from: the server. The static site has the same functions in static_source.js.
 
 const PENDING = 0xffffffff;
+const SIZES_PX = [320, 640, 1280, 2560, 5120];
 let collection = { pictures: "", version: 0 };  // of which the page knows the pictures by number
 
 async function ask(path, options) {
@@ -72,6 +73,20 @@ export class ServerSource {
   update = gone => post("api/update", { gone });
 
   imageUrl = row => `image/${row}?of=${collection.pictures}-${collection.version}`;
+  // { url, px } of a picture of so many pixels on its longer side at least, of the least size that the server makes.
+  sizedUrl(row, px) {
+    const size = SIZES_PX.find(one => one >= px) ?? SIZES_PX.at(-1);
+    return { url: `${this.imageUrl(row)}&px=${size}`, px: size };
+  }
+
+  facts = row => json(`api/facts/${row}`);
+
+  // A PNG of where the network looks in a picture, for a query or, where that is null, for itself; null where it was stopped.
+  async attention(row, layer, q, tell, signal) {
+    const answer = await job(query(`api/attention/${row}`, { layer, q }), tell, signal);
+    return answer && answer.blob();
+  }
+
   outsideUrl = name => `outside/${name.slice(2)}`;
 
   // row -> Blob; null where the picture cannot be read; missing where it is not made yet

@@ -3,6 +3,7 @@
 import * as numbers from "./numbers.js";
 
 const PAIRS = 20000, KS = [1, 5, 10, 20, 50], SHORTLIST = 100, MOST_LISTED = 2000;
+const LARGE_PX = 640;
 
 let exported = "";  // of which export the files are: a browser may still have those of another site that was at this address
 
@@ -46,6 +47,9 @@ export class StaticSource {
     if (this.state.has_large) return `data/large/${row}.jpg${exported}`;
     return this.urls.get(row) || "";
   }
+
+  sizedUrl = row => (this.state.has_large ? { url: this.imageUrl(row), px: LARGE_PX } : null);
+  facts = async () => ({});  // of the files it knows nothing
 
   async thumbnails(rows) {
     const { sheet: length, has_large: hasLarge } = await this.status(), found = new Map();

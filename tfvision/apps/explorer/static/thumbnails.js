@@ -108,6 +108,14 @@ export function drawCover(context, bitmap, x, y, size) {
   context.drawImage(bitmap, (bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side, x, y, size, size);
 }
 
+// Draws all of a bitmap, as large as fits; one that is as sharp as its picture is not blurred where it has to be magnified.
+export function drawWhole(context, bitmap, x, y, width, height, isSharp) {
+  const scale = Math.min(width / bitmap.width, height / bitmap.height), w = bitmap.width * scale, h = bitmap.height * scale;
+  context.imageSmoothingEnabled = !(isSharp && scale * (devicePixelRatio || 1) > 2);
+  context.drawImage(bitmap, x + (width - w) / 2, y + (height - h) / 2, w, h);
+  context.imageSmoothingEnabled = true;
+}
+
 // A small canvas with a thumbnail, for lists.
 export function small(thumbnails, row, size = 48) {
   const canvas = document.createElement("canvas"), ratio = devicePixelRatio || 1;

@@ -1,16 +1,21 @@
 // A wall of pictures on a canvas that scrolls: only what is seen is drawn, so that its length does not matter.
 //
-//   const wall = new Wall(app, { label, caption(index, row), mark(row), onopen(row, index), actions: { y: row => ... } });
+//   const wall = new Wall(app, { label, caption(index, row), mark(row), query, onopen(row, index), actions: { y: row => ... } });
 //   host.append(wall.element); wall.show(rows);
 
-import { drawCover } from "./thumbnails.js";
+import { drawCover, drawWhole } from "./thumbnails.js";
 import { h } from "./dom.js";
 import { askLabel } from "./relabel.js";
+import { captionOf, edgeOf } from "./tiles.js";
 
 const GAP = 6;
 const HOVER_SECONDS = 0.35;
 const PRESS_SECONDS = 0.5;
 const CAPTION_PX = 20;
+const MOST_CUT = 300;  // pixels of a side up to which a tile shows the middle square; larger ones show the whole picture
+const TALL = 0.75;  // height of such a tile for its width
+const BLURRED = 1.3;  // from so many pixels for each of a thumbnail's on, a sharper one is asked for
+const SIGN_PX = 26;  // of the sign at the corner that opens the large view
 
 export class Wall {
   constructor(app, options) {
@@ -21,7 +26,7 @@ export class Wall {
     this.cursor = 0;
     this.anchor = 0;
     this.ranged = /** @type {{ from: number, picked: number[] } | null} */ (null);  // what the last range from the anchor picked
-    this.width = this.height = this.columns = this.tile = this.step = 0;  // layout() sets them
+    this.width = this.height = this.columns = this.tile = this.tall = this.step = this.lines = 0;  // layout() sets them
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.space = h("div", { class: "wall-space" }, this.canvas);
     this.option = h("div", { role: "option", class: "hidden", hidden: true, "aria-selected": "false", id: `option-${Math.random().toString(36).slice(2)}` });
@@ -37,8 +42,11 @@ export class Wall {
     this.observer.observe(this.element);
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
-    const told = () => { this.tellCursor(); this.redraw(); };
-    this.offs = [app.on("notes", told), app.on("details", told), app.on("theme", () => this.redraw()), app.on("print", () => this.draw())];
+    const told = () => { this.tellCursor(); this.redraw(); }, dressed = () => { this.layout(); this.tellCursor(); };
+    this.offs = [app.on("notes", told), app.on("details", dressed), app.on("theme", () => this.redraw()), app.on("print", () => this.draw()), app.on("tiles", dressed)];
+    this.named = captionOf(app);
+    this.edges = edgeOf(app, this.options.query);
+    app.walls.add(this);
   }
 
   show(rows, { keepsPlace = false } = {}) {
@@ -67,9 +75,16 @@ export class Wall {
 
   destroy() {
     this.observer.disconnect();
+    this.app.walls.delete(this);
     this.app.thumbnails.listeners.delete(this.onthumbnails);
     this.offs.forEach(off => off());
     this.leave();
+  }
+
+  // What tiles show besides: a caption, and an edge where there is a query; as the address says.
+  dress() {
+    this.named = captionOf(this.app);
+    this.edges = edgeOf(this.app, this.options.query);
   }
 
   layout() {
@@ -79,7 +94,11 @@ export class Wall {
     this.columns = Math.max(1, Math.floor((width - GAP) / (this.size + GAP)));
     this.tile = Math.floor((width - GAP) / this.columns) - GAP;
     if (this.rows.length && this.rows.length < this.columns) this.tile = Math.min(this.tile, Math.round(this.size * 1.25));
-    this.step = this.tile + GAP + this.options.lines * CAPTION_PX;
+    this.dress();
+    this.lines = this.options.lines + (this.named ? 1 : 0);
+    this.isCut = this.tile <= MOST_CUT;
+    this.tall = this.isCut ? this.tile : Math.min(Math.round(TALL * this.tile), Math.max(MOST_CUT * TALL, height - this.lines * CAPTION_PX - 2 * GAP));
+    this.step = this.tall + GAP + this.lines * CAPTION_PX;
     this.space.style.height = `${Math.max(height, Math.ceil(this.rows.length / this.columns) * this.step + GAP)}px`;
     if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
       this.canvas.width = Math.round(width * ratio);
@@ -101,6 +120,7 @@ export class Wall {
     this.leave();
     clearTimeout(this.pressTimer);
     this.app.thumbnails.forgetWishes();
+    this.app.sharp.forgetWishes();
     this.redraw();
     this.options.onscroll?.(this.firstVisible());
   }
@@ -125,64 +145,107 @@ export class Wall {
   }
 
   drawTile(context, index, top, colours) {
-    const row = this.rows[index], [x, y] = this.corner(index, top), size = this.tile;
-    const bitmap = this.app.thumbnails.get(row);
-    if (bitmap) drawCover(context, bitmap, x, y, size);
-    else {
-      context.fillStyle = colours.tile;
-      context.fillRect(x, y, size, size);
-      if (bitmap === null) this.drawBroken(context, x, y, size, colours);
-    }
-    this.drawCaption(context, index, row, x, y + size, colours);
-    this.drawMark(context, row, x, y, size, colours);
-    if (this.app.basket.has(row)) this.drawPicked(context, x, y, size, colours);
+    const row = this.rows[index], [x, y] = this.corner(index, top), width = this.tile, height = this.tall;
+    this.drawPicture(context, row, x, y, colours);
+    this.drawCaption(context, index, row, x, y + height, colours);
+    this.drawMark(context, row, x, y, height, colours);
+    this.drawEdge(context, row, x, y, colours);
+    if (this.app.basket.has(row)) this.drawPicked(context, x, y, width, colours);
+    if (index === this.hovered) this.drawSign(context, x, y, colours);
     if (index === this.cursor && document.activeElement === this.element) {
       context.strokeStyle = colours.ground;
       context.lineWidth = 6;
-      context.strokeRect(x + 1, y + 1, size - 2, size - 2);
+      context.strokeRect(x + 1, y + 1, width - 2, height - 2);
       context.strokeStyle = colours.accent;
       context.lineWidth = 3;
-      context.strokeRect(x - 0.5, y - 0.5, size + 1, size + 1);
+      context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
     }
   }
 
-  drawBroken(context, x, y, size, colours) {
+  // The picture, as sharp as it is there; a sharper one follows where a thumbnail would be blurred.
+  drawPicture(context, row, x, y, colours) {
+    const width = this.tile, height = this.tall, thumbnail = this.app.thumbnails.get(row), { isCut } = this;
+    if (!thumbnail || !isCut) {
+      context.fillStyle = colours.tile;
+      context.fillRect(x, y, width, height);
+    }
+    if (!thumbnail) {
+      if (thumbnail === null) this.drawBroken(context, x, y, width, height, colours);
+      return;
+    }
+    const shorter = Math.min(thumbnail.width, thumbnail.height), longer = Math.max(thumbnail.width, thumbnail.height), ratio = devicePixelRatio || 1;
+    const needed = ratio * (isCut ? width * longer / shorter : Math.min(Math.max(width, height), longer * Math.min(width / thumbnail.width, height / thumbnail.height)));
+    const sharp = needed > BLURRED * longer ? this.app.sharp.get(row, needed) : undefined;
+    if (isCut) drawCover(context, sharp?.bitmap ?? thumbnail, x, y, width);
+    else drawWhole(context, sharp?.bitmap ?? thumbnail, x, y, width, height, Boolean(sharp?.isEnough));
+  }
+
+  drawBroken(context, x, y, width, height, colours) {
     context.strokeStyle = colours.line;
     context.lineWidth = 1;
     context.beginPath();
-    context.moveTo(x, y); context.lineTo(x + size, y + size);
-    context.moveTo(x + size, y); context.lineTo(x, y + size);
+    context.moveTo(x, y); context.lineTo(x + width, y + height);
+    context.moveTo(x + width, y); context.lineTo(x, y + height);
     context.stroke();
-    if (size < 70) return;
+    if (width < 70) return;
     context.fillStyle = colours.soft;
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "center";
-    context.fillText("cannot be read", x + size / 2, y + size - 8);
+    context.fillText("cannot be read", x + width / 2, y + height - 8);
     context.textAlign = "left";
   }
 
   drawCaption(context, index, row, x, y, colours) {
-    const lines = this.options.lines ? this.options.caption(index, row) : [];
-    lines.slice(0, this.options.lines).forEach((text, line) => {
+    this.captions(index, row).forEach((text, line) => {
       context.fillStyle = line ? colours.soft : colours.ink;
       context.font = `${line ? "" : "600 "}12px system-ui, sans-serif`;
       context.fillText(fitted(context, text, this.tile), x, y + 15 + line * (CAPTION_PX - 3));
     });
   }
 
+  // The lines under a tile: the view's own, then what was chosen.
+  captions(index, row) {
+    const own = this.options.lines ? this.options.caption(index, row).slice(0, this.options.lines) : [];
+    return this.named ? [...own, this.named(row)] : own;
+  }
+
+  // Whether a picture has the query's label: by colour, by the line's kind, and by a sign.
+  drawEdge(context, row, x, y, colours) {
+    const edge = this.edges.edge(row);
+    if (edge === null) return;
+    context.strokeStyle = context.fillStyle = edge ? colours.right : colours.wrong;
+    context.lineWidth = 3;
+    context.setLineDash(edge ? [] : [7, 5]);
+    context.strokeRect(x + 1.5, y + 1.5, this.tile - 3, this.tall - 3);
+    context.setLineDash([]);
+    circle(context, x + 14, y + 14, 9);
+    drawTick(context, x + 14, y + 14, 0.8, edge, colours.ground);
+  }
+
+  // The sign at the corner of the tile under the pointer: a click on it opens the large view.
+  drawSign(context, x, y, colours) {
+    if (this.tile < 2 * SIGN_PX) return;
+    const left = x + this.tile - SIGN_PX - 3, top = y + this.tall - SIGN_PX - 3;
+    context.fillStyle = colours.ground;
+    context.beginPath();
+    context.roundRect(left, top, SIGN_PX, SIGN_PX, 6);
+    context.fill();
+    context.strokeStyle = colours.ink;
+    context.lineWidth = 1.8;
+    context.beginPath();
+    context.moveTo(left + 14, top + 7); context.lineTo(left + 19, top + 7); context.lineTo(left + 19, top + 12);
+    context.moveTo(left + 19, top + 7); context.lineTo(left + 7, top + 19);
+    context.moveTo(left + 7, top + 14); context.lineTo(left + 7, top + 19); context.lineTo(left + 12, top + 19);
+    context.stroke();
+  }
+
   drawMark(context, row, x, y, size, colours) {
     const mark = this.options.mark?.(row);
     if (mark === undefined || mark === null) return;
     context.fillStyle = mark ? colours.right : colours.wrong;
-    context.fillRect(x, y + size - 5, size, 5);
+    context.fillRect(x, y + size - 5, this.tile, 5);
     circle(context, x + 15, y + size - 19, 11);
-    context.strokeStyle = "#fff";
-    context.lineWidth = 2.4;
-    context.beginPath();
-    const cx = x + 15, cy = y + size - 19;
-    if (mark) { context.moveTo(cx - 5, cy); context.lineTo(cx - 1.5, cy + 4); context.lineTo(cx + 5, cy - 4); }
-    else { context.moveTo(cx - 4, cy - 4); context.lineTo(cx + 4, cy + 4); context.moveTo(cx + 4, cy - 4); context.lineTo(cx - 4, cy + 4); }
-    context.stroke();
+    drawTick(context, x + 15, y + size - 19, 1, mark, "#fff");
   }
 
   drawPicked(context, x, y, size, colours) {
@@ -200,12 +263,12 @@ export class Wall {
     return index >= 0 && index < this.rows.length ? index : -1;
   }
 
-  // A finger that stays picks; the click that follows is none.
+  // A finger that stays opens the large view; the click that follows is none.
   press(event) {
     this.isPressed = false;
     clearTimeout(this.pressTimer);
     const index = event.pointerType === "touch" ? this.indexAt(event) : -1;
-    if (index >= 0) this.pressTimer = setTimeout(() => { this.isPressed = true; this.anchor = index; this.pick(index); }, 1000 * PRESS_SECONDS);
+    if (index >= 0) this.pressTimer = setTimeout(() => { this.isPressed = true; this.move(index, false); this.large(index); }, 1000 * PRESS_SECONDS);
   }
 
   click(event) {
@@ -216,7 +279,20 @@ export class Wall {
     this.anchor = index;
     this.move(index, false);
     if (event.ctrlKey || event.metaKey || this.app.isPicking) this.pick(index);
+    else if (event.pointerType !== "touch" && this.isOnSign(index, event)) this.large(index);
     else this.open(index);
+  }
+
+  isOnSign(index, event) {
+    const box = this.canvas.getBoundingClientRect(), [x, y] = this.corner(index, this.element.scrollTop);
+    const right = x + this.tile - (event.clientX - box.left), below = y + this.tall - (event.clientY - box.top);
+    return this.tile >= 2 * SIGN_PX && right >= 0 && below >= 0 && right <= SIGN_PX + 3 && below <= SIGN_PX + 3;
+  }
+
+  // The large view, which leafs through these pictures.
+  large(index) {
+    this.leave();
+    this.app.openLarge(this, this.rows[index]);
   }
 
   open(index) {
@@ -246,13 +322,15 @@ export class Wall {
     this.leave();
     if (index < 0) return;
     this.hovered = index;
+    this.redraw();
     const row = this.rows[index], [x, y] = this.corner(index, this.element.scrollTop), box = this.canvas.getBoundingClientRect();
-    const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tile };
-    this.hoverTimer = setTimeout(() => this.app.preview.show(row, beside, this.options.hover?.(index, row)), 1000 * HOVER_SECONDS);
+    const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tall };
+    this.hoverTimer = setTimeout(() => this.app.preview.show(row, beside, this.hovering(index, row)), 1000 * HOVER_SECONDS);
   }
 
   leave() {
     clearTimeout(this.hoverTimer);
+    if (this.hovered >= 0) this.redraw();
     this.hovered = -1;
     this.app.preview.hide();
   }
@@ -268,6 +346,7 @@ export class Wall {
     else if (event.key === "Enter") this.open(this.cursor);
     else if (event.key === " ") this.pick(this.cursor);
     else if (event.key === "v") this.enlarge();
+    else if (event.key === "e") this.large(this.cursor);
     else if (this.options.actions?.[event.key]) this.options.actions[event.key](row, this.cursor, this);
     else if (event.key === "c" && !this.app.source.isStatic) askLabel(this.app, [row]);
     else return;
@@ -296,20 +375,33 @@ export class Wall {
   enlarge() {
     if (this.app.preview.isShown) return this.app.preview.hide();
     const [x, y] = this.corner(this.cursor, this.element.scrollTop), box = this.canvas.getBoundingClientRect();
-    const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tile };
-    this.app.preview.show(this.rows[this.cursor], beside, this.options.hover?.(this.cursor, this.rows[this.cursor]));
+    const beside = { left: box.left + x, top: box.top + y, width: this.tile, height: this.tall };
+    this.app.preview.show(this.rows[this.cursor], beside, this.hovering(this.cursor, this.rows[this.cursor]));
+  }
+
+  hovering(index, row) {
+    return [...(this.options.hover?.(index, row) || []), ...this.edges.words(row)];
   }
 
   tellCursor() {
     const row = this.rows[this.cursor];
     this.option.hidden = row === undefined;
     if (row === undefined) return this.option.replaceChildren();
-    const caption = this.options.lines ? `, ${this.options.caption(this.cursor, row).join(", ")}` : "";
-    this.option.textContent = `${this.app.title(row)}${caption}`;
+    this.option.textContent = [this.app.title(row), ...this.captions(this.cursor, row), ...this.edges.words(row)].filter(Boolean).join(", ");
     this.option.setAttribute("aria-posinset", this.cursor + 1);
     this.option.setAttribute("aria-setsize", this.rows.length);
     this.option.setAttribute("aria-selected", String(this.app.basket.has(row)));
   }
+}
+
+// Right or wrong, as a sign around a point.
+function drawTick(context, x, y, size, isRight, colour) {
+  context.strokeStyle = colour;
+  context.lineWidth = 2.4 * size;
+  context.beginPath();
+  if (isRight) { context.moveTo(x - 5 * size, y); context.lineTo(x - 1.5 * size, y + 4 * size); context.lineTo(x + 5 * size, y - 4 * size); }
+  else { context.moveTo(x - 4 * size, y - 4 * size); context.lineTo(x + 4 * size, y + 4 * size); context.moveTo(x + 4 * size, y - 4 * size); context.lineTo(x - 4 * size, y + 4 * size); }
+  context.stroke();
 }
 
 function circle(context, x, y, radius) {

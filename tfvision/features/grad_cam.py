@@ -46,8 +46,17 @@ def grad_cam_tensor(model: Callable[[tf.Tensor], tuple[tf.Tensor, Any]], score: 
     gradients = tape.gradient(total, responses)
     if gradients is None:
         raise RecipeError("Grad-CAM needs a layer that the score is computed from: choose an earlier one")
-    weights = tf.reduce_mean(gradients, (1, 2), keepdims=True)  # Eq. 1
-    maps = tf.nn.relu(tf.reduce_sum(weights * responses, axis=3))  # Eq. 2
+    return in_shares(weighted_sum(responses, gradients))
+
+
+def weighted_sum(responses: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    """Eqs. 1 and 2 before their ReLU: responses and gradients [batch, height, width, channels] -> [batch, height, width]."""
+    return tf.reduce_sum(tf.reduce_mean(gradients, (1, 2), keepdims=True) * responses, axis=3)
+
+
+def in_shares(maps: tf.Tensor) -> tf.Tensor:
+    """What of each map [batch, height, width] is above 0, in shares of its maximum; a map of nothing stays one."""
+    maps = tf.nn.relu(maps)
     return tf.math.divide_no_nan(maps, tf.reduce_max(maps, (1, 2), keepdims=True))
 
 
@@ -58,7 +67,15 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
       image: uint8 RGB [height, width, 3].
       heat: float [h, w] in [0, 1], of any size.
     """
-    heat = tf.image.resize(np.asarray(heat, np.float32)[..., None], image.shape[:2], "bicubic").numpy()[..., 0].clip(0, 1)
+    return np.round((1 - _OPACITY) * image + _OPACITY * shades(enlarged(heat, image.shape[:2]))).astype(np.uint8)
+
+
+def enlarged(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A map in [0, 1] at another size, smooth: float32 of this shape."""
+    return tf.image.resize(np.asarray(heat, np.float32)[..., None], shape, "bicubic").numpy()[..., 0].clip(0, 1)
+
+
+def shades(heat: np.ndarray) -> np.ndarray:
+    """The colours of a map in [0, 1], blue over green to red: float [height, width, 3] in [0, 255]."""
     stops, colours = [stop for stop, _ in _SHADES], [colour for _, colour in _SHADES]
-    shades = np.stack([np.interp(heat, stops, channel) for channel in np.array(colours).T], axis=-1)
-    return np.round((1 - _OPACITY) * image + _OPACITY * shades).astype(np.uint8)
+    return np.stack([np.interp(heat, stops, channel) for channel in np.array(colours).T], axis=-1)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfvision.errors import RecipeError
-from tfvision.evaluation.grad_cam import grad_cam, overlay
+from tfvision.features.grad_cam import grad_cam, overlay
 
 IMAGES = np.random.default_rng(0).random((2, 4, 4, 2)).astype(np.float32)
 KERNEL = np.float32([[2.0, -3.0]])  # of one score on two channels

@@ -1,0 +1,30 @@
+"""What is known of a picture's file: its size, and when and by what it was taken."""
+
+import contextlib
+import os
+from typing import Any
+
+from tfvision.data.cards.capture import read_capture
+from tfvision.data.decoding import photo_size
+from tfvision.data.shards.slices import photo_bytes
+from tfvision.errors import DataError
+
+
+def file_facts(path: str) -> dict[str, Any]:
+    """{"file", "width", "height" (upright, pixels), "bytes", "taken", "camera"}, without what is not known."""
+    found: dict[str, Any] = {"file": os.path.basename(path)}
+    with contextlib.suppress(OSError, DataError):
+        found["bytes"] = photo_bytes(path)
+        found["width"], found["height"] = photo_size(path)
+    capture = read_capture(path)
+    if capture.time:
+        found["taken"] = capture.time.strftime("%Y-%m-%d %H:%M:%S") + _zone(capture.zone_minutes)
+    camera = " ".join(dict.fromkeys([*capture.make.split(), *capture.model.split()]))  # "Canon", "Canon EOS 90D"
+    return {**found, "camera": camera} if camera else found
+
+
+def _zone(minutes):
+    if minutes is None:
+        return ""
+    hours, rest = divmod(abs(minutes), 60)
+    return f" {'-' if minutes < 0 else '+'}{hours:02}:{rest:02}"
