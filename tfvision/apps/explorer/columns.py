@@ -1,5 +1,6 @@
 """Columns that hold numbers or dates: which they are, their values as numbers, and the bins of their histogram."""
 
+import contextlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,16 +40,14 @@ def scale_of(values: Sequence[Any], codes: np.ndarray) -> Scale | None:
       values: the distinct values.
       codes: int [n], the position in `values` for each picture, -1 where it has none.
     """
-    for kind, read in (("number", _number), ("date", _date)):
-        if not _fits(list(map(read, values[:_SAMPLE]))):
+    for kind, read in (("number", _numbers), ("date", _seconds)):
+        if not _fits(read(values[:_SAMPLE])):
             continue
-        read_values = list(map(read, values))
-        if _fits(read_values):
-            numbers = np.array([np.nan if one is None else one for one in read_values], np.float64) if kind == "number" else _seconds(read_values)
-            held = numbers[codes[codes >= 0]]
-            held = held[~np.isnan(held)]
-            if held.size and held.min() < held.max():
-                return Scale(kind, numbers, date_edges(held) if kind == "date" else number_edges(held))
+        numbers = read(values)
+        held = numbers[codes[codes >= 0]]
+        held = held[~np.isnan(held)]
+        if _fits(numbers) and held.size and held.min() < held.max():
+            return Scale(kind, numbers, date_edges(held) if kind == "date" else number_edges(held))
     return None
 
 
@@ -83,46 +82,58 @@ def date_edges(held: np.ndarray) -> np.ndarray:
     return months.astype("datetime64[M]").astype("datetime64[s]").astype(np.float64)
 
 
-def _fits(read: Sequence[Any]) -> bool:
+def _fits(numbers: np.ndarray) -> bool:
     """Whether two of a column's values at least were read, and all but a few."""
-    others = sum(one is None for one in read)
-    return len(read) - others >= 2 and others <= max(1, _LARGEST_OTHERS * len(read))
+    others = int(np.isnan(numbers).sum())
+    return len(numbers) - others >= 2 and others <= max(1, _LARGEST_OTHERS * len(numbers))
 
 
-def _number(value: Any) -> float | None:
+def _numbers(values):
+    """float64, NaN for what is no finite number; all at once where all are."""
+    if values and all(isinstance(value, str) for value in values) and "_" not in "".join(values):
+        with contextlib.suppress(ValueError):
+            numbers = np.array(values).astype(np.float64)
+            return np.where(np.isfinite(numbers), numbers, np.nan)
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def _number(value):
     if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
-        return None
+        return np.nan
     try:
         number = float(value)
     except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+        return np.nan
+    return number if np.isfinite(number) else np.nan
 
 
-def _date(value: Any) -> str | None:
-    """A text that NumPy reads as a date, or None; a day that does not exist is none."""
+def _seconds(values):
+    """float64, NaN for what is no date; a day that does not exist is none."""
+    dates = list(map(_iso, values))
+    try:
+        seconds = np.array(dates, "datetime64[s]")
+    except ValueError:
+        seconds = np.array(list(map(_existing, dates)), "datetime64[s]")
+    return np.where(np.isnat(seconds), np.nan, seconds.astype(np.float64))
+
+
+def _iso(value):
+    """A text that NumPy reads as a date, "NaT" for what is none."""
     if not isinstance(value, str):
-        return None
+        return "NaT"
     value = value.strip()
     if found := _EXIF.fullmatch(value) or _ISO.fullmatch(value):
         year, month, day, time = found.groups()
     elif found := _DAY_FIRST.fullmatch(value):
         day, month, year, time = found.groups()
     else:
-        return None
-    return _checked(f"{year}-{int(month):02d}-{int(day or 1):02d}T{(time or '00:00').zfill(5 if not time or len(time) < 6 else 8)}")
+        return "NaT"
+    return f"{year}-{month:>02}-{day or '01':>02}T{time if time and len(time) % 3 == 2 else '0' + time if time else '00:00'}"
 
 
-def _checked(text):
+def _existing(date):
     try:
-        np.datetime64(text)
+        np.datetime64(date)
     except ValueError:
-        return None
-    return text
-
-
-def _seconds(dates):
-    there = np.array([one is not None for one in dates], bool)
-    seconds = np.full(len(dates), np.nan)
-    seconds[there] = np.array([one for one in dates if one is not None], "datetime64[s]").astype(np.float64)
-    return seconds
+        return "NaT"
+    return date
