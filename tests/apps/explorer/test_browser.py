@@ -111,7 +111,7 @@ KEYS_TESTED = {  # title and keys of the help -> where they are pressed
     },
     "Large view": {"← →", "+ −", "Shift + arrows", "0", "1", "g", "Space", "Enter", "e, Esc"},
     "Verdict": {"y", "n", "u"},
-    "Map": {"arrows", "+ −", "0", "Enter", "Space", "s", "l"},
+    "Map": {"arrows", "+ −", "0", "Enter", "Space", "s", "l", "Esc"},
 }
 WALLS = ("browse", "near?q=0", "distribution?q=0&from=0&to=1", "verdict?q=0&x=colour", "tidy?kind=outliers&cut=9", "basket?tag=some")
 
