@@ -58,7 +58,7 @@ def test_browse_shows_sorts_filters_and_searches(page):
     _wait_for_colour(page, 60, 60, 0)  # the first is red
     page.get_by_label("Sort").select_option("colour")
     _wait_for_colour(page, 60, 60, 2)  # blue comes first by name
-    page.keyboard.press("e")
+    page.keyboard.press("f")
     page.get_by_role("checkbox", name=re.compile("greens")).check()
     page.locator("#count", has_text="2 of 6").wait_for()
     page.keyboard.press("Escape")
@@ -150,7 +150,7 @@ def test_keys_of_the_page_work_on_every_view(page):
         page.wait_for_function("() => document.activeElement.matches('#filters input')")
         page.keyboard.press("Escape")
         page.wait_for_function("() => document.activeElement === document.body")
-        page.keyboard.press("e")
+        page.keyboard.press("f")
         page.wait_for_function("() => document.querySelector('#facets').contains(document.activeElement)")
         page.keyboard.press("Escape")
         page.wait_for_function("() => document.activeElement.id === 'filters-button'")

@@ -60,8 +60,8 @@ class AttentionMaps:
         from tfvision.features.attention import SimilarityMaps  # TensorFlow: seconds
         from tfvision.features.extraction import photo_pixels
 
-        target = queries.vector(query, layer)
         with queries.seeing(layer) as extractor:
+            target = queries.vector(query, layer)
             if self._maps.get(layer.location, (None,))[0] is not extractor:
                 self._maps[layer.location] = extractor, SimilarityMaps(extractor, layer.gallery.whitening)
             heat = self._maps[layer.location][1].map(photo_pixels(photo_manifest([path]), extractor), target)

@@ -144,7 +144,8 @@ class Queries:
             return _title(path), name, layer and self._outside_vector(path, layer), ()
         if name.startswith(_TEXT):
             text = checked_text(name.removeprefix(_TEXT))
-            return f"“{text}”", f"{_TEXT}{text}", layer and self._texts.vector(text, layer), ()
+            with _seeing:
+                return f"“{text}”", f"{_TEXT}{text}", layer and self._texts.vector(text, layer), ()
         if not name.startswith(GROUP) or "=" not in name:
             raise DataError(f"a query is a number, id:ID, u:CHECKSUM, g:COLUMN=VALUE or t:TEXT, got {name!r:.80}")
         column, value, members = pictures.members(name.removeprefix(GROUP))
