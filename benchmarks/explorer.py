@@ -3,8 +3,7 @@
     python benchmarks/explorer.py [--rows 100000] [--dimension 512] [--chromium /usr/bin/chromium] [--folder FOLDER]
 
 PYTHONPATH=CHECKOUT before it measures another version on the same gallery, where FOLDER is given. The vectors are those of benchmarks/index_search.py; the
-thumbnails are 2,048 different synthetic ones. The page runs in a headless browser on the same machine, drawn by the processor alone: WebGL is that of
-SwiftShader. Each latency is the median of 15 questions that were not asked before, from the page's own question to the parsed answer; that of a
+thumbnails are 2,048 different synthetic ones. The page runs in a headless browser on the same machine, drawn by the processor alone. Each latency is the median of 15 questions that were not asked before, from the page's own question to the parsed answer; that of a
 filter is from the changed address to the count on the page and two frames more. Scrolling is one screen in 0.4 s for 6 s. The map is zoomed in and
 out, two-fold, for 6 s, and so it is where it shows pictures. Memory is what the server's process holds beside the mapped file of vectors. The load
 is that of the last minute, when a line was measured.
@@ -71,6 +70,10 @@ _FILTER = """([address, count]) => new Promise(done => {
     };
     look();
 })"""
+_FORCE_WEBGL = """
+    const { getContext } = HTMLCanvasElement.prototype;
+    HTMLCanvasElement.prototype.getContext = function (kind, options) { return getContext.call(this, kind, { ...options, failIfMajorPerformanceCaveat: false }); };
+"""
 _RENDERER = """() => {
     const gl = document.createElement("canvas").getContext("webgl"), told = gl?.getExtension("WEBGL_debug_renderer_info");
     return gl ? gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER) : "no WebGL";
@@ -81,8 +84,9 @@ _RENDERER = """() => {
 @click.option("--rows", default=100_000, show_default=True)
 @click.option("--dimension", default=512, show_default=True)
 @click.option("--chromium", default="/usr/bin/chromium", show_default=True)
+@click.option("--force-webgl", "is_webgl_forced", is_flag=True, help="Draw the map by SwiftShader's WebGL as well, which the page declines.")
 @click.option("--folder", help="Where the gallery is made, and found again. [default: a temporary folder]")
-def main(rows, dimension, chromium, folder):
+def main(rows, dimension, chromium, is_webgl_forced, folder):
     """Print a table of figures and limits."""
     kept, folder = folder, folder or tempfile.mkdtemp()
     try:
@@ -90,7 +94,7 @@ def main(rows, dimension, chromium, folder):
         if not os.path.exists(gallery):
             _make(gallery, rows, dimension)
         shutil.rmtree(f"{gallery}-explorer/derived", ignore_errors=True)  # what an earlier run has computed
-        _measure(gallery, rows, chromium)
+        _measure(gallery, rows, chromium, is_webgl_forced)
     finally:
         if not kept:
             shutil.rmtree(folder)
@@ -140,7 +144,7 @@ def _thumbnail(number, size):
     return buffer.getvalue()
 
 
-def _measure(gallery, rows, chromium):
+def _measure(gallery, rows, chromium, is_webgl_forced):
     from playwright.sync_api import sync_playwright
 
     import tfvision
@@ -171,18 +175,20 @@ def _measure(gallery, rows, chromium):
             _tell_map(page, page.evaluate(_RENDERER))
             _tell("server's memory beside the vectors", f"{_memory_mb(server.pid):.0f} MB", "1000 MB", _memory_mb(server.pid) < 1000)
             page.context.browser.close()
-            page = _open(playwright, chromium, url, "--disable-3d-apis")
-            _wait_for_names(page)
-            _tell_map(page, "no WebGL")
-            page.context.browser.close()
+            if is_webgl_forced:
+                page = _open(playwright, chromium, url, "--enable-unsafe-swiftshader", _FORCE_WEBGL)
+                _wait_for_names(page)
+                _tell_map(page, page.evaluate(_RENDERER))
+                page.context.browser.close()
         finally:
             server.terminate()
 
 
-def _open(playwright, chromium, url, flag):
+def _open(playwright, chromium, url, flag, script=""):
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", flag])
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(120_000)
+    page.add_init_script(script)
     page.goto(url, wait_until="commit")
     page.evaluate(f"() => {{ window.smoothly = {_FRAMES}; }}")
     return page
