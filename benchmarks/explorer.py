@@ -2,11 +2,12 @@
 
     python benchmarks/explorer.py [--rows 100000] [--dimension 512] [--chromium /usr/bin/chromium] [--folder FOLDER]
 
-PYTHONPATH=CHECKOUT before it measures another version on the same gallery, where FOLDER is given. The vectors are those of benchmarks/index_search.py; the
-thumbnails are 2,048 different synthetic ones. The page runs in a headless browser on the same machine, drawn by the processor alone. Each latency is the median of 15 questions that were not asked before, from the page's own question to the parsed answer; that of a
+PYTHONPATH=CHECKOUT before it measures another version on the same gallery, where FOLDER is given. The vectors are those of
+benchmarks/index_search.py; the thumbnails are 2,048 different synthetic ones. The page runs in a headless browser on the same machine, drawn by the
+processor alone. Each latency is the median of 15 questions that were not asked before, from the page's own question to the parsed answer; that of a
 filter is from the changed address to the count on the page and two frames more. Scrolling is one screen in 0.4 s for 6 s. The map is zoomed in and
-out, two-fold, for 6 s, and so it is where it shows pictures. Memory is what the server's process holds beside the mapped file of vectors. The load
-is that of the last minute, when a line was measured.
+out, two-fold, for 6 s, and so it is where it shows pictures. Memory is what the server's process holds beside the mapped file of vectors. The load is
+that of the last minute, when a line was measured.
 """
 
 import os
@@ -70,10 +71,10 @@ _FILTER = """([address, count]) => new Promise(done => {
     };
     look();
 })"""
-_FORCE_WEBGL = """
-    const { getContext } = HTMLCanvasElement.prototype;
-    HTMLCanvasElement.prototype.getContext = function (kind, options) { return getContext.call(this, kind, { ...options, failIfMajorPerformanceCaveat: false }); };
-"""
+_FORCE_WEBGL = """for (const { prototype } of [WebGLRenderingContext, WebGL2RenderingContext]) {
+    const { getExtension } = prototype;
+    prototype.getExtension = function (name) { return name === "WEBGL_debug_renderer_info" ? null : getExtension.call(this, name); };
+}"""
 _RENDERER = """() => {
     const gl = document.createElement("canvas").getContext("webgl"), told = gl?.getExtension("WEBGL_debug_renderer_info");
     return gl ? gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER) : "no WebGL";
@@ -172,13 +173,14 @@ def _measure(gallery, rows, chromium, is_webgl_forced):
             ):
                 _tell_latencies(name, [page.evaluate(_ASK, f"api/{what}?q={(start + 977 * number) % rows}") for number in range(_QUESTIONS)], limit)
             _tell_filters(page, rows)
-            _tell_map(page, page.evaluate(_RENDERER))
+            renderer = page.evaluate(_RENDERER)
+            _tell_map(page, renderer)
             _tell("server's memory beside the vectors", f"{_memory_mb(server.pid):.0f} MB", "1000 MB", _memory_mb(server.pid) < 1000)
             page.context.browser.close()
             if is_webgl_forced:
                 page = _open(playwright, chromium, url, "--enable-unsafe-swiftshader", _FORCE_WEBGL)
                 _wait_for_names(page)
-                _tell_map(page, page.evaluate(_RENDERER))
+                _tell_map(page, renderer)
                 page.context.browser.close()
         finally:
             server.terminate()
