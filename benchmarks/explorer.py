@@ -2,14 +2,16 @@
 
     python benchmarks/explorer.py [--rows 100000] [--dimension 512] [--chromium /usr/bin/chromium] [--folder FOLDER]
 
-PYTHONPATH=CHECKOUT before it measures another version on the same gallery, where FOLDER is given. The vectors are those of benchmarks/index_search.py; the
-thumbnails are 2,048 different synthetic ones. The page runs in a headless browser on the same machine, drawn by the processor alone: WebGL is that of
-SwiftShader. Each latency is the median of 15 questions that were not asked before, from the page's own question to the parsed answer; that of a
+PYTHONPATH=CHECKOUT before it measures another version on the same gallery, where FOLDER is given. The vectors are those of
+benchmarks/index_search.py; the thumbnails are 2,048 different synthetic ones. The page runs in a headless browser on the same machine, drawn by the
+processor alone. Each latency is the median of 15 questions that were not asked before, from the page's own question to the parsed answer; that of a
 filter is from the changed address to the count on the page and two frames more. Scrolling is one screen in 0.4 s for 6 s. The map is zoomed in and
-out, two-fold, for 6 s, and so it is where it shows pictures. Memory is what the server's process holds beside the mapped file of vectors. The load
-is that of the last minute, when a line was measured.
+out, two-fold, for 6 s, and so it is where it shows pictures. Memory is what the server's process holds beside the mapped file of vectors. The load is
+that of the last minute, when a line was measured. Behind the verdict stands what one question or frame took of the processor, server and browser
+together, which other work of the machine hardly changes.
 """
 
+import contextlib
 import os
 import shutil
 import statistics
@@ -42,7 +44,7 @@ _FRAMES = """function frames(step) {
             step(now - began);
             if (now - began < 6000) return requestAnimationFrame(next);
             const gaps = times.slice(1).map((time, place) => time - times[place]).sort((a, b) => a - b);
-            done({ rate: 1000 * gaps.length / (times.at(-1) - times[0]), worst: gaps[Math.floor(0.99 * gaps.length)] });
+            done({ frames: gaps.length, rate: 1000 * gaps.length / (times.at(-1) - times[0]), worst: gaps[Math.floor(0.99 * gaps.length)] });
         };
         requestAnimationFrame(next);
     });
@@ -71,6 +73,10 @@ _FILTER = """([address, count]) => new Promise(done => {
     };
     look();
 })"""
+_FORCE_WEBGL = """for (const { prototype } of [WebGLRenderingContext, WebGL2RenderingContext]) {
+    const { getExtension } = prototype;
+    prototype.getExtension = function (name) { return name === "WEBGL_debug_renderer_info" ? null : getExtension.call(this, name); };
+}"""
 _RENDERER = """() => {
     const gl = document.createElement("canvas").getContext("webgl"), told = gl?.getExtension("WEBGL_debug_renderer_info");
     return gl ? gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER) : "no WebGL";
@@ -81,8 +87,9 @@ _RENDERER = """() => {
 @click.option("--rows", default=100_000, show_default=True)
 @click.option("--dimension", default=512, show_default=True)
 @click.option("--chromium", default="/usr/bin/chromium", show_default=True)
+@click.option("--force-webgl", "is_webgl_forced", is_flag=True, help="Draw the map by SwiftShader's WebGL as well, which the page declines.")
 @click.option("--folder", help="Where the gallery is made, and found again. [default: a temporary folder]")
-def main(rows, dimension, chromium, folder):
+def main(rows, dimension, chromium, is_webgl_forced, folder):
     """Print a table of figures and limits."""
     kept, folder = folder, folder or tempfile.mkdtemp()
     try:
@@ -90,7 +97,7 @@ def main(rows, dimension, chromium, folder):
         if not os.path.exists(gallery):
             _make(gallery, rows, dimension)
         shutil.rmtree(f"{gallery}-explorer/derived", ignore_errors=True)  # what an earlier run has computed
-        _measure(gallery, rows, chromium)
+        _measure(gallery, rows, chromium, is_webgl_forced)
     finally:
         if not kept:
             shutil.rmtree(folder)
@@ -140,7 +147,7 @@ def _thumbnail(number, size):
     return buffer.getvalue()
 
 
-def _measure(gallery, rows, chromium):
+def _measure(gallery, rows, chromium, is_webgl_forced):
     from playwright.sync_api import sync_playwright
 
     import tfvision
@@ -157,32 +164,35 @@ def _measure(gallery, rows, chromium):
             first = page.evaluate(_FIRST_PICTURE)
             _tell("first picture after opening", f"{first:.0f} ms", f"{first_ms} ms", first <= first_ms)
             _wait_for_names(page)
-            _tell_scrolling(page, "scrolling, as indexed")
+            _tell_frames(page, "scrolling, as indexed", _SCROLL, 50)
             _go(page, "browse?sort=random")
-            _tell_scrolling(page, "scrolling, in random order")
+            _tell_frames(page, "scrolling, in random order", _SCROLL, 50)
             for path in ("api/neighbours?q=1", "api/distribution?q=1"):
                 page.evaluate("path => fetch(path)", path)  # vectors are read from the disk once
             for name, what, start, limit in (
                 ("neighbours of a click", "neighbours", 5, near_ms),
                 ("distribution of a query", "distribution", 50_000 % rows, far_ms),
             ):
-                _tell_latencies(name, [page.evaluate(_ASK, f"api/{what}?q={(start + 977 * number) % rows}") for number in range(_QUESTIONS)], limit)
+                _tell_latencies(name, _asked(page, _ASK, [f"api/{what}?q={(start + 977 * number) % rows}" for number in range(_QUESTIONS)]), limit)
             _tell_filters(page, rows)
-            _tell_map(page, page.evaluate(_RENDERER))
+            renderer = page.evaluate(_RENDERER)
+            _tell_map(page, renderer)
             _tell("server's memory beside the vectors", f"{_memory_mb(server.pid):.0f} MB", "1000 MB", _memory_mb(server.pid) < 1000)
             page.context.browser.close()
-            page = _open(playwright, chromium, url, "--disable-3d-apis")
-            _wait_for_names(page)
-            _tell_map(page, "no WebGL")
-            page.context.browser.close()
+            if is_webgl_forced:
+                page = _open(playwright, chromium, url, "--enable-unsafe-swiftshader", _FORCE_WEBGL)
+                _wait_for_names(page)
+                _tell_map(page, renderer)
+                page.context.browser.close()
         finally:
             server.terminate()
 
 
-def _open(playwright, chromium, url, flag):
+def _open(playwright, chromium, url, flag, script=""):
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", flag])
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(120_000)
+    page.add_init_script(script)
     page.goto(url, wait_until="commit")
     page.evaluate(f"() => {{ window.smoothly = {_FRAMES}; }}")
     return page
@@ -199,21 +209,30 @@ def _go(page, address):
     page.wait_for_timeout(3000)
 
 
-def _tell_scrolling(page, name):
-    found = page.evaluate(_SCROLL)
-    _tell(name, f"{found['rate']:.0f} frames a second (1 % above {found['worst']:.0f} ms)", "50", found["rate"] >= 50)
+def _tell_frames(page, name, script, least):
+    used = _processor_seconds()
+    found = page.evaluate(script)
+    used = 1000 * (_processor_seconds() - used) / max(1, found["frames"])
+    _tell(name, f"{found['rate']:.0f} frames a second (1 % above {found['worst']:.0f} ms)", str(least), found["rate"] >= least, used)
+
+
+def _asked(page, script, questions):
+    """(milliseconds of each, of the processor for each in the mean)."""
+    used = _processor_seconds()
+    times = [page.evaluate(script, question) for question in questions]
+    return times, 1000 * (_processor_seconds() - used) / len(times)
 
 
 def _tell_filters(page, rows):
     count = lambda found: f"{found:,} of {rows:,}"
     labels = [sum(number % _LABELS == label for number in range(rows)) for label in range(_QUESTIONS)]
     _go(page, "browse")
-    times = [page.evaluate(_FILTER, [f"#browse?f=label:label {label}", count(found)]) for label, found in enumerate(labels)]
-    _tell_latencies("filter by a label", times, 100)
+    _tell_latencies("filter by a label", _asked(page, _FILTER, [[f"#browse?f=label:label {label}", count(found)] for label, found in enumerate(labels)]), 100)
     texts = [f"{number:03d}" for number in range(100, 100 + 3 * _QUESTIONS, 3)]
     ids = [f"photos/{number:07d}.jpg" for number in range(rows)]
-    times = [page.evaluate(_FILTER, [f"#browse?text={text}", count(sum(text in id for id in ids))]) for text in texts]
-    _tell_latencies("filter by a part of the name", times, 100)
+    asked = [[f"#browse?text={text}", count(sum(text in id for id in ids))] for text in texts]
+    page.evaluate(_FILTER, asked[0])  # names are made ready for it once
+    _tell_latencies("filter by a part of the name", _asked(page, _FILTER, asked[1:]), 100)
     _go(page, "browse")
 
 
@@ -227,18 +246,32 @@ def _tell_map(page, renderer):
     for name, address in (("the whole", None), ("where pictures are seen", "map?at=0.02,0.03,{}&show=auto")):
         if address:
             _go(page, address.format(60))
-        found = page.evaluate(_ZOOM)
-        _tell(f"map by {painter}, {name}", f"{found['rate']:.0f} frames a second (1 % above {found['worst']:.0f} ms)", "30", found["rate"] >= 30)
+        _tell_frames(page, f"map by {painter}, {name}", _ZOOM, 30)
 
 
-def _tell_latencies(name, times, limit):
+def _tell_latencies(name, found, limit):
+    times, used = found
     middle = statistics.median(times)
-    _tell(name, f"{middle:.0f} ms (slowest {max(times):.0f})", f"{limit} ms", middle <= limit)
+    _tell(name, f"{middle:.0f} ms (slowest {max(times):.0f})", f"{limit} ms", middle <= limit, used)
 
 
-def _tell(name, figure, limit="", is_kept=None):
+def _tell(name, figure, limit="", is_kept=None, used_ms=None):
     verdict = "" if is_kept is None else "kept" if is_kept else "MISSED"
-    print(f"{name:36} {figure:46} {limit:>8}  {verdict:7} load {os.getloadavg()[0]:.1f}", flush=True)
+    used = "" if used_ms is None else f"{used_ms:.0f} ms"
+    print(f"{name:36} {figure:44} {limit:>8}  {verdict:7} {used:>7}  load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def _processor_seconds():
+    """What this process and all that it started, the server and the browser among them, have had of the processor."""
+    parents, used = {}, {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            words = file.read().rpartition(")")[2].split()
+            parents[int(name)], used[int(name)] = int(words[1]), int(words[11]) + int(words[12])
+    own = {os.getpid()}
+    while grown := {process for process, parent in parents.items() if parent in own} - own:
+        own |= grown
+    return sum(used.get(process, 0) for process in own) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_mb(process):

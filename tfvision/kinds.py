@@ -3,8 +3,9 @@
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+_TYPES_ALONE = {str, bool, type(None)}  # of which every value is one that can be
 _LARGEST_WHOLE = 2**63  # beyond it NumPy and TensorFlow have no whole numbers
 
 Kind = typing.Any
@@ -17,16 +18,16 @@ def is_of(value: typing.Any, kind: Kind) -> bool:
     if isinstance(kind, Mapping):
         return isinstance(value, dict) and wrong_part(value, kind) is None
     if isinstance(kind, list):
-        return isinstance(value, (list, tuple)) and all(is_of(part, kind[0]) for part in value)
+        return isinstance(value, (list, tuple)) and _are_of(value, kind[0])
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         return any(is_of(value, one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         parts = typing.get_args(kind)
         if not isinstance(value, (list, tuple)):
             return False
-        return all(is_of(part, parts[0]) for part in value) if parts[-1] is ... else len(value) == len(parts) and all(map(is_of, value, parts))
+        return _are_of(value, parts[0]) if parts[-1] is ... else len(value) == len(parts) and all(map(is_of, value, parts))
     if typing.get_origin(kind) is dict:
-        return isinstance(value, dict) and all(is_of(part, typing.get_args(kind)[1]) for part in value.values())
+        return isinstance(value, dict) and _are_of(value.values(), typing.get_args(kind)[1])
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
     if kind is int:
@@ -43,6 +44,18 @@ def wrong_part(value: Mapping[str, typing.Any], kinds: Mapping[typing.Any, Kind]
 def tuples(value: typing.Any) -> typing.Any:
     """Of JSON: its lists, and lists in these, as tuples."""
     return tuple(tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def _are_of(values: Collection[typing.Any], kind: Kind) -> bool:
+    """Whether all are of a kind: of millions of texts, only their types are looked at."""
+    allowed = (
+        set(typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,))
+        if not isinstance(kind, (Mapping, list))
+        else set()
+    )
+    if allowed and allowed <= _TYPES_ALONE:
+        return set(map(type, values)) <= allowed
+    return all(is_of(value, kind) for value in values)
 
 
 def _is_finite(number: float) -> bool:

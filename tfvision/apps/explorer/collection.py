@@ -135,8 +135,9 @@ class Layer:
         self.name, self.location, self.gallery = name, location, open_gallery(location)
         self._pictures, self._lock = pictures, threading.Lock()
         self.row_of = np.full(len(pictures), -1, np.int64)
-        positions = np.array([pictures.positions.get(id, -1) for id in self.gallery.live_ids], np.int64)
-        self.row_of[positions[positions >= 0]] = self.gallery.live[positions >= 0]
+        ids, rows = self.gallery.live_ids, self.gallery.live
+        positions = np.arange(len(ids)) if ids == pictures.ids else np.array([pictures.positions.get(id, -1) for id in ids], np.int64)
+        self.row_of[positions[positions >= 0]] = rows[positions >= 0]
         self._known: dict[str, np.ndarray] = {}
         self._ordered: dict[str, np.ndarray] = {}
         self.shortlists: dict[str, tuple[int, list[int]]] = {}

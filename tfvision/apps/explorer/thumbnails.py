@@ -44,6 +44,8 @@ class Thumbnails:
         self._folder, self._ids, self._path_of, self._is_readable = Path(folder), ids, path_of, is_readable
         self._lock = threading.Lock()
         self._packed, self._crc32 = _listed(self._folder)
+        if self._packed == list(ids):
+            self._packed = list(ids)  # a million texts are held once
         self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None}
         self._sheets: dict[int, np.ndarray | None] = {}
         self._fresh: dict[str, bytes] = {}
@@ -191,7 +193,10 @@ def _listed(folder):
         print(error, file=sys.stderr)
         return [], []
     there = {path.name for path in folder.glob("sheet-*.bin")}
-    ids = [id if sheet_path(folder, slot // SHEET).name in there else None for slot, id in enumerate(stored["ids"])]
+    ids = list(stored["ids"])
+    for number, start in enumerate(range(0, len(ids), SHEET)):
+        if sheet_path(folder, number).name not in there:
+            ids[start : start + SHEET] = [None] * len(ids[start : start + SHEET])
     return ids, [*(stored.get("crc32") or ()), *[None] * -(-len(ids) // SHEET)][: -(-len(ids) // SHEET)]  # tfvision 0.2 wrote none
 
 
@@ -201,7 +206,7 @@ def _sound_sheet(path, crc32, least):
         sheet = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError):  # missing, a folder, empty
         return None
-    if crc32 not in (None, zlib.crc32(sheet)):
+    if crc32 is not None and crc32 != zlib.crc32(path.read_bytes()):  # not by the map: all its pages would stay in memory
         return None
     count = int(sheet[:4].view("<u4")[0]) if len(sheet) >= 4 else SHEET + 1
     body = 8 + 4 * count

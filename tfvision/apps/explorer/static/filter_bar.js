@@ -57,7 +57,7 @@ export class FilterBar {
     this.ways.replaceChildren(
       tags.length && view !== "basket" ? select("Tag", [["", "any"], ...tags.map(tag => [tag, tag])], isBasket ? "" : filters.get("tag") || "", value => change({ tag: value || null, at: null }, true, true), { class: "narrow" }) : "",
       basket.size && view !== "basket" ? button("Picked only", () => change({ tag: isBasket ? null : BASKET, at: null }, true, true), { "aria-pressed": String(isBasket), title: "Only what is in the basket" }) : "",
-      view === "basket" ? "" : button("Pick all shown", () => this.pickShown(), { title: "All that this view shows into the basket: on the map those of the lasso, or all that the filters leave" }));
+      view === "basket" ? "" : button("Pick all shown", () => this.pickShown(), { title: "All that this view shows into the basket: on the map those of the lasso, or all that the filters and the legend leave" }));
     if (isWithin) ([...this.row.querySelectorAll("button")].find(one => one.textContent === focused?.textContent) || this.opener).focus({ preventScroll: true });
     this.facets.update();
   }

@@ -41,7 +41,7 @@ export class View {
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
     const again = () => this.points && this.update(read().params);
-    this.offs = [app.on("details", again), app.on("theme", again), app.on("notes", () => (read().params.has("tag") ? again() : this.redraw())), app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); })];
+    this.offs = [app.on("details", () => { this.densityText = ""; again(); }), app.on("theme", again), app.on("print", () => this.drawing.draw()), app.on("notes", () => (read().params.has("tag") ? again() : this.redraw())), app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); })];
   }
 
   async update(params) {
@@ -265,6 +265,12 @@ export class View {
     this.selected = found?.mask;
     if (found) this.openDrawer(found.rows);
     this.redraw();
+  }
+
+  // What the lasso holds; without one, all that the filters and the legend leave.
+  shownRows() {
+    if (this.wall) return Array.from(this.wall.rows);
+    return Array.from({ length: this.app.count }, (_, row) => row).filter(row => this.points?.isShown[row]);
   }
 
   openDrawer(rows) {

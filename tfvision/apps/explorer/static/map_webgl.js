@@ -1,4 +1,7 @@
-// Draws the points of the map by WebGL, 1 or 2. `WebglPainter.of(canvas)` is null where the browser has none.
+// Draws the points of the map by WebGL, 1 or 2. `WebglPainter.of(canvas)` is null where the browser has none, or only one that is computed
+// without a graphics card: SwiftShader takes a microsecond a point, map_canvas.js a fiftieth of it.
+
+const WITHOUT_CARD = /SwiftShader|llvmpipe|softpipe|software|Basic Render/i;
 
 const VERTEX = `
 attribute vec2 place;
@@ -42,10 +45,12 @@ export class WebglPainter {
 
   /** @param {HTMLCanvasElement} canvas */
   static of(canvas) {
-    const options = { antialias: false, depth: false, stencil: false, premultipliedAlpha: true };
+    const options = { failIfMajorPerformanceCaveat: true, antialias: false, depth: false, stencil: false, premultipliedAlpha: true };
     const gl = /** @type {WebGLRenderingContext | null} */ (canvas.getContext("webgl2", options) || canvas.getContext("webgl", options));
-    const program = gl && programOf(gl);
-    return program ? new WebglPainter(gl, program) : null;
+    if (!gl) return null;
+    const program = WITHOUT_CARD.test(rendererOf(gl)) ? null : programOf(gl), painter = program && new WebglPainter(gl, program);
+    if (!painter) lose(gl);
+    return painter;
   }
 
   /** @param {WebGLRenderingContext} gl  @param {WebGLProgram} program */
@@ -112,8 +117,20 @@ export class WebglPainter {
   }
 
   destroy() {
-    this.gl.getExtension("WEBGL_lose_context")?.loseContext();  // a browser has sixteen
+    lose(this.gl);
   }
+}
+
+/** @param {WebGLRenderingContext} gl */
+function rendererOf(gl) {
+  const told = gl.getExtension("WEBGL_debug_renderer_info");
+  return String(gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+}
+
+// Gives a context back: a browser has sixteen.
+/** @param {WebGLRenderingContext} gl */
+function lose(gl) {
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
 }
 
 /** @param {WebGLRenderingContext} gl */
