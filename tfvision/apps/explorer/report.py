@@ -125,7 +125,8 @@ def _asked(session, name):
         encoded = thumbnail_jpeg(session.queries.outside_path(name))
     else:
         return ""
-    return f'<div class="photos" style="width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px; break-after: avoid">{_image(encoded, "the query")}</div>'
+    style = "width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px; break-after: avoid"
+    return f'<div class="photos" style="{style}">{_image(encoded, "the query")}</div>'
 
 
 def _picture(session, position, is_right):

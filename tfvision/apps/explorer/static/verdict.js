@@ -63,7 +63,7 @@ export class View {
 
   // The question of every picture's own label, in the place of hits to judge.
   async drawByLabel(most) {
-    const key = ["by", this.by, most, this.app.columns.length].join("|");
+    const key = ["by", this.by, most, this.app.layer(), this.app.columns.length].join("|");
     if (key === this.key) return;
     this.key = key;
     this.clearWall();
