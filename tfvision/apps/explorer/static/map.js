@@ -41,7 +41,7 @@ export class View {
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
     const again = () => this.points && this.update(read().params);
-    this.offs = [app.on("details", again), app.on("theme", again), app.on("print", () => this.drawing.draw()), app.on("notes", () => (read().params.has("tag") ? again() : this.redraw())), app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); })];
+    this.offs = [app.on("details", again), app.on("theme", again), app.on("notes", () => (read().params.has("tag") ? again() : this.redraw())), app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); })];
   }
 
   async update(params) {
