@@ -226,7 +226,7 @@ def _beside(found, cut, best, other, name):
         return f"{share}; fewer than {FEWEST_QUERIES} queries cannot tell whether that is different."
     low, high = bootstrap_interval(differences)
     if low <= 0 <= high:
-        return f"{share}, not clearly different on the same queries ({_points(low)} to {_points(high)} points less)."
+        return f"{share}, no clear difference on the same queries ({_points(-low)} points more to {_points(high)} less)."
     return f"{share}, {_points(np.mean(differences))} points less on the same queries ({_points(low)} to {_points(high)})."
 
 

@@ -20,7 +20,7 @@ def verdict_report(session: Session, found: dict[str, Any]) -> str:
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
     headline, _, rest = (found["conclusion"] or found["draft"] or "No verdict was written.").strip().partition(". ")
     answer = f'<p class="headline">{escape(headline + "." * bool(rest))}</p>' + (paragraph(rest) if rest else "")
-    figures = [paragraph(found["draft"])] if found["conclusion"] and found["draft"] != found["conclusion"] else []
+    figures = [paragraph(f"Drafted from the figures: {found['draft']}")] if found["conclusion"] and found["draft"] != found["conclusion"] else []
     words = "".join(paragraph(text, "note") for text in [*found["words"], _HOW])
     together = section("All queries together", _precisions(found, found["pooled"], found["drawn"]) + words)
     judges = [section("Who judged", _judges(found))] if len(found["judges"]) > 1 or any(one["name"] for one in found["judges"]) else []
@@ -43,7 +43,7 @@ def _precisions(found, layers, drawn):
         [escape(name) if not number else "", f"at {one['k']}", _bar(one), f"{one['judged']} of {one['hits']}", _bounds(one)]
         for name, row in zip(found["layers"], layers, strict=True)
         for number, one in enumerate(row)
-        if not number or 2 * one["judged"] >= one["hits"]  # of a small part nothing can be said
+        if not number or _is_telling(one)
     ]
     rows.append(["pictures drawn at random", "", _bar(drawn), f"{drawn['judged']} of {drawn['hits']}", ""])
     return table(["layer", "first hits", "right", "judged", "at least, at most"], rows, [3, 4])
@@ -96,16 +96,22 @@ def _query(session, found, row, marks):
             hits = session.queries.shortlist(row["name"], layer, max(_FEWEST_SHOWN, _SHOWN_HITS // len(found["layers"])))
             shown = "".join(_picture(session, position, judged.get(ids[position])) for position in hits)
             pictures.append(f"<figure>{paragraph(f'The first hits in {layer.name}', 'note')}{_grid(shown)}</figure>")
-    header = ["layer", *(f"at {k}" for k in found["ks"])]
-    lines = table(header, [[escape(name), *map(_cell, layer)] for name, layer in zip(found["layers"], row["layers"], strict=True)])
+    told = [cut for cut in range(len(found["ks"])) if any(_is_telling(layer[cut]) for layer in row["layers"])]
+    cells = [[escape(name), *(_cell(layer[cut]) for cut in told)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
+    lines = table(["layer", *(f"at {found['ks'][cut]}" for cut in told)], cells)
     return section(escape(row["title"]), _asked(session, row["name"]) + lines + "".join(pictures))
 
 
 def _cell(one):
     """The share with its interval, or what it is at least and at most; nothing where most is not judged."""
     if one["judged"] == one["hits"] and one["judged"]:
-        return f"<b>{one['share']:.2f}</b> [{one['low']:.2f}, {one['high']:.2f}]"
-    return _bounds(one) if 2 * one["judged"] >= one["hits"] else "&ndash;"
+        return f'<span style="white-space: nowrap"><b>{one["share"]:.2f}</b> [{one["low"]:.2f}, {one["high"]:.2f}]</span>'
+    return _bounds(one) if _is_telling(one) else "&ndash;"
+
+
+def _is_telling(one):
+    """Whether so much is judged that something can be said."""
+    return bool(one["judged"]) and 2 * one["judged"] >= one["hits"]
 
 
 def _grid(pictures):
@@ -119,7 +125,8 @@ def _asked(session, name):
         encoded = thumbnail_jpeg(session.queries.outside_path(name))
     else:
         return ""
-    return f'<div class="photos" style="width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px">{_image(encoded, "the query")}</div>'
+    style = "width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px; break-after: avoid"
+    return f'<div class="photos" style="{style}">{_image(encoded, "the query")}</div>'
 
 
 def _picture(session, position, is_right):

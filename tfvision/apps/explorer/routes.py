@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import dataclasses
 import importlib.resources
 import io
 import json
@@ -217,6 +218,8 @@ class Routes:
 
     def label_retrieval(self, request: Request) -> Any:
         collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
+        chosen = collection.layer(_whole(request, "layer", 0))  # from which the others differ
+        collection = dataclasses.replace(collection, layers=(chosen, *(layer for layer in collection.layers if layer is not chosen)))
         name = ("label retrieval", column, most, collection.pictures.corrections, *(layer.fingerprint for layer in collection.layers))
         return _of_job(self._session.jobs.start(name, lambda tell: label_retrieval(collection, column, most, tell)), lambda found: found)
 

@@ -25,7 +25,7 @@ export async function drawByLabel(app, host, column, most, isCurrent) {
   host.replaceChildren(tools, body);
   wait(null, "Queries are being asked.");
   try {
-    const found = await app.source.labelRetrieval(column, most, wait, { get stopped() { return !isCurrent(); } });
+    const found = await app.source.labelRetrieval(column, most, app.layer(), wait, { get stopped() { return !isCurrent(); } });
     if (found && isCurrent()) body.replaceChildren(h("p", { class: "answer" }, found.sentence), measures(found), inWords(found.words), classes(found));
   } catch (error) {
     if (isCurrent()) body.replaceChildren(failed(error));
@@ -36,16 +36,19 @@ const share = value => value.toFixed(2).replace("-0.00", "0.00");
 const between = ([low, high]) => (low < 0 ? `${share(low)} to ${share(high)}` : `${share(low)}–${share(high)}`);
 const lift = (value, chance) => (value / chance).toFixed(1);
 
+// A line for each measure and layer, so that layers stand below each other and the table is as wide as it is for one.
 function measures({ measures: names, layers }) {
-  const head = h("tr", {}, h("th", { scope: "col" }, "measure"), layers.flatMap((layer, index) => [h("th", { scope: "col", class: "number" }, layer.name), h("th", { scope: "col", class: "number" }, "chance"), h("th", { scope: "col", class: "number" }, "lift"), index ? h("th", { scope: "col", class: "number" }, `less ${layers[0].name}`) : ""]));
-  const cells = (layer, measure, index) => {
+  const isSeveral = layers.length > 1, titles = [["measure"], ...(isSeveral ? [["layer"]] : []), ["", "number"], ["chance", "number"], ["lift", "number"], ...(isSeveral ? [[`less ${layers[0].name}`, "number"]] : [])];
+  const head = h("tr", {}, titles.map(([title, kind = null]) => h("th", { scope: "col", class: kind }, title || h("span", { class: "hidden" }, "value, interval"))));
+  const line = (name, measure, layer, index) => {
     const value = layer.values[measure], chance = layer.chance[measure], [mean, ...ends] = layer.differences[measure];
-    return [h("td", { class: "number" }, h("strong", {}, share(value)), h("span", { class: "soft" }, ` ${between(layer.intervals[measure])}`)), h("td", { class: "number" }, chance.toFixed(3)), h("td", { class: "number" }, `${lift(value, chance)} ×`),
-      index ? h("td", { class: "number" }, `${mean > 0 ? "+" : ""}${share(mean)} `, h("span", { class: "soft" }, between(ends))) : ""];
+    return h("tr", { class: index ? null : "first" }, index ? "" : h("th", { scope: "rowgroup", rowspan: String(layers.length) }, name), isSeveral ? h("td", {}, layer.name) : "",
+      h("td", { class: "number" }, h("strong", {}, share(value)), h("span", { class: "soft" }, ` ${between(layer.intervals[measure])}`)), h("td", { class: "number" }, chance.toFixed(3)), h("td", { class: "number" }, `${lift(value, chance)} ×`),
+      isSeveral ? h("td", { class: "number" }, index ? [`${mean > 0 ? "+" : ""}${share(mean)} `, h("span", { class: "soft" }, between(ends))] : "") : "");
   };
-  const lines = names.map((name, measure) => h("tr", {}, h("th", { scope: "row" }, name), layers.flatMap((layer, index) => cells(layer, measure, index))));
-  const text = "Chance is what a random order gives; lift how many times that. Intervals of 95 % by bootstrap over queries; differences by pairs of the same queries: where 0 lies outside, they differ.";
-  return h("section", {}, h("h2", {}, "All queries"), scrolling("measures", h("table", {}, h("thead", {}, head), h("tbody", {}, lines))), h("p", { class: "soft" }, text));
+  const groups = names.map((name, measure) => h("tbody", {}, layers.map((layer, index) => line(name, measure, layer, index))));
+  const text = "Chance is what a random order gives; lift how many times that. Intervals of 95 % by bootstrap over queries; differences by pairs of the same queries, from the layer that is chosen above: where 0 lies outside, they differ.";
+  return h("section", {}, h("h2", {}, "All queries"), scrolling("measures", h("table", { class: "measures" }, h("thead", {}, head), groups)), h("p", { class: "soft" }, text));
 }
 
 // Each label with its mAP; its name opens its pictures.

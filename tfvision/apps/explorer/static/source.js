@@ -123,8 +123,8 @@ export class ServerSource {
     return answer && answer.json();
   }
 
-  async labelRetrieval(column, most, tell, signal) {
-    const answer = await job(query("api/label-retrieval", { column, most }), tell, signal);
+  async labelRetrieval(column, most, layer, tell, signal) {
+    const answer = await job(query("api/label-retrieval", { column, most, layer }), tell, signal);
     return answer && answer.json();
   }
 
