@@ -62,7 +62,7 @@ function card(app, group) {
   const alike = group.places.length === 2 ? `alike by ${score(group.weakest)}` : `weakest pair ${score(group.weakest)}`;
   const head = h("div", { class: "soft" }, `${plural(group.places.length, "picture")}, ${alike}`, labels.length > 1 ? h("div", { class: "wrong" }, `${column.name} differs: ${labels.slice(0, 3).map(one => one ?? "none").join(", ")}${labels.length > 3 ? " …" : ""}`) : "");
   const members = group.places.map((row, index) => member(app, group, row, group.files[index]));
-  const element = h("section", { class: "card", "aria-label": `${plural(group.places.length, "picture")} alike` }, head, h("div", { class: "members" }, members.map(one => one.element)),
+  const element = h("div", { class: "card", role: "group", "aria-label": `${plural(group.places.length, "picture")} alike` }, head, h("div", { class: "members" }, members.map(one => one.element)),
     button("Keep the best", async () => { await app.tag(TAG, [group.best], false); await app.tag(TAG, others(group), true); }));
   return { element, redraw: () => { const has = marked(app); members.forEach(one => one.redraw(has)); } };
 }

@@ -3,7 +3,7 @@
 import { change, read } from "./address.js";
 import { classColumns } from "./by_label.js";
 import { drawCorrected } from "./corrected.js";
-import { failed, h, number, plural, progress, segmented, select, state } from "./dom.js";
+import { failed, first, h, number, plural, progress, segmented, select, state } from "./dom.js";
 import { drawDuplicates } from "./duplicates.js";
 import { filtersOf, keptIndices, keptOf } from "./filters.js";
 import { drawOutliers } from "./outliers.js";
@@ -72,6 +72,7 @@ export class View {
       kind === "duplicates" ? select("at least", LEASTS.map(value => [value, value]), least, value => change({ least: value })) : "",
       kind === "labels" && columns.length ? select("Label", columns.map(one => [one.name, one.name]), column, value => change({ column: value })) : "",
       h("span", { class: "soft grow" }, TEXTS[kind]));
+    first("[aria-pressed=true]", this.tools)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   draw(kind, found, column) {
