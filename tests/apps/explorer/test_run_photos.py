@@ -67,13 +67,14 @@ def test_a_species_run_shows_its_photos_and_the_surest_error(colour_run, some_co
     told = next(SpeciesIdentifier.load(run).identify([some_colours / "Rosa_rubra_0.png"]))
     wrong = answers["Rosa_rubra_0.png"]
     assert (wrong["answer"], wrong["probability"]) == (told["taxon"], f"{told['probability']:.4f}")
-    assert (wrong["is right"], wrong["likeliest is"], wrong[SURE_AND_WRONG], wrong["species"]) == ("wrong", "wrong", wrong["probability"], "Caerula alta")
-    assert all(SURE_AND_WRONG not in answers[name] and answers[name]["is right"] == "right" for name in names if name != "Rosa_rubra_0.png")
+    assert (wrong["outcome"], wrong["likeliest outcome"], wrong[SURE_AND_WRONG], wrong["species"]) == ("wrong", "wrong", wrong["probability"], "Caerula alta")
+    assert all(SURE_AND_WRONG not in answers[name] and answers[name]["outcome"] == "right" for name in names if name != "Rosa_rubra_0.png")
     assert {answer["split"] for answer in answers.values()} <= {"train", "validation"} and wrong["depth"] == str(len(told["lineage"]))
     assert [layer.count for layer in session.collection.layers] == [8]  # by its own features
     columns = list(session.collection.pictures.columns)
+    assert columns[:6] == ["answer", "answer rank", "probability", "depth", "outcome", SURE_AND_WRONG]
     assert columns.index("answer") < columns.index("species")  # the labels, from which a page chooses the last, stay last
-    assert session.status()["asking"] is None and session.plan.opens_at == "browse?sort=c%3Aconfidence+where+wrong&order=down"
+    assert session.status()["asking"] is None and session.plan.opens_at == "browse?sort=c%3Aconfidence+where+wrong&order=down&caption=c%3Aanswer"
 
     monkeypatch.setattr("tfvision.apps.species.photo_answers.load_species_network", lambda run: 1 / 0)
     assert _answers(_opened(run)) == answers  # kept: nothing is asked again
@@ -91,12 +92,12 @@ def test_what_a_run_kept_is_read_and_only_the_rest_is_asked(colour_run, some_col
         "answer rank": "order",
         "probability": "0.9100",
         "depth": "1",
-        "likeliest": "Viola prima",
-        "likeliest is": "wrong",
-        "is right": "wrong",
-        "likeliest probability": "0.6000",
-        "novelty": "0.2500",
+        "outcome": "wrong",
         SURE_AND_WRONG: "0.9100",
+        "likeliest": "Viola prima",
+        "likeliest probability": "0.6000",
+        "likeliest outcome": "wrong",
+        "novelty": "0.2500",
     }
     assert _answers(session)[names[0]]["answer"] == "Blues"  # from the first moment
 
@@ -131,7 +132,7 @@ def test_a_retriever_run_says_what_a_search_by_its_features_finds(retriever_run,
         nearest = max(scores, key=scores.get)
         assert float(answers[id]["nearest same"]) == pytest.approx(same, abs=2e-4)
         assert answers[id]["nearest is"] == labels[nearest]
-        assert answers[id]["right at rank 1"] == ("right" if labels[nearest] == labels[position] else "wrong")
+        assert answers[id]["outcome"] == ("right" if labels[nearest] == labels[position] else "wrong")
     assert {answer["split"] for answer in answers.values()} == {"train", "held-out"}
     assert _answers(Session(session.plan)) == answers  # kept
 
@@ -144,18 +145,20 @@ def test_tattoo_runs_are_shown_with_their_scores(detector_run, detection_photos,
     (run / "metrics.json").write_text(json.dumps(metrics))
     answers = _answers(_opened(run))
     tested = answers["1.png"]
-    assert (tested["tested"], tested["tested score"], tested["is right"]) == ("wrong", "1.5000", "right") and float(tested[SURE_AND_WRONG]) > 0.5
+    assert (tested["outcome when tested"], tested["score when tested"], tested["outcome"]) == ("wrong", "1.5000", "right") and float(
+        tested[SURE_AND_WRONG]
+    ) > 0.5
     assert answers["0.png"]["answer"] == "tattoo" and float(answers["0.png"]["score"]) > 0 and SURE_AND_WRONG not in answers["0.png"]
     answers = _answers(_opened(moved(matcher_run, tattoo_photos)))
-    assert answers["subject1_0.png"]["right at rank 1"] in ("right", "wrong") and "nearest same" not in answers["subject0_0.png"]  # the only one of its subject
+    assert answers["subject1_0.png"]["outcome"] in ("right", "wrong") and "nearest same" not in answers["subject0_0.png"]
 
 
 def test_equally_near_pictures_count_as_wrong_and_what_has_no_label_does_not_ask(layer):
     found = nearest_labels(layer, np.array([0, 0, 1, -1, 2, 2]))
     assert found.same.tolist() == [1, 0, -1, -1, 5, 4] and found.nearest(0) == 1
-    assert found.other[3] == -1 and found.answer(3, "") == {} and "nearest same" not in found.answer(2, "any")
+    assert found.other[3] == -1 and not any(found.answer(3, "").values()) and not found.answer(2, "any")["nearest same"]
     tied = found._replace(same_scores=found.other_scores)
-    assert tied.answer(0, "1")["right at rank 1"] == "wrong" and tied.nearest(0) == found.other[0]
+    assert tied.answer(0, "1")["outcome"] == "wrong" and tied.nearest(0) == found.other[0]
 
 
 def test_runs_that_cannot_be_shown_are_told(colour_run, tmp_path):
@@ -172,6 +175,6 @@ def test_runs_that_cannot_be_shown_are_told(colour_run, tmp_path):
 def test_a_damaged_table_of_answers_is_made_again(tmp_path):
     path = tmp_path / "answers.csv"
     run_photos._write(path, {"a": {"answer": "Rosa"}, "broken": {}})
-    assert run_photos._read(path) == {"a": {"answer": "Rosa"}, "broken": {}}
+    assert run_photos._read(path) == {"a": {"answer": "Rosa"}, "broken": {"answer": ""}}
     path.write_bytes(bytes(range(32)) * 9)
     assert run_photos._read(path) == {}

@@ -40,7 +40,7 @@ def test_a_survey_shows_its_tables_as_columns_and_what_to_look_at_first(survey):
     found = plan([str(survey)])
     said = []
     pictures = Session(found, said.append).collection.pictures
-    assert pictures.ids == ["a.png", "b.png", "c.png"] and found.opens_at == "browse?sort=c%3Alook+at+first"
+    assert pictures.ids == ["a.png", "b.png", "c.png"] and found.opens_at == "browse?sort=c%3Alook+at+first&caption=c%3Aevent+answer"
     assert said == [f"note      1 of 4 photos of the survey are not in {survey.parent / 'card'} any more and are not shown"]
     assert pictures.metadata(0) == {
         "status": "answered",

@@ -58,7 +58,8 @@ class Pictures:
     def say_more(self, texts: Mapping[str, Mapping[str, str]]) -> None:
         """Puts the columns of {id: {column: text}} before their own, in place of those that were said before; labels are as given until `correct`."""
         found = metadata_columns([{name: text for name, text in texts.get(id, {}).items() if text} for id in self.ids])
-        more = {f"{name} (answer)" if name in self._own else name: (column.values, np.asarray(column.codes)) for name, column in found.items()}
+        ordered = [name for name in dict.fromkeys(name for one in texts.values() for name in one) if name in found]
+        more = {f"{name} (answer)" if name in self._own else name: (found[name].values, np.asarray(found[name].codes)) for name in ordered}
         self.columns = self.given = {**more, **self._own}
         self.answers = frozenset(more)
         self._scales = None

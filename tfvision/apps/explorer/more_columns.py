@@ -1,5 +1,6 @@
 """Columns of a collection beside those of its gallery: what is known of the pictures by now, such as a run's answers."""
 
+import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -46,3 +47,8 @@ class OwnPhotos(NamedTuple):
     told: tuple[str, ...] = ()
     mark: str = ""
     model: str = ""
+
+
+def address(view: str, **params: str) -> str:
+    """What stands behind the # of a page that shows a view so, as static/address.js writes it."""
+    return f"{view}?{urllib.parse.urlencode(params)}"

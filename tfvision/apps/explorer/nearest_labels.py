@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfvision.apps.explorer.collection import Layer
-from tfvision.evaluation.photo_answers import SURE_AND_WRONG, Answer, outcome
+from tfvision.evaluation.photo_answers import OUTCOME, SURE_AND_WRONG, Answer, outcome
 
 _CHUNK_VALUES = 4_000_000  # similarities that are held at once
 
@@ -25,16 +25,13 @@ class NearestLabels(NamedTuple):
     other_scores: np.ndarray
 
     def answer(self, position: int, found: str) -> Answer:
-        """Of a picture, in words of a table; {} where it has no label, no vector or no companion."""
-        same, other = float(self.same_scores[position]), float(self.other_scores[position])
-        if self.same[position] < 0:
-            return {"nearest other": f"{other:.4f}"} if self.other[position] >= 0 else {}
-        is_right = same > other
-        answer = {"nearest is": found, "nearest same": f"{same:.4f}"}
-        if self.other[position] >= 0:
-            answer["nearest other"] = f"{other:.4f}"
-        answer["right at rank 1"] = outcome(is_right)
-        return answer if is_right else {**answer, SURE_AND_WRONG: f"{other:.4f}"}
+        """Of a picture, in words of a table; where it has no label, no vector or no companion, there is no outcome."""
+        same, other = (f"{score:.4f}" if np.isfinite(score) else "" for score in (self.same_scores[position], self.other_scores[position]))
+        answer = {"nearest is": "", "nearest same": same, "nearest other": other, OUTCOME: "", SURE_AND_WRONG: ""}
+        if not same:
+            return answer
+        is_right = bool(self.same_scores[position] > self.other_scores[position])
+        return {**answer, "nearest is": found, OUTCOME: outcome(is_right), SURE_AND_WRONG: "" if is_right else other}
 
     def nearest(self, position: int) -> int:
         """The position of the nearest picture; of equally near ones the wrong one."""

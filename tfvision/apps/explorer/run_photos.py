@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfvision.applications import APPLICATIONS, names_with
 from tfvision.apps.explorer.collection import Collection
-from tfvision.apps.explorer.more_columns import OwnPhotos, Texts
+from tfvision.apps.explorer.more_columns import OwnPhotos, Texts, address
 from tfvision.apps.explorer.nearest_labels import nearest_labels
 from tfvision.data.csv_table import CsvTable, csv_text
 from tfvision.data.manifest import ListedPhotos
@@ -62,10 +62,11 @@ def open_run(folder: Path, state: Path) -> OwnPhotos:
     kept_in = state / "derived"
     columns: AskedAnswers | NearestAnswers
     if APPLICATIONS[application].has("photo_answers"):
-        columns = AskedAnswers(folder, application, source, kept_in / f"answers-{mark}.csv", frozenset(photos.changed))
+        told_first, columns = "answer", AskedAnswers(folder, application, source, kept_in / f"answers-{mark}.csv", frozenset(photos.changed))
     else:
-        columns = NearestAnswers(ranks[-1], kept_in)
-    return OwnPhotos(source, columns, f"browse?sort=c%3A{SURE_AND_WRONG.replace(' ', '+')}&order=down", tuple(_told(photos)), mark, str(folder))
+        told_first, columns = "nearest is", NearestAnswers(ranks[-1], kept_in)
+    opens_at = address("browse", sort=f"c:{SURE_AND_WRONG}", order="down", caption=f"c:{told_first}")
+    return OwnPhotos(source, columns, opens_at, tuple(_told(photos)), mark, str(folder))
 
 
 class AskedAnswers:
@@ -179,7 +180,7 @@ def _read(path: Path) -> dict[str, Texts]:
         return {}
     columns = [name for name in table.header if name != "id"]
     rows = zip(*(table.texts(name) for name in columns), strict=True) if columns else ((),) * len(table)
-    return {id: {name: text for name, text in zip(columns, row, strict=True) if text} for id, row in zip(table.texts("id"), rows, strict=True)}
+    return {id: dict(zip(columns, row, strict=True)) for id, row in zip(table.texts("id"), rows, strict=True)}
 
 
 def _write(path: Path, known: Mapping[str, Texts]) -> None:

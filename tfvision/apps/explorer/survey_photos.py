@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tfvision.apps.explorer.collection import Collection
-from tfvision.apps.explorer.more_columns import OwnPhotos, Texts
+from tfvision.apps.explorer.more_columns import OwnPhotos, Texts, address
 from tfvision.apps.explorer.run_photos import is_run
 from tfvision.data.csv_table import CsvTable, csv_text
 from tfvision.errors import DataError
@@ -56,7 +56,7 @@ def open_survey(folder: Path, state: Path) -> OwnPhotos:
     write_text(source, csv_text([("image", "id"), *((str(card / name), name) for name in there)]))
     away = len(found) - len(there)
     lines = (f"{away:,} of {len(found):,} photos of the survey are not in {card} any more and are not shown",) if away else ()
-    opens_at = f"browse?sort=c%3A{_FIRST.replace(' ', '+')}" if told["look_first"] else ""
+    opens_at = address("browse", sort=f"c:{_FIRST}", caption=f"c:{_OF_EVENT['taxon']}") if told["look_first"] else ""
     model = told.get("model")
     return OwnPhotos(source, SurveyColumns(found), opens_at, lines, model=model if model and is_run(model) else "")
 

@@ -10,14 +10,15 @@ from tfvision.data.csv_table import CsvTable
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.evaluation.classification import Evaluation
-from tfvision.evaluation.photo_answers import SURE_AND_WRONG, Answer, outcome
+from tfvision.evaluation.photo_answers import OUTCOME, SURE_AND_WRONG, Answer, outcome
 from tfvision.evaluation.report import ANSWERS_FILE
 from tfvision.trained.species_network import load_species_network, make_predictor, predict_with_features
 from tfvision.trained.species_run import SpeciesRun
 
 _AT_ONCE = 64  # photos that are told together
-_COLUMNS = {"taxon": "answer", "rank": "answer rank", "probability": "probability", "depth": "depth", "likeliest": "likeliest"}
-_LAST_COLUMNS = {"likeliest_probability": "likeliest probability", "unknown": "novelty"}
+_COLUMNS = {"taxon": "answer", "rank": "answer rank", "probability": "probability", "depth": "depth"}
+_LIKELIEST = {"likeliest": "likeliest", "likeliest_probability": "likeliest probability"}
+_UNKNOWN = {"unknown": "novelty"}
 
 
 def kept_answers(folder: Path) -> dict[str, Answer]:
@@ -62,6 +63,7 @@ def _told(rows: Iterable[Sequence[object]]) -> Iterator[tuple[str, Answer]]:
         row = dict(zip(header, map(str, cells), strict=True))
         is_right = row.get("is_right") == "1"
         answer = {title: row[name] for name, title in _COLUMNS.items() if name in row}
-        answer |= {"likeliest is": outcome(row.get("likeliest") == row.get("species")), "is right": outcome(is_right)}
-        answer |= {title: row[name] for name, title in _LAST_COLUMNS.items() if name in row}
-        yield row["image"], answer if is_right else {**answer, SURE_AND_WRONG: row.get("probability", "")}
+        answer |= {OUTCOME: outcome(is_right), SURE_AND_WRONG: "" if is_right else row.get("probability", "")}
+        answer |= {title: row[name] for name, title in _LIKELIEST.items() if name in row}
+        answer |= {"likeliest outcome": outcome(row.get("likeliest") == row.get("species"))}
+        yield row["image"], answer | {title: row[name] for name, title in _UNKNOWN.items() if name in row}

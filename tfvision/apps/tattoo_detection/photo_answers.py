@@ -8,7 +8,7 @@ from tfvision.apps.tattoo_detection.source import OTHER, TATTOO
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.errors import UserError
-from tfvision.evaluation.photo_answers import SURE_AND_WRONG, Answer, outcome
+from tfvision.evaluation.photo_answers import OUTCOME, SURE_AND_WRONG, Answer, outcome
 from tfvision.trained.detector_run import DetectorRun
 
 
@@ -28,16 +28,17 @@ def answers(folder: Path, photos: Manifest, names: Sequence[str], broken: Broken
 
 def _answer(run: DetectorRun, label: str, score: float, tested: float | None) -> Answer:
     told = judgement(score, run.calibration)
-    answer = {
-        "answer": TATTOO if told["is_tattoo"] else OTHER,
-        "score": f"{score:.4f}",
+    named = TATTOO if told["is_tattoo"] else OTHER
+    sure = 0.0 if tested is None else judgement(tested, run.calibration)["probability"]
+    return {
+        "answer": named,
         "probability": f"{told['probability']:.4f}",
-        "tested": outcome(tested is None),
+        "score": f"{score:.4f}",
+        OUTCOME: outcome(named == label),
+        "outcome when tested": outcome(tested is None),
+        "score when tested": "" if tested is None else f"{tested:.4f}",
+        SURE_AND_WRONG: "" if tested is None else f"{1 - sure if label == TATTOO else sure:.4f}",
     }
-    if tested is not None:
-        probability = judgement(tested, run.calibration)["probability"]
-        answer |= {"tested score": f"{tested:.4f}", SURE_AND_WRONG: f"{1 - probability if label == TATTOO else probability:.4f}"}
-    return {**answer, "is right": outcome(answer["answer"] == label)}
 
 
 def _wrong(run: DetectorRun) -> dict[str, float]:

@@ -83,7 +83,7 @@ async function route() {
     shows(view);
     main.className = `view-${name}`;
     shownName = name;
-    drawFilters();
+    drawTabs(name);  // again: names that came meanwhile drew those of the view before
     shown = new module.View(app, main);
     shownAddress = beneath();
     await shown.update(params);
