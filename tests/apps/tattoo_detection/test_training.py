@@ -26,7 +26,7 @@ from tfvision.training.checkpoints import read_facts
 from tfvision.training.recipes import with_settings
 from tfvision.training.schedules import stages_in_epochs, steps_in
 
-pytestmark = pytest.mark.usefixtures("opened_once")
+pytestmark = pytest.mark.usefixtures("graphs_as_traced", "opened_once")
 
 FINE_TUNED = {
     "is_fine_tuned": "true",
@@ -220,7 +220,7 @@ def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny
 
     seen, starts = [], []
 
-    def train(task, recipe, strategy, path, phase, callbacks):
+    def train(task, recipe, strategy, path, phase, callbacks, learner):
         (batch,) = task.batches(0, task.photos, tf.distribute.InputContext()).unbatch().batch(99)
         seen.append((phase, task.photos, {image.tobytes() for image in batch["views"]["whole"].numpy()}))
         starts.append(task.model.get_weights())

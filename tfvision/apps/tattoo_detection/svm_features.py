@@ -12,8 +12,8 @@ from tfvision.trained.detector_network import FEATURES, Detector
 from tfvision.trained.detector_run import DetectorRecipe
 
 
-def features_extractor(detector: Detector, recipe: DetectorRecipe) -> Extractor:
-    """An Extractor of a detector's features, as its weights are now."""
+def features_extractor(detector: Detector, recipe: DetectorRecipe, before: Extractor | None = None) -> Extractor:
+    """An Extractor of a detector's features, as its weights are now; it goes on with the graph of one that was made `before` of the same detector."""
     size, digest = recipe.size_px, hashlib.sha256(repr((recipe.network, recipe.tap, recipe.size_px, recipe.crop_px, recipe.is_normalised)).encode())
     for values in detector.whole.get_weights():
         digest.update(np.ascontiguousarray(values).tobytes())
@@ -22,4 +22,6 @@ def features_extractor(detector: Detector, recipe: DetectorRecipe) -> Extractor:
         return {FEATURES: detector.whole(tf.cast(images, tf.float32), training=False)[FEATURES]}
 
     network = FeatureNetwork(responses, size, (None, size, size, 3), f"detector {digest.hexdigest()}", loaded=detector.loaded)
+    if before is not None:
+        return before.of_changed(network)
     return Extractor(FeatureRecipe(recipe.network, recipe.weights, (FEATURES,), image_size=size, is_normalised=False), network)
