@@ -272,19 +272,6 @@ def figures_once():
         yield
 
 
-@pytest.fixture(scope="module")
-def graphs_as_traced():
-    """For files of tests that train: TensorFlow runs graphs as they were traced. To optimise them takes a tenth of such a test, and changes no result.
-
-    The steps of a training are tested with its optimisers in tests/training, and so is all that is exported or called as a command.
-    """
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
-
-
 @pytest.fixture(scope="session")
 def opened():
     """(how, what, state of its files) -> what was opened, and from what."""

@@ -26,7 +26,7 @@ from tfvision.training.checkpoints import read_facts
 from tfvision.training.recipes import with_settings
 from tfvision.training.schedules import stages_in_epochs, steps_in
 
-pytestmark = pytest.mark.usefixtures("graphs_as_traced", "opened_once")
+pytestmark = pytest.mark.usefixtures("opened_once")
 
 FINE_TUNED = {
     "is_fine_tuned": "true",
