@@ -3,12 +3,14 @@ import contextlib
 import csv
 import functools
 import gc
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -49,11 +51,43 @@ def pytest_xdist_make_scheduler(config, log):
     return StageSetScheduling(config, log)
 
 
+def pytest_collection_modifyitems(items):
+    """What would come last and takes long comes first, lest one of two processes is left alone with it."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/training/"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tells a process of pytest-xdist whether it waits: in a fresh environment the first compiles what all import, for half a minute of a core."""
+    node.workerinput["waits"] = node.gateway.id != "gw0" and _is_uncompiled()
+
+
+@functools.cache
+def _is_uncompiled():
+    found = importlib.util.find_spec("tensorflow")
+    return not sys.dont_write_bytecode and found is not None and not os.path.exists(found.cached)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    if getattr(session.config, "workerinput", {}).get("waits"):
+        until = time.monotonic() + 300
+        while not _is_collected(session).exists() and time.monotonic() < until:
+            time.sleep(0.2)
+
+
+def _is_collected(session):
+    """A file of the first process."""
+    return Path(session.config.option.basetemp).with_name("collected")
+
+
 def pytest_collection_finish(session):
     """What all tests of a process pay for is made cheap once: its collections of garbage and TensorFlow's second pass over each new graph.
 
     The second pass takes as long as the first. Graphs are traced and run as ever; no test is of how fast they run.
     """
+    if getattr(session.config, "workerinput", {}).get("workerid") == "gw0":
+        _is_collected(session).touch()
     gc.collect()
     gc.freeze()  # modules and collected tests stay
     gc.set_threshold(20_000, 10, 10)
@@ -61,9 +95,12 @@ def pytest_collection_finish(session):
         from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
         from tensorflow.python.eager import context
 
+        from tfvision.export.session import load_session
+
         config = config_pb2.ConfigProto()
         config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
         context.context()._config = config  # heeded by what starts after; no public function sets it
+        load_session.__defaults__ = (config,)
 
 
 @functools.cache

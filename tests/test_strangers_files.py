@@ -46,7 +46,7 @@ def canary(tmp_path_factory):
             super().__init__()
             self.canary = Canary()
 
-        @tf.function(input_signature=[tf.TensorSpec([None, 32, 32, 3], tf.float32)])
+        @tf.function(input_signature=[tf.TensorSpec([None, 32, 32, 3], tf.float32)], autograph=False)
         def __call__(self, images):
             self.canary.resource_handle  # noqa: B018 - it belongs to the module
             return tf.reduce_mean(images, [1, 2])

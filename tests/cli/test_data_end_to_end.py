@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("figures_once")
+
 COLOURS = {"Calopteryx maculata": (30, 60, 200), "Libellula luctuosa": (200, 60, 40), "Argia apicalis": (60, 200, 60)}  # instead of their photos
 
 

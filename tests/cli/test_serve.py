@@ -35,7 +35,7 @@ def models(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models")
     module = tf.Module()
-    module.photos = tf.function(photos, input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    module.photos = tf.function(photos, input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     tf.saved_model.save(module, str(folder / "photos" / "1"), signatures={"serving_default": module.photos})
     (folder / "broken" / "1").mkdir(parents=True)
     (folder / "broken" / "1" / "saved_model.pb").write_bytes(b"no model")

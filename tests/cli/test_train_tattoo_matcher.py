@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 TINY = {
     "network": "small",
     "weights": "none",

@@ -12,7 +12,7 @@ def doubling():
     """An Exportable that doubles numbers."""
     factor = tf.Variable(2.0)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 1], name="number")])
+    @tf.function(input_signature=[tf.TensorSpec([None, 1], name="number")], autograph=False)
     def double(number):
         return {"doubled": factor * number}
 

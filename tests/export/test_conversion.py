@@ -13,7 +13,7 @@ from tfvision.export.model_card import model_card_json, model_metadata
 
 @pytest.fixture(scope="module")
 def labelled(doubling):
-    core = tf.function(lambda inputs: {"doubled": 2 * inputs["number"]}, input_signature=[{"number": tf.TensorSpec([None, 1], name="number")}])
+    core = tf.function(lambda inputs: {"doubled": 2 * inputs["number"]}, input_signature=[{"number": tf.TensorSpec([None, 1], name="number")}], autograph=False)
     return dataclasses.replace(doubling, core=core, assets={"labels.txt": "Löwe\nzebra\n"}, preprocessing={"image": "uint8 RGB"})
 
 

@@ -22,7 +22,7 @@ TOLD = {
 
 
 class _RedThings(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec([1, SIZE, SIZE, 3], tf.float32, "photo")])
+    @tf.function(input_signature=[tf.TensorSpec([1, SIZE, SIZE, 3], tf.float32, "photo")], autograph=False)
     def __call__(self, photo):
         """The box around all that is red, class 1, its share as score; and one of class 2 that nobody is sure of."""
         is_red = tf.cast((photo[0, ..., 0] > 0.6) & (photo[0, ..., 1] < 0.4), tf.float32)

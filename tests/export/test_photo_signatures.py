@@ -71,7 +71,7 @@ def test_the_files_of_photos_are_gone_afterwards():
 def test_in_half_precision_no_variable_is_left_to_save():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(20)])
-    network = tf.function(lambda inputs: {"out": model(inputs["in"])}, input_signature=[{"in": tf.TensorSpec([None, 20], name="in")}])
+    network = tf.function(lambda inputs: {"out": model(inputs["in"])}, input_signature=[{"in": tf.TensorSpec([None, 20], name="in")}], autograph=False)
     rows = tf.constant(np.random.default_rng(0).normal(size=(2, 20)).astype(np.float32))
     whole, variables = stored_network(network, model, half=False)
     assert whole is network and len(variables) == 2 and all(isinstance(variable, tf.Variable) for variable in variables)

@@ -19,7 +19,7 @@ class _MeanColour(tf.Module):
         super().__init__()
         self.weight = tf.Variable(weight)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 40, 40, 3])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 40, 40, 3])], autograph=False)
     def __call__(self, images):
         return self.weight * tf.reduce_mean(images, (1, 2))
 

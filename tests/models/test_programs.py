@@ -15,7 +15,7 @@ from tfvision.models.programs import is_program, kaggle_handle, open_module
 def saved(tmp_path_factory):
     """The folder of a module that doubles."""
     module, folder = tf.Module(), tmp_path_factory.mktemp("modules") / "double"
-    module.double = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec([], tf.float32)])
+    module.double = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec([], tf.float32)], autograph=False)
     tf.saved_model.save(module, str(folder))
     return folder
 

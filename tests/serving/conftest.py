@@ -77,12 +77,12 @@ def _save_double(path, factor=2.0):
     module = tf.Module()
     module.factor = tf.Variable(factor)
     pair, matrix, vector = (tf.TensorSpec(shape, tf.float32) for shape in ([None, 2], [None, None], [None]))
-    scale = tf.function(lambda x, factor=tf.constant([3.0]): {"scaled": x * factor}, input_signature=[vector, vector])  # noqa: B008
+    scale = tf.function(lambda x, factor=tf.constant([3.0]): {"scaled": x * factor}, input_signature=[vector, vector], autograph=False)  # noqa: B008
     module.calls = {
-        "serving_default": tf.function(lambda x: {"y": x * module.factor}).get_concrete_function(x=pair),
-        "total": tf.function(lambda x: {"total": tf.reduce_sum(x)}).get_concrete_function(x=pair),
-        "rows": tf.function(lambda x: {"rows": tf.fill(tf.shape(x)[:1], tf.shape(x)[0])}).get_concrete_function(x=matrix),
-        "add": tf.function(lambda a, b: {"sum": a + b}).get_concrete_function(a=vector, b=vector),
+        "serving_default": tf.function(lambda x: {"y": x * module.factor}, autograph=False).get_concrete_function(x=pair),
+        "total": tf.function(lambda x: {"total": tf.reduce_sum(x)}, autograph=False).get_concrete_function(x=pair),
+        "rows": tf.function(lambda x: {"rows": tf.fill(tf.shape(x)[:1], tf.shape(x)[0])}, autograph=False).get_concrete_function(x=matrix),
+        "add": tf.function(lambda a, b: {"sum": a + b}, autograph=False).get_concrete_function(a=vector, b=vector),
         "scale": scale,
     }
     tf.saved_model.save(module, str(path), signatures=module.calls)
@@ -99,7 +99,7 @@ def _save_photos(path):
         return {"mean": means, "name": tf.gather(tf.constant(["red", "green", "blue"]), tf.argmax(means, -1))}
 
     module = tf.Module()
-    module.photos = tf.function(photos, input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    module.photos = tf.function(photos, input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.photos})
     _write_warm_up(path, [_predict_log({"image_bytes": np.array([_encode_png("red")], object)})] * 2)
 

@@ -47,7 +47,7 @@ def waiting_model(tmp_path):
 
     module = tf.Module()  # the function lives as long as the module
     spec = [tf.TensorSpec([None], tf.float32, "x")]
-    module.wait = tf.function(lambda x: {"y": tf.ensure_shape(tf.numpy_function(wait, [x], tf.float32), [None])}, input_signature=spec)
+    module.wait = tf.function(lambda x: {"y": tf.ensure_shape(tf.numpy_function(wait, [x], tf.float32), [None])}, input_signature=spec, autograph=False)
     tf.saved_model.save(module, str(tmp_path / "waiter" / "1"), signatures={"serving_default": module.wait})
     yield tmp_path, release, runs
     release.set()

@@ -10,7 +10,7 @@ from tfvision.data.pipeline import distorted
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.trained.species_run import SpeciesRecipe
 from tfvision.training.classification import classification_loss
-from tfvision.training.loop import Task, TrainingDiverged, train
+from tfvision.training.loop import Learner, Task, TrainingDiverged, train
 
 PHOTOS = 24
 
@@ -147,6 +147,21 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, optimizer):
     resumed, _ = _train(tmp_path / "parts", recipe, model=_model(seed=5))
     for one, other in zip(expected.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_phase_of_the_same_model_and_loss_begins_afresh_and_is_not_traced_again(tmp_path, optimizer):
+    recipe, strategy, model = _recipe(optimizer=optimizer, epsilon=1e-7), tf.distribute.get_strategy(), _model()
+    learner, task, first, learnt = Learner(recipe, strategy), _task(model, recipe), model.get_weights(), []
+    for phase in range(2):
+        model.set_weights(first)
+        train(task, recipe, strategy, tmp_path / "latest.npz", phase, learner=learner)
+        learnt.append(model.get_weights())
+    for one, other in zip(*learnt, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert learner.step.experimental_get_tracing_count() == 1
+    learner.begin(_task(model, recipe))  # another loss
+    assert learner.step.experimental_get_tracing_count() == 0
 
 
 def _photo_batches(begin, end, context, recipe=None):

@@ -165,12 +165,14 @@ def write_specimens(
     if (folder / "manifest.csv").exists():
         return folder
     write_json(folder / SETTINGS_NAME, settings)
-    photos = [(species, number) for species, size in sizes.items() for number in range(1, size + 1)]
+    photos, firsts = [(species, number) for species, size in sizes.items() for number in range(1, size + 1)], {}
     for done, (species, number) in enumerate(photos, 1):
-        _save_jpeg(Image.fromarray(draw_specimen(species, number, seed)), folder / _photo_name(species, number))
+        photo = Image.fromarray(draw_specimen(species, number, seed))
+        firsts.setdefault(species, photo)
+        _save_jpeg(photo, folder / _photo_name(species, number))
         if progress:
             progress(done, len(photos))
-    _save_jpeg(_overview(seed), folder / "overview.jpg")
+    _save_jpeg(_overview(firsts), folder / "overview.jpg")
     write_text(folder / "README.md", _README.format(species=len(sizes), photos=len(photos), **settings))
     write_text(folder / "manifest.csv", _manifest(photos))
     return folder
@@ -228,8 +230,8 @@ def _manifest(photos):
     return csv_text([("image", *RANKS), *((_photo_name(species, number), *LINEAGES[species]) for species, number in photos)])
 
 
-def _overview(seed):
-    """A sheet with a row for each family: its species at full size, 48 px of each enlarged in the corner."""
+def _overview(photos):
+    """A sheet with a row for each family: its species, of which there is a photo each, at full size, 48 px of each enlarged in the corner."""
     families = {}
     for species, lineage in LINEAGES.items():
         families.setdefault(lineage[3:5], []).append(species)
@@ -241,7 +243,7 @@ def _overview(seed):
         write((8, top), f"{order}: {family}")
         for column, species in enumerate(members):
             left = 264 * column + 8
-            photo = Image.fromarray(draw_specimen(species, 1, seed))
+            photo = photos[species]
             sheet.paste(photo, (left, top + 24))
             sheet.paste(photo.resize((96, 96), Image.NEAREST, (104, 104, 152, 152)), (left + 160, top + 184))
             write((left, top + 282), species)

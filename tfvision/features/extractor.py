@@ -1,5 +1,6 @@
 """Images -> vectors, as a recipe says: resized, seen at several scales and mirrored, pooled, joined, normalised."""
 
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -52,6 +53,13 @@ class Extractor:
         blank = np.zeros((1, self.image_size, self.image_size, 3), np.uint8)
         self.widths = {layer: vectors.shape[1] for layer, vectors in self.by_layer(blank).items()}
         self.dimension = sum(self.widths.values())
+
+    def of_changed(self, network: FeatureNetwork) -> "Extractor":
+        """The Extractor of its network where that has other weights by now: what it computes is traced already."""
+        changed = copy.copy(self)
+        changed.network = network
+        vars(changed).pop("identity", None)
+        return changed
 
     @functools.cached_property
     def identity(self) -> str:

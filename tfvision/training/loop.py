@@ -58,6 +58,28 @@ class Task:
     new_layers: tuple[keras.layers.Layer, ...] = ()
 
 
+class Learner:
+    """What phases learn by: an optimizer and a compiled step. A phase of the same model and loss begins it anew, as to trace takes seconds."""
+
+    def __init__(self, recipe: Recipe, strategy: tf.distribute.Strategy) -> None:
+        self._recipe, self._strategy = recipe, strategy
+        self._learnt: tuple[typing.Any, ...] = ()
+
+    def begin(self, task: Task) -> None:
+        """Makes `optimizer`, `scale` and `step` ready for the first step of a task."""
+        learnt = (task.model, task.loss, task.new_layers)
+        with self._strategy.scope():
+            if learnt != self._learnt:
+                self._learnt = learnt
+                self.optimizer = _build_optimizer(self._recipe, task.model)
+                self.scale = LossScale(is_active=self._recipe.precision == "float16")
+                self.step = _compile_step(task, self._recipe, self._strategy, self.optimizer, self.scale)
+            else:
+                for variable in self.optimizer.variables:
+                    variable.assign(tf.zeros(variable.shape, variable.dtype))
+                self.scale.begin()
+
+
 def train(
     task: Task,
     recipe: Recipe,
@@ -65,6 +87,7 @@ def train(
     checkpoint_path: str | Path,
     phase: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    learner: Learner | None = None,
 ) -> dict[str, float]:
     """Trains one phase, from its checkpoint where there is one.
 
@@ -73,6 +96,7 @@ def train(
       checkpoint_path: one file, rewritten as often as recipe.checkpoint_seconds says and at the end.
       phase: number of this phase; a checkpoint of another phase is not read.
       callbacks: their on_train_batch_end gets "loss", "learning_rate" and what the task measures.
+      learner: of the phase before, of the same recipe and strategy; None = a new one.
 
     Returns:
       The last logged values; {} where a later phase has begun.
@@ -81,16 +105,15 @@ def train(
       TrainingDiverged: the loss is not finite; the model holds the last good weights.
     """
     ends = steps_in(task.stages, task.photos, recipe.batch_size)
-    with strategy.scope():
-        optimizer = _build_optimizer(recipe, task.model)
-        scale = LossScale(is_active=recipe.precision == "float16")
-    state = [*task.model.variables, *optimizer.variables, *scale.variables]
+    learner = learner or Learner(recipe, strategy)
+    learner.begin(task)
+    optimizer = learner.optimizer
+    state = [*task.model.variables, *optimizer.variables, *learner.scale.variables]
     with contextlib.closing(_Keeper(checkpoint_path, task.model, state, phase, recipe.checkpoint_seconds, strategy)) as keeper:
         start = keeper.restore(ends[-1])
         if start is None:
             return {}
         batches = _distributed_batches(task, recipe, strategy, start, ends[-1])
-        step_function = _compile_step(task, recipe, strategy, optimizer, scale)
         agree = agreement(strategy)
         watchers = keras.callbacks.CallbackList(list(callbacks), model=task.model)
         watchers.on_train_begin()
@@ -101,7 +124,7 @@ def train(
             rate = learning_rate_at(step, task.stages, ends, recipe.schedule, recipe.warmup_steps)
             optimizer.learning_rate = rate
             watchers.on_train_batch_begin(step)
-            meter.add(step_function(batch))
+            meter.add(learner.step(batch))
             is_epoch_end = (step + 1) * recipe.batch_size // task.photos > epoch
             is_due = agree(step, keeper.is_due())
             if step % _STEPS_BETWEEN_LOGS == 0 or is_due or is_epoch_end or step + 1 == ends[-1]:

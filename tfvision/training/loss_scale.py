@@ -21,6 +21,11 @@ class LossScale:
         self._scale = tf.Variable(_FIRST_SCALE, name="loss_scale", **shared)
         self._good_steps = tf.Variable(0, name="good_steps", **shared)
 
+    def begin(self) -> None:
+        """As it was made."""
+        self._scale.assign(_FIRST_SCALE)
+        self._good_steps.assign(0)
+
     @property
     def variables(self) -> list[tf.Variable]:
         """What a checkpoint must keep; nothing where scaling is off."""

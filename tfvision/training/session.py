@@ -24,7 +24,7 @@ from tfvision.files import atomic_path, sole_process, write_checksums, write_tex
 from tfvision.models.weights import save_weights
 from tfvision.training.callbacks import ProgressBar, TensorBoardLog
 from tfvision.training.checkpoints import STEP, read_facts
-from tfvision.training.loop import Task, TrainingDiverged, choose_strategy, train, worker_number
+from tfvision.training.loop import Learner, Task, TrainingDiverged, choose_strategy, train, worker_number
 from tfvision.training.recipes import Recipe, Stages, get_recipe, with_settings
 from tfvision.training.run import Run, load_run_weights, new_run_folder, settle_recipe
 from tfvision.training.schedules import steps_in
@@ -252,6 +252,7 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
     lengths = [steps_in(phase.stages, phase.photos, batch_size)[-1] for phase in phases]
     print(f"{training.headline()}, {sum(lengths)} steps; watch: tensorboard --logdir {run.logs_path}", file=sys.stderr)
     stopped = read_facts(run.checkpoint_path, STEP) or _BEGINNING
+    learner = Learner(training.recipe, training.strategy)
     for number, phase in enumerate(phases):
         first_step = sum(lengths[:number])
         with training.strategy.scope():
@@ -261,7 +262,7 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
         elif stopped["phase"] <= number:
             log = TensorBoardLog(run.logs_path / phase.log, 0 if phase.log else first_step)
             bar = ProgressBar(sum(lengths), first_step + (stopped["step"] if stopped["phase"] == number else 0))
-            training.logs = _train_phase(training, task, number, [*phase.watchers(log), log, bar, *callbacks], bar)
+            training.logs = _train_phase(training, task, number, [*phase.watchers(log), log, bar, *callbacks], bar, learner)
             if phase.name and run.chief_folder is None:
                 with atomic_path(run.phase_path(phase.name)) as temporary:
                     save_weights(task.model, temporary)
@@ -269,10 +270,12 @@ def _train_phases(training: Training, callbacks: Sequence[keras.callbacks.Callba
         phase.finish(task.model)
 
 
-def _train_phase(training: Training, task: Task, number: int, watchers: Sequence[keras.callbacks.Callback], bar: ProgressBar) -> dict[str, float]:
+def _train_phase(
+    training: Training, task: Task, number: int, watchers: Sequence[keras.callbacks.Callback], bar: ProgressBar, learner: Learner
+) -> dict[str, float]:
     run = training.run
     try:
-        return train(task, training.recipe, training.strategy, run.checkpoint_path, number, watchers)
+        return train(task, training.recipe, training.strategy, run.checkpoint_path, number, watchers, learner)
     except TrainingDiverged:
         with atomic_path(run.last_good_path) as temporary:
             save_weights(task.model, temporary)

@@ -239,7 +239,7 @@ def test_an_unknown_start_rank_lists_the_ranks(colour_photos, tiny_settings, tmp
 
 def test_the_sample_that_is_validated_while_training_is_drawn_by_the_seed_and_told_with_its_size(prepared, colour_photos, monkeypatch):
     """8 photos are unseen; a network that always says the first class is right for two of these."""
-    monkeypatch.setattr(species_training, "make_predictor", lambda model, is_mirrored: None)
+    monkeypatch.setattr(species_training, "make_predictor", lambda model, is_mirrored, with_features: None)
     monkeypatch.setattr(species_training, "predict_batches", lambda predictor, batches: [(np.arange(batches), np.eye(4)[np.zeros(batches, int)])])
     monkeypatch.setattr(species_training, "prediction_batches", lambda manifest, recipe, broken: drawn.append(manifest.paths) or len(manifest))
     drawn, measured = [], []

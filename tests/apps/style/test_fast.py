@@ -18,14 +18,14 @@ from tfvision.trained.stylizer_run import StylizerRun
 class _PublicModule(tf.Module):
     """The interface of the public arbitrary-style module; it tints the photo with the painting's mean colour."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 256, 256, 3])])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 256, 256, 3])], autograph=False)
     def __call__(self, placeholder, placeholder_1):
         return (placeholder / 2 + tf.reduce_mean(placeholder_1, [1, 2], keepdims=True) / 2,)
 
 
 def _save(folder, as_called=True):
     module = _PublicModule()
-    signature = tf.function(lambda placeholder, placeholder_1: {"output_0": module(placeholder, placeholder_1)[0]})
+    signature = tf.function(lambda placeholder, placeholder_1: {"output_0": module(placeholder, placeholder_1)[0]}, autograph=False)
     specs = {name: tf.TensorSpec(shape, name=name) for name, shape in (("placeholder", [None, None, None, 3]), ("placeholder_1", [None, 256, 256, 3]))}
     saved = module if as_called else tf.Module()
     tf.saved_model.save(saved, str(folder), signatures={"serving_default": signature.get_concrete_function(**specs)})
@@ -85,7 +85,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, photo, painting, colour
     with pytest.raises(RunError, match="is a run of 'species'"):
         stylize_fast(photo, painting, colour_run)
     module = tf.Module()
-    module.run = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], name="x")])
+    module.run = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], name="x")], autograph=False)
     tf.saved_model.save(module, str(tmp_path / "other"), signatures=module.run)
     with pytest.raises(RunError, match="is no style module: it should take a photo and a painting"):
         stylize_fast(photo, painting, tmp_path / "other")

@@ -220,7 +220,7 @@ def test_each_fold_is_fine_tuned_on_the_other_lists_alone(detection_photos, tiny
 
     seen, starts = [], []
 
-    def train(task, recipe, strategy, path, phase, callbacks):
+    def train(task, recipe, strategy, path, phase, callbacks, learner):
         (batch,) = task.batches(0, task.photos, tf.distribute.InputContext()).unbatch().batch(99)
         seen.append((phase, task.photos, {image.tobytes() for image in batch["views"]["whole"].numpy()}))
         starts.append(task.model.get_weights())

@@ -23,4 +23,5 @@ def make_exportable(run, half=False):
 def _named(network):
     import tensorflow as tf
 
-    return tf.function(lambda pixels: {"logits": network(pixels)}, input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.uint8, "pixels")])
+    signature = [tf.TensorSpec([None, 8, 8, 3], tf.uint8, "pixels")]
+    return tf.function(lambda pixels: {"logits": network(pixels)}, signature, autograph=False)

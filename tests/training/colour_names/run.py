@@ -36,4 +36,5 @@ def build_network(seed=0):
 def load_network(folder):
     run, model = ColourRun.open(folder), build_network()
     load_run_weights(model, run.weights_path)
-    return tf.function(lambda pixels: model(tf.cast(pixels, tf.float32)), input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.uint8, "pixels")]), model
+    signature = [tf.TensorSpec([None, 8, 8, 3], tf.uint8, "pixels")]
+    return tf.function(lambda pixels: model(tf.cast(pixels, tf.float32)), signature, autograph=False), model

@@ -28,7 +28,7 @@ from tfvision.evaluation.specificity import is_reachable, threshold_for
 from tfvision.evaluation.unknown_species import UnknownAnswers
 from tfvision.files import write_json, write_text
 from tfvision.progress import progress_bar
-from tfvision.trained.species_network import load_species_network, make_predictor, predict_with_features
+from tfvision.trained.species_network import Predictor, load_species_network, make_predictor, predict_with_features
 from tfvision.trained.species_run import SpeciesRun
 from tfvision.training.recipes import changes_of
 from tfvision.training.trained_photos import trained_on, trained_on_any
@@ -135,14 +135,24 @@ def evaluate_species(
 
 
 def calibrate_and_report(
-    run: SpeciesRun, model: keras.Model, manifest: Manifest, labels: np.ndarray, splits: np.ndarray, broken: BrokenPhotos, facts: dict[str, Any]
+    run: SpeciesRun,
+    model: keras.Model,
+    manifest: Manifest,
+    labels: np.ndarray,
+    splits: np.ndarray,
+    broken: BrokenPhotos,
+    facts: dict[str, Any],
+    predictor: Predictor | None = None,
 ) -> dict[str, Any]:
     """Fits temperature and thresholds on the validation part of a run; writes calibration.json and the report, which has further facts.
+
+    Args:
+      predictor: of the model, mirrored as the recipe says and with features, where there is one already: to trace it takes seconds.
 
     Returns:
       The result, as `Evaluation.result`.
     """
-    predictor = make_predictor(model, run.recipe.is_mirrored_at_prediction, with_features=True)
+    predictor = predictor or make_predictor(model, run.recipe.is_mirrored_at_prediction, with_features=True)
     class_sizes = np.bincount(labels[splits == "train"], minlength=len(run.taxonomy))
     is_validation = splits == "validation"
     validation, kept = manifest.select(is_validation), Kept(int(is_validation.sum()), most_photos(len(run.taxonomy)), run.recipe.seed)

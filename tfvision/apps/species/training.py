@@ -29,7 +29,7 @@ from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.models.multi_view import add_heads
 from tfvision.models.weights import save_weights
 from tfvision.progress import progress_bar
-from tfvision.trained.species_network import build_species_trunk, make_predictor, predict_batches, prediction_batches, view_settings
+from tfvision.trained.species_network import Predictor, build_species_trunk, make_predictor, predict_batches, prediction_batches, view_settings
 from tfvision.trained.species_run import SpeciesRecipe, SpeciesRun
 from tfvision.training.callbacks import TensorBoardLog, Validation, read_validations, validation_line
 from tfvision.training.classification import classification_loss
@@ -78,6 +78,7 @@ class SpeciesTraining(Training):
     model: keras.Model  # of the rank that is being learnt
     _classes: RankClasses  # that it tells apart
     _rank: str
+    _predictor: Predictor | None = None  # of the model, with its features
 
     @classmethod
     def default_recipe(cls, source: Source) -> str:
@@ -139,7 +140,9 @@ class SpeciesTraining(Training):
             "Ignored files": [f"{one.path}: {one.reason}" for one in self.manifest.left_out],
             "Left out": [f"{name}: {n} photos" for name, n in self.dropped.items()],
         }
-        validation = calibrate_and_report(self.run, self._in_full_precision(), self.manifest, self.labels, self.splits, self.broken, facts)
+        model = self._in_full_precision()
+        predictor = self._predictor if model is self.model else None
+        validation = calibrate_and_report(self.run, model, self.manifest, self.labels, self.splits, self.broken, facts, predictor)
         return {
             "images": len(self.manifest),
             "classes": len(self.taxonomy),
@@ -211,12 +214,12 @@ class SpeciesTraining(Training):
     def _validation(self, log: TensorBoardLog) -> Validation:
         recipe, (manifest, labels) = self.recipe, self._part("validation")
         is_chosen = some_of(np.full(len(manifest), True), recipe.validation_sample, recipe.seed)
-        predictor = make_predictor(self.model, recipe.is_mirrored_at_prediction)
+        self._predictor = predictor = make_predictor(self.model, recipe.is_mirrored_at_prediction, with_features=True)
         batches = prediction_batches(manifest.select(is_chosen), recipe, self.broken)
-        labels = self._classes.of_class[labels[is_chosen]]
+        labels, classes = self._classes.of_class[labels[is_chosen]], len(self._classes.nodes)
 
         def measure() -> dict[str, typing.Any]:
-            is_right = np.concatenate([logits.argmax(1) == labels[numbers] for numbers, logits in predict_batches(predictor, batches)])
+            is_right = np.concatenate([rows[:, :classes].argmax(1) == labels[numbers] for numbers, rows in predict_batches(predictor, batches)])
             right, images = int(is_right.sum()), len(is_right)
             return {"images": images, "of": len(manifest), "accuracy": right / max(1, images), "interval": clopper_pearson(right, images)}
 

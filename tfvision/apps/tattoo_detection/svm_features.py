@@ -12,9 +12,11 @@ from tfvision.trained.detector_network import FEATURES, Detector
 from tfvision.trained.detector_run import DetectorRecipe
 
 
-def features_extractor(detector: Detector, recipe: DetectorRecipe) -> Extractor:
-    """An Extractor of a detector's features, as its weights are now."""
+def features_extractor(detector: Detector, recipe: DetectorRecipe, before: Extractor | None = None) -> Extractor:
+    """An Extractor of a detector's features, as its weights are now; it goes on with the graph of one that was made `before` of the same detector."""
     network = features_network(detector, recipe)
+    if before is not None:
+        return before.of_changed(network)
     return Extractor(FeatureRecipe(recipe.network, recipe.weights, (FEATURES,), image_size=network.image_size, is_normalised=False), network)
 
 

@@ -27,6 +27,7 @@ from tfvision.data.shards.blocks import blocks_of
 from tfvision.errors import DataError, FileError, RecipeError
 from tfvision.evaluation.calibration import fit_sigmoid
 from tfvision.evaluation.detection import judge_detection
+from tfvision.features.extractor import Extractor
 from tfvision.features.table import feature_table
 from tfvision.files import read_json, write_json
 from tfvision.losses.classification import smoothed_cross_entropy
@@ -79,6 +80,7 @@ class DetectorTraining(Training):
     ASKED = {"source": "SOURCE", "others": "--non-tattoos", "probe_lists": "--probe-list"}
     run: DetectorRun
     recipe: DetectorRecipe
+    _extractor: Extractor | None = None
 
     @classmethod
     def facts_of(cls, source: Source, recipe: DetectorRecipe) -> dict[str, typing.Any]:
@@ -103,6 +105,7 @@ class DetectorTraining(Training):
     def build(self) -> None:
         self.detector = build_detector(self.recipe, precision=self.recipe.precision)
         self._initial = self.detector.classifier.get_weights()
+        self._loss = detector_loss(self.detector.classifier, self.recipe)
         self._scores = np.zeros(len(self.photos), np.float32)
 
     def headline(self) -> str:
@@ -168,7 +171,7 @@ class DetectorTraining(Training):
         settings = ViewSettings((WHOLE_VIEW,), recipe.size_px, is_uncropped=True)
         order = TrainingOrder(labels, recipe.seed + number, blocks=blocks_of(manifest.paths))
         batches = photo_batches(manifest, labels, settings, order, recipe, self.broken)
-        return Task(classifier, detector_loss(classifier, recipe), stages, len(manifest), batches, new_layers=(self.detector.logits,))
+        return Task(classifier, self._loss, stages, len(manifest), batches, new_layers=(self.detector.logits,))
 
     def _finish(self, number: int, classifier: keras.Model | None = None) -> None:
         """The SVM of one list's detector and its scores of that list's photos, 0 for broken ones; of the last, the detector's own SVM."""
@@ -198,8 +201,8 @@ class DetectorTraining(Training):
     def _read_features(self) -> np.ndarray:
         manifest = self.photos.manifest
         with progress_bar("features", len(manifest)) as bar:
-            extractor = features_extractor(self._inference, self.recipe)
-            return feature_table(manifest, extractor, self.run.features_path, broken=self.broken, on_photos=bar.advance)[0]
+            self._extractor = features_extractor(self._inference, self.recipe, self._extractor)
+            return feature_table(manifest, self._extractor, self.run.features_path, broken=self.broken, on_photos=bar.advance)[0]
 
     def _fit(self, features: np.ndarray, is_training: np.ndarray) -> tuple[np.ndarray, float]:
         is_training, is_tattoo, recipe = is_training & self._is_read, self.photos.is_tattoo, self.recipe
