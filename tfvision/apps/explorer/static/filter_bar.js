@@ -2,6 +2,7 @@
 
 import { change, read } from "./address.js";
 import { BASKET } from "./app.js";
+import { prepareSearch } from "./columns.js";
 import { button, h, later, number, plural, select } from "./dom.js";
 import { Facets, reset } from "./facets.js";
 import { chips, countText, filterOf, filteringOf, filtersOf, forgetFiltering } from "./filters.js";
@@ -19,7 +20,7 @@ export class FilterBar {
     this.facets = new Facets(app, panel, () => this.toggle(false));
     this.opener = button("Filters", () => this.toggle(panel.hidden), { id: "filters-button", "aria-expanded": "false", "aria-controls": panel.id, disabled: true, title: "Columns as histograms and lists (f)" });
     const search = later(0.25, () => { change({ text: this.search.value.trim() || null }, false, true); dispatchEvent(new Event("hashchange")); });
-    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: search });
+    this.search = h("input", { type: "search", placeholder: "Name contains …", "aria-label": "name contains", oninput: search, onfocus: () => app.names && prepareSearch(app.names) });
     this.count = h("strong", { role: "status", id: "count" });
     this.parts = h("span", { class: "group filter-parts" });
     this.ways = h("span", { class: "group filter-parts" });
