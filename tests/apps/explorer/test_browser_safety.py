@@ -216,7 +216,7 @@ def test_numbers_of_an_address_that_are_none_are_passed_over(open_view, view, co
 @pytest.mark.slow
 def test_addresses_with_numbers_out_of_bounds_open(open_view):
     page = open_view("browse?size=1e9&at=abc&layer=-1")
-    colour_is(page, 60, 0)
+    colour_is(page, 320, 0)  # one as wide as the window
     for view in ("near?q=0&k=abc&layer=0.5", "near?q=0&k=-3&layer=x", "map?at=0,0,1e99", "distribution?q=0&low=Infinity&high=2"):
         go(page, view)
         page.locator(f"main.view-{view.split('?')[0]} :is(.wall, .map)").first.wait_for()
@@ -320,7 +320,7 @@ def test_a_phone_uploads_again_and_the_files_name_is_kept(open_view, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_finger_picks(open_view):
+def test_a_finger_picks_and_opens_the_large_view(open_view):
     page = open_view("browse", width=390, height=844, has_touch=True)
     colour_is(page, 60, 0)
     before = page.locator("#tabs [data-view=basket]").text_content()
@@ -337,8 +337,10 @@ def test_a_finger_picks(open_view):
         wall.dispatchEvent(new MouseEvent("click", at));
     }"""
     page.evaluate(press)
-    page.wait_for_function("before => document.querySelector('#tabs [data-view=basket]').textContent === before", arg=before)
+    page.locator("dialog.large").get_by_text("1 of 6").wait_for()
     assert "#near" not in page.url
+    page.go_back()
+    page.locator("dialog.large").wait_for(state="hidden")
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ export class LargeView {
     this.strip = h("section", { class: "strip", tabindex: "0", "aria-label": "its nearest neighbours" });
     this.dialog = h("dialog", { class: "large", "aria-labelledby": "large-title", onclose: () => this.closed(), onkeydown: event => this.key(event) },
       h("header", {}, h("div", { class: "names" }, this.title, this.place), h("div", { class: "tools" },
-        h("span", { class: "group" }, button("−", () => this.zoomBy(1 / ZOOM_STEP), { class: "icon", "aria-label": "smaller" }), button("fit", () => this.fit(), { "aria-label": "the whole picture" }), button("1:1", () => this.zoomTo(this.natural), { "aria-label": "a pixel for a pixel" }), button("+", () => this.zoomBy(ZOOM_STEP), { class: "icon", "aria-label": "larger" })),
+        h("span", { class: "group" }, button("−", () => this.zoomBy(1 / ZOOM_STEP), { class: "icon", "aria-label": "smaller" }), button("fit", () => this.fit(), { title: "the whole picture" }), button("1:1", () => this.zoomTo(this.natural), { title: "a pixel for a pixel" }), button("+", () => this.zoomBy(ZOOM_STEP), { class: "icon", "aria-label": "larger" })),
         this.basket, button("Neighbourhood", () => this.open())), button("×", () => this.dialog.close(), { class: "icon", "aria-label": "close" })),
       h("div", { class: "stage-frame" }, this.stage, this.arrows), this.side, this.strip);
     document.body.append(this.dialog);

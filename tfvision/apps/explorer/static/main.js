@@ -24,7 +24,7 @@ const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
 const main = part("main"), bar = part("bar"), notices = part("notices");
-let app, shown = null, shownName = null, shownAddress = "", token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
+let app, shown = null, shownName = null, shownAddress = "", shownLarge = null, token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
 
 async function start() {
   const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
@@ -43,7 +43,7 @@ async function start() {
   app.on("notes", () => { drawBasketCount(); drawFilters(); });
   app.on("details", () => { rewrite(); drawTabs(shownName); });
   addEventListener("hashchange", route);
-  addEventListener("readdressed", () => { shownAddress = beneath(); drawTabs(shownName); });
+  addEventListener("readdressed", () => drawTabs(shownName));
   addEventListener("focus", () => app.source.isStatic || refreshStatus());
   addEventListener("keydown", globalKey);
   prepareForPrinting(app);
@@ -69,9 +69,7 @@ async function route() {
     drawTabs(name);
     if (shown && shownName === name) {
       shows(view);  // Browse is what every unknown view is
-      const isSame = shownAddress === beneath();
-      shownAddress = beneath();
-      if (!isSame) await shown.update(params);
+      if (!notesLargeAlone()) await shown.update(params);
       app.emit("tiles");
       return await app.followLarge();
     }
@@ -85,7 +83,7 @@ async function route() {
     shownName = name;
     drawTabs(name);  // again: names that came meanwhile drew those of the view before
     shown = new module.View(app, main);
-    shownAddress = beneath();
+    notesLargeAlone();
     await shown.update(params);
     if (mine === token) await app.followLarge();
   } catch (error) {
@@ -94,11 +92,13 @@ async function route() {
   }
 }
 
-// The address of the view that lies under the large view.
-function beneath() {
-  const { view, params } = read();
+// Notes the address; says whether nothing but the picture of the large view is another than at the last note.
+function notesLargeAlone() {
+  const { view, params } = read(), before = [shownAddress, shownLarge];
+  shownLarge = params.get("large");
   params.delete("large");
-  return href(view, params);
+  shownAddress = href(view, params);
+  return before[0] === shownAddress && before[1] !== shownLarge;
 }
 
 function drawBar() {

@@ -14,6 +14,7 @@ const PRESS_SECONDS = 0.5;
 const CAPTION_PX = 20;
 const MOST_CUT = 300;  // pixels of a side up to which a tile shows the middle square; larger ones show the whole picture
 const TALL = 0.75;  // height of such a tile for its width
+const THUMBNAIL_PX = 160;  // of the longer side: one of fewer has all the pixels of its picture
 const BLURRED = 1.3;  // from so many pixels for each of a thumbnail's on, a sharper one is asked for
 const SIGN_PX = 26;  // of the sign at the corner that opens the large view
 
@@ -175,9 +176,9 @@ export class Wall {
     }
     const shorter = Math.min(thumbnail.width, thumbnail.height), longer = Math.max(thumbnail.width, thumbnail.height), ratio = devicePixelRatio || 1;
     const needed = ratio * (isCut ? width * longer / shorter : Math.min(Math.max(width, height), longer * Math.min(width / thumbnail.width, height / thumbnail.height)));
-    const sharp = needed > BLURRED * longer ? this.app.sharp.get(row, needed) : undefined;
+    const isWhole = longer < THUMBNAIL_PX, sharp = needed > BLURRED * longer && !isWhole ? this.app.sharp.get(row, needed) : undefined;
     if (isCut) drawCover(context, sharp?.bitmap ?? thumbnail, x, y, width);
-    else drawWhole(context, sharp?.bitmap ?? thumbnail, x, y, width, height, Boolean(sharp?.isEnough));
+    else drawWhole(context, sharp?.bitmap ?? thumbnail, x, y, width, height, isWhole || Boolean(sharp?.isEnough));
   }
 
   drawBroken(context, x, y, width, height, colours) {
