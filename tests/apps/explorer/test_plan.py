@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -59,3 +61,8 @@ def test_weights_are_a_file_of_one_network_and_get_a_gallery_of_their_own(photos
         plan([str(photos)], ["alexnet"], weights="nowhere.onnx")
     with pytest.raises(DataError, match="--weights are those of one network, got alexnet, vgg19"):
         plan([str(photos)], ["alexnet", "vgg19"], weights="bvlc_alexnet.caffemodel")
+
+
+def test_the_server_of_a_gallery_needs_no_tensorflow():
+    script = "import sys, tfvision.apps.explorer.server, tfvision.apps.explorer.plan; print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfvision.applications import APPLICATIONS, names_with
 from tfvision.apps.explorer.collection import Collection
@@ -19,8 +20,9 @@ from tfvision.data.manifest import ListedPhotos
 from tfvision.errors import DataError, RunError
 from tfvision.evaluation.photo_answers import SURE_AND_WRONG
 from tfvision.files import sha256_of, write_text
-from tfvision.training.run import Run, read_run_file
-from tfvision.training.trained_photos import RunPhotos, photos_of
+
+if TYPE_CHECKING:  # it takes TensorFlow, of which a gallery needs none
+    from tfvision.training.trained_photos import RunPhotos
 
 _DECIDING = ("model.weights.h5", "calibration.json", "unknown.json", "novelty.npz")  # files of a run that its answers depend on
 _AT_ONCE = 512  # answers between two writings
@@ -40,6 +42,9 @@ def open_run(folder: Path, state: Path) -> OwnPhotos:
       DataError: none of its photos is where it was.
       StorageError.
     """
+    from tfvision.training.run import Run, read_run_file
+    from tfvision.training.trained_photos import photos_of
+
     application = read_run_file(folder / "recipe.json", {"application": str})["application"]
     if application not in names_with("features"):
         raise RunError(f"{folder} is a run of {application!r}, whose network makes no features: explore the folder of its photos instead")
@@ -144,7 +149,7 @@ class NearestAnswers:
         return self._folder / f"answers-{collection.layers[0].fingerprint}.csv"
 
 
-def _told(photos: RunPhotos) -> Iterable[str]:
+def _told(photos: "RunPhotos") -> Iterable[str]:
     whole = len(photos.manifest) + len(photos.away)
     if photos.away:
         yield f"{len(photos.away):,} of {whole:,} photos of the run are not in {_places(photos.roots)} any more and are not shown: {_listed(photos.away)}"

@@ -3,7 +3,7 @@
 import { change, read } from "./address.js";
 import { button, h, later, select, state } from "./dom.js";
 import { reset } from "./facets.js";
-import { filterOf } from "./filters.js";
+import { keptRows } from "./filters.js";
 import { captionChooser, resize, sizeButtons, sizeOf } from "./tiles.js";
 import { Wall } from "./wall.js";
 
@@ -43,9 +43,7 @@ export class View {
 
   // The rows in the order and with the filters of the address.
   async rows(params) {
-    const app = this.app, kept = filterOf(app, params);
-    let rows = new Int32Array(app.count).map((_, row) => row);
-    if (kept) rows = rows.filter(kept);
+    const app = this.app, rows = keptRows(app, params);
     const sort = params.get("sort"), sign = params.get("order") === "down" ? -1 : 1;
     if (sort === "name" && app.names) {
       const compare = new Intl.Collator(undefined, { numeric: true }).compare;

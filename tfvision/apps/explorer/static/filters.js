@@ -127,6 +127,13 @@ export function keptOf(app) {
   return filteringOf(app)?.fails.map(fails => Number(!fails)) ?? null;
 }
 
+// The rows that filters keep, ascending: by plain loops, for a million functions that are called take a tenth of a second.
+export function keptRows(app, filters) {
+  const filtering = filteringOf(app, filters), rows = new Int32Array(filtering ? filtering.count : app.count);
+  for (let row = 0, next = 0; row < app.count; row++) if (!filtering || !filtering.fails[row]) rows[next++] = row;
+  return rows;
+}
+
 // Those of a list of rows that the filters keep, as indices into it; all where there are no filters.
 export function keptIndices(app, rows) {
   const kept = filterOf(app, filtersOf(read()));

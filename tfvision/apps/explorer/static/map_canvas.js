@@ -16,7 +16,7 @@ export class CanvasPainter {
   }
 
   look(looks) {
-    this.looks = looks;
+    this.looks = this.points.ordered(looks);
   }
 
   clear() {
@@ -24,21 +24,24 @@ export class CanvasPainter {
   }
 
   draw({ x, y, scale, ratio, box, levels, size, opacity }) {
-    const { points, looks, context } = this, { width, height } = this.canvas, { rows, plane, starts } = points;
+    const { points, looks, context } = this, { width, height } = this.canvas, { places, starts } = points;
     if (!this.image || this.image.width !== width || this.image.height !== height) this.image = context.createImageData(width, height);
     const pixels = new Uint32Array(this.image.data.buffer), side = Math.max(1, Math.round(size * ratio)), masks = Array.from(SHAPES, (_, shape) => maskOf(shape, side));
-    const full = (Math.round(255 * opacity) << 24) >>> 0, dimmed = (Math.round(51 * opacity) << 24) >>> 0, corner = side / 2 - 0.5;
+    const corner = side / 2 - 0.5, left = width / 2 - x * scale * ratio - corner, top = height / 2 + y * scale * ratio - corner, unit = scale * ratio;
+    const full = Math.round(256 * opacity), dimmed = Math.round(51 * opacity);
     pixels.fill(0);
     for (let level = 0; level < levels; level++) {
       for (const [from, to] of points.cells(box, level)) {
-        for (let index = starts[from]; index < starts[to]; index++) {
-          const row = rows[index], look = looks[row], kind = look >>> 24;
+        for (let index = starts[from], end = starts[to]; index < end; index++) {
+          const look = looks[index], kind = look >>> 24;
           if (!kind) continue;
-          const px = Math.round(width / 2 + (plane[2 * row] - x) * scale * ratio - corner), py = Math.round(height / 2 - (plane[2 * row + 1] - y) * scale * ratio - corner);
-          const fill = (look & 0xffffff) | (kind > 8 ? dimmed : full), mask = masks[(kind - 1) & 7];
+          const px = Math.round(left + places[2 * index] * unit), py = Math.round(top - places[2 * index + 1] * unit);
+          const colour = look & 0xffffff, cover = kind > 8 ? dimmed : full, mask = masks[(kind - 1) & 7];
           for (let at = 0; at < mask.length; at += 2) {
             const column = px + mask[at], line = py + mask[at + 1];
-            if (column >= 0 && line >= 0 && column < width && line < height) pixels[line * width + column] = fill;
+            if (column < 0 || line < 0 || column >= width || line >= height) continue;
+            const pixel = line * width + column, alpha = pixels[pixel] >>> 24;
+            pixels[pixel] = colour | ((alpha + (((255 - alpha) * cover) >> 8)) << 24);  // where several lie it is denser
           }
         }
       }

@@ -30,6 +30,8 @@ export class Points {
     const next = starts.slice();
     this.rows = new Uint32Array(starts[starts.length - 1]);
     keys.forEach((key, row) => { if (key >= 0) this.rows[next[key]++] = row; });
+    this.places = new Float32Array(2 * this.rows.length);  // x and y in this order
+    this.rows.forEach((row, index) => { this.places[2 * index] = plane[2 * row]; this.places[2 * index + 1] = plane[2 * row + 1]; });
     this.show(this.isShown);
   }
 
@@ -43,6 +45,14 @@ export class Points {
       for (let index = this.starts[key]; index < this.starts[key + 1]; index++) count += isShown[this.rows[index]];
       this.shown[key + 1] = count;
     }
+  }
+
+  // What is known of each row, in the order of the points.
+  /** @param {Uint32Array} values */
+  ordered(values) {
+    const found = new Uint32Array(this.rows.length);
+    for (let index = 0; index < found.length; index++) found[index] = values[this.rows[index]];
+    return found;
   }
 
   // [first, last + 1] of the cells of a level that a box meets, in runs.

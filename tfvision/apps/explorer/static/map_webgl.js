@@ -77,20 +77,18 @@ export class WebglPainter {
 
   /** @param {import("./map_points.js").Points} points */
   take(points) {
-    const { gl } = this, places = new Float32Array(2 * points.rows.length);
-    points.rows.forEach((row, index) => { places[2 * index] = points.plane[2 * row]; places[2 * index + 1] = points.plane[2 * row + 1]; });
+    const { gl } = this;
     this.points = points;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.places);
-    gl.bufferData(gl.ARRAY_BUFFER, places, gl.STATIC_DRAW);
+    gl.bufferData(gl.ARRAY_BUFFER, points.places, gl.STATIC_DRAW);
   }
 
   // looks: red, green, blue and kind (as in the shader) of each row, the red in the lowest byte.
   /** @param {Uint32Array} looks */
   look(looks) {
-    const { gl, points } = this, rows = points ? points.rows : new Uint32Array(0), ordered = new Uint32Array(rows.length);
-    rows.forEach((row, index) => { ordered[index] = looks[row]; });
+    const { gl, points } = this;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.looks);
-    gl.bufferData(gl.ARRAY_BUFFER, ordered, gl.DYNAMIC_DRAW);
+    if (points) gl.bufferData(gl.ARRAY_BUFFER, points.ordered(looks), gl.DYNAMIC_DRAW);
   }
 
   clear() {
