@@ -10,7 +10,8 @@ from tfvision.errors import DataError
 
 @pytest.fixture
 def site(session, tmp_path):
-    session.notes.mark("its colour", "id:reds/red 1.png", {"reds/red 2.png": True})
+    for judge, is_right in (("", True), ("Ann", False)):
+        session.notes.mark("its colour", "id:reds/red 1.png", {"reds/red 2.png": is_right}, judge)
     export_site(session.plan, tmp_path / "site")
     return tmp_path / "site"
 
@@ -61,6 +62,9 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
             near: plain(await source.neighbours("0", 0, 5)),
             compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)),
             verdict: plain(await source.verdict("its colour")),
+            mixed: plain(await source.pool("0", "its colour", 5)),
+            ben: plain((await source.mark("its colour", "0", { 1: true, 4: false }, "Ben")).judges["its colour"]),
+            ann: plain(await source.verdict("its colour", "Ann")),
             range: plain(await source.range("0", 0, 0.9, 1, "highest")),
         };
     }"""
@@ -77,8 +81,11 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
     assert [query["title"] for query in found["compared"]["queries"]] == [query["title"] for query in compared["queries"]]
     np.testing.assert_allclose(found["compared"]["overlap"], compared["overlap"])
     assert found["verdict"]["queries"][0]["layers"][0][0]["share"] == 1
-    wilson = answers.verdict(session.collection, session.queries, session.notes.read(), "its colour")["queries"][0]["layers"][0][0]
-    assert found["verdict"]["queries"][0]["layers"][0][0]["low"] == pytest.approx(wilson["low"])
+    ours = [answers.verdict(session.collection, session.queries, session.notes.read(), "its colour", judge)["pooled"][0][1] for judge in ("", "Ann")]
+    for name, one in zip(("verdict", "ann"), ours, strict=True):
+        assert found[name]["pooled"][0][1] == pytest.approx(one)
+    assert sorted(found["mixed"]["places"]) == [1, 2, 3, 4, 5] and found["ben"] == {"Ann": {"0": {"1": False}}, "Ben": {"0": {"1": True, "4": False}}}
+    assert [one["name"] for one in found["ann"]["judges"]] == ["", "Ann", "Ben"]
 
 
 @pytest.mark.slow
