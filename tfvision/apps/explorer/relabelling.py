@@ -30,7 +30,7 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
     pictures = session.collection.pictures
     if not positions:
         raise DataError("no picture is chosen: choose one first")
-    above = ranks_above(pictures.given, column)
+    above = [name for name in ranks_above(pictures.given, column) if name not in pictures.answers]
     wanted: dict[str, dict[int, str | None]]
     if label is None:
         wanted = {name: dict.fromkeys(positions) for name in [column, *above]}
