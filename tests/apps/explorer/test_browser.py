@@ -109,7 +109,7 @@ KEYS_TESTED = {  # title and keys of the help -> where they are pressed
         "Shift + click",
         "long press",
     },
-    "Large view": {"← →", "+ −", "Shift + arrows", "0", "1", "g", "Space", "Enter", "e, Esc"},
+    "Large view": {"← →", "+ −", "Shift + arrows", "0", "1", "g", "c", "Space", "Enter", "e, Esc"},
     "Verdict": {"y", "n", "u"},
     "Map": {"arrows", "+ −", "0", "Enter", "Space", "s", "l", "Esc"},
 }

@@ -12,26 +12,28 @@ from tfvision.apps.explorer.session import Session
 from tfvision.data.manifest import read_source
 
 SECONDS = 60_000  # of patience: the machine may be busy
-MIXED = np.float32([[1, 0, 0], [0, 0.199, 0.98], [0, 1, 0], [0.199, 0.98, 0], [0, 0, 1], [0.199, 0, 0.98]])  # the second red one among the blue ones
+MIXED = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0.98, 0, 0.199], [0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])  # a green one among the red ones
 
 
 @pytest.mark.slow
 def test_duplicates_outliers_and_labels_are_seen_to(make_gallery, watched_page):
     what = plan([make_gallery(vectors=MIXED)])
-    Session(what).thumbnails.fill()
+    session = Session(what)
+    session.thumbnails.fill()
+    session.corrections.correct({"colour": {"blues/blue'1'.png": "reds"}}, "Jo")  # which is wrong
     with running(what) as url:
         page = watched_page(url + "#tidy")
         page.set_default_timeout(SECONDS)
         _keep_the_best(page)
         _move_the_cut(page)
         _take_a_suggestion(page)
-        _write_a_manifest(page, url)
+        _write_a_manifest(page)
         _correct_by_the_key(page)
         page.close()  # before the server: it would tell that nobody answers
 
 
 def _keep_the_best(page):
-    page.get_by_text("colour differs").wait_for()  # the labels are there
+    page.get_by_text("colour differs").first.wait_for()  # the labels are there
     page.get_by_text("2 groups of 5 pictures").wait_for()
     three = page.locator(".card").nth(1)
     assert "weakest pair 0.960" in three.text_content() and three.locator("figure.weakest").count() == 2 and "60 × 40" in three.text_content()
@@ -68,24 +70,27 @@ def _move_the_cut(page):
 
 def _take_a_suggestion(page):
     page.get_by_role("button", name="Labels").click()
-    one = page.locator(".suspects li").first  # the surest
-    assert "reds or rather blues" in one.text_content() and one.locator(".against").count() == 2
+    page.get_by_text("1 label in doubt").wait_for()
+    one = page.locator(".suspects li")
+    assert "reds or rather blues" in one.text_content() and (one.locator(".for").count(), one.locator(".against").count()) == (2, 1)
     one.focus()
     page.keyboard.press("n")
     one.get_by_text("checked: right").wait_for()
     one.focus()
     page.keyboard.press("y")
     one.get_by_text("now blues").wait_for()
+    page.keyboard.press("z")
+    one.get_by_text("now blues").wait_for(state="detached")
 
 
-def _write_a_manifest(page, url):
+def _write_a_manifest(page):
     page.get_by_role("button", name="Corrected").click()
     page.get_by_text("1 picture with another label than in the source").wait_for()
     page.get_by_role("button", name="Write a manifest to train from").click()
     words = shlex.split(page.locator(".command code").text_content())
     assert words[:3] == ["tfvision", "train", "species"]
-    assert [record.lineage[0] for record in read_source(words[3], words[5:6] or None).records] == ["reds", "blues", "greens", "greens", "blues", "blues"]
-    page.locator("body").press("z")
+    assert [record.lineage[0] for record in read_source(words[3], words[5:6] or None).records] == ["reds", "reds", "greens", "greens", "reds", "blues"]
+    page.get_by_role("button", name="colour of blues/blue'1'.png as in the source").click()
     page.get_by_text("No label is corrected").wait_for()
 
 

@@ -173,7 +173,7 @@ def near_duplicates(layer: Layer, table: Table, pictures: Pictures, least: float
     shown, known = [], 0
     for group in groups[:_SHOWN_DUPLICATES]:
         tell(known / sum(len(one.positions) for one in groups), "sizes of the files")
-        files = [pictures.facts(position) for position in group.positions]
+        files = [pictures.size(position) for position in group.positions]
         sizes = [(one.width * one.height, one.bytes) if one else (0, 0) for one in files]
         best = group.positions[max(range(len(sizes)), key=sizes.__getitem__)]
         known += len(files)

@@ -13,7 +13,7 @@ import numpy as np
 from tfvision.apps.explorer import similarity
 from tfvision.apps.explorer.columns import Scale, scale_of
 from tfvision.apps.explorer.corrections import corrected_columns
-from tfvision.apps.explorer.file_facts import FileFacts, file_facts
+from tfvision.apps.explorer.facts import FileSize, file_size
 from tfvision.errors import DataError
 from tfvision.index.columns import metadata_columns
 from tfvision.index.gallery import Gallery
@@ -39,7 +39,7 @@ class Pictures:
     def __init__(self, ids: list[str], path_of: Callable[[int], str], columns: Mapping[str, tuple[list[Any], np.ndarray]]) -> None:
         self.ids, self._path_of, self.columns, self.given, self.corrections = ids, path_of, columns, columns, 0
         self._own, self.answers = columns, frozenset[str]()
-        self._facts: dict[int, FileFacts | None] = {}
+        self._sizes: dict[int, FileSize | None] = {}
         self._scales: list[Scale | None] | None = None
 
     @classmethod
@@ -71,11 +71,11 @@ class Pictures:
         """Where a picture is."""
         return self._path_of(position)
 
-    def facts(self, position: int) -> FileFacts | None:
-        """What a picture's file is, read once; None where it cannot be."""
-        if position not in self._facts:
-            self._facts[position] = file_facts(self.path(position))
-        return self._facts[position]
+    def size(self, position: int) -> FileSize | None:
+        """The size of a picture's file, read once; None where it cannot be."""
+        if position not in self._sizes:
+            self._sizes[position] = file_size(self.path(position))
+        return self._sizes[position]
 
     def correct(self, corrections: Mapping[str, Any]) -> None:
         """Shows labels as they are corrected (Corrections.read)."""

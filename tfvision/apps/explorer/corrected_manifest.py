@@ -75,11 +75,12 @@ def _of_csv(path: Path) -> _Rows:
 
 
 def _of_pictures(pictures: Pictures) -> _Rows:
-    names = {name: f"{name} (metadata)" if name == _IMAGE else name for name in pictures.given}
+    names = {name: f"{name} (metadata)" if name == _IMAGE else name for name in pictures.given if name not in pictures.answers}
     rows = [{_IMAGE: os.path.abspath(pictures.path(position))} for position in range(len(pictures))]
-    for name, (values, codes) in pictures.given.items():
+    for name, written in names.items():
+        values, codes = pictures.given[name]
         for row, code in zip(rows, codes.tolist(), strict=True):
-            row[names[name]] = "" if code < 0 else str(values[code])
+            row[written] = "" if code < 0 else str(values[code])
     return _Rows([_IMAGE, *names.values()], rows, pictures.ids)
 
 

@@ -2,12 +2,30 @@
 
 import contextlib
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfvision.data.cards.capture import read_capture
 from tfvision.data.decoding import photo_size
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError
+
+
+class FileSize(NamedTuple):
+    """Attributes:
+    width, height: pixels, upright.
+    bytes: of the file, or of its part of a shard.
+    """
+
+    width: int
+    height: int
+    bytes: int
+
+
+def file_size(path: str) -> FileSize | None:
+    """The size of a file, of which the header is read; None where it cannot be."""
+    with contextlib.suppress(OSError, DataError):
+        return FileSize(*photo_size(path), photo_bytes(path))
+    return None
 
 
 def file_facts(path: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
     pictures = session.collection.pictures
     if not positions:
         raise DataError("no picture is chosen: choose one first")
-    above = ranks_above(pictures.given, column)
+    above = [name for name in ranks_above(pictures.given, column) if name not in pictures.answers]
     wanted: dict[str, dict[int, str | None]]
     if label is None:
         wanted = {name: dict.fromkeys(positions) for name in [column, *above]}
@@ -38,7 +38,11 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
         first = first_with(pictures.given, column, label.strip())
         labels = {column: label.strip()} | ({name: label_of(pictures.given, name, first) for name in above} if first is not None else {})
         wanted = {name: {one: None if label_of(pictures.given, name, one) == text else text for one in positions} for name, text in labels.items()}
-    before = session.corrections.correct(_renamed(wanted, pictures.ids.__getitem__), who)
+    kept = session.corrections.read()["columns"]
+    changed = {
+        name: {id: text for id, text in texts.items() if text or id in kept.get(name, ())} for name, texts in _renamed(wanted, pictures.ids.__getitem__).items()
+    }
+    before = session.corrections.correct({name: texts for name, texts in changed.items() if texts}, who)
     session.show_corrections()
     return {**told(session), "before": _renamed(before, pictures.positions.__getitem__)}
 

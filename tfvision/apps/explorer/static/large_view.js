@@ -3,6 +3,7 @@
 import { change, read } from "./address.js";
 import { button, h, later, plural, score, select } from "./dom.js";
 import { isPicture } from "./query.js";
+import { askLabel } from "./relabel.js";
 import { small } from "./thumbnails.js";
 import { edgeOf, edgeSign } from "./tiles.js";
 
@@ -226,6 +227,7 @@ export class LargeView {
     else if (event.key === "0") this.fit();
     else if (event.key === "1") this.zoomTo(this.natural);
     else if (event.key === "g" && this.app.source.attention) this.toggleLook();
+    else if (event.key === "c" && !this.app.source.isStatic) askLabel(this.app, [this.row]);
     else if (event.key === "e") this.dialog.close();
     else if (event.key === " " && !isButton) this.pick();
     else if (event.key === "Enter" && !isButton) this.open();

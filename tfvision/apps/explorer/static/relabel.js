@@ -2,6 +2,7 @@
 
 import { classColumns } from "./by_label.js";
 import { button, h, plural, select } from "./dom.js";
+import { judgeName } from "./judges.js";
 import { small } from "./thumbnails.js";
 
 const WHO = "tfvision-who", MOST_LISTED = 2000;  // labels that a field offers
@@ -53,7 +54,7 @@ function codeOf(column, label) {
 }
 
 function who(app) {
-  try { return localStorage.getItem(WHO) || app.corrected.who; } catch { return app.corrected.who; }
+  try { return localStorage.getItem(WHO) || judgeName(app) || app.corrected.who; } catch { return app.corrected.who; }
 }
 
 function keepWho(name) {
@@ -62,7 +63,7 @@ function keepWho(name) {
 
 // A dialog that asks for the label of some rows.
 export async function askLabel(app, rows, suggestedColumn = null) {
-  const columns = classColumns(app).filter(column => column.codes), back = document.activeElement;
+  const columns = classColumns(app).filter(column => column.codes && !column.is_answer), back = document.activeElement;
   if (!rows.length) return app.say("No picture is chosen.");
   if (!columns.length) return app.say("These pictures have no labels: put them into folders by their label, or give a manifest with a column.", true);
   await loadCorrections(app);

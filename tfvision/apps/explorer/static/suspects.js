@@ -23,7 +23,7 @@ export function drawSuspects(app, host, found, name) {
     const unjudged = found.unjudged ? ` ${plural(found.unjudged, "picture is the only one of its label and is", "pictures are the only ones of their label and are")} not judged.` : "";
     const passed = found.places.length - open.length;
     head.replaceChildren(h("span", { role: "status" }, `${plural(open.length, "label")} in doubt, the surest first; ${number(done)} seen to.${passed ? ` ${number(passed)} more were checked before.` : ""}${unjudged}`), h("span", { class: "grow" }),
-      isServer ? h("span", { class: "keys" }, h("kbd", {}, "y"), " take the suggestion  ", h("kbd", {}, "n"), " the label is right  ", h("kbd", {}, "c"), " another") : "");
+      isServer ? h("span", { class: "keys" }, h("kbd", {}, "y"), " take the suggestion  ", h("kbd", {}, "n"), " the label is right  ", h("kbd", {}, "c"), " another  ", h("kbd", {}, "e"), " large") : "");
     items.forEach(one => one.redraw(has));
   };
   if (!open.length) list.hidden = true;
@@ -45,7 +45,7 @@ function item(app, found, column, row, index, checked) {
   const keep = async () => { if (isRelabelled()) await relabel(app, column.name, [row], null); if (await app.tag(CHECKED, [row], true)) next(element); };
   const ask = () => askLabel(app, [row], column.name);
   const actions = isServer ? [button(`It is ${suggested}`, accept, { class: "primary" }), button(`${given} is right`, keep), button("Another…", ask, { "aria-label": `another label for ${title}` })] : [button(`${given} is right`, keep)];
-  const element = h("li", { tabindex: "0", "aria-label": `${title}: ${given}, perhaps ${suggested}`, onkeydown: event => key(event, element, { y: isServer && accept, n: keep, c: isServer && ask, Enter: () => app.openNeighbours(row), " ": () => app.basket.toggle([row], !app.basket.has(row)) }) },
+  const element = h("li", { tabindex: "0", "aria-label": `${title}: ${given}, perhaps ${suggested}`, onkeydown: event => key(event, element, { y: isServer && accept, n: keep, c: isServer && ask, e: () => app.openLarge(null, row), Enter: () => app.openNeighbours(row), " ": () => app.basket.toggle([row], !app.basket.has(row)) }) },
     h("button", { class: "picture own", type: "button", title, "aria-label": `neighbourhood of ${title}`, onclick: () => app.openNeighbours(row) }, small(app.thumbnails, row, 112)),
     h("div", { class: "about" }, h("div", {}, h("strong", {}, given), h("span", { class: "soft" }, " or rather "), h("strong", {}, suggested), h("span", { class: "soft" }, `?  score ${found.scores[index].toFixed(2)}`)),
       h("div", { class: "soft" }, `Of its neighbours ${share(own)} speak for ${given} (${share(typical)} with its other pictures), ${share(other)} for ${suggested}.`),
