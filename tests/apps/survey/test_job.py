@@ -281,3 +281,21 @@ def test_a_photo_that_could_not_be_read_for_the_moment_is_tried_again(card, surv
     monkeypatch.setattr(job, "_state_of", lambda path: states(path) if "IMG_0001" not in path else job.FileState(0, 0))  # as if nothing had changed
     survey_card(card, colour_run, out)
     assert tables(out)[0].count(b"unreadable") == 2
+
+
+def test_the_explorer_shows_the_photos_of_a_survey_with_its_tables(card, surveyed, colour_run, tmp_path, rows_of):
+    from tfvision.apps.explorer.plan import plan
+    from tfvision.apps.explorer.session import Session
+
+    found = plan([str(surveyed[0])], state=tmp_path / "state")
+    pictures = Session(found).collection.pictures
+    rows = {row["file"]: row for row in rows_of(surveyed[0] / "media.csv")}
+    assert sorted(pictures.ids) == sorted(name for name, row in rows.items() if row["status"] != "skipped")  # all 12 photos, no other file
+    shown = pictures.metadata(pictures.positions["ridge/DCIM/100RECNX/IMG_0000.JPG"])
+    row = rows["ridge/DCIM/100RECNX/IMG_0000.JPG"]
+    assert (shown["answer"], shown["probability"], shown["event"], shown["time"]) == (row["taxon"], row["probability"], row["event"], row["time"])
+    assert {"event answer", "agreement", "photos of event"} <= set(shown) and pictures.path(0).startswith(str(card))
+    assert [name for name, _, _ in found.galleries] == [colour_run.name]  # by the features of the survey's run
+    report = (surveyed[0] / "report.html").read_text()
+    first = pictures.columns.get("look at first")
+    assert (first is not None) == ("Worth a look" in report)

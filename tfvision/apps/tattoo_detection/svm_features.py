@@ -29,4 +29,6 @@ def features_network(detector: Detector, recipe: DetectorRecipe, tap: str = FEAT
     def responses(images):
         return {tap: detector.whole(tf.cast(images, tf.float32), training=False)[FEATURES]}
 
-    return FeatureNetwork(responses, size, (None, size, size, 3), f"detector {digest.hexdigest()}", loaded=detector.loaded)
+    margin, seen = (size - recipe.crop_px) // 2 / size, recipe.crop_px / size
+    box = (margin, margin, seen, seen)
+    return FeatureNetwork(responses, size, (None, size, size, 3), f"detector {digest.hexdigest()}", loaded=detector.loaded, view_box=box)
