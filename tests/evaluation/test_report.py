@@ -71,11 +71,24 @@ def test_hostile_names_are_escaped_everywhere(tmp_path):
         assert not Elements(page).open
 
 
+def test_small_and_perfect_results_can_be_reported(tmp_path):
+    taxonomy = Taxonomy.from_lineages(RANKS, [("k", "only")])
+    evaluation = Evaluation(taxonomy, [3])
+    evaluation.update(np.zeros((1, 1), np.float32), [0], ["a.jpg"], [True])
+    page = write_report(tmp_path, evaluation.result(), "One photo", {}).read_text("utf-8")
+    assert "No photo was given a wrong species" in page and "too few photos to hold some out" in page
+
+
+figures_once = pytest.mark.usefixtures("figures_once")  # for the module's rest: what their figures show is judged above
+
+
+@figures_once
 def test_braces_in_names_are_kept(tmp_path):
     page = write_report(tmp_path, result_of(prefix="{0}{x}"), "{title}", {"Run": "{y}"}, None).read_text("utf-8")
     assert "<h1>{title}</h1>" in page and "{0}{x}s" in page and "{y}" in page
 
 
+@figures_once
 def test_unreadable_photos_are_shown_by_name(tmp_path):
     page = write_report(tmp_path, result_of(prefix="unreadable"), "A run", {}, jpeg).read_text("utf-8")
     assert "data:image/jpeg" not in page and 'class="nophoto"' in page
@@ -94,6 +107,7 @@ def test_headline_says_the_result_in_plain_words():
     assert "right for 95.0" in headline(result) and "close to" not in headline(result)
 
 
+@figures_once
 @pytest.mark.parametrize(("training", "shown"), [(None, "\N{EN DASH}"), (0.682, "68.2\N{NO-BREAK SPACE}%")])
 def test_table_1_has_the_training_accuracy_or_a_dash(tmp_path, training, shown):
     result = result_of()
@@ -103,20 +117,14 @@ def test_table_1_has_the_training_accuracy_or_a_dash(tmp_path, training, shown):
     assert "its table counts the root as 1" in page
 
 
+@figures_once
 def test_long_lists_of_facts_are_cut_with_a_count(tmp_path):
     facts = {"Failed photos": [f"broken-{index}.jpg" for index in range(1025)], "Skipped": []}
     page = write_report(tmp_path, result_of(), "A run", facts).read_text("utf-8")
     assert "broken-19.jpg<br>and 1,005 more" in page and "broken-20.jpg" not in page and ">none<" in page
 
 
-def test_small_and_perfect_results_can_be_reported(tmp_path):
-    taxonomy = Taxonomy.from_lineages(RANKS, [("k", "only")])
-    evaluation = Evaluation(taxonomy, [3])
-    evaluation.update(np.zeros((1, 1), np.float32), [0], ["a.jpg"], [True])
-    page = write_report(tmp_path, evaluation.result(), "One photo", {}).read_text("utf-8")
-    assert "No photo was given a wrong species" in page and "too few photos to hold some out" in page
-
-
+@figures_once
 def test_the_table_of_species_is_a_csv_too_and_misidentified_photos_have_their_names_below(tmp_path):
     result = result_of()
     page = write_report(tmp_path, result, "A run", {}, jpeg, answers=[("image", "species"), ("1.jpg", "s1")]).read_text("utf-8")

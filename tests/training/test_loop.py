@@ -10,7 +10,7 @@ from tfvision.data.pipeline import distorted
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.trained.species_run import SpeciesRecipe
 from tfvision.training.classification import classification_loss
-from tfvision.training.loop import Learner, Task, TrainingDiverged, train
+from tfvision.training.loop import Learner, Task, TrainingDiverged, apply_fused, train
 
 PHOTOS = 24
 
@@ -64,6 +64,19 @@ def test_one_sgd_step_equals_the_hand_derived_gradient(tmp_path):
     _train(tmp_path, _recipe(stages=((4 / PHOTOS, 0.1),)), model=model)
     np.testing.assert_allclose(model.get_weights()[0], kernel - 0.1 * features.T @ error, atol=1e-6)
     np.testing.assert_allclose(model.get_weights()[1], bias - 0.1 * error.sum(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda: keras.optimizers.Adam(0.1, epsilon=0.01), lambda: keras.optimizers.SGD(0.1, momentum=0.9)], ids=["adam", "sgd"])
+def test_a_fused_step_is_that_of_keras(make):
+    learnt = []
+    for apply in (apply_fused, lambda optimizer, gradients, variables: optimizer.apply_gradients(zip(gradients, variables, strict=True))):
+        model, optimizer, random = _model(), make(), np.random.default_rng(0)
+        optimizer.build(model.trainable_variables)
+        for _ in range(3):
+            apply(optimizer, [tf.constant(random.normal(size=v.shape), tf.float32) for v in model.trainable_variables], model.trainable_variables)
+        learnt.append([np.asarray(v) for v in (*model.trainable_variables, *optimizer.variables)])
+    for fused, expected in zip(*learnt, strict=True):
+        np.testing.assert_allclose(fused, expected, rtol=1e-5, atol=5e-6)
 
 
 def test_biases_learn_at_their_own_rate_and_do_not_decay(tmp_path):

@@ -286,7 +286,7 @@ def _compile_step(
         with tf.GradientTape() as tape:
             per_photo, measures = task.loss(batch, tf.cast(optimizer.iterations, tf.int32))
             total = tf.reduce_sum(per_photo) / recipe.batch_size
-            decay = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(k)) for k in kernels])
+            decay = recipe.weight_decay * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(k)) for k in kernels]) if recipe.weight_decay else 0.0
             scaled = scale.up(total + decay / replicas)
         gradients = tape.gradient(scaled, variables)
         _apply(optimizer, scale, gradients, variables, factors, recipe, replicas)
@@ -316,11 +316,34 @@ def _apply(
     if recipe.gradient_clip_norm:
         gradients, _ = tf.clip_by_global_norm(gradients, recipe.gradient_clip_norm)
     # Both Keras versions sum over replicas once more when they apply: hence the division.
-    gradients = [g * factor / replicas for g, factor in zip(gradients, factors, strict=True)]
+    gradients = [g if factor == replicas else g * (factor / replicas) for g, factor in zip(gradients, factors, strict=True)]
     if scale.is_active:
         # A step whose gradients overflowed is left out by zeroing it: no branch may hold a merge call.
         gradients = [tf.where(is_finite, g, tf.zeros_like(g)) for g in gradients]
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    if tf.distribute.has_strategy():
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    else:
+        apply_fused(optimizer, gradients, variables)
+
+
+def apply_fused(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]) -> None:
+    """What `optimizer.apply_gradients` does on one device, by one operation a variable: Keras has a dozen, half of all that a step has to trace."""
+    rate = tf.convert_to_tensor(optimizer.learning_rate)
+    optimizer.iterations.assign_add(1)
+    if isinstance(optimizer, keras.optimizers.Adam):
+        steps = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.float32)
+        powers = {"beta1_power": optimizer.beta_1**steps, "beta2_power": optimizer.beta_2**steps}
+        rates = {"lr": rate, "beta1": optimizer.beta_1, "beta2": optimizer.beta_2, "epsilon": optimizer.epsilon}
+        for gradient, variable, first, second in zip(gradients, variables, optimizer._momentums, optimizer._velocities, strict=True):
+            tf.raw_ops.ResourceApplyAdam(var=_handle(variable), m=_handle(first), v=_handle(second), grad=gradient, **powers, **rates)
+    else:
+        for gradient, variable, momentum in zip(gradients, variables, optimizer.momentums, strict=True):
+            tf.raw_ops.ResourceApplyKerasMomentum(var=_handle(variable), accum=_handle(momentum), lr=rate, grad=gradient, momentum=optimizer.momentum)
+
+
+def _handle(variable: typing.Any) -> tf.Tensor:
+    """Of TensorFlow's variable, which Keras 3 has within its own."""
+    return (variable if isinstance(variable, tf.Variable) else variable.value).handle
 
 
 def _is_kernel(variable: tf.Variable) -> bool:

@@ -7,6 +7,7 @@ address between a check and the request leads into the user's own network.
 import contextlib
 import functools
 import ipaddress
+import os
 import socket
 import urllib.request
 from collections.abc import AsyncIterator
@@ -75,12 +76,18 @@ async def _refuse_number(is_refused, request):
             raise InternalAddressError(request.url.host)
 
 
+@functools.cache
+def _trusted(file, folder):
+    """The certificates that are trusted, which take longer to read than a request takes; file and folder are where httpx looks for them."""
+    return httpx.create_ssl_context()
+
+
 class _Transport(httpx.AsyncBaseTransport):
     """httpcore's pool behind httpx, with a network of our own; httpx's transport takes none."""
 
     def __init__(self, connections, is_internal_allowed):
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=_trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=5,
