@@ -44,12 +44,13 @@ export class App {
 
   async loadDetails() {
     // The notes as well: a filter by tag needs them.
-    [this.columns, this.names] = await Promise.all([this.source.columns(), this.source.names(), this.refreshNotes().catch(() => {})]);
-    await Promise.all(this.columns.map(async (column, number) => {
+    const [columns, names] = await Promise.all([this.source.columns(), this.source.names(), this.refreshNotes().catch(() => {})]);
+    await Promise.all(columns.map(async (column, number) => {
       column.codes = await this.source.codes(number);
       column.values = column.values.map(String);
       column.numbers = column.kind ? await this.source.numbers(number) : null;
     }));
+    [this.columns, this.names] = [columns, names];  // whole: whoever sees them asks for the codes
     learnAll(this.names);
     this.emit("details");
   }
