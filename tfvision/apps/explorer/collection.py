@@ -21,7 +21,8 @@ from tfvision.index.locations import open_gallery
 from tfvision.index.sources import GalleryPhotos
 
 _RANDOM_PAIRS = 20_000
-_REMEMBERED = 12  # queries whose similarities are kept
+_REMEMBERED, _REMEMBERED_BYTES = 12, 24 * 2**20  # queries whose similarities are kept: so many, of a million pictures as many as have so many bytes
+_LEAST_REMEMBERED = 4
 GROUP = "g:"  # begins the name of a query that is a group
 
 
@@ -198,7 +199,7 @@ class Layer:
                 found = by_row[self.row_of]
                 found[list(excluded)] = np.nan
             self._known[key] = found
-            while len(self._known) > _REMEMBERED:
+            while len(self._known) > max(_LEAST_REMEMBERED, min(_REMEMBERED, _REMEMBERED_BYTES // max(1, found.nbytes))):
                 self._known.pop(next(iter(self._known)))
             return found
 

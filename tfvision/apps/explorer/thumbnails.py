@@ -46,7 +46,8 @@ class Thumbnails:
         self._packed, self._crc32 = _listed(self._folder)
         if self._packed == list(ids):
             self._packed = list(ids)  # a million texts are held once
-        self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None}
+        # Of a million most lie in the order of the pictures: no map is kept of these.
+        self._slots = {id: slot for slot, id in enumerate(self._packed) if id is not None and not (slot < len(ids) and ids[slot] == id)}
         self._sheets: dict[int, np.ndarray | None] = {}
         self._fresh: dict[str, bytes] = {}
         # Two pools: who waits for a thumbnail does not stand in line behind all the others.
@@ -54,7 +55,9 @@ class Thumbnails:
 
     def __len__(self) -> int:
         """How many are there."""
-        return sum(id in self._slots or id in self._fresh for id in self._ids) if len(self._slots) != len(self._ids) else len(self._ids)
+        if self._packed == self._ids:
+            return len(self._ids)
+        return sum(self._slot(position) is not None or id in self._fresh for position, id in enumerate(self._ids))
 
     def get(self, position: int) -> bytes:
         """The encoded thumbnail of a picture, made now if need be; b"" where it cannot be read."""
@@ -74,17 +77,18 @@ class Thumbnails:
     def forget(self, ids: Iterable[str]) -> None:
         """Pictures that changed are made anew."""
         with self._lock:
-            for id in ids:
-                slot = self._slots.pop(id, None)
-                if slot is not None:
-                    self._packed[slot] = None
+            gone = set(ids)
+            if gone:
+                self._packed = [None if id in gone else id for id in self._packed]
+            for id in gone:
+                self._slots.pop(id, None)
                 self._fresh.pop(id, None)
 
     def fill(self, advance: Callable[[int], object] = lambda count: None, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Makes all that are missing and packs them. Raises StorageError."""
         for number in range(len(self._crc32)):
             self._sheet(number)  # what is damaged is missing
-        missing = [position for position, id in enumerate(self._ids) if id not in self._slots]
+        missing = [position for position in range(len(self._ids)) if self._slot(position) is None]
         for number, start in enumerate(range(0, len(missing), SHEET), 1):
             if is_stopped():
                 break
@@ -99,11 +103,16 @@ class Thumbnails:
                 self._pack(list(made), list(made.values()), is_listed=number % _SHEETS_BETWEEN_LISTS == 0)
         self._list()
 
+    def _slot(self, position):
+        """Where a picture's thumbnail lies in the sheets, or None."""
+        id = self._ids[position]
+        return position if position < len(self._packed) and self._packed[position] == id else self._slots.get(id)
+
     def _ready(self, position):
         id = self._ids[position]
         if id in self._fresh:
             return self._fresh[id]
-        slot = self._slots.get(id)
+        slot = self._slot(position)
         if slot is None or (sheet := self._sheet(slot // SHEET)) is None:
             return None
         return thumbnail_of(sheet, slot % SHEET) or (None if self._is_readable(position) else b"")

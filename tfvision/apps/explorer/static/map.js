@@ -87,7 +87,7 @@ export class View {
   }
 
   async meanwhile(layer, wanted, isNow) {
-    const isThere = await Promise.race([wanted.then(() => true, () => true), new Promise(done => setTimeout(() => done(false), 1000 * PCA_MEANWHILE_SECONDS))]);
+    const isThere = await Promise.race([wanted.then(() => true, () => false), new Promise(done => setTimeout(() => done(false), 1000 * PCA_MEANWHILE_SECONDS))]);
     if (isThere || !isNow()) return;
     const plane = await this.app.source.map(layer, "pca", () => {}, this.signal).catch(() => null);  // what is wrong is told of UMAP
     if (plane && isNow()) await this.take(plane, "umap", true);
@@ -132,7 +132,7 @@ export class View {
   tellFailed(error, method) {
     if (!this.points) return this.say(failed(error, method === "umap" ? null : () => { this.key = null; this.update(read().params); }));
     this.notice.hidden = false;
-    this.notice.replaceChildren(h("span", { class: "failed", role: "alert" }, `PCA is shown. ${error.message}`));
+    this.notice.replaceChildren(h("span", { class: "failed", role: "alert" }, `PCA is shown. ${error.message}`), button("Stay with PCA", () => change({ method: null })));
   }
 
   drawTools(method) {
