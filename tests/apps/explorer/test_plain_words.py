@@ -34,7 +34,7 @@ def test_hubs_are_told_by_their_own_figures():
 def test_measures_by_label_are_told_by_their_own_figures(session):
     found = label_retrieval(session.collection, "colour", 100)
     assert "Of the first ten hits in colours 20 % have the same colour (20 to 20 %), 1.0 times what chance would give (20 %)." in found["sentence"]
-    assert [word.split(" of ")[0] for word in found["words"][:4]] == ["Precision at 10", "R-precision", "MAP", "AUROC"]
+    assert [word.split(" of ")[0] for word in found["words"][:4]] == ["Precision at 10", "R-precision", "mAP", "AUROC"]
 
 
 def judged(session, queries, marks, judge=""):

@@ -83,7 +83,7 @@ def label_sentence(found: Found) -> str:
     asked = (
         f"{queries:,} of {possible:,} pictures, drawn at random," if queries < possible else f"All {queries:,} pictures that share their {column} with another"
     )
-    first, *others = found["layers"]
+    first, *others = [{**layer, "name": name} for layer, name in zip(found["layers"], _without_model([one["name"] for one in found["layers"]]), strict=True)]
     share, chance, interval = (first[name][found["measures"].index("precision at 10")] for name in ("values", "chance", "intervals"))
     parts = [
         f"{asked} were asked. Of the first ten hits in {first['name']} {_percent(share)} have the same {column} ({_span(interval)}), "
@@ -91,8 +91,11 @@ def label_sentence(found: Found) -> str:
     ]
     for layer in others:
         mean, low, high = layer["differences"][found["measures"].index("mAP")]
-        told = f"{abs(mean):.2f} {'better' if mean > 0 else 'worse'}" if low > 0 or high < 0 else "not clearly different"
-        parts.append(f"{layer['name']} is {told} in mAP ({low:.2f} to {high:.2f}).")
+        if low <= 0 <= high:
+            parts.append(f"{layer['name']} is not clearly different in mAP ({low:.2f} to {high:.2f}).")
+        else:
+            least, most = sorted(map(abs, (low, high)))
+            parts.append(f"{layer['name']} is {abs(mean):.2f} {'better' if mean > 0 else 'worse'} in mAP ({least:.2f} to {most:.2f}).")
     return " ".join(parts)
 
 
@@ -113,7 +116,7 @@ def label_words(found: Found) -> list[str]:
         "time; 50 % is chance.",
         f"{mean}’s interval, {interval[mean][0]:.2f} to {interval[mean][1]:.2f}: of {found['queries']:,} other such queries it would mostly lie within.",
     ]
-    return [word[0].upper() + word[1:] for word in words]
+    return ["P" + word[1:] if word.startswith("precision") else word for word in words]
 
 
 def verdict_draft(found: Found) -> str:
