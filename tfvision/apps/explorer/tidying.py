@@ -13,6 +13,7 @@ _NO_LABEL = -1
 _LONGEST_CHAIN = 4000  # pictures of which every two are compared
 _ROUNDING = 1e-6
 LEAST_SCORE = 0.2  # of a label that is suspected
+_CHUNK_ROWS = 65_536
 _PRIOR = 1.0  # neighbours that chance would have drawn, in the support of a label
 
 
@@ -100,42 +101,38 @@ def suspect_labels(neighbours: np.ndarray, scores: np.ndarray, codes: np.ndarray
     Args:
       codes: int [n], a label each; -1 = none.
     """
-    supports = _Supports(neighbours, scores, codes)
-    own, is_labelled = supports.of(codes), codes != _NO_LABEL
-    is_judged = is_labelled & (supports.sizes[codes] > 1)
-    suggested, best = np.full(len(codes), _NO_LABEL, codes.dtype), np.zeros(len(codes))
-    for column in range(neighbours.shape[1]):
-        label = supports.labels[:, column]
-        support = np.where((label != _NO_LABEL) & (label != codes), supports.of(label), 0)
-        suggested, best = np.where(support > best, label, suggested), np.maximum(support, best)
-    totals = np.bincount(codes[is_judged], own[is_judged], len(supports.sizes))
-    typical = (totals[codes] - own) / np.maximum(1, supports.sizes[codes] - 1)
+    sizes, is_labelled = np.bincount(codes[codes != _NO_LABEL], minlength=1), codes != _NO_LABEL
+    parts = [_supports(neighbours, scores, codes, sizes, slice(start, start + _CHUNK_ROWS)) for start in range(0, len(codes), _CHUNK_ROWS)]
+    own, best, suggested = map(np.concatenate, zip(*parts, strict=True))
+    is_judged = is_labelled & (sizes[codes] > 1)
+    totals = np.bincount(codes[is_judged], own[is_judged], len(sizes))
+    typical = (totals[codes] - own) / np.maximum(1, sizes[codes] - 1)
     score = np.where(is_judged, np.minimum(best, typical) - own, 0)
     order = np.argsort(-score, kind="stable")
     order = order[score[order] >= LEAST_SCORE]
     return Suspects(order, suggested[order], score[order], own[order], best[order], typical[order], int((is_labelled & ~is_judged).sum()))
 
 
-class _Supports:
-    """Supports of labels by neighbours; `labels` int [n, k] are those of the neighbours, `sizes` how many pictures each label has."""
+def _supports(neighbours, scores, codes, sizes, part):
+    """(support of the label given, of the best other one, that one's code) of some pictures; `sizes` are how many pictures each label has."""
+    given, width = codes[part], neighbours.shape[1]
+    labels = np.where(neighbours[part] >= 0, codes[neighbours[part]], _NO_LABEL)
+    weights = np.where(labels != _NO_LABEL, np.maximum(scores[part], 0), 0).astype(np.float64)
+    totals, rows = np.cumsum(weights, axis=1), np.arange(len(given))
 
-    def __init__(self, neighbours, scores, codes):
-        self.labels = np.where(neighbours >= 0, codes[np.maximum(neighbours, 0)], _NO_LABEL)
-        self.sizes = np.bincount(codes[codes != _NO_LABEL], minlength=1)
-        self._codes, self._weights = codes, np.where(self.labels != _NO_LABEL, np.maximum(scores, 0), 0).astype(np.float64)
-        self._totals = np.cumsum(self._weights, axis=1)
+    def support(label):
+        others = sizes[label] - (label == given)
+        k = np.clip(others, 1, width)
+        is_counted = (labels == label[:, None]) & (np.arange(width) < k[:, None])
+        share = (weights * is_counted).sum(axis=1) / np.maximum(totals[rows, k - 1], 1e-12)
+        chance = others / max(1, sizes.sum() - 1)
+        return (share * k + _PRIOR * chance) / (k + _PRIOR)
 
-    def of(self, labels):
-        """The support of a label a picture, float [n]; of no label it means nothing."""
-        others = self.sizes[labels] - (labels == self._codes)
-        k = np.clip(others, 1, self.labels.shape[1])
-        is_counted = (self.labels == labels[:, None]) & (np.arange(self.labels.shape[1]) < k[:, None])
-        share = (self._weights * is_counted).sum(axis=1) / np.maximum(self._totals[np.arange(len(k)), k - 1], 1e-12)
-        return (share * k + _PRIOR * self.chance(labels)) / (k + _PRIOR)
-
-    def chance(self, labels):
-        """The share of a label among the other pictures."""
-        return np.maximum(self.sizes[labels] - (labels == self._codes), 0) / max(1, self.sizes.sum() - 1)
+    suggested, best = np.full(len(given), _NO_LABEL, codes.dtype), np.zeros(len(given))
+    for label in labels.T:
+        found = np.where((label != _NO_LABEL) & (label != given), support(label), 0)
+        suggested, best = np.where(found > best, label, suggested), np.maximum(found, best)
+    return support(given), best, suggested
 
 
 def _chains(neighbours: np.ndarray, scores: np.ndarray, least: float) -> Iterator[np.ndarray]:
@@ -162,7 +159,10 @@ def _chains(neighbours: np.ndarray, scores: np.ndarray, least: float) -> Iterato
 def _complete_groups(positions: np.ndarray, similarities: np.ndarray, least: float) -> Iterator[Duplicates]:
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    if len(positions) < 2:
+    if len(positions) == 2:
+        if similarities[0, 1] >= least - _ROUNDING:
+            yield Duplicates(positions.tolist(), float(similarities[0, 1]), (int(positions[0]), int(positions[1])))
+    if len(positions) <= 2:
         return
     upper = np.triu_indices(len(positions), 1)
     tree = linkage(np.maximum(0, 1 - similarities[upper].astype(np.float64)), "complete")
