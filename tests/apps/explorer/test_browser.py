@@ -66,7 +66,7 @@ def test_browse_shows_sorts_filters_and_searches(page):
     assert "f=colour%3Agreens" in page.url and "sort=c%3Acolour" in page.url
     page.get_by_role("button", name=re.compile("no longer colour")).click()
     page.get_by_label("name contains").fill("草")
-    page.get_by_text("1 of 6").wait_for()
+    page.locator("#count", has_text="1 of 6").wait_for()
     page.get_by_label("name contains").fill("nothing like it")
     page.get_by_text("No picture fits.").wait_for()
 
@@ -471,7 +471,7 @@ def test_a_question_is_answered_by_label(page):
     assert answer.value.ok
     page.get_by_text("All 6 pictures that share their colour with another were asked.").wait_for()
     page.get_by_role("link", name="greens").click()
-    page.get_by_text("2 of 6").wait_for()
+    page.locator("#count", has_text="2 of 6").wait_for()
     page.go_back()
     page.get_by_role("button", name="By hand").click()
     page.get_by_text("Ask with a picture").wait_for()
