@@ -60,6 +60,7 @@ class AttentionMaps:
         from tfvision.features.attention import SimilarityMaps  # TensorFlow: seconds
         from tfvision.features.extraction import photo_pixels
 
+        queries.titles(query)  # one that is lost is told before a network is opened
         with queries.seeing(layer) as extractor:
             target = queries.vector(query, layer)
             if self._maps.get(layer.location, (None,))[0] is not extractor:
