@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from tfvision.apps.explorer.routes import STATIC
 from tfvision.apps.explorer.server import application, listen, running
 from tfvision.errors import UserError
 
@@ -343,3 +345,12 @@ def test_a_comparison_goes_on_without_what_is_lost(client):
     found = client.get("/api/compare", params={"q": ["0", "g:colour=renamed", "id:gone.png"]}).json()
     assert [query["name"] for query in found["queries"]] == ["0"] and [one["name"] for one in found["lost"]] == ["g:colour=renamed", "id:gone.png"]
     assert client.get("/api/compare?q=id:gone.png").status_code == 400
+
+
+def test_all_that_the_first_view_imports_is_asked_for_at_once():
+    imported = lambda name: set(re.findall(r'^import [^;]*?from "\./(\w+\.js)";', (STATIC / name).read_text(encoding="utf-8"), re.MULTILINE))
+    found = {"main.js", "browse.js", "source.js"}
+    while more := set().union(*map(imported, found)) - found:
+        found |= more
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'(?:modulepreload" href|module" src)="static/(\w+\.js)"', page)) == found

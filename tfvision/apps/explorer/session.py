@@ -36,8 +36,8 @@ from tfvision.index.storage import MANIFEST
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_BETWEEN_WALKS = 5.0  # over the pictures' files, while the page is open
 _REST_AFTER_WALK = 20  # times as long as it took, without rests on the way
-_WALKED_AT_ONCE, _WALKED_BETWEEN = 20_000, 500  # pictures; beyond the first, so many, then a rest for those who ask
-_REST_BETWEEN = 4  # times as long as these took
+_WALKED_AT_ONCE, _WALKED_BETWEEN = 20_000, 100  # pictures; beyond the first, so many, then a rest for those who ask
+_REST_BETWEEN = 9  # times as long as these took
 _BROKEN = "broken.json"
 _NAMED = 200  # pictures that cannot be read and are told by name
 _FEW_GONE = 3  # pictures that an update removes without being asked twice
