@@ -40,7 +40,8 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
         wanted = {name: {one: None if label_of(pictures.given, name, one) == text else text for one in positions} for name, text in labels.items()}
     kept = session.corrections.read()["columns"]
     changed = {
-        name: {id: text for id, text in texts.items() if text or id in kept.get(name, ())} for name, texts in _renamed(wanted, pictures.ids.__getitem__).items()
+        name: {id: text for id, text in texts.items() if text is not None or id in kept.get(name, ())}
+        for name, texts in _renamed(wanted, pictures.ids.__getitem__).items()
     }
     before = session.corrections.correct({name: texts for name, texts in changed.items() if texts}, who)
     session.show_corrections()

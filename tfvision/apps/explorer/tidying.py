@@ -159,9 +159,8 @@ def _chains(neighbours: np.ndarray, scores: np.ndarray, least: float) -> Iterato
 def _complete_groups(positions: np.ndarray, similarities: np.ndarray, least: float) -> Iterator[Duplicates]:
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    if len(positions) == 2:
-        if similarities[0, 1] >= least - _ROUNDING:
-            yield Duplicates(positions.tolist(), float(similarities[0, 1]), (int(positions[0]), int(positions[1])))
+    if len(positions) == 2 and similarities[0, 1] >= least - _ROUNDING:
+        yield Duplicates(positions.tolist(), float(similarities[0, 1]), (int(positions[0]), int(positions[1])))
     if len(positions) <= 2:
         return
     upper = np.triu_indices(len(positions), 1)
