@@ -30,6 +30,8 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
     pictures = session.collection.pictures
     if not positions:
         raise DataError("no picture is chosen: choose one first")
+    if label is not None and not label.strip():
+        raise DataError("a label is a text, got nothing: type one, or take the source's again")
     above = [name for name in ranks_above(pictures.given, column) if name not in pictures.answers]
     wanted: dict[str, dict[int, str | None]]
     if label is None:
