@@ -49,7 +49,7 @@ export class View {
     this.tags.hidden = !tags.length && isBasket;
     this.tags.replaceChildren(h("a", { class: "as-button", href: href("basket"), "aria-current": isBasket ? "page" : null }, `Basket (${number(app.basket.size)})`),
       ...tags.map(([tag, tagged]) => h("a", { class: "as-button", href: href("basket", { tag }), "aria-current": tag === this.tag ? "page" : null }, `${tag} (${number(tagged.length)})`)));
-    this.empty.replaceChildren(...(rows.length ? [] : [state("Nothing is picked. In every wall: Space, Ctrl + click, or Shift + click for all from the last one; by touch: a long press, or the button ✓ above; on the map: the lasso.")]));
+    this.empty.replaceChildren(...(rows.length ? [] : [state("Nothing is picked. In every wall: Space, Ctrl + click, or Shift + click for all from the last one; by touch: the button ✓ above, and taps; on the map: the lasso.")]));
     this.wall.element.hidden = !rows.length;
     this.wall.show(rows, { keepsPlace: true });
   }
