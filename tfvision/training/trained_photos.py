@@ -59,8 +59,7 @@ def photos_of(run: Path | str) -> RunPhotos:
     found: list[Record] = []
     away: list[str] = []
     changed: list[str] = []
-    columns = (table.texts(name) for name in (*_COLUMNS, "group", *ranks))
-    for name, size, split, group, *lineage in zip(*columns, strict=True):
+    for name, size, split, group, *lineage in _rows(table, *_COLUMNS, "group", *ranks):
         record = training.record(name)
         if record is None:
             away.append(name)
@@ -121,7 +120,7 @@ def _names_by_identity(path: Path, split: str | None) -> dict[tuple[str, int], l
     """{Record.identity: names in photos.csv}."""
     table = _read_list(path)
     found = collections.defaultdict(list)
-    for image, size, own in zip(*(table.texts(name) for name in _COLUMNS), strict=True):
+    for image, size, own in _rows(table, *_COLUMNS):
         if split in (None, own):
             found[os.path.basename(image), int(size)].append(image)
     return found
@@ -135,9 +134,16 @@ def _read_list(path: Path) -> CsvTable:
     if missing := [name for name in _COLUMNS if name not in table.header]:
         raise RunError(f"{path} was changed: it has no column {missing[0]!r}; {_REMEDY}")
     for line, size in zip(table.lines, table.texts("bytes"), strict=True):
-        if not size.strip().isdecimal():
+        if size != "bytes" and not size.strip().isdecimal():
             raise RunError(f"{path}, line {line}, was changed: {size!r} is no number of bytes; {_REMEDY}")
     return table
+
+
+def _rows(table, *columns):
+    """The cells of each photo; stylizers' lists have the header once more between the photos that train and the others."""
+    for size, *cells in zip(table.texts("bytes"), *map(table.texts, columns), strict=True):
+        if size != "bytes":
+            yield cells
 
 
 class _TrainingPhotos:
