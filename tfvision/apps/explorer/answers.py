@@ -94,7 +94,7 @@ def comparison(queries: Queries, layer: Layer, names: Sequence[str], kept: np.nd
             lost.append({"name": name, "why": str(error)})
     if not opened:
         raise DataError("; ".join(one["why"] for one in lost))
-    samples = [layer.ordered(query.name, query.scores) if kept is None else _ordered(query.scores[kept]) for query in opened]
+    samples = [layer.ordered(query.name, query.scores) if kept is None else similarity.ordered(query.scores[kept]) for query in opened]
     pairs = layer.random_pairs()
     edges = distributions.common_edges([*samples, pairs], _bins(min(map(len, samples))))
     counts = [distributions.histogram(sample, edges) for sample in samples]
@@ -259,10 +259,6 @@ def _by_layer(collection, queries, name, marks):
 def _bins(count):
     """As many as a sample of this size can fill without noise."""
     return int(np.clip(1.5 * np.sqrt(count), _LEAST_BINS, _MOST_BINS))
-
-
-def _ordered(scores):
-    return np.sort(scores[~np.isnan(scores)])
 
 
 def _matrix(measure, items):

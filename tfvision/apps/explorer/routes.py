@@ -153,7 +153,7 @@ class Routes:
 
     def columns(self, request: Request) -> Any:
         pictures = self._collection.pictures
-        return described(pictures.columns, pictures.scales, pictures.answers)
+        return described(*pictures.with_scales(), pictures.answers)
 
     def codes(self, request: Request) -> Any:
         columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]
@@ -161,7 +161,7 @@ class Routes:
         return _bytes(np.ascontiguousarray(columns[int(number)][1], "<i4").tobytes()) if is_there else _missing("there is no such column")
 
     def numbers(self, request: Request) -> Any:
-        scales, number = self._collection.pictures.scales, request.path_params["number"]
+        scales, number = self._collection.pictures.with_scales()[1], request.path_params["number"]
         scale = scales[int(number)] if is_whole(number) and int(number) < len(scales) else None
         return _bytes(scale.numbers.astype("<f8").tobytes()) if scale else _missing("there is no such column of numbers or dates")
 
@@ -220,7 +220,7 @@ class Routes:
         collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
         chosen = collection.layer(_whole(request, "layer", 0))  # from which the others differ
         collection = dataclasses.replace(collection, layers=(chosen, *(layer for layer in collection.layers if layer is not chosen)))
-        name = ("label retrieval", column, most, collection.pictures.corrections, *(layer.fingerprint for layer in collection.layers))
+        name = ("label retrieval", column, most, collection.version, collection.pictures.changes, *(layer.fingerprint for layer in collection.layers))
         return _of_job(self._session.jobs.start(name, lambda tell: label_retrieval(collection, column, most, tell)), lambda found: found)
 
     def notes(self, request: Request) -> Any:

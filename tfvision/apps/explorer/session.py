@@ -133,8 +133,6 @@ class Session:
         pictures, kept = self.collection.pictures, self.corrections.read()
         if pictures.corrections != kept["version"]:
             pictures.correct(kept)
-            for layer in self.collection.layers:
-                layer.forget_groups()
         return pictures.corrections
 
     def stop(self) -> None:
@@ -386,10 +384,10 @@ class Session:
         from tfvision.index.making import Progress, add_photos, remove_pictures
 
         try:
-            if self.plan.columns is not None:
-                self.plan.columns.forget(changed)
             gone, changed, broken = changes.gone, changes.changed, BrokenPhotos()
             self.thumbnails.forget([*gone, *changed])
+            if self.plan.columns is not None:
+                self.plan.columns.forget(changed)
             for name, location, recipe in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}
                 with open_gallery(location) as gallery:
