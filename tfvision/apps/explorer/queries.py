@@ -6,7 +6,6 @@ outside, by its checksum), `g:species=Apis mellifera` (a group) or `t:a bee on a
 
 import contextlib
 import hashlib
-import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ import numpy as np
 from tfvision.apps.explorer import similarity
 from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.tables import kept_arrays
-from tfvision.apps.explorer.text_queries import TextQueries
+from tfvision.apps.explorer.text_queries import SEEING, TextQueries
 from tfvision.data.decoding import check_photo
 from tfvision.data.photo_files import printable
 from tfvision.errors import DataError
@@ -76,7 +75,7 @@ class Queries:
     @contextlib.contextmanager
     def seeing(self, layer: Layer) -> Iterator[Any]:
         """The Extractor of a layer, opened once, for one at a time. Raises what opening a network raises."""
-        with _seeing:
+        with SEEING:
             if layer.location not in self._extractors:
                 self._extractors[layer.location] = gallery_extractor(layer.gallery, trusted=self._trusted)
             yield self._extractors[layer.location]
@@ -163,7 +162,7 @@ class Queries:
 
     def _outside_vector(self, path, layer):
         kept = path.with_name(f"{path.stem}-{_digest(str(layer.gallery.facts.get('identity')).encode())}-{layer.dimension}.npz")
-        with _seeing:  # a picture is seen once
+        with contextlib.nullcontext() if kept.is_file() else SEEING:  # a picture is seen once; what is kept waits for no network
             kinds, make = {"vector": ("f", (layer.dimension,))}, lambda: {"vector": self._see(path, layer)}
             return kept_arrays(kept, kinds, make, lambda arrays: bool(np.isfinite(arrays["vector"]).all()))["vector"]
 
