@@ -149,6 +149,26 @@ def test_maps_and_housekeeping_are_jobs(client):
 
 
 @pytest.mark.parametrize(
+def test_neighbours_are_found_once_for_all_of_housekeeping(client, session, monkeypatch):
+    asked, neighbours = [], session.tables.neighbours
+    monkeypatch.setattr(session.tables, "neighbours", lambda *arguments: asked.append(None) or neighbours(*arguments))
+    counts = [_finished(client, f"/api/tidy/duplicates?least={least}").json()["pictures"] for least in ("-1e300", 0.5, 0.97, "1e300")]
+    assert counts[0] == counts[1] == 6 and counts[3] == 0 and _finished(client, "/api/tidy/hubs").status_code == 200 and len(asked) == 1
+
+
+def test_a_pool_has_no_more_than_the_first_hits(client, monkeypatch):
+    monkeypatch.setattr(answers, "SHORTLIST", 1)
+    monkeypatch.setattr(pooling, "DRAWN", 0)
+    assert len(client.get("/api/pool?x=its colour&q=0&k=999999999").json()["places"]) <= 2  # one of each layer
+
+
+def test_a_report_shows_the_marks_of_the_judge_whose_figures_it_has(client):
+    for judge, is_right in (("Ann", True), ("Ben", False)):
+        client.post("/api/mark", content=json.dumps({"question": "its colour", "query": "0", "marks": {"1": is_right}, "judge": judge}))
+    page = client.get("/report?x=its colour&judge=Ben").text
+    assert "<small>wrong</small>" in page and "<small>right</small>" not in page
+
+
     "path, message",
     [
         ("/api/neighbours?q=99", "there is no picture 99"),

@@ -170,15 +170,15 @@ def near_duplicates(layer: Layer, table: Table, pictures: Pictures, least: float
     file cannot be read; "best" is that of the most pixels, of these that of the largest file.
     """
     groups = tidying.near_duplicates(*table, least, layer.products)
-    shown, known = [], 0
+    shown, known, total = [], 0, sum(len(group.positions) for group in groups)
     for group in groups[:_SHOWN_DUPLICATES]:
-        tell(known / sum(len(one.positions) for one in groups), "sizes of the files")
+        tell(known / total, "sizes of the files")
         files = [pictures.size(position) for position in group.positions]
         sizes = [(one.width * one.height, one.bytes) if one else (0, 0) for one in files]
         best = group.positions[max(range(len(sizes)), key=sizes.__getitem__)]
         known += len(files)
         shown.append({"places": group.positions, "weakest": _number(group.weakest), "pair": group.pair, "best": best, "files": files})
-    return {"groups": shown, "total": len(groups), "pictures": sum(len(group.positions) for group in groups)}
+    return {"groups": shown, "total": len(groups), "pictures": total}
 
 
 def outliers(table: Table, limit: int) -> Answer:

@@ -200,13 +200,17 @@ class Routes:
         return _of_job(job, lambda plane: _bytes(plane.astype("<f4").tobytes()))
 
     def tidy(self, request: Request, body: bytes = b"") -> Any:
-        kind, layer, limit, kept = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300), self._kept(body)
-        tables, jobs, pictures = self._session.tables, self._session.jobs, self._collection.pictures
-        if kind == "duplicates":
-            least = round(_number(request, "least", 0.95), 3)
-            find = lambda tell: answers.near_duplicates(layer, tables.neighbours(layer, tell), pictures, least, tell)
-            return _of_job(jobs.start((kind, layer.name, layer.fingerprint, least), find), lambda found: found)
+        kind, limit, kept, collection = request.path_params["kind"], _whole(request, "limit", 300), self._kept(body), self._collection
+        layer, pictures = collection.layer(_whole(request, "layer", 0)), collection.pictures
+        tables, jobs = self._session.tables, self._session.jobs
+        least = round(min(1.0, max(-1.0, _number(request, "least", 0.95))), 3) if kind == "duplicates" else 0.0
+
+        def duplicates(table):
+            job = jobs.start((kind, layer.name, layer.fingerprint, least), lambda tell: answers.near_duplicates(layer, table, pictures, least, tell))
+            return _of_job(job, lambda found: found)
+
         ways = {
+            "duplicates": duplicates,
             "outliers": lambda table: answers.outliers(table if kept is None else kept_rows(table, kept), limit),
             "hubs": lambda table: answers.hubs(table, limit),
             "labels": lambda table: answers.suspect_labels(table, pictures, request.query_params.get("column", ""), limit),
@@ -214,7 +218,7 @@ class Routes:
         if kind not in ways:
             return _missing("there is no such list")
         job = jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: tables.neighbours(layer, tell))
-        return _of_job(job, ways[kind])  # hubs and labels are judged among all
+        return _of_job(job, ways[kind])  # all but outliers are judged among all
 
     def label_retrieval(self, request: Request) -> Any:
         collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
