@@ -166,7 +166,7 @@ class Routes:
         return _bytes(scale.numbers.astype("<f8").tobytes()) if scale else _missing("there is no such column of numbers or dates")
 
     def thumbnails(self, request: Request) -> Any:
-        positions = _positions(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
+        positions = _positions(list(filter(None, request.query_params.get("rows", "").split(","))), self._collection.pictures)[:_MOST_THUMBNAILS]
         found = self._session.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
         lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
         return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
@@ -239,8 +239,8 @@ class Routes:
         return {"version": notes["version"], "tags": tags, "marks": marks, "judges": judges, "conclusions": conclusions}
 
     def pool(self, request: Request) -> Any:
-        shown, asked = self._session.shown, request.query_params
-        return {"places": pool(shown.collection, shown.queries, asked.get("x", ""), asked.get("q", ""), _whole(request, "k", 10)), "drawn": DRAWN}
+        shown, asked, k = self._session.shown, request.query_params, min(_whole(request, "k", 10), answers.SHORTLIST)
+        return {"places": pool(shown.collection, shown.queries, asked.get("x", ""), asked.get("q", ""), k), "drawn": DRAWN}
 
     def verdict(self, request: Request) -> Any:
         shown, asked = self._session.shown, request.query_params
@@ -271,7 +271,7 @@ class Routes:
     def mark(self, request: Request, body: bytes) -> Any:
         asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None], "judge": str | None})
         marks, pictures = asked["marks"], self._collection.pictures
-        ids = [pictures.ids[position] for position in _positions(",".join(marks), pictures)]
+        ids = [pictures.ids[position] for position in _positions(marks, pictures)]
         key = self._session.queries.titles(asked["query"])[1]
         self._session.notes.mark(asked["question"], key, dict(zip(ids, marks.values(), strict=True)), asked.get("judge") or "")
         return self.notes(request)
@@ -381,11 +381,14 @@ def _answering(function, method, session):
         from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response
 
-        if request.headers.get("x-pictures") not in (None, session.collection.pictures.fingerprint):
-            return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
+        def answered(*arguments):
+            if request.headers.get("x-pictures") not in (None, session.collection.pictures.fingerprint):
+                return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
+            return function(*arguments)
+
         try:
             arguments = [request] if method == "GET" else [request, await _body(request)]
-            found = await asyncio.to_thread(function, *arguments)
+            found = await asyncio.to_thread(answered, *arguments)
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
         except ClientDisconnect:
@@ -457,11 +460,10 @@ def _kind(data):
         return None
 
 
-def _positions(text, pictures):
-    parts = [part for part in text.split(",") if part]
-    if not all(is_whole(part) and int(part) < len(pictures) for part in parts):
+def _positions(texts, pictures):
+    if not all(is_whole(text) and int(text) < len(pictures) for text in texts):
         raise DataError("rows must be numbers of pictures")
-    return list(map(int, parts))
+    return list(map(int, texts))
 
 
 def _whole(request, name, default):
