@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvision.errors import DataError, RecipeError, WeightsError
+from tfvision.errors import DataError, RecipeError, UserError, WeightsError
 from tfvision.features.clip_tokens import END, START, ClipTokenizer, read_tokenizer
 from tfvision.features.extractor import open_extractor
 from tfvision.features.recipe import FeatureRecipe
@@ -35,6 +35,14 @@ def test_texts_become_byte_pairs_as_clip_makes_them(tmp_path):
         read_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {**model, "vocab": {**VOCABULARY, "x": "1"}}}))
     with pytest.raises(DataError, match="is damaged, its vocabulary or its merges are of another kind"):
+        read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"padding": [1]}, {"added_tokens": 1}, {"model": {"merges": [1]}}, {"model": {"merges": [["a"]]}}])
+def test_a_tokenizer_of_another_kind_is_told(tmp_path, change):
+    model = {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": VOCABULARY, "merges": [], **change.get("model", {})}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**change, "model": model}))
+    with pytest.raises(UserError, match="of another kind"):
         read_tokenizer(tmp_path)
 
 

@@ -68,7 +68,7 @@ def read_tokenizer(folder: Path) -> ClipTokenizer:
     path = folder / "tokenizer.json"
     if path.is_file():
         _check_size(path)
-        told = read_json(path, {"model": dict}, _REMEDY)
+        told = read_json(path, {"model": dict, "added_tokens": list | None, "padding": dict | None}, _REMEDY)
         model = told["model"]
         if model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != _WORD_END:
             kind = f"{model.get('type')!r:.40} that ends words with {model.get('end_of_word_suffix')!r:.20}"
@@ -93,7 +93,7 @@ def read_tokenizer(folder: Path) -> ClipTokenizer:
 
 def _checked(numbers: Mapping[str, Any], merges: Sequence[Sequence[str]], padding: int | None, path: Path) -> ClipTokenizer:
     if not all(isinstance(number, int) for number in numbers.values()) or not all(
-        len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in merges
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in merges
     ):
         raise DataError(f"{path} is damaged, its vocabulary or its merges are of another kind: {_REMEDY}")
     try:

@@ -55,6 +55,14 @@ def test_the_map_of_a_picture_is_a_picture_over_it_and_kept(seen):
     assert own.status_code == 200 and len(kept) == 2
 
 
+def test_the_map_of_a_group_is_made_anew_once_its_members_are_others(seen):
+    client, asked = _client(seen), "/api/attention/0?q=g:colour=greens"
+    assert _waited(client, asked).status_code == _waited(client, asked).status_code == 200 and len(seen.attention._asked) == 1
+    seen.corrections.correct({"colour": {seen.collection.pictures.ids[0]: "greens"}}, "Jo")
+    seen.show_corrections()
+    assert _waited(client, asked).status_code == 200 and len(seen.attention._asked) == 2
+
+
 def test_what_cannot_be_shown_says_why(session):
     client = _client(session)
     answer = _waited(client, "/api/attention/0")

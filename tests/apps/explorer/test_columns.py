@@ -66,3 +66,9 @@ def test_bins_of_dates_begin_where_people_begin_them(last):
 def test_values_that_no_picture_has_do_not_stretch_the_bins():
     edges = scale_of([1, 2, 10**9], np.int32([0, 1, 1, -1])).edges
     assert edges.tolist() == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("values", [["-1.7e308", "1.7e308", "1", "2"], ["0", "5e-324"], [10**400, 1, 2], ["1", "2", "x" * 10**6]])
+def test_numbers_at_the_ends_of_what_there_is_have_bins_or_none(values):
+    scale = _scale(values)
+    assert scale is None or (np.isfinite(scale.edges).all() and (np.diff(scale.edges) > 0).all())

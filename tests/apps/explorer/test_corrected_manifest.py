@@ -106,3 +106,11 @@ def test_nothing_corrected_writes_nothing(folder, tmp_path):
     with pytest.raises(DataError, match="no label is corrected"):
         _write(folder, {"species": {"gone.png": {"label": "x", **JO}}}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_corrected_column_that_the_source_has_no_more_does_not_name_the_labels(folder, tmp_path):
+    columns = {"kind": {"1": {"label": "x", **JO}}, "habitat": {"1": {"label": "field", **JO}}}
+    rows = ["bee/0.png,0,bee,wood", "bee/1.png,1,bee,wood", "wasp/2.png,2,wasp,wood", "wasp/3.png,3,wasp,field"]  # a habitat is no rank below
+    (folder / "manifest.csv").write_text("\n".join(["image,id,species,habitat", *rows, ""]), encoding="utf-8")
+    written = _write(folder / "manifest.csv", columns, tmp_path / "out")
+    assert _trained_on(written.command)[0] == ("habitat",) and written.corrected == 1

@@ -69,3 +69,30 @@ def test_the_ranks_above_a_label_are_those_of_which_it_has_one_name(pictures):
     assert ranks_above(pictures.given, "species") == ["genus"] and ranks_above(pictures.given, "genus") == []
     with pytest.raises(DataError, match="no column 'kind': take one of genus, species"):
         ranks_above(pictures.given, "kind")
+
+
+def test_what_is_said_more_keeps_the_corrections(pictures):
+    entry = {"label": "crabro", "who": "Jo", "when": ""}
+    pictures.correct({"version": 3, "columns": {"species": {"a": entry}, "answer": {"b": {**entry, "label": "no"}}}})
+    before = pictures.changes
+    pictures.say_more({"a": {"answer": "yes"}, "b": {"answer": "yes"}})
+    assert list(pictures.columns) == ["answer", "genus", "species", "split", "place"] and pictures.answers == {"answer"}
+    shown = {name: [values[code] for code in codes[:2]] for name, (values, codes) in pictures.columns.items()}
+    assert (shown["species"], shown["answer"], pictures.corrections) == (["crabro", "mellifera"], ["yes", "no"], 3) and pictures.changes > before
+
+
+def test_scales_are_of_the_columns_that_are_told_with_them(pictures):
+    columns, scales = pictures.with_scales()
+    assert columns is pictures.columns and scales == [None] * 4
+    pictures.say_more({id: {"score": str(number)} for number, id in enumerate("abcdef")})
+    columns, scales = pictures.with_scales()
+    assert [(name, scale and scale.kind) for name, scale in zip(columns, scales, strict=True)][:2] == [("score", "number"), ("genus", None)]
+    pictures.correct({"version": 1, "columns": {"species": {"a": {"label": "crabro", "who": "Jo", "when": ""}}}})
+    assert pictures.with_scales()[1][0] is scales[0]  # of a column that is the same
+
+
+@pytest.mark.parametrize("change", [{"label": "two\nlines"}, {"label": "x" * 201}, {"who": " "}, {"when": "x" * 201}])
+def test_what_is_restored_is_short_lines_too(tmp_path, change):
+    with pytest.raises(DataError):
+        Corrections(tmp_path).restore({"species": {"a": {"label": "wasp", "who": "Jo", "when": "now", **change}}})
+    assert not (tmp_path / "corrections.json").exists()

@@ -82,6 +82,14 @@ def test_what_is_not_judged_is_told_with_its_bounds(session):
     assert "Not judged are 3 of 5 in colours, with which it would be 20 to 80 %; " in found["draft"]
 
 
+def test_hits_that_are_drawn_by_chance_as_well_do_not_tell_what_chance_gives(session):
+    found = judged(session, [0], lambda query: {1: True})  # the first hit alone, which is one of those drawn
+    assert found["queries"][0]["drawn"]["judged"] == 1 and found["drawn"]["judged"] == 0
+    assert "How often chance would be right was not judged." in found["draft"] and "than by chance" not in found["draft"]
+    found = judged(session, [2], same_colour)
+    assert (found["drawn"]["judged"], found["drawn"]["right"]) == (5, 1)
+
+
 def test_the_agreement_of_judges_is_told(session):
     judged(session, range(3), same_colour, "Ann")
     found = judged(session, range(3), lambda query: {**same_colour(query), 5: True}, "Ben")

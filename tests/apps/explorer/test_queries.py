@@ -118,3 +118,34 @@ def test_labels_with_signs_of_their_own_are_found():
     assert [(column, value, rows.tolist()) for column, value, rows in map(pictures.members, ("a=y", "a=b=z"))] == [("a", "y", [1, 2]), ("a=b", "z", [0, 1])]
     with pytest.raises(DataError, match="there is no picture with a = q"):
         pictures.members("a=q")
+
+
+def test_a_group_that_changes_while_it_is_asked_is_not_remembered_as_it_was(session, layer, monkeypatch):
+    similarities, ids = layer.similarities, session.collection.pictures.ids
+
+    def changed_meanwhile(*arguments):
+        monkeypatch.undo()
+        session.corrections.correct({"colour": {ids[2]: "reds"}}, "Jo")
+        session.show_corrections()
+        return similarities(*arguments)
+
+    monkeypatch.setattr(layer, "similarities", changed_meanwhile)
+    assert 2 in session.queries.shortlist("g:colour=reds", layer, 4)  # as it was asked
+    query = session.queries.open("g:colour=reds", layer)
+    assert np.isnan(query.scores[:3]).all() and query.title == "colour reds (3)"
+    assert session.queries.shortlist("g:colour=reds", layer, 4) == query.hits(4).tolist()
+
+
+def test_scores_are_ordered_anew_where_they_are_others(session, layer):
+    scores = session.queries.open("0", layer).scores
+    assert layer.ordered("0", scores).tolist() == sorted(scores[1:].tolist()) and layer.ordered("0", scores) is layer.ordered("0", scores)
+    assert layer.ordered("0", -scores).tolist() == sorted((-scores[1:]).tolist())
+
+
+def test_the_last_results_of_jobs_are_kept():
+    jobs, done = Jobs(), []
+    for name in range(100):
+        jobs.start(name, lambda tell, name=name: done.append(name)).wait(5)
+    jobs.start(99, lambda tell: done.append("again")).wait(5)
+    jobs.start(0, lambda tell: done.append("again")).wait(5)
+    assert done == [*range(100), "again"]

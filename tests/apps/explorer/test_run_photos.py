@@ -178,3 +178,18 @@ def test_a_damaged_table_of_answers_is_made_again(tmp_path):
     assert run_photos._read(path) == {"a": {"answer": "Rosa"}, "broken": {"answer": ""}}
     path.write_bytes(bytes(range(32)) * 9)
     assert run_photos._read(path) == {}
+
+
+def test_answers_of_the_nearest_that_were_damaged_are_made_again(session, tmp_path):
+    answers, collection = run_photos.NearestAnswers("colour", tmp_path), session.collection
+    assert answers.missing(collection) == 6 and not answers.known(collection)
+    answers.make(collection, lambda count: None)
+    before = answers.known(collection)
+    assert answers.missing(collection) == 0 and len(before) == 6
+    (path,) = tmp_path.glob("answers-*.csv")
+    path.write_bytes(bytes(range(32)))
+    assert answers.missing(collection) == 6
+    session.corrections.correct({"colour": dict.fromkeys(collection.pictures.ids, "all the same")}, "Jo")
+    session.show_corrections()
+    answers.make(collection, lambda count: None)
+    assert answers.known(collection) == before  # whatever is corrected meanwhile

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from tfvision.apps.explorer import answers, pooling
 from tfvision.apps.explorer.routes import STATIC
 from tfvision.apps.explorer.server import application, listen, running
 from tfvision.errors import UserError
@@ -148,6 +149,26 @@ def test_maps_and_housekeeping_are_jobs(client):
     assert client.get("/api/tidy/magic").status_code == 404
 
 
+def test_neighbours_are_found_once_for_all_of_housekeeping(client, session, monkeypatch):
+    asked, neighbours = [], session.tables.neighbours
+    monkeypatch.setattr(session.tables, "neighbours", lambda *arguments: asked.append(None) or neighbours(*arguments))
+    counts = [_finished(client, f"/api/tidy/duplicates?least={least}").json()["pictures"] for least in ("-1e300", 0.5, 0.97, "1e300")]
+    assert counts[0] == counts[1] == 6 and counts[3] == 0 and _finished(client, "/api/tidy/hubs").status_code == 200 and len(asked) == 1
+
+
+def test_a_pool_has_no_more_than_the_first_hits(client, monkeypatch):
+    monkeypatch.setattr(answers, "SHORTLIST", 1)
+    monkeypatch.setattr(pooling, "DRAWN", 0)
+    assert len(client.get("/api/pool?x=its colour&q=0&k=999999999").json()["places"]) <= 2  # one of each layer
+
+
+def test_a_report_shows_the_marks_of_the_judge_whose_figures_it_has(client):
+    for judge, is_right in (("Ann", True), ("Ben", False)):
+        client.post("/api/mark", content=json.dumps({"question": "its colour", "query": "0", "marks": {"1": is_right}, "judge": judge}))
+    page = client.get("/report?x=its colour&judge=Ben").text
+    assert "<small>wrong</small>" in page and "<small>right</small>" not in page
+
+
 @pytest.mark.parametrize(
     "path, message",
     [
@@ -158,6 +179,7 @@ def test_maps_and_housekeeping_are_jobs(client):
         ("/api/thumbnails?rows=1,x", "rows must be numbers"),
         ("/api/map?method=tsne", "a map is pca or umap"),
         ("/api/tidy/labels?column=shape", "there is no column 'shape'"),
+        ("/api/tidy/duplicates?least=inf", "least must be a number"),
     ],
 )
 def test_wrong_questions_are_answered_with_one_line(client, path, message):
@@ -202,6 +224,8 @@ def test_tags_and_marks_are_by_number_here_and_by_id_on_disk(client, session):
         ("/api/relabel", '{"column": "colour", "places": [1], "label": "", "who": "Jo"}'),
         ("/api/restore-labels", '{"before": {"colour": {"x": null}}}'),
         ("/api/restore-labels", '{"before": {"colour": {"1": {"label": "x"}}}}'),
+        ("/api/restore-labels", '{"before": {"colour": {"%s": null}}}' % ("9" * 5000)),
+        ("/api/restore-labels", '{"before": {"colour": {"٣": null}}}'),
         ("/api/corrected-manifest", "{}"),
     ],
 )
@@ -276,6 +300,8 @@ def test_plotlys_script_comes_from_its_package(client):
         ("mark", {"question": "x", "query": "0", "marks": {"one": True}}),
         ("mark", {"question": "x", "query": "0", "marks": {"9" * 5000: True}}),
         ("mark", {"question": "x", "query": "0", "marks": {"٣": True}}),
+        ("mark", {"question": "x", "query": "0", "marks": {"1,2": True}}),
+        ("mark", {"question": "x", "query": "0", "marks": {"": True}}),
         ("mark", {"question": "x", "query": "0", "marks": {"1": "yes"}}),
         ("mark", {"question": "x", "query": "0", "marks": [[1, True]]}),
         ("mark", {"question": ["x"], "query": "0", "marks": {"1": True}}),

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import threading
 import time
@@ -198,3 +199,65 @@ def test_a_file_that_may_not_be_looked_at_is_not_gone(session, photos, monkeypat
     monkeypatch.setattr(os, "stat", refuse)
     session._look_for_changes()
     assert session.changed is None
+
+
+class Told:
+    """Columns that are computed a picture at a time."""
+
+    needs_vectors = False
+
+    def __init__(self):
+        self.told, self.computing = {}, 0
+
+    def known(self, collection):
+        return dict(self.told)
+
+    def missing(self, collection):
+        return sum(id not in self.told for id in collection.pictures.ids)
+
+    def forget(self, ids):
+        for id in ids:
+            del self.told[id]
+
+    def make(self, collection, advance):
+        self.computing += 1
+        assert self.computing == 1
+        for id in collection.pictures.ids:
+            if id not in self.told:
+                self.told[id] = {"answer": "yes"}
+                time.sleep(0.02)
+                advance(1)
+        self.computing -= 1
+
+
+def test_columns_are_computed_by_one_thread_at_a_time_and_shown_with_what_is_there(make_gallery):
+    columns, failed = Told(), []
+    session = Session(dataclasses.replace(plan([make_gallery()]), columns=columns))
+
+    def ask():
+        try:
+            session._ask(has_vectors=False)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and session.asking is None and session.collection.version == 2
+    values, codes = session.collection.pictures.columns["answer"]
+    assert (values, codes.tolist()) == (["yes"], [0] * 6)
+
+
+def test_what_is_said_of_pictures_that_have_changed_is_computed_anew(photos, make_gallery):
+    columns = Told()
+    session = Session(dataclasses.replace(plan([make_gallery()]), columns=columns))
+    session._ask(has_vectors=False)
+    changed = session.collection.pictures.ids[3]
+    columns.told[changed] = {"answer": "of before"}
+    later = time.time() + 3600
+    os.utime(photos / changed, (later, later))
+    assert session.update()
+    _wait(lambda: columns.told.get(changed) == {"answer": "yes"} and session.asking is None)
+    session.stop()

@@ -1,8 +1,10 @@
 import json
+import os
 import threading
 
 import pytest
 
+from tfvision.apps.explorer import kept_file
 from tfvision.apps.explorer.state import Notes
 from tfvision.errors import DataError, RunError, StorageError
 
@@ -101,3 +103,30 @@ def test_a_lock_that_cannot_be_had_is_named(tmp_path):
     (tmp_path / "notes.lock").mkdir()
     with pytest.raises(StorageError, match="notes.lock could not be written"):
         Notes(tmp_path).tag("one", ["a"])
+
+
+def test_a_change_within_one_tick_of_the_files_clock_is_not_lost(tmp_path):
+    ours, theirs, path = Notes(tmp_path), Notes(tmp_path), tmp_path / "notes.json"
+    ours.tag("one", ["a"])
+    ours.read()
+    before = path.stat()
+    theirs.tag("two", ["b"])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    ours.tag("six", ["c"])
+    assert set(Notes(tmp_path).read()["tags"]) == {"one", "two", "six"}
+
+
+def test_a_question_that_could_not_be_written_can_be_restored_later(tmp_path, monkeypatch):
+    notes = Notes(tmp_path)
+    notes.mark("faces", "id:q", {"a": True})
+    before = notes.read()["questions"]
+    notes.drop_question("faces")
+
+    def full(path, value):
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError):
+        patched.setattr(kept_file, "write_json", full)
+        notes.restore_question("faces")
+    notes.restore_question("faces")
+    assert notes.read()["questions"] == before

@@ -1,3 +1,4 @@
+import concurrent.futures
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ from starlette.testclient import TestClient
 from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.server import application
 from tfvision.apps.explorer.session import Session
+from tfvision.apps.explorer.text_queries import SEEING
 from tfvision.errors import DataError
 from tfvision.index.folder_gallery import FolderGallery
 
@@ -70,3 +72,12 @@ def test_a_folder_is_seen_by_the_image_tower(photos, colour_towers):
     assert layer.name == "colour towers" and [ids[hit].partition("/")[0] for hit in session.queries.open("t:green", layer).hits(2)] == ["greens", "greens"]
     outside = session.queries.receive((photos / "reds" / "red 1.png").read_bytes())  # by a program, which the user named
     assert ids[session.queries.open(outside, layer).hits(1)[0]].startswith("reds")
+
+
+def test_a_text_is_seen_once_and_its_title_waits_for_no_network(asked):
+    first = asked.collection.layers[0]
+    before = asked.queries.open("t:red", first).scores
+    first._known.clear()
+    with concurrent.futures.ThreadPoolExecutor(1) as other, SEEING:  # as if a network were being opened
+        assert other.submit(asked.queries.titles, "t:blue").result(60) == ("“blue”", "t:blue")
+        assert other.submit(asked.queries.open, "t:red", first).result(60).scores.tolist() == before.tolist()

@@ -57,6 +57,8 @@ def test_days_with_a_zone_are_those_of_the_cameras_clock():
     place = Deployment("a", "a", start=datetime.datetime(2021, 6, 1, 22, tzinfo=datetime.UTC), end=datetime.datetime(2021, 6, 3))
     assert place.days(120) == (datetime.datetime(2021, 6, 2), datetime.datetime(2021, 6, 3))
     assert place.days(None)[0] == datetime.datetime(2021, 6, 1, 22)
+    always = Deployment("a", "a", start=datetime.datetime(1, 1, 1, tzinfo=datetime.UTC), end=datetime.datetime(9999, 12, 31, 23, 59, tzinfo=datetime.UTC))
+    assert [always.days(minutes)[number] for minutes, number in ((-60, 0), (60, 1))] == [datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31, 23, 59)]
 
 
 @pytest.mark.parametrize(

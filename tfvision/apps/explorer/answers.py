@@ -8,7 +8,7 @@ import numpy as np
 from tfvision.apps.explorer import distributions, plain_words, similarity, tidying
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.jobs import Tell
-from tfvision.apps.explorer.judges import agreement, by_judge, majority
+from tfvision.apps.explorer.judges import agreement, by_judge, counted
 from tfvision.apps.explorer.pooling import DRAWN, drawn
 from tfvision.apps.explorer.precision import overlap, pooled, precision_at
 from tfvision.apps.explorer.queries import Queries
@@ -94,7 +94,7 @@ def comparison(queries: Queries, layer: Layer, names: Sequence[str], kept: np.nd
             lost.append({"name": name, "why": str(error)})
     if not opened:
         raise DataError("; ".join(one["why"] for one in lost))
-    samples = [layer.ordered(query.name, query.scores) if kept is None else _ordered(query.scores[kept]) for query in opened]
+    samples = [layer.ordered(query.name, query.scores) if kept is None else similarity.ordered(query.scores[kept]) for query in opened]
     pairs = layer.random_pairs()
     edges = distributions.common_edges([*samples, pairs], _bins(min(map(len, samples))))
     counts = [distributions.histogram(sample, edges) for sample in samples]
@@ -124,25 +124,30 @@ def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], 
 
     Returns:
       {"conclusion", "queries": [{"name", "title", "marked", "layers": [[precision at each k]], "drawn": precision of pictures drawn at
-      random}], "pooled", "drawn", "ks", "layers", "lost": [{"name", "marked", "why"}], "judges": [{"name", "marked"}], "agreement", "draft",
-      "words"}; lost are queries that cannot be opened any more, as a picture from outside that was deleted: they count for nothing here,
-      their marks are kept. "draft" and "words" are sentences on these figures.
+      random}], "pooled", "drawn": of the queries of which all drawn are judged, "ks", "layers", "lost": [{"name", "marked", "why"}], "judges":
+      [{"name", "marked"}], "agreement", "draft", "words"}; lost are queries that cannot be opened any more, as a picture from outside that was
+      deleted: they count for nothing here, their marks are kept. "draft" and "words" are sentences on these figures.
     """
     entry = notes["questions"].get(question, {"conclusion": "", "marks": {}})
     judged = by_judge(entry)
-    rows, lost, positions = [], [], collection.pictures.positions
-    for key, marks in (majority(judged) if judge is None else judged.get(judge, {})).items():
+    rows, lost, positions, ids = [], [], collection.pictures.positions, collection.pictures.ids
+    chances, everybody = [], list(judged.values()) if judge is None else [judged.get(judge, {})]
+    for key, marks in counted(judged, judge).items():
         by_position = {positions[id]: is_right for id, is_right in marks.items() if id in positions}
         try:
             title, name = queries.titles(key)[0], queries.name_of(key) or key
-            at_random = precision_at(drawn(collection, queries, question, name), by_position, DRAWN)
+            places = drawn(collection, queries, question, name)
+            at_random = precision_at(places, by_position, DRAWN)
             rows.append(
                 {"name": name, "title": title, "marked": len(by_position), "layers": _by_layer(collection, queries, name, by_position), "drawn": at_random}
             )
         except UserError as error:
             lost.append({"name": key, "marked": len(marks), "why": str(error)})
+            continue
+        if all(any(ids[place] in marked.get(key, {}) for marked in everybody) for place in places):  # else a part may be judged as hits are: too often right
+            chances.append(at_random)
     together = [[pooled([row["layers"][number][cut] for row in rows])._asdict() for cut in range(len(KS))] for number in range(len(collection.layers))]
-    at_random = pooled([row["drawn"] for row in rows])._asdict()
+    chance = pooled(chances)._asdict()
     for row in rows:
         row["layers"], row["drawn"] = [[one._asdict() for one in layer] for layer in row["layers"]], row["drawn"]._asdict()
     found = {
@@ -152,7 +157,7 @@ def verdict(collection: Collection, queries: Queries, notes: Mapping[str, Any], 
         "layers": [layer.name for layer in collection.layers],
         "queries": rows,
         "pooled": together,
-        "drawn": at_random,
+        "drawn": chance,
         "lost": lost,
         "judge": judge,
         "judges": [{"name": name, "marked": sum(map(len, marks.values()))} for name, marks in judged.items()],
@@ -170,15 +175,15 @@ def near_duplicates(layer: Layer, table: Table, pictures: Pictures, least: float
     file cannot be read; "best" is that of the most pixels, of these that of the largest file.
     """
     groups = tidying.near_duplicates(*table, least, layer.products)
-    shown, known = [], 0
+    shown, known, total = [], 0, sum(len(group.positions) for group in groups)
     for group in groups[:_SHOWN_DUPLICATES]:
-        tell(known / sum(len(one.positions) for one in groups), "sizes of the files")
+        tell(known / total, "sizes of the files")
         files = [pictures.size(position) for position in group.positions]
         sizes = [(one.width * one.height, one.bytes) if one else (0, 0) for one in files]
         best = group.positions[max(range(len(sizes)), key=sizes.__getitem__)]
         known += len(files)
         shown.append({"places": group.positions, "weakest": _number(group.weakest), "pair": group.pair, "best": best, "files": files})
-    return {"groups": shown, "total": len(groups), "pictures": sum(len(group.positions) for group in groups)}
+    return {"groups": shown, "total": len(groups), "pictures": total}
 
 
 def outliers(table: Table, limit: int) -> Answer:
@@ -259,10 +264,6 @@ def _by_layer(collection, queries, name, marks):
 def _bins(count):
     """As many as a sample of this size can fill without noise."""
     return int(np.clip(1.5 * np.sqrt(count), _LEAST_BINS, _MOST_BINS))
-
-
-def _ordered(scores):
-    return np.sort(scores[~np.isnan(scores)])
 
 
 def _matrix(measure, items):

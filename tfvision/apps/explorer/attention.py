@@ -44,7 +44,7 @@ class AttentionMaps:
         Raises (the future does):
           UserError: the picture cannot be read, the query is lost, or the network has no such map, with the reason.
         """
-        name = (layer.location, layer.fingerprint, position, path, query)
+        name = (layer.location, layer.fingerprint, position, path, query, queries.changes_of(query or ""))
         with self._lock:
             future = self._asked.pop(name, None)
             if future is None or future.cancelled() or (future.done() and future.exception()):

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfvision.apps.explorer import similarity
 from tfvision.apps.explorer.columns import Scale, scale_of
-from tfvision.apps.explorer.corrections import corrected_columns
+from tfvision.apps.explorer.corrections import Columns, corrected_columns
 from tfvision.apps.explorer.facts import FileSize, file_size
 from tfvision.errors import DataError
 from tfvision.index.columns import metadata_columns
@@ -23,7 +23,6 @@ from tfvision.index.sources import GalleryPhotos
 _RANDOM_PAIRS = 20_000
 _REMEMBERED, _REMEMBERED_BYTES = 12, 24 * 2**20  # queries whose similarities are kept: so many, of a million pictures as many as have so many bytes
 _LEAST_REMEMBERED = 4
-GROUP = "g:"  # begins the name of a query that is a group
 
 
 class Pictures:
@@ -34,14 +33,17 @@ class Pictures:
       columns: {name: (distinct values, int32 [n] positions in these, -1 = none)}, labels as they were corrected (`correct`).
       given: the same as the source has them.
       corrections: which version of the corrections the columns have.
+      changes: how often the columns were replaced.
       answers: names of the columns that say what was answered to a picture, and are no labels (`say_more`).
     """
 
     def __init__(self, ids: list[str], path_of: Callable[[int], str], columns: Mapping[str, tuple[list[Any], np.ndarray]]) -> None:
         self.ids, self._path_of, self.columns, self.given, self.corrections = ids, path_of, columns, columns, 0
-        self._own, self.answers = columns, frozenset[str]()
+        self._own, self.answers, self.changes = columns, frozenset[str](), 0
+        self._lock = threading.Lock()  # of who replaces columns
+        self._kept: Mapping[str, Any] = {"version": 0, "columns": {}}  # the corrections that are shown
         self._sizes: dict[int, FileSize | None] = {}
-        self._scales: list[Scale | None] | None = None
+        self._scales: dict[str, tuple[tuple[list[Any], np.ndarray], Scale | None]] = {}  # name -> (the column that it is of, it)
 
     @classmethod
     def of_gallery(cls, gallery: Gallery) -> "Pictures":
@@ -57,13 +59,13 @@ class Pictures:
         return cls(list(photos.ids), lambda position: photos.manifest.records[position].path, columns)
 
     def say_more(self, texts: Mapping[str, Mapping[str, str]]) -> None:
-        """Puts the columns of {id: {column: text}} before their own, in place of those that were said before; labels are as given until `correct`."""
+        """Puts the columns of {id: {column: text}} before their own, in place of those that were said before."""
         found = metadata_columns([{name: text for name, text in texts.get(id, {}).items() if text} for id in self.ids])
         ordered = [name for name in dict.fromkeys(name for one in texts.values() for name in one) if name in found]
         more = {f"{name} (answer)" if name in self._own else name: (found[name].values, np.asarray(found[name].codes)) for name in ordered}
-        self.columns = self.given = {**more, **self._own}
-        self.answers = frozenset(more)
-        self._scales = None
+        with self._lock:
+            self.answers, self.given = frozenset(more), {**more, **self._own}
+            self._show(self._kept)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,20 +82,24 @@ class Pictures:
 
     def correct(self, corrections: Mapping[str, Any]) -> None:
         """Shows labels as they are corrected (Corrections.read)."""
-        self.columns, self.corrections = corrected_columns(self.given, self.positions, corrections), corrections["version"]
-        self._scales = None
+        with self._lock:
+            self._show(corrections)
+
+    def _show(self, corrections):
+        self._kept, self.columns = corrections, corrected_columns(self.given, self.positions, corrections)
+        self.corrections, self.changes = corrections["version"], self.changes + 1  # after the columns: who reads these first has columns as new at least
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
         """{id: position}."""
         return {id: position for position, id in enumerate(self.ids)}
 
-    @property
-    def scales(self) -> list[Scale | None]:
-        """For each column, what a histogram and a range need of it, computed once; None for one of texts."""
-        if self._scales is None:
-            self._scales = [scale_of(values, codes) for values, codes in self.columns.values()]
-        return self._scales
+    def with_scales(self) -> tuple[Columns, list[Scale | None]]:
+        """(the columns, for each of them what a histogram and a range need of it, computed once; None for one of texts)."""
+        columns, known = self.columns, self._scales
+        scales = {name: known[name][1] if name in known and known[name][0] is column else scale_of(*column) for name, column in columns.items()}
+        self._scales = {name: (columns[name], scale) for name, scale in scales.items()}
+        return columns, list(scales.values())
 
     @functools.cached_property
     def scattered(self) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +136,7 @@ class Layer:
       location: of the gallery.
       gallery: open; it is not closed while someone may still ask.
       row_of: int64 [pictures], the gallery's row of each, -1 where it has none (yet).
-      shortlists: {query's name: (k, positions of its first hits)}: small, and asked for again after every mark.
+      shortlists: {query's name: (Queries.changes_of it, k, positions of its first hits)}: small, and asked for again after every mark.
     """
 
     def __init__(self, name: str, location: str, pictures: Pictures) -> None:
@@ -140,9 +146,9 @@ class Layer:
         ids, rows = self.gallery.live_ids, self.gallery.live
         positions = np.arange(len(ids)) if ids == pictures.ids else np.array([pictures.positions.get(id, -1) for id in ids], np.int64)
         self.row_of[positions[positions >= 0]] = rows[positions >= 0]
-        self._known: dict[str, np.ndarray] = {}
-        self._ordered: dict[str, np.ndarray] = {}
-        self.shortlists: dict[str, tuple[int, list[int]]] = {}
+        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # query's name -> (its vector, its similarities)
+        self._ordered: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # query's name -> (its similarities, the same in order)
+        self.shortlists: dict[str, tuple[int, int, list[int]]] = {}
 
     @property
     def dimension(self) -> int:
@@ -190,32 +196,27 @@ class Layer:
         """float32 [pictures] to a query; NaN for what has no vector and for the query's own pictures.
 
         Args:
-          key: the query's name: the last dozen are remembered.
+          key: the query's name: the last dozen are remembered, with their vector: a group may have other members by now.
         """
         with self._lock:
-            found = self._known.pop(key, None)
-            if found is None:
+            known = self._known.pop(key, None)
+            if known is None or not np.array_equal(known[0], vector):
                 by_row = np.append(similarity.similarities(self.gallery.row_vectors, vector), np.float32(np.nan))
-                found = by_row[self.row_of]
-                found[list(excluded)] = np.nan
-            self._known[key] = found
-            while len(self._known) > max(_LEAST_REMEMBERED, min(_REMEMBERED, _REMEMBERED_BYTES // max(1, found.nbytes))):
+                known = vector, by_row[self.row_of]
+                known[1][list(excluded)] = np.nan
+            self._known[key] = known
+            while len(self._known) > max(_LEAST_REMEMBERED, min(_REMEMBERED, _REMEMBERED_BYTES // max(1, known[1].nbytes))):
                 self._known.pop(next(iter(self._known)))
-            return found
-
-    def forget_groups(self) -> None:
-        """Groups may have other members now."""
-        with self._lock:
-            for kept in (self._known, self._ordered, self.shortlists):
-                for key in [key for key in kept if key.startswith(GROUP)]:
-                    kept.pop(key, None)
+            return known[1]
 
     def ordered(self, key: str, scores: np.ndarray) -> np.ndarray:
         """The known scores in ascending order, remembered with the query."""
-        if key not in self._ordered or key not in self._known:
-            self._ordered = {one: kept for one, kept in self._ordered.items() if one in self._known}
-            self._ordered[key] = np.sort(scores[~np.isnan(scores)])
-        return self._ordered[key]
+        kept = self._ordered.get(key)
+        if kept is None or kept[0] is not scores:
+            kept = scores, similarity.ordered(scores)
+            with self._lock:
+                self._ordered = {**{one: other for one, other in self._ordered.items() if one in self._known}, key: kept}
+        return kept[1]
 
     def random_pairs(self) -> np.ndarray:
         """Similarities of random pairs, float32 [pairs], ascending: what a query that means nothing would have."""

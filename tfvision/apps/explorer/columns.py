@@ -11,6 +11,7 @@ _MOST_BINS = 40
 _LARGEST_OTHERS = 0.1  # share of a column's distinct values that may be something else, as "n/a"
 _SKEWED = 50  # times the median: a histogram with even bins would be one bar
 _SAMPLE = 1000
+_LARGEST, _LEAST_SPREAD = 1e300, 1e-300  # beyond, bins cannot be computed
 _ISO = re.compile(r"(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2}))?(?:[T ](\d{1,2}:\d{2}(?::\d{2})?)(?:[.,]\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 _EXIF = re.compile(r"(\d{4}):(\d{2}):(\d{2}) (\d{2}:\d{2}:\d{2})")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?: (\d{1,2}:\d{2}(?::\d{2})?))?")
@@ -46,7 +47,7 @@ def scale_of(values: Sequence[Any], codes: np.ndarray) -> Scale | None:
         numbers = read(values)
         held = numbers[codes[codes >= 0]]
         held = held[~np.isnan(held)]
-        if _fits(numbers) and held.size and held.min() < held.max():
+        if _fits(numbers) and held.size and held.max() - held.min() > _LEAST_SPREAD:
             return Scale(kind, numbers, date_edges(held) if kind == "date" else number_edges(held))
     return None
 
@@ -89,22 +90,24 @@ def _fits(numbers: np.ndarray) -> bool:
 
 
 def _numbers(values):
-    """float64, NaN for what is no finite number; all at once where all are."""
+    """float64, NaN for what is no number with a histogram; at once where all are."""
     if values and all(isinstance(value, str) for value in values) and "_" not in "".join(values):
         with contextlib.suppress(ValueError):
-            numbers = np.array(values).astype(np.float64)
-            return np.where(np.isfinite(numbers), numbers, np.nan)
-    return np.array([_number(value) for value in values], np.float64)
+            return _bounded(np.fromiter(map(float, values), np.float64, len(values)))
+    return _bounded(np.array([_number(value) for value in values], np.float64))
+
+
+def _bounded(numbers):
+    return np.where(np.abs(numbers) < _LARGEST, numbers, np.nan)
 
 
 def _number(value):
     if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
         return np.nan
     try:
-        number = float(value)
-    except ValueError:
+        return float(value)
+    except (ValueError, OverflowError):
         return np.nan
-    return number if np.isfinite(number) else np.nan
 
 
 def _seconds(values):

@@ -62,7 +62,8 @@ def write_corrected_manifest(
         raise DataError("no label is corrected: correct one first")
     path = free_path(Path(folder) / f"{name}-corrected.csv")
     write_text(path, csv_text([table.header, *([row.get(name, "") for name in table.header] for row in table.rows)]))
-    return CorrectedManifest(str(path), corrected, f"tfvision train species {shlex.quote(str(path))}{_ranks_option(path, list(columns))}")
+    ranks = _ranks_option(path, [name for name in columns if name in table.header])
+    return CorrectedManifest(str(path), corrected, f"tfvision train species {shlex.quote(str(path))}{ranks}")
 
 
 def _of_csv(path: Path) -> _Rows:

@@ -19,6 +19,7 @@ Entries = dict[str, dict[str, Entry | None]]  # column -> id -> what it was corr
 _FILE = "corrections.json"
 _EMPTY: dict[str, Any] = {"version": 0, "columns": {}}
 _ENTRY: Kind = {"label": str, "who": str, "when": str}
+_PARTS = {"label": "a label", "who": "your name", "when": "a time"}
 _KIND: Kind = {"version": int, "columns": {str: {str: _ENTRY}}}
 
 
@@ -53,8 +54,12 @@ class Corrections:
 
     def restore(self, entries: Mapping[str, Mapping[str, Entry | None]]) -> Entries:
         """Writes corrections as they are given, and returns what they were before. Raises DataError, RunError, StorageError."""
-        if not all(entry is None or is_of(entry, _ENTRY) for by_id in entries.values() for entry in by_id.values()):
+        given = [entry for by_id in entries.values() for entry in by_id.values() if entry is not None]
+        if not all(is_of(entry, _ENTRY) for entry in given):
             raise DataError("a correction has a label, a name and a time")
+        for entry in given:
+            for part, what in _PARTS.items():
+                _line(entry[part], what)
         before: Entries = {}
         with self._file.changing() as kept:
             for column, by_id in entries.items():

@@ -115,7 +115,7 @@ def _write_numbers(site, session):
     }
     write_json(data / "status.json", status)
     write_json(data / "names.json", names)
-    scales = collection.pictures.scales
+    _, scales = collection.pictures.with_scales()
     write_json(data / "columns.json", described(columns, scales, collection.pictures.answers))
     for number, scale in enumerate(scales):
         if scale:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from tfvision.errors import UserError
 
 Tell = Callable[[float, str], object]  # is told how much is done, 0 to 1, and what is being done
+_KEPT = 64  # results
 
 
 class Job:
@@ -48,7 +49,7 @@ class Job:
 
 
 class Jobs:
-    """Jobs by name: the second who asks gets the first one's."""
+    """Jobs by name: the second who asks gets the first one's. Of those that are done the last ones are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,7 +58,10 @@ class Jobs:
     def start(self, name: Hashable, work: Callable[[Tell], Any]) -> Job:
         """The job of a name, begun now if there is none; one that failed is begun again."""
         with self._lock:
-            job = self._jobs.get(name)
+            job = self._jobs.pop(name, None)
             if job is None or job.error:
-                job = self._jobs[name] = Job(work)
+                job = Job(work)
+            for old in [one for one, other in self._jobs.items() if other.is_done][:-_KEPT]:
+                del self._jobs[old]
+            self._jobs[name] = job
             return job

@@ -35,6 +35,11 @@ def by_judge(entry: Mapping[str, Any]) -> dict[str, Marks]:
     return {name: marks for name, marks in {"": entry["marks"], **(entry.get("judges") or {})}.items() if marks}
 
 
+def counted(judged: Mapping[str, Marks], judge: str | None) -> Marks:
+    """The marks of one judge, or what most say where it is None."""
+    return majority(judged) if judge is None else judged.get(judge, {})
+
+
 def majority(judged: Mapping[str, Marks]) -> dict[str, dict[str, bool]]:
     """What most judges of a picture say; where as many say the one as the other, it is not judged."""
     votes: dict[str, dict[str, int]] = {}

@@ -29,15 +29,15 @@ class KeptFile:
     def __init__(self, path: Path, kind: Kind, empty: dict[str, Any], what: str) -> None:
         self._path, self._kind, self._empty, self._what = path, kind, empty, what
         self._mutex = threading.Lock()
-        self._known: tuple[int, dict[str, Any]] | None = None  # (when the file was written, what it holds)
+        self._known: tuple[tuple[int, ...], dict[str, Any]] | None = None  # (which file it was, what it holds)
 
     def read(self) -> dict[str, Any]:
         """What it holds now, by whatever process it was written. Raises RunError where it is damaged."""
         if not os.path.lexists(self._path):
             return self._empty
-        written_at, known = _written_at(self._path), self._known
-        if known is None or known[0] != written_at:
-            known = self._known = written_at, self._checked(read_json(self._path, object, _REMEDY, RunError))
+        mark, known = _mark(self._path), self._known
+        if known is None or known[0] != mark:
+            known = self._known = mark, self._checked(read_json(self._path, object, _REMEDY, RunError))
         return known[1]
 
     @contextlib.contextmanager
@@ -48,6 +48,7 @@ class KeptFile:
             changed = {"version": before["version"] + 1, **{key: _copy(before[key]) for key in self._empty if key != "version"}}
             yield changed
             write_json(self._path, changed)
+            self._known = None
 
     @contextlib.contextmanager
     def _locked(self):
@@ -80,7 +81,9 @@ def _copy(value):
     return list(value) if isinstance(value, list) else value
 
 
-def _written_at(path):
+def _mark(path):
+    """Another one for each file that is renamed to this path: the clock of files stands still for some milliseconds."""
     with contextlib.suppress(OSError):
-        return path.stat().st_mtime_ns
-    return 0
+        status = path.stat()
+        return status.st_mtime_ns, status.st_ino, status.st_size
+    return ()

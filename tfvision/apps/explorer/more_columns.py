@@ -1,7 +1,7 @@
 """Columns of a collection beside those of its gallery: what is known of the pictures by now, such as a run's answers."""
 
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,9 @@ class MoreColumns(Protocol):
 
     def missing(self, collection: Collection) -> int:
         """Of how many pictures it is still to be computed."""
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """These pictures have changed: what was said of them is computed anew."""
 
     def make(self, collection: Collection, advance: Callable[[int], object]) -> None:
         """Computes and keeps what is missing. `advance` is told so many pictures are done; what it raises ends the work, and what is done is kept."""

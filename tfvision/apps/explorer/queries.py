@@ -6,7 +6,6 @@ outside, by its checksum), `g:species=Apis mellifera` (a group) or `t:a bee on a
 
 import contextlib
 import hashlib
-import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfvision.apps.explorer import similarity
-from tfvision.apps.explorer.collection import GROUP, Layer, Pictures
+from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.tables import kept_arrays
-from tfvision.apps.explorer.text_queries import TextQueries
+from tfvision.apps.explorer.text_queries import SEEING, TextQueries
 from tfvision.data.decoding import check_photo
 from tfvision.data.photo_files import printable
 from tfvision.errors import DataError
@@ -28,8 +27,7 @@ from tfvision.index.sources import photo_manifest
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 10
 _LONGEST_NAME = 200
-_OUTSIDE, _ID, _TEXT = "u:", "id:", "t:"
-_seeing = threading.RLock()  # one network at a time, also while an update replaces the collection
+_OUTSIDE, _GROUP, _ID, _TEXT = "u:", "g:", "id:", "t:"
 
 
 class Query(NamedTuple):
@@ -77,16 +75,21 @@ class Queries:
     @contextlib.contextmanager
     def seeing(self, layer: Layer) -> Iterator[Any]:
         """The Extractor of a layer, opened once, for one at a time. Raises what opening a network raises."""
-        with _seeing:
+        with SEEING:
             if layer.location not in self._extractors:
                 self._extractors[layer.location] = gallery_extractor(layer.gallery, trusted=self._trusted)
             yield self._extractors[layer.location]
 
     def shortlist(self, name: str, layer: Layer, k: int) -> list[int]:
         """Positions of a query's first k hits, a list; remembered. Raises as `open`."""
-        if layer.shortlists.get(name, (0, []))[0] < k:
-            layer.shortlists[name] = k, self.open(name, layer).hits(k).tolist()
-        return layer.shortlists[name][1][:k]
+        changes, known = self.changes_of(name), layer.shortlists.get(name)
+        if known is None or known[0] != changes or known[1] < k:
+            known = layer.shortlists[name] = changes, k, self.open(name, layer).hits(k).tolist()
+        return known[2][:k]
+
+    def changes_of(self, name: str) -> int:
+        """Another number where a query may be of other pictures than before: a group's members change with the labels."""
+        return self._pictures.changes if name.startswith(_GROUP) else 0
 
     def titles(self, name: str) -> tuple[str, str]:
         """(title, key) of a name, without any vector. Raises DataError."""
@@ -98,7 +101,7 @@ class Queries:
 
     def name_of(self, key: str) -> str | None:
         """The name of a note's key, or None where its picture is gone."""
-        if key.startswith((_OUTSIDE, GROUP, _TEXT)):
+        if key.startswith((_OUTSIDE, _GROUP, _TEXT)):
             return key
         position = self._pictures.positions.get(key.removeprefix(_ID))
         return None if position is None else str(position)
@@ -144,23 +147,22 @@ class Queries:
             return _title(path), name, layer and self._outside_vector(path, layer), ()
         if name.startswith(_TEXT):
             text = checked_text(name.removeprefix(_TEXT))
-            with _seeing:
-                return f"“{text}”", f"{_TEXT}{text}", layer and self._texts.vector(text, layer), ()
-        if not name.startswith(GROUP) or "=" not in name:
+            return f"“{text}”", f"{_TEXT}{text}", layer and self._texts.vector(text, layer), ()
+        if not name.startswith(_GROUP) or "=" not in name:
             raise DataError(f"a query is a number, id:ID, u:CHECKSUM, g:COLUMN=VALUE or t:TEXT, got {name!r:.80}")
-        column, value, members = pictures.members(name.removeprefix(GROUP))
+        column, value, members = pictures.members(name.removeprefix(_GROUP))
         return f"{column} {value} ({len(members)})", name, layer and self._group_vector(members, layer, name), members
 
     def _group_vector(self, members, layer, name):
         """The mean of the members' vectors: its inner product with a picture is the mean similarity to the members."""
         rows = layer.row_of[members]
         if not (rows >= 0).any():
-            raise DataError(f"none of the pictures of {name.removeprefix(GROUP)} has a vector yet")
+            raise DataError(f"none of the pictures of {name.removeprefix(_GROUP)} has a vector yet")
         return np.asarray(layer.gallery.row_vectors[rows[rows >= 0]]).mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def _outside_vector(self, path, layer):
         kept = path.with_name(f"{path.stem}-{_digest(str(layer.gallery.facts.get('identity')).encode())}-{layer.dimension}.npz")
-        with _seeing:  # a picture is seen once
+        with contextlib.nullcontext() if kept.is_file() else SEEING:  # a picture is seen once; what is kept waits for no network
             kinds, make = {"vector": ("f", (layer.dimension,))}, lambda: {"vector": self._see(path, layer)}
             return kept_arrays(kept, kinds, make, lambda arrays: bool(np.isfinite(arrays["vector"]).all()))["vector"]
 

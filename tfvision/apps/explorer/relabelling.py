@@ -6,6 +6,7 @@ from typing import Any
 
 from tfvision.apps.explorer.corrected_manifest import write_corrected_manifest
 from tfvision.apps.explorer.corrections import Entry, first_with, label_of, ranks_above
+from tfvision.apps.explorer.queries import is_whole
 from tfvision.apps.explorer.session import Session
 from tfvision.errors import DataError
 
@@ -53,7 +54,7 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
 def restore(session: Session, before: Mapping[str, Mapping[str, Entry | None]]) -> Answer:
     """Takes a change back, whose "before" this is; returns `told`. Raises DataError, RunError, StorageError."""
     ids = session.collection.pictures.ids
-    if not all(position.isdecimal() and int(position) < len(ids) for entries in before.values() for position in entries):
+    if not all(is_whole(position) and int(position) < len(ids) for entries in before.values() for position in entries):
         raise DataError("places must be numbers of pictures")
     session.corrections.restore(_renamed(before, lambda position: ids[int(position)]))
     session.show_corrections()

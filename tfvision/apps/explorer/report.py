@@ -4,7 +4,7 @@ import contextlib
 from html import escape
 from typing import Any
 
-from tfvision.apps.explorer.judges import by_judge, majority
+from tfvision.apps.explorer.judges import by_judge, counted
 from tfvision.apps.explorer.session import Session
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import UserError
@@ -14,7 +14,7 @@ _SHOWN_HITS, _FEWEST_SHOWN = 24, 6  # of a query in all layers; in each
 
 
 def verdict_report(session: Session, found: dict[str, Any]) -> str:
-    """The page as text; `found` is what answers.verdict says of all judges."""
+    """The page as text; `found` is what answers.verdict says."""
     title = f"Do deep features retrieve {found['question']}?"
     judged, layers = len(found["queries"]), ", ".join(found["layers"])
     facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
@@ -25,7 +25,7 @@ def verdict_report(session: Session, found: dict[str, Any]) -> str:
     together = section("All queries together", _precisions(found, found["pooled"], found["drawn"]) + words)
     judges = [section("Who judged", _judges(found))] if len(found["judges"]) > 1 or any(one["name"] for one in found["judges"]) else []
     lost = [section("Queries that are lost", _lost(found["lost"]))] if found["lost"] else []
-    marks = majority(by_judge(session.notes.read()["questions"].get(found["question"], {"marks": {}})))
+    marks = counted(by_judge(session.notes.read()["questions"].get(found["question"], {"marks": {}})), found["judge"])
     return compose(title, [answer, *figures, paragraph(facts), together, *judges, *lost, *(_query(session, found, row, marks) for row in found["queries"])])
 
 
@@ -45,7 +45,7 @@ def _precisions(found, layers, drawn):
         for number, one in enumerate(row)
         if not number or _is_telling(one)
     ]
-    rows.append(["pictures drawn at random", "", _bar(drawn), f"{drawn['judged']} of {drawn['hits']}", ""])
+    rows.append(["pictures drawn at random", "", _bar(drawn), f"{drawn['judged']} of {drawn['hits']}" if drawn["hits"] else "not all", ""])
     return table(["layer", "first hits", "right", "judged", "at least, at most"], rows, [3, 4])
 
 

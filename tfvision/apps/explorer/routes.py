@@ -153,7 +153,7 @@ class Routes:
 
     def columns(self, request: Request) -> Any:
         pictures = self._collection.pictures
-        return described(pictures.columns, pictures.scales, pictures.answers)
+        return described(*pictures.with_scales(), pictures.answers)
 
     def codes(self, request: Request) -> Any:
         columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]
@@ -161,12 +161,12 @@ class Routes:
         return _bytes(np.ascontiguousarray(columns[int(number)][1], "<i4").tobytes()) if is_there else _missing("there is no such column")
 
     def numbers(self, request: Request) -> Any:
-        scales, number = self._collection.pictures.scales, request.path_params["number"]
+        scales, number = self._collection.pictures.with_scales()[1], request.path_params["number"]
         scale = scales[int(number)] if is_whole(number) and int(number) < len(scales) else None
         return _bytes(scale.numbers.astype("<f8").tobytes()) if scale else _missing("there is no such column of numbers or dates")
 
     def thumbnails(self, request: Request) -> Any:
-        positions = _positions(request.query_params.get("rows", ""), self._collection.pictures)[:_MOST_THUMBNAILS]
+        positions = _positions(list(filter(None, request.query_params.get("rows", "").split(","))), self._collection.pictures)[:_MOST_THUMBNAILS]
         found = self._session.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
         lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
         return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
@@ -200,13 +200,17 @@ class Routes:
         return _of_job(job, lambda plane: _bytes(plane.astype("<f4").tobytes()))
 
     def tidy(self, request: Request, body: bytes = b"") -> Any:
-        kind, layer, limit, kept = request.path_params["kind"], self._layer(request), _whole(request, "limit", 300), self._kept(body)
-        tables, jobs, pictures = self._session.tables, self._session.jobs, self._collection.pictures
-        if kind == "duplicates":
-            least = round(_number(request, "least", 0.95), 3)
-            find = lambda tell: answers.near_duplicates(layer, tables.neighbours(layer, tell), pictures, least, tell)
-            return _of_job(jobs.start((kind, layer.name, layer.fingerprint, least), find), lambda found: found)
+        kind, limit, kept, collection = request.path_params["kind"], _whole(request, "limit", 300), self._kept(body), self._collection
+        layer, pictures = collection.layer(_whole(request, "layer", 0)), collection.pictures
+        tables, jobs = self._session.tables, self._session.jobs
+        least = round(min(1.0, max(-1.0, _number(request, "least", 0.95))), 3) if kind == "duplicates" else 0.0
+
+        def duplicates(table):
+            job = jobs.start((kind, layer.name, layer.fingerprint, least), lambda tell: answers.near_duplicates(layer, table, pictures, least, tell))
+            return _of_job(job, lambda found: found)
+
         ways = {
+            "duplicates": duplicates,
             "outliers": lambda table: answers.outliers(table if kept is None else kept_rows(table, kept), limit),
             "hubs": lambda table: answers.hubs(table, limit),
             "labels": lambda table: answers.suspect_labels(table, pictures, request.query_params.get("column", ""), limit),
@@ -214,13 +218,13 @@ class Routes:
         if kind not in ways:
             return _missing("there is no such list")
         job = jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: tables.neighbours(layer, tell))
-        return _of_job(job, ways[kind])  # hubs and labels are judged among all
+        return _of_job(job, ways[kind])  # all but outliers are judged among all
 
     def label_retrieval(self, request: Request) -> Any:
         collection, column, most = self._collection, request.query_params.get("column", ""), _whole(request, "most", 200)
         chosen = collection.layer(_whole(request, "layer", 0))  # from which the others differ
         collection = dataclasses.replace(collection, layers=(chosen, *(layer for layer in collection.layers if layer is not chosen)))
-        name = ("label retrieval", column, most, collection.pictures.corrections, *(layer.fingerprint for layer in collection.layers))
+        name = ("label retrieval", column, most, collection.version, collection.pictures.changes, *(layer.fingerprint for layer in collection.layers))
         return _of_job(self._session.jobs.start(name, lambda tell: label_retrieval(collection, column, most, tell)), lambda found: found)
 
     def notes(self, request: Request) -> Any:
@@ -235,8 +239,8 @@ class Routes:
         return {"version": notes["version"], "tags": tags, "marks": marks, "judges": judges, "conclusions": conclusions}
 
     def pool(self, request: Request) -> Any:
-        shown, asked = self._session.shown, request.query_params
-        return {"places": pool(shown.collection, shown.queries, asked.get("x", ""), asked.get("q", ""), _whole(request, "k", 10)), "drawn": DRAWN}
+        shown, asked, k = self._session.shown, request.query_params, min(_whole(request, "k", 10), answers.SHORTLIST)
+        return {"places": pool(shown.collection, shown.queries, asked.get("x", ""), asked.get("q", ""), k), "drawn": DRAWN}
 
     def verdict(self, request: Request) -> Any:
         shown, asked = self._session.shown, request.query_params
@@ -267,7 +271,7 @@ class Routes:
     def mark(self, request: Request, body: bytes) -> Any:
         asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None], "judge": str | None})
         marks, pictures = asked["marks"], self._collection.pictures
-        ids = [pictures.ids[position] for position in _positions(",".join(marks), pictures)]
+        ids = [pictures.ids[position] for position in _positions(marks, pictures)]
         key = self._session.queries.titles(asked["query"])[1]
         self._session.notes.mark(asked["question"], key, dict(zip(ids, marks.values(), strict=True)), asked.get("judge") or "")
         return self.notes(request)
@@ -377,11 +381,14 @@ def _answering(function, method, session):
         from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response
 
-        if request.headers.get("x-pictures") not in (None, session.collection.pictures.fingerprint):
-            return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
+        def answered(*arguments):
+            if request.headers.get("x-pictures") not in (None, session.collection.pictures.fingerprint):
+                return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
+            return function(*arguments)
+
         try:
             arguments = [request] if method == "GET" else [request, await _body(request)]
-            found = await asyncio.to_thread(function, *arguments)
+            found = await asyncio.to_thread(answered, *arguments)
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
         except ClientDisconnect:
@@ -453,11 +460,10 @@ def _kind(data):
         return None
 
 
-def _positions(text, pictures):
-    parts = [part for part in text.split(",") if part]
-    if not all(is_whole(part) and int(part) < len(pictures) for part in parts):
+def _positions(texts, pictures):
+    if not all(is_whole(text) and int(text) < len(pictures) for text in texts):
         raise DataError("rows must be numbers of pictures")
-    return list(map(int, parts))
+    return list(map(int, texts))
 
 
 def _whole(request, name, default):

@@ -94,10 +94,14 @@ class AskedAnswers:
         self._known |= _read(path)
 
     def known(self, collection: Collection) -> Mapping[str, Texts]:
-        return self._known
+        return dict(self._known)  # others read it while it grows
 
     def missing(self, collection: Collection) -> int:
         return sum(id not in self._known for id in collection.pictures.ids)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        if [id for id in ids if self._known.pop(id, None) is not None]:
+            _write(self._path, dict(self._known))
 
     def make(self, collection: Collection, advance: Callable[[int], object]) -> None:
         from tfvision.data.pipeline import BrokenPhotos  # TensorFlow: seconds
@@ -111,11 +115,11 @@ class AskedAnswers:
                 self._known[name] = answer
                 waiting += 1
                 if waiting % _AT_ONCE == 0:
-                    _write(self._path, self._known)
+                    _write(self._path, dict(self._known))
                 advance(1)
             self._known |= {name: {} for name in names if name not in self._known}  # which cannot be read: not asked again
         finally:
-            _write(self._path, self._known)
+            _write(self._path, dict(self._known))
 
 
 class NearestAnswers:
@@ -135,12 +139,15 @@ class NearestAnswers:
         return _read(self._path(collection)) if collection.layers else {}
 
     def missing(self, collection: Collection) -> int:
-        has_answers = not collection.layers or self._column not in collection.pictures.columns or self._path(collection).is_file()
+        has_answers = not collection.layers or self._column not in collection.pictures.columns or self.known(collection)
         return 0 if has_answers else len(collection.pictures)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        pass  # it is kept with the vectors, which are others then
 
     def make(self, collection: Collection, advance: Callable[[int], object]) -> None:
         pictures, layer = collection.pictures, collection.layers[0]
-        values, codes = pictures.columns[self._column]
+        values, codes = pictures.given[self._column]  # as the run knows them: what is kept must not depend on what is corrected by now
         found = nearest_labels(layer, codes, advance)
         label_of = lambda position: str(values[codes[position]]) if position >= 0 else ""
         _write(self._path(collection), {id: found.answer(position, label_of(found.nearest(position))) for position, id in enumerate(pictures.ids)})

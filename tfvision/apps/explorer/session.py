@@ -19,6 +19,7 @@ from tfvision.apps.explorer.attention import AttentionMaps
 from tfvision.apps.explorer.collection import Collection, Layer, Pictures
 from tfvision.apps.explorer.corrections import Corrections
 from tfvision.apps.explorer.jobs import Jobs
+from tfvision.apps.explorer.more_columns import MoreColumns
 from tfvision.apps.explorer.plan import Plan, PlannedLayer
 from tfvision.apps.explorer.queries import Queries
 from tfvision.apps.explorer.state import Notes
@@ -94,6 +95,7 @@ class Session:
         self.left_out: dict[str, str] = {}  # what has a photo's name and is not shown: path -> reason
         self._rested = 0.0  # seconds, during walks over the files
         self._is_stopped, self._updating, self._filling = threading.Event(), threading.Lock(), threading.Lock()
+        self._computing, self._replacing = threading.Lock(), threading.Lock()  # columns; `shown`, from when it is read until it is replaced
         self._threads: list[threading.Thread] = []
         self.notes.read()  # what people marked must be readable before anybody marks more
         self.shown = self._opened(1)
@@ -131,8 +133,6 @@ class Session:
         pictures, kept = self.collection.pictures, self.corrections.read()
         if pictures.corrections != kept["version"]:
             pictures.correct(kept)
-            for layer in self.collection.layers:
-                layer.forget_groups()
         return pictures.corrections
 
     def stop(self) -> None:
@@ -256,8 +256,13 @@ class Session:
 
     def _ask(self, has_vectors: bool) -> None:
         """Computes what is missing of the columns, those from vectors or the others, and shows it."""
-        columns, collection = self.plan.columns, self.collection
-        if columns is None or columns.needs_vectors != has_vectors or not (total := columns.missing(collection)):
+        if self.plan.columns is not None and self.plan.columns.needs_vectors == has_vectors:
+            with self._computing:  # two at once would ask the same, and each end what the other tells
+                self._compute(self.plan.columns)
+
+    def _compute(self, columns: MoreColumns) -> None:
+        collection = self.collection
+        if not (total := columns.missing(collection)):
             return
         from tfvision.progress import progress_bar
 
@@ -273,10 +278,10 @@ class Session:
                 columns.make(collection, advance)
         finally:
             self.asking = None
-        collection = self.collection
-        collection.pictures.say_more(columns.known(collection))
-        collection.pictures.correct(self.corrections.read())
-        self.shown = dataclasses.replace(self.shown, collection=dataclasses.replace(collection, version=collection.version + 1))
+        with self._replacing:
+            collection = self.collection
+            collection.pictures.say_more(columns.known(collection))
+            self.shown = dataclasses.replace(self.shown, collection=dataclasses.replace(collection, version=collection.version + 1))
 
     def _note_broken(self, broken: dict[str, str]) -> None:
         for reason in broken.values():
@@ -288,10 +293,11 @@ class Session:
         """Shows what a gallery has gained."""
         if not _is_ready(planned.location):
             return
-        shown, collection = self.shown, self.shown.collection
-        layers = {layer.location: layer for layer in collection.layers}
-        layers[planned.location] = Layer(planned.name, planned.location, collection.pictures)
-        self.shown = dataclasses.replace(shown, collection=dataclasses.replace(collection, layers=tuple(layers.values())))
+        with self._replacing:
+            shown, collection = self.shown, self.shown.collection
+            layers = {layer.location: layer for layer in collection.layers}
+            layers[planned.location] = Layer(planned.name, planned.location, collection.pictures)
+            self.shown = dataclasses.replace(shown, collection=dataclasses.replace(collection, layers=tuple(layers.values())))
 
     def _fill_thumbnails(self):
         with self._filling:  # two at once would make and pack the same ones
@@ -380,6 +386,8 @@ class Session:
         try:
             gone, changed, broken = changes.gone, changes.changed, BrokenPhotos()
             self.thumbnails.forget([*gone, *changed])
+            if self.plan.columns is not None:
+                self.plan.columns.forget(changed)
             for name, location, recipe in self.plan.galleries:
                 self.indexing = {"layer": name, "done": 0, "total": 0, "stage": "updating"}
                 with open_gallery(location) as gallery:
@@ -391,7 +399,8 @@ class Session:
                     add_photos(location, self.plan.source, model=recipe and recipe.model, broken=broken, progress=progress)
             self._note_broken(broken)
             self.changed = None
-            self.shown = self._opened(self.collection.version + 1)
+            with self._replacing:
+                self.shown = self._opened(self.collection.version + 1)
         finally:
             self.indexing = None
             self._updating.release()

@@ -47,6 +47,11 @@ def nearest(scores: np.ndarray, k: int) -> np.ndarray:
     return known[np.argsort(-values, kind="stable")][:k]
 
 
+def ordered(scores: np.ndarray) -> np.ndarray:
+    """The known scores in ascending order."""
+    return np.sort(scores[~np.isnan(scores)])
+
+
 def within(scores: np.ndarray, low: float, high: float, limit: int, is_lowest_first: bool = False) -> tuple[np.ndarray, int]:
     """Positions whose score lies in [low, high], in order of the score, and how many there are in all."""
     found = np.flatnonzero((scores >= low) & (scores <= high))

@@ -82,4 +82,5 @@ class Notes:
         with self._file.changing() as notes:
             if question not in self._dropped or any(notes["questions"].get(question, {}).values()):  # one whose marks were taken back holds nothing
                 raise DataError(f"{question!r:.60} was not forgotten, or has begun anew: nothing was restored")
-            notes["questions"][question] = self._dropped.pop(question)
+            notes["questions"][question] = self._dropped[question]
+        self._dropped.pop(question, None)  # once it is written

@@ -1,6 +1,6 @@
 """A survey as a collection: the photos of its card, with its tables as columns, and what to look at first in front."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tfvision.apps.explorer.collection import Collection
@@ -74,6 +74,9 @@ class SurveyColumns:
 
     def missing(self, collection: Collection) -> int:
         return 0
+
+    def forget(self, ids: Iterable[str]) -> None:
+        pass  # it is of the survey's time
 
     def make(self, collection: Collection, advance: Callable[[int], object]) -> None:
         pass

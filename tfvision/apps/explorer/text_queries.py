@@ -12,6 +12,9 @@ from tfvision.errors import DataError
 from tfvision.features.text_encoder import TextEncoder, find_towers, open_text_encoder
 from tfvision.index.making import whitened
 
+SEEING = threading.RLock()  # one network at a time, of pictures or texts, also while an update replaces the collection
+_REMEMBERED = 64  # vectors of texts
+
 
 class TextQueries:
     """Texts as vectors of layers.
@@ -21,7 +24,8 @@ class TextQueries:
     """
 
     def __init__(self, model: str | Path | None = None) -> None:
-        self._model, self._lock = model, threading.Lock()
+        self._model, self._folder = model, _folder(model)
+        self._encoded = functools.lru_cache(_REMEMBERED)(self._encode)
 
     def fits(self, layer: Layer) -> bool:
         """Whether texts can be compared with a layer: the image tower made it, or its vectors were made elsewhere, for which the user vouches."""
@@ -32,10 +36,9 @@ class TextQueries:
         if self._model is None:
             raise DataError("nothing can be asked in words here: start the explorer with --text-model, which names a text encoder")
         if model := self._stranger(layer):
-            where = _folder(self._model)
+            where = self._folder
             raise DataError(f"{layer.name} was made by {model}, and texts are compared with pictures of {where}: `tfvision explore PHOTOS --model {where}`")
-        with self._lock:  # it is opened once
-            vector = self.encoder.encode(text)
+        vector = self._encoded(text)
         whitening = layer.gallery.whitening
         own = self.encoder.dimension if whitening is None else layer.dimension
         if layer.dimension != own:
@@ -48,10 +51,14 @@ class TextQueries:
         assert self._model is not None
         return open_text_encoder(self._model)
 
+    def _encode(self, text: str) -> np.ndarray:
+        with SEEING:  # it is opened once
+            return self.encoder.encode(text)
+
     def _stranger(self, layer: Layer) -> str | None:
         """The model that made a layer, where it is another."""
         model = str(layer.gallery.facts.get("recipe", {}).get("model", ""))
-        return model if model and os.path.realpath(model) != os.path.realpath(_folder(self._model)) else None
+        return model if model and os.path.realpath(model) != os.path.realpath(self._folder) else None
 
 
 def _folder(model: str | Path | None) -> Path:

@@ -52,7 +52,7 @@ class Deployment:
     def days(self, zone_minutes: int | None) -> tuple[datetime.datetime | None, datetime.datetime | None]:
         """Its start and end as a clock of this zone has them; of an unknown zone, as they are written."""
         zone = None if zone_minutes is None else datetime.timezone(datetime.timedelta(minutes=zone_minutes))
-        start, end = (time.astimezone(zone) if time and time.tzinfo and zone else time for time in (self.start, self.end))
+        start, end = (_at_zone(time, zone) if time and time.tzinfo and zone else time for time in (self.start, self.end))
         return start and start.replace(tzinfo=None), end and end.replace(tzinfo=None)
 
 
@@ -124,6 +124,14 @@ def _check_parted(found, path):
         starts = [one.start and _instant(one.start) for one in rows[1:]]
         if count > 1 and (len({one.name for one in rows}) < count or any(not end or not start or end > start for end, start in zip(ends, starts, strict=True))):
             raise DataError(f"{path} has the folder {folder!r} twice: give each deployment a folder of its own, or a name, a start and an end of its own")
+
+
+def _at_zone(time, zone):
+    """Near the ends of the calendar, where tables say that nothing has begun or ended, as it is written."""
+    try:
+        return time.astimezone(zone)
+    except OverflowError:
+        return time
 
 
 def _instant(time):
