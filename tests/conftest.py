@@ -286,7 +286,7 @@ def opened_once(opened):
     from tfvision.apps.retrieval import evaluation as retrieval
     from tfvision.apps.retrieval import features, grad_cam
     from tfvision.apps.species import evaluation, evidence, identification, photo_answers
-    from tfvision.apps.tattoo_detection import svm_features  # noqa: F401, imported before what it imports is another
+    from tfvision.apps.tattoo_detection import training  # noqa: F401, imported before what it and svm_features annotate is no class
     from tfvision.apps.tattoo_detection.detection import TattooDetector
     from tfvision.export import session
     from tfvision.features import extractor

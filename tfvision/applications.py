@@ -9,6 +9,7 @@ An application is a folder whose files have the same names everywhere; what it h
     evidence.py    `open_witness`: what its runs and exports see in photos, for `tfvision survey`
     features.py    `open_features`: its runs as networks that make features
     layers.py      `open_layers`: what any layer of its runs answers to a photo
+    photo_answers.py  `answers`, `kept_answers`: what its runs say of the photos that they were made of, for `tfvision explore RUN`
     export.py      `make_exportable`: its runs as SavedModels
 
 Nothing is imported before it is asked for.

@@ -91,6 +91,12 @@ def test_an_export_gives_what_its_run_gives(run_extractor, colour_export):
     assert exports[0].identity == exports[1].identity != run_extractor.identity
 
 
+@pytest.mark.parametrize("setting", [{"scales": (1.0, 2.0)}, {"resize": "aspect"}], ids=str)
+def test_what_sees_one_size_takes_no_other(detector_run, setting):
+    with pytest.raises(RecipeError, match="sees images of 40 x 40 px alone: leave image_size, resize and scales as they are, got image_size=40"):
+        open_extractor(FeatureRecipe(str(detector_run), **setting))
+
+
 def test_a_run_has_no_other_layers(colour_run):
     with pytest.raises(RecipeError, match="has one layer to choose, embedding, got conv5"):
         open_extractor(FeatureRecipe(str(colour_run), layers=("conv5",)))

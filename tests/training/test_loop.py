@@ -10,7 +10,7 @@ from tfvision.data.pipeline import distorted
 from tfvision.losses.classification import smoothed_cross_entropy
 from tfvision.trained.species_run import SpeciesRecipe
 from tfvision.training.classification import classification_loss
-from tfvision.training.loop import Learner, Task, TrainingDiverged, apply_fused, train
+from tfvision.training.loop import Learner, Task, TrainingDiverged, apply_gradients, train
 
 PHOTOS = 24
 
@@ -67,16 +67,23 @@ def test_one_sgd_step_equals_the_hand_derived_gradient(tmp_path):
 
 
 @pytest.mark.parametrize("make", [lambda: keras.optimizers.Adam(0.1, epsilon=0.01), lambda: keras.optimizers.SGD(0.1, momentum=0.9)], ids=["adam", "sgd"])
-def test_a_fused_step_is_that_of_keras(make):
+@pytest.mark.parametrize("case", ["plain", "constrained", "rows"])
+def test_a_fused_step_is_that_of_keras(make, case):
     learnt = []
-    for apply in (apply_fused, lambda optimizer, gradients, variables: optimizer.apply_gradients(zip(gradients, variables, strict=True))):
-        model, optimizer, random = _model(), make(), np.random.default_rng(0)
-        optimizer.build(model.trainable_variables)
+    for apply in (apply_gradients, lambda optimizer, gradients, variables: optimizer.apply_gradients(zip(gradients, variables, strict=True))):
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, keras.layers.Dense(2, kernel_initializer="ones", kernel_constraint="unit_norm" if case == "constrained" else None)(inputs))
+        optimizer, random, variables = make(), np.random.default_rng(0), model.trainable_variables
+        optimizer.build(variables)
         for _ in range(3):
-            apply(optimizer, [tf.constant(random.normal(size=v.shape), tf.float32) for v in model.trainable_variables], model.trainable_variables)
-        learnt.append([np.asarray(v) for v in (*model.trainable_variables, *optimizer.variables)])
+            gradients = [tf.constant(random.normal(size=v.shape), tf.float32) for v in variables]
+            if case == "rows":  # of which a network saw some, as of an embedding
+                gradients[0] = tf.IndexedSlices(gradients[0][:2], tf.constant([2, 0]), tf.constant([3, 2]))
+            apply(optimizer, gradients, variables)
+        learnt.append([np.asarray(v) for v in (*variables, *optimizer.variables)])
     for fused, expected in zip(*learnt, strict=True):
         np.testing.assert_allclose(fused, expected, rtol=1e-5, atol=5e-6)
+    assert case != "constrained" or np.allclose(np.linalg.norm(learnt[0][0], axis=0), 1)
 
 
 def test_biases_learn_at_their_own_rate_and_do_not_decay(tmp_path):
@@ -173,8 +180,13 @@ def test_a_phase_of_the_same_model_and_loss_begins_afresh_and_is_not_traced_agai
     for one, other in zip(*learnt, strict=True):
         np.testing.assert_array_equal(one, other)
     assert learner.step.experimental_get_tracing_count() == 1
-    learner.begin(_task(model, recipe))  # another loss
-    assert learner.step.experimental_get_tracing_count() == 0
+    task = _task(model, recipe)  # another loss
+    learner.begin(task)
+    step = learner.step
+    assert step.experimental_get_tracing_count() == 0
+    model.layers[-1].trainable = False
+    learner.begin(task)
+    assert learner.step is not step
 
 
 def _photo_batches(begin, end, context, recipe=None):

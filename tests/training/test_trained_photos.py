@@ -102,6 +102,31 @@ def test_the_photos_of_a_run_are_found_where_they_lie_with_their_boxes(tmp_path)
     assert (found.away, found.changed, found.roots) == (("b/0001.bmp",), ("a/0002.bmp",), (source,))
 
 
+def test_a_box_is_read_as_its_own_source_has_it_and_left_out_where_its_photo_was_made_smaller(tmp_path, capsys):
+    photos, others, run = _draw(tmp_path / "photos", 0), _draw(tmp_path / "others", 1, ["c/0001.bmp"]), tmp_path / "run"
+    (photos / "manifest.csv").write_text('image,species,box\na/0001.bmp,Rosa,"1,2,4,5"\na/0002.bmp,Rosa,"6,0,2,8"\n')
+    (others / "manifest.csv").write_text('image,species,box\nc/0001.bmp,Viola,"0,0,0.5,1"\n')
+    run.mkdir()
+    (run / "recipe.json").write_text(json.dumps({"source": str(photos), "others": str(others)}))
+    size = (photos / "a" / "0001.bmp").stat().st_size
+    names = ("a/0001.bmp", "a/0002.bmp", "c/0001.bmp")
+    (run / "photos.csv").write_text("image,bytes,split,group,species\n" + "".join(f"{name},{size},train,{name},Rosa\n" for name in names))
+    with Image.open(photos / "a" / "0002.bmp") as image:
+        width, height = image.size
+        image.resize((3, 3)).save(photos / "a" / "0002.bmp")
+    found = photos_of(run)
+    assert [one.box for one in found.manifest.records] == [(1, 2, 4, 5), (0, 0, 0, 0), (0, 0, width / 2, height)]
+    assert found.changed == ("a/0002.bmp",) and f"{others / 'manifest.csv'}: its 1 boxes are read as fractions" in capsys.readouterr().err
+
+
+def test_prepared_photos_of_a_run_with_several_boxes_have_each_its_own(tmp_path):
+    source = _draw(tmp_path / "train", 0)
+    (source / "manifest.csv").write_text('image,species,box\na/0001.bmp,Rosa,"1,2,4,5"\na/0001.bmp,Rosa,"0,0,3,3"\nb/0001.bmp,Viola,\n')
+    prepare(source, tmp_path / "shards", ranks=("species",))
+    found = photos_of(_run(tmp_path / "run", tmp_path / "shards")).manifest.records
+    assert [(one.name, one.box) for one in found] == [("a/0001.bmp", (1, 2, 4, 5)), ("a/0001.bmp", (0, 0, 3, 3)), ("b/0001.bmp", (0, 0, 0, 0))]
+
+
 def test_prepared_photos_of_a_run_are_found_in_their_shards(tmp_path):
     source = _draw(tmp_path / "train", 0)
     prepare(source, tmp_path / "shards", ranks=("species",))

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -58,10 +57,9 @@ class Extractor:
         """The Extractor of its network where that has other weights by now: what it computes is traced already."""
         changed = copy.copy(self)
         changed.network = network
-        vars(changed).pop("identity", None)
         return changed
 
-    @functools.cached_property
+    @property
     def identity(self) -> str:
         settings = {key: value for key, value in dataclasses.asdict(self.recipe).items() if key not in _ELSEWHERE}
         facts = {**settings, "layers": list(self.widths), "image_size": self.network.image_size, "network": self.network.identity}

@@ -75,6 +75,10 @@ def open_network(recipe: FeatureRecipe) -> FeatureNetwork:
     least = min(round(scale * network.image_size) for scale in recipe.scales)
     if least < network.least_image_size:
         raise RecipeError(f"{recipe.model} needs images of {network.least_image_size} px at least, the smallest scale has {least}")
+    fixed = [side for side in network.input_shape[1:3] if side]
+    if fixed and (recipe.resize != "squash" or {round(scale * network.image_size) for scale in recipe.scales} != set(fixed)):
+        told = f"image_size={network.image_size}, resize={recipe.resize}, scales={list(recipe.scales)}"
+        raise RecipeError(f"{recipe.model} sees images of {' x '.join(map(str, fixed))} px alone: leave image_size, resize and scales as they are, got {told}")
     return network
 
 

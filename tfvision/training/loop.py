@@ -59,7 +59,7 @@ class Task:
 
 
 class Learner:
-    """What phases learn by: an optimizer and a compiled step. A phase of the same model and loss begins it anew, as to trace takes seconds."""
+    """What phases learn by: an optimizer and a compiled step. A phase of the same variables and loss begins it anew, as to trace takes seconds."""
 
     def __init__(self, recipe: Recipe, strategy: tf.distribute.Strategy) -> None:
         self._recipe, self._strategy = recipe, strategy
@@ -67,7 +67,7 @@ class Learner:
 
     def begin(self, task: Task) -> None:
         """Makes `optimizer`, `scale` and `step` ready for the first step of a task."""
-        learnt = (task.model, task.loss, task.new_layers)
+        learnt = (task.model, task.loss, task.new_layers, *map(id, task.model.trainable_variables))
         with self._strategy.scope():
             if learnt != self._learnt:
                 self._learnt = learnt
@@ -320,14 +320,23 @@ def _apply(
     if scale.is_active:
         # A step whose gradients overflowed is left out by zeroing it: no branch may hold a merge call.
         gradients = [tf.where(is_finite, g, tf.zeros_like(g)) for g in gradients]
-    if tf.distribute.has_strategy():
+    apply_gradients(optimizer, gradients, variables)
+
+
+def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]) -> None:
+    """What `optimizer.apply_gradients` does; on one device by one operation a variable, where Keras has a dozen, half of all that a step has to trace.
+
+    Args:
+      optimizer: of `_build_optimizer`, built of these variables.
+    """
+    is_plain = all(isinstance(g, tf.Tensor) and v.constraint is None for g, v in zip(gradients, variables, strict=True))
+    if tf.distribute.has_strategy() or not is_plain:
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
     else:
-        apply_fused(optimizer, gradients, variables)
+        _apply_fused(optimizer, gradients, variables)
 
 
-def apply_fused(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]) -> None:
-    """What `optimizer.apply_gradients` does on one device, by one operation a variable: Keras has a dozen, half of all that a step has to trace."""
+def _apply_fused(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]) -> None:
     rate = tf.convert_to_tensor(optimizer.learning_rate)
     optimizer.iterations.assign_add(1)
     if isinstance(optimizer, keras.optimizers.Adam):

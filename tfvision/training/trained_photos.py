@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.boxes import NO_BOX, Box, boxes_in_photos, parse_box
+from tfvision.data.boxes import NO_BOX, Box, box_faults, boxes_in_photos, parse_box
 from tfvision.data.csv_table import CsvTable
 from tfvision.data.decoding import read_encoded
 from tfvision.data.manifest import ListedPhotos, Manifest, Record, csv_of, read_photos
@@ -59,17 +59,17 @@ def photos_of(run: Path | str) -> RunPhotos:
     found: list[Record] = []
     away: list[str] = []
     changed: list[str] = []
+    times: collections.Counter[str] = collections.Counter()
     for name, size, split, group, *lineage in _rows(table, *_COLUMNS, "group", *ranks):
-        record = training.record(name)
+        record = training.record(name, times[name])
+        times[name] += 1
         if record is None:
             away.append(name)
             continue
         if record.identity[1] != int(size):
             changed.append(name)
         found.append(dataclasses.replace(record, name=name, lineage=tuple(lineage), group=group, split=split))
-    boxes = boxes_in_photos(run / PHOTOS_FILE, range(len(found)), [record.path for record in found], [record.box for record in found])
-    records = tuple(dataclasses.replace(record, box=box) for record, box in zip(found, boxes, strict=True))
-    return RunPhotos(Manifest(ranks, records), tuple(away), tuple(changed), tuple(training.roots))
+    return RunPhotos(Manifest(ranks, tuple(found)), tuple(away), tuple(changed), tuple(training.roots))
 
 
 def trained_on(run: Path | str, records: Sequence[Record], split: str | None = "train") -> np.ndarray:
@@ -155,16 +155,15 @@ class _TrainingPhotos:
             facts = read_json(run / "recipe.json", dict.fromkeys(_SOURCES, str | None))
         sources = [facts.get(name) for name in _SOURCES]
         self.roots = [Path(source) for source in sources if source] or [run / _SPECIMENS]
-        self._prepared: dict[Path, dict[str, Record]] = {}
+        self._prepared: dict[Path, dict[str, list[Record]]] = {}
         self._boxes: dict[Path, dict[str, list[Box]]] = {}
 
-    def record(self, name: str) -> Record | None:
-        """The photo called so, with its box; None where it is not there. Of one that is listed several times, each time with the next box."""
+    def record(self, name: str, time: int) -> Record | None:
+        """The photo called so, with its box; None where it is not there. Of one that is listed several times, as it stands there for the `time`-th, from 0."""
         for root in self.roots:
-            if record := self._record(root, name):
-                if record.box == NO_BOX and (boxes := self._listed_boxes(root).get(name)):
-                    return dataclasses.replace(record, box=boxes.pop(0))
-                return record
+            if record := self._record(root, name, time):
+                boxes = self._listed_boxes(root)[name]
+                return dataclasses.replace(record, box=boxes[time]) if record.box == NO_BOX and time < len(boxes) else record
         return None
 
     def contents(self, name: str, size: int) -> set[_Content | None]:
@@ -172,31 +171,44 @@ class _TrainingPhotos:
         found = {_content(record) for root in self.roots if (record := self._record(root, name)) and record.identity[1] == size}
         return found or {None}
 
-    def _record(self, root: Path, name: str) -> Record | None:
+    def _record(self, root: Path, name: str, time: int = -1) -> Record | None:
         folder = root.parent if root.is_file() else root
         if is_prepared(folder):
-            return self._prepared_records(folder).get(name)
+            records = self._prepared_records(folder)[name]
+            return records[min(time, len(records) - 1)] if records else None
         path = folder / name
         return Record(str(path), name, ("",), name) if path.is_file() else None
 
     def _listed_boxes(self, root: Path) -> dict[str, list[Box]]:
-        """{name: boxes} of a source's manifest, as they stand there."""
+        """{name: boxes} of a source's manifest, as the training read them; NO_BOX where one does not lie in its photo any more."""
         if root not in self._boxes:
             found = self._boxes[root] = collections.defaultdict(list)
             with contextlib.suppress(DataError):  # damaged by now
                 listed = ListedPhotos.open(path) if (path := csv_of(root)) else None
                 if listed and listed.image_column and "box" in listed.columns:
-                    table = listed.table
-                    for line, name, box in zip(table.lines, table.texts(listed.image_column), table.texts("box"), strict=True):
-                        found[name.strip()].append(parse_box(box, f"{path}, line {line}"))
+                    names = [name.strip() for name in listed.table.texts(listed.image_column)]
+                    for name, box in zip(names, _boxes_still_in_photos(listed.table, names), strict=True):
+                        found[name].append(box)
         return self._boxes[root]
 
-    def _prepared_records(self, folder: Path) -> dict[str, Record]:
+    def _prepared_records(self, folder: Path) -> dict[str, list[Record]]:
         if folder not in self._prepared:
-            self._prepared[folder] = {}
+            found = self._prepared[folder] = collections.defaultdict(list)
             with contextlib.suppress(DataError):  # damaged by now
-                self._prepared[folder] = {record.name: record for record in read_photos(folder).records}
+                for record in read_photos(folder).records:
+                    found[record.name].append(record)
         return self._prepared[folder]
+
+
+def _boxes_still_in_photos(table: CsvTable, names: Sequence[str]) -> list[Box]:
+    """The boxes of a table, as boxes_in_photos; NO_BOX for those that do not lie in their photos."""
+    paths = [str(table.path.parent / name) for name in names]
+    boxes = [parse_box(box, f"{table.path}, line {line}") for line, box in zip(table.lines, table.texts("box"), strict=True)]
+    try:
+        return boxes_in_photos(table.path, table.lines, paths, boxes)
+    except DataError:
+        kept = [NO_BOX if fault else box for fault, box in zip(box_faults(paths, boxes), boxes, strict=True)]
+        return boxes_in_photos(table.path, table.lines, paths, kept)
 
 
 def _content(record: Record) -> _Content | None:
