@@ -29,6 +29,7 @@ def test_the_surest_error_comes_first_and_pictures_are_asked_for_in_words(make_g
             "() => { const data = document.querySelector('.wall canvas')?.getContext('2d').getImageData(60, 60, 1, 1).data;"
             " return data && data[2] > 150 && data[0] < 100; }"
         )  # blue: the surest
+        page.get_by_label("Sort").locator("option:checked").get_by_text(SURE_AND_WRONG).wait_for(state="attached")  # drawn anew once the columns are there
         assert page.get_by_label("Sort").input_value() == f"c:{SURE_AND_WRONG}"
         page.locator("main .wall").focus()
         assert "blue 2.png" in page.locator(".wall [role=option]").text_content()
@@ -44,3 +45,4 @@ def test_the_surest_error_comes_first_and_pictures_are_asked_for_in_words(make_g
         page.get_by_label("ask in words").fill("a bird")
         page.keyboard.press("Enter")
         page.locator("#toast.error").get_by_text("has no vector for 'a bird'").wait_for()
+        page.close()  # before the server: it would tell that nobody answers
