@@ -1,5 +1,6 @@
 """What a species run says of the photos that it was made of, for people who look at them: read where it was kept, else asked anew."""
 
+import collections
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,12 +23,14 @@ _UNKNOWN = {"unknown": "novelty"}
 
 
 def kept_answers(folder: Path) -> dict[str, Answer]:
-    """{name: Answer} of the photos that the run was validated on, as its answers.csv has them; {} where it has none."""
+    """{name: Answer} of the photos that the run was validated on, as its answers.csv has them, but for photos of several boxes; {} where it has none."""
     path = folder / ANSWERS_FILE
     if not path.is_file():
         return {}
     table = CsvTable.read(path)
-    return dict(_told([table.header, *zip(*(table.columns[name] for name in table.header), strict=True)]))
+    told = list(_told([table.header, *zip(*(table.columns[name] for name in table.header), strict=True)]))
+    times = collections.Counter(name for name, _ in told)
+    return {name: answer for name, answer in told if times[name] == 1}
 
 
 def answers(folder: Path, photos: Manifest, names: Sequence[str], broken: BrokenPhotos) -> Iterator[tuple[str, Answer]]:
