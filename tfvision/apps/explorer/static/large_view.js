@@ -1,7 +1,7 @@
 // One picture as large as the window, over the view: zoom, the next one, what is known of its file, its neighbours, where the network looks.
 
 import { change, read } from "./address.js";
-import { button, h, later, plural, score, select } from "./dom.js";
+import { bytesText, button, h, later, part, score, select } from "./dom.js";
 import { isPicture } from "./query.js";
 import { askLabel } from "./relabel.js";
 import { small } from "./thumbnails.js";
@@ -328,9 +328,4 @@ export class LargeView {
     const [x, y] = [event.clientX - this.start[0], event.clientY - this.start[1]];
     if (Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y)) this.step(x < 0 ? 1 : -1);
   }
-}
-
-function bytesText(bytes) {
-  if (bytes < 1000) return plural(bytes, "byte");
-  return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -1,6 +1,6 @@
 // What the labels of a column look like on the map, how many pictures of each are left, and which of them are shown: by a click on the legend.
 
-import { button, h, number } from "./dom.js";
+import { button, h, number, svg } from "./dom.js";
 import { colourOf, MOST_SIGNS, OTHER, shapeOf, shapePath } from "./palette.js";
 
 const OTHERS = "others", NONE = "none";  // beside "=LABEL", in the address
@@ -50,12 +50,4 @@ export function legendOf(entries, title, show) {
   return [h("div", { class: "head" }, h("strong", {}, title), shown.size < entries.length ? button("Show all", () => show({ hide: null, only: null }), { class: "only" }) : ""), ...lines];
 }
 
-function signOf(colour, shape) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  svg.setAttribute("viewBox", "-1.1 -1.1 2.2 2.2");
-  svg.setAttribute("aria-hidden", "true");
-  path.setAttribute("d", shapePath(shape));
-  path.setAttribute("fill", colour);
-  svg.append(path);
-  return svg;
-}
+const signOf = (colour, shape) => svg("svg", { viewBox: "-1.1 -1.1 2.2 2.2", "aria-hidden": "true" }, svg("path", { d: shapePath(shape), fill: colour }));
