@@ -343,6 +343,21 @@ def test_names_that_come_late_leave_who_judges_at_the_same_picture(address, watc
 
 
 @pytest.mark.slow
+def test_an_answer_that_comes_late_is_not_shown_in_another_list(page):
+    held = []
+    page.route("**/api/corrections", lambda route: held.append(route))
+    with page.expect_request("**/api/corrections"):
+        _go(page, "#tidy?kind=corrected")
+    _go(page, "#tidy?kind=hubs")
+    page.get_by_text("Skewness").first.wait_for()
+    with page.expect_response("**/api/corrections") as answer:
+        held[0].continue_()
+    answer.value.finished()
+    page.wait_for_timeout(100)
+    assert page.get_by_text("Skewness").count() == 1 and page.get_by_text("No label is corrected").count() == 0
+
+
+@pytest.mark.slow
 def test_marks_tags_and_questions_come_back(page):
     _go(page, "#verdict?q=0&x=its colour")
     page.locator(".main .wall").focus()

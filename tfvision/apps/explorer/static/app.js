@@ -40,9 +40,11 @@ export class App {
   async open() {
     this.status = await this.source.status();
     this.count = this.status.count;
+    this.labelled = this.status.corrections;  // the version of the corrections that the columns show
   }
 
   async loadDetails() {
+    const { labelled } = this;
     // The notes as well: a filter by tag needs them.
     const [columns, names] = await Promise.all([this.source.columns(), this.source.names(), this.refreshNotes().catch(() => {})]);
     await Promise.all(columns.map(async (column, number) => {
@@ -50,9 +52,23 @@ export class App {
       column.values = column.values.map(String);
       column.numbers = column.kind ? await this.source.numbers(number) : null;
     }));
+    if (labelled !== this.labelled) return this.loadDetails();  // a label was corrected meanwhile
     [this.columns, this.names] = [columns, names];  // whole: whoever sees them asks for the codes
     learnAll(this.names);
     this.emit("details");
+  }
+
+  // Labels as another page corrected them; until they are here, the page goes on with those that it knows.
+  async reloadLabels() {
+    const before = this.corrected;
+    this.labelled = this.status.corrections;
+    try {
+      const corrected = before && await this.source.corrections();
+      if (before === this.corrected) this.corrected = corrected;
+      await this.loadDetails();
+    } catch {
+      this.labelled = null;  // once more with the next status
+    }
   }
 
   // Learns what the address calls by id or by checksum, before a view is drawn of it.

@@ -87,7 +87,8 @@ async function route() {
     await shown.update(params);
     if (mine === token) await app.followLarge();
   } catch (error) {
-    if (mine === token) main.replaceChildren(failed(error, () => { shown?.destroy?.(); shown = null; route(); }));
+    if (mine !== token) return;  // of a view that was left
+    main.replaceChildren(failed(error, () => { shown?.destroy?.(); shown = null; route(); }));
     shownName = null;
   }
 }
@@ -182,7 +183,7 @@ async function startUpdate(typed) {
 }
 
 async function refreshStatus() {
-  const before = app.status;
+  const before = app.status, { writes } = app;
   try {
     app.status = await app.source.status();
   } catch (error) {
@@ -195,7 +196,7 @@ async function refreshStatus() {
     return location.reload();
   }
   if (app.status.changed?.gone !== before.changed?.gone) app.thumbnails.retry();  // a disk is back
-  if (app.status.corrections !== before.corrections) { app.corrected = null; app.loadDetails().catch(() => {}); }  // by another page
+  if (app.status.corrections !== app.labelled && writes === app.writes && !app.writing) app.reloadLabels();  // corrected by another page
   if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
   const counts = status => status.layers.map(layer => layer.count).join();
   if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }
