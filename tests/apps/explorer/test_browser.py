@@ -240,6 +240,20 @@ def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(pag
     page.locator(".sheet[style*='translate(0px, 0px) scale(1)']").wait_for()
     page.keyboard.press("g")
     large.get_by_text("tells of no recipe").wait_for()
+    large.get_by_role("button", name="Hide").focus()
+    for key, place in (("ArrowRight", 4), ("ArrowRight", 5), ("ArrowLeft", 4), ("ArrowLeft", 3)):  # drawn anew, and still the keys' own
+        page.keyboard.press(key)
+        large.get_by_text(f"{place} of 5").wait_for()
+    large.get_by_label("the next picture").focus()
+    for key, place in (("Enter", 4), ("Enter", 5), ("ArrowLeft", 4), ("ArrowLeft", 3)):  # the arrow is gone at the last
+        page.keyboard.press(key)
+        large.get_by_text(f"{place} of 5").wait_for()
+    large.locator(".stage").focus()
+    page.keyboard.press(" ")
+    large.get_by_role("button", name="Out of the basket").wait_for()
+    page.keyboard.press("z")
+    large.get_by_role("button", name="Into the basket").wait_for()
+    large.locator("#toast", has_text="Undone.").wait_for(state="attached")  # above the dialog; it is seen for five seconds only
     page.keyboard.press(" ")
     large.get_by_role("button", name="Out of the basket").wait_for()
     page.reload()  # the address has it

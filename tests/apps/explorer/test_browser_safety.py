@@ -350,6 +350,12 @@ def test_the_map_selects_by_keyboard(open_view):
     page.keyboard.press("p")
     page.keyboard.press("s")
     page.locator(".drawer").get_by_text("6 pictures", exact=True).wait_for()
+    page.locator("#filters-button:enabled").wait_for()
+    page.keyboard.press("f")
+    page.locator("#facets").wait_for()
+    page.keyboard.press("Escape")  # of who has the focus: the panel, not the selection
+    page.locator("#facets").wait_for(state="hidden")
+    assert page.locator(".drawer").is_visible()
     page.locator(".map").focus()
     page.keyboard.press("Escape")
     page.locator(".drawer").wait_for(state="hidden")

@@ -1,7 +1,7 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
 import { change, go, inside, knows, learn, learnAll, outside, read } from "./address.js";
-import { part } from "./dom.js";
+import { first, part } from "./dom.js";
 import { Preview } from "./preview.js";
 import { SharpPictures } from "./sharp.js";
 import { Thumbnails } from "./thumbnails.js";
@@ -229,7 +229,8 @@ export class App {
   }
 
   say(text, isError = false) {
-    const toast = part("toast");
+    const toast = part("toast"), host = first("dialog.large[open]") ?? document.body;
+    if (toast.parentNode !== host) host.append(toast);  // what lies under a dialog is not seen
     toast.textContent = text;
     toast.className = isError ? "shown error" : "shown";
     clearTimeout(this.toastTimer);

@@ -215,7 +215,7 @@ async function poll() {
 function globalKey(event) {
   const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
   if (event.key === "Escape") { app.preview.hide(); if (isTyping) event.target.blur(); return; }
-  const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey) && !isTyping && !document.querySelector("dialog[open]");
+  const isUndo = event.key === "z" && !event.altKey && !isTyping && !document.querySelector("dialog[open]:not(.large)");
   if (isUndo) { event.preventDefault(); return app.undo(); }
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const names = Object.keys(VIEWS);
@@ -225,7 +225,6 @@ function globalKey(event) {
   else if (event.key === "/") first("#filters input")?.focus();
   else if (event.key === "f") part("filters-button").click();
   else if (event.key === "p") first(".wall, .map, .picture", main)?.focus();
-  else if (event.key === "z") app.undo();
   else if (event.key === "Backspace") history.back();
   else return;
   event.preventDefault();

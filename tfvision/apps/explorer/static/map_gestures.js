@@ -105,7 +105,7 @@ export class Gestures {
     else if (event.key === "-") view.zoom(1 / 1.4);
     else if (event.key === "0") view.reset();
     else if (event.key === "l") view.toggleLasso();
-    else if (event.key === "s") this.selectSeen();
+    else if (event.key === "s" && !view.isMeanwhile) this.selectSeen();
     else if (event.key === "Enter" && middle >= 0) view.app.openNeighbours(middle);
     else if (event.key === " " && middle >= 0) view.pick(middle);
     else return;
@@ -130,7 +130,7 @@ export class Gestures {
   // Ends what is under way first: the line that is drawn, the lasso as a tool, the selection.
   escape(event) {
     const { view } = this;
-    if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
+    if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select, #facets")) return;
     if (this.corners) {
       this.corners = null;
       this.pointers.clear();

@@ -45,7 +45,7 @@ export function legendOf(entries, title, show) {
     const isOnly = isShown && shown.size === 1, next = toggled(key);
     return h("div", { class: count ? "entry" : "entry none-left" },
       h("button", { type: "button", class: "label", "aria-pressed": String(isShown), title: isShown ? "hide" : "show", "data-key": key, onclick: () => show(shownOnly(entries, next.size ? next : new Set(entries.map(one => one.key)))) }, signOf(colour, shape), h("span", { class: "text" }, text), h("span", { class: "soft" }, number(count))),
-      button(isOnly ? "all" : "only", () => show(isOnly ? { hide: null, only: null } : shownOnly(entries, new Set([key]))), { class: "only", "aria-label": isOnly ? "show all labels" : `only ${text}` }));
+      button(isOnly ? "all" : "only", () => show(isOnly ? { hide: null, only: null } : shownOnly(entries, new Set([key]))), { class: "only", "data-key": `only ${key}`, "aria-label": isOnly ? "show all labels" : `only ${text}` }));
   });
   return [h("div", { class: "head" }, h("strong", {}, title), shown.size < entries.length ? button("Show all", () => show({ hide: null, only: null }), { class: "only" }) : ""), ...lines];
 }
