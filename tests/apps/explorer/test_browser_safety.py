@@ -328,15 +328,18 @@ def test_a_finger_picks_and_opens_the_large_view(open_view):
     page.locator(".wall").tap(position={"x": 60, "y": 60})
     page.wait_for_function("before => document.querySelector('#tabs [data-view=basket]').textContent !== before", arg=before)
     page.get_by_role("button", name="pick by click or tap").tap()
-    press = """async () => {
+    press = """async by => {
         const wall = document.querySelector(".wall"), box = wall.getBoundingClientRect();
         const at = { clientX: box.x + 60, clientY: box.y + 60, pointerType: "touch", bubbles: true };
         wall.dispatchEvent(new PointerEvent("pointerdown", at));
+        if (by) wall.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: at.clientX + by }));
         await new Promise(done => setTimeout(done, 600));
         wall.dispatchEvent(new PointerEvent("pointerup", at));
-        wall.dispatchEvent(new MouseEvent("click", at));
+        if (!by) wall.dispatchEvent(new MouseEvent("click", at));
     }"""
-    page.evaluate(press)
+    page.evaluate(press, 40)
+    assert "large=" not in page.url
+    page.evaluate(press, 0)
     page.locator("dialog.large").get_by_text("1 of 6").wait_for()
     assert "#near" not in page.url
     page.go_back()

@@ -61,14 +61,14 @@ export class Gestures {
   }
 
   up(event) {
-    const { view } = this, { app } = view;
+    const { view } = this, { app } = view, isCancelled = event.type === "pointercancel";
     if (!this.pointers.delete(event.pointerId)) return;
     if (this.corners) {
       const line = this.corners;
       this.corners = null;
-      if (line.length > 3 && this.moved > LEAST_LASSO_PX) change({ lasso: view.camera.written(simpler(line)) });
+      if (!isCancelled && line.length > 3 && this.moved > LEAST_LASSO_PX) change({ lasso: view.camera.written(simpler(line)) });
       else view.redraw();
-    } else if (this.moved < CLICK_PX) {
+    } else if (this.moved < CLICK_PX && !isCancelled) {
       const row = this.nearest(event);
       if (row >= 0) event.ctrlKey || event.metaKey || app.isPicking ? view.pick(row) : app.openNeighbours(row);
     } else view.keepPlace();
