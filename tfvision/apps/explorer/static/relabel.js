@@ -53,11 +53,14 @@ function codeOf(column, label) {
   return code < 0 ? column.values.push(label) - 1 : code;
 }
 
+let typed = "";  // the name, in a private window
+
 function who(app) {
-  try { return localStorage.getItem(WHO) || judgeName(app) || app.corrected.who; } catch { return app.corrected.who; }
+  try { return typed || localStorage.getItem(WHO) || judgeName(app) || app.corrected.who; } catch { return judgeName(app) || app.corrected.who; }
 }
 
 function keepWho(name) {
+  typed = name;
   try { localStorage.setItem(WHO, name); } catch { /* a private window */ }
 }
 
