@@ -214,6 +214,9 @@ def test_plus_and_minus_change_the_size_of_pictures(page):
 
 @pytest.mark.slow
 def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(page):
+    _open_view(page, "near?q=0")
+    page.locator(".first-run").wait_for(state="hidden")  # it stands over Browse alone
+    _open_view(page, "browse")
     page.get_by_role("button", name="Got it").click()
     page.reload()
     page.get_by_label("Caption").select_option("c:colour")

@@ -50,7 +50,7 @@ async function start() {
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
   part("skip").addEventListener("click", event => { event.preventDefault(); first("[tabindex='0'], button, input", main)?.focus(); });
   await route();
-  firstRun(document.body);
+  firstRun(part("stage"));
   await app.thumbnails.first(PICTURES_FIRST_SECONDS);
   app.loadDetails().catch(error => app.say(error.message, true));
   drawNotices();
