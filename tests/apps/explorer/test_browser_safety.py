@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tfvision.apps.explorer import export as export_module
 from tfvision.apps.explorer import session as session_module
 from tfvision.apps.explorer.export import export_site
 from tfvision.apps.explorer.plan import plan
@@ -427,6 +428,19 @@ def test_sites_at_one_address_share_nothing_and_tell_no_path(sites, tmp_path, se
     page.reload()
     page.get_by_role("link", name=NAMES[5]).wait_for()
     assert page.locator("#tabs [data-view=basket]").text_content() == "Basket"
+
+
+@pytest.mark.slow
+def test_a_site_of_many_pictures_shows_what_it_has(tmp_path, write_photos, serve_folder, watched_page, monkeypatch):
+    monkeypatch.setattr(export_module, "MOST_LARGE", 0)
+    export_site(write_galleries(tmp_path, write_photos(tmp_path / "photos")), tmp_path / "site")
+    page = watched_page(f"{serve_folder(tmp_path / 'site')}#browse?large=5")
+    page.set_default_timeout(SECONDS)
+    page.wait_for_function("() => document.querySelector('.sheet img')?.naturalWidth > 0")
+    go(page, "near?q=4")
+    page.wait_for_function("() => document.querySelector('.query-picture img')?.naturalWidth > 0")
+    go(page, "tidy?least=0.93")
+    page.get_by_text("This static copy has no duplicates for 0.93").wait_for()
 
 
 @pytest.mark.slow

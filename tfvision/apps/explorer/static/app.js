@@ -112,6 +112,13 @@ export class App {
     return found.some(isNamed) ? found.filter(isNamed) : found;
   }
 
+  // The address of a picture, once there is one: a static copy of many pictures makes it of the thumbnail.
+  async pictureUrl(row) {
+    const { source } = this;
+    if (!source.imageUrl(row)) await source.thumbnails([row]).catch(() => {});
+    return source.imageUrl(row);
+  }
+
   // The name of a query for people.
   queryTitle(name) {
     if (/^\d+$/.test(name)) return this.title(Number(name));

@@ -86,8 +86,8 @@ export class LargeView {
     this.state.textContent = "The picture is being read.";
     this.picture.hidden = false;
     this.picture.classList.add("waiting");
-    this.image.src = this.app.source.imageUrl(row);
     this.isSharpest = false;
+    this.app.pictureUrl(row).then(url => { if (row === this.row) this.image.src = url; });
     this.drawHead();
     this.drawFacts();
     this.drawStrip();
