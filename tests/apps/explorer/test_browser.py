@@ -214,6 +214,9 @@ def test_plus_and_minus_change_the_size_of_pictures(page):
 
 @pytest.mark.slow
 def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(page):
+    _open_view(page, "near?q=0")
+    page.locator(".first-run").wait_for(state="hidden")  # it stands over Browse alone
+    _open_view(page, "browse")
     page.get_by_role("button", name="Got it").click()
     page.reload()
     page.get_by_label("Caption").select_option("c:colour")
@@ -240,6 +243,20 @@ def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(pag
     page.locator(".sheet[style*='translate(0px, 0px) scale(1)']").wait_for()
     page.keyboard.press("g")
     large.get_by_text("tells of no recipe").wait_for()
+    large.get_by_role("button", name="Hide").focus()
+    for key, place in (("ArrowRight", 4), ("ArrowRight", 5), ("ArrowLeft", 4), ("ArrowLeft", 3)):  # drawn anew, and still the keys' own
+        page.keyboard.press(key)
+        large.get_by_text(f"{place} of 5").wait_for()
+    large.get_by_label("the next picture").focus()
+    for key, place in (("Enter", 4), ("Enter", 5), ("ArrowLeft", 4), ("ArrowLeft", 3)):  # the arrow is gone at the last
+        page.keyboard.press(key)
+        large.get_by_text(f"{place} of 5").wait_for()
+    large.locator(".stage").focus()
+    page.keyboard.press(" ")
+    large.get_by_role("button", name="Out of the basket").wait_for()
+    page.keyboard.press("z")
+    large.get_by_role("button", name="Into the basket").wait_for()
+    large.locator("#toast", has_text="Undone.").wait_for(state="attached")  # above the dialog; it is seen for five seconds only
     page.keyboard.press(" ")
     large.get_by_role("button", name="Out of the basket").wait_for()
     page.reload()  # the address has it
@@ -340,6 +357,21 @@ def test_names_that_come_late_leave_who_judges_at_the_same_picture(address, watc
     page.get_by_role("button", name="Mark by colour").wait_for()
     page.locator(".query", has_text="red 1.png").wait_for()
     assert page.evaluate("[document.activeElement.className, document.activeElement.querySelector('[role=option]').ariaPosInSet]") == ["wall", "2"]
+
+
+@pytest.mark.slow
+def test_an_answer_that_comes_late_is_not_shown_in_another_list(page):
+    held = []
+    page.route("**/api/corrections", lambda route: held.append(route))
+    with page.expect_request("**/api/corrections"):
+        _go(page, "#tidy?kind=corrected")
+    _go(page, "#tidy?kind=hubs")
+    page.get_by_text("Skewness").first.wait_for()
+    with page.expect_response("**/api/corrections") as answer:
+        held[0].continue_()
+    answer.value.finished()
+    page.wait_for_timeout(100)
+    assert page.get_by_text("Skewness").count() == 1 and page.get_by_text("No label is corrected").count() == 0
 
 
 @pytest.mark.slow

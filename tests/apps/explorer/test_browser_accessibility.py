@@ -75,8 +75,10 @@ def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, axe, width
             page.locator(f"main.view-{view.split('?')[0]}").wait_for()
             page.locator(drawn).first.wait_for()
             assert violations(page) == [], view
+        page.keyboard.press("Escape")
+        page.locator("dialog.large").wait_for(state="hidden")
         page.keyboard.press("?")
-        page.locator("dialog[open]").wait_for()
+        page.locator("dialog.help").wait_for()
         assert violations(page) == []
         page.keyboard.press("Escape")
         page.keyboard.press("f")

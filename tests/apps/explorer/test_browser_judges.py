@@ -46,6 +46,29 @@ def judge(page, address, name, keys):
 
 
 @pytest.mark.slow
+def test_a_name_counts_where_the_browser_keeps_nothing(address, watched_page):
+    page = watched_page("about:blank")
+    page.set_default_timeout(SECONDS)
+    page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full') }")
+    page.goto(f"{address}#verdict?q=0&x=its colour")
+    page.get_by_label("judge: who marks").fill("Ann")
+    page.get_by_label("judge: who marks").press("Enter")
+    page.locator(".main .wall").focus()
+    page.keyboard.press("y")
+    page.get_by_text("1 mark", exact=True).wait_for()
+    assert list(page.evaluate("fetch('api/notes').then(answer => answer.json())")["judges"]["its colour"]) == ["Ann"]
+    page.locator("#filters-button:enabled").wait_for()  # the labels are there
+    page.locator(".main .wall").focus()
+    page.keyboard.press("c")
+    page.get_by_label("the right label").fill("violets")
+    page.get_by_label("your name").fill("Jo")
+    page.keyboard.press("Enter")
+    page.locator("#toast", has_text="violets").wait_for(state="attached")
+    [entry] = page.evaluate("fetch('api/corrections').then(answer => answer.json())")["columns"]["colour"].values()
+    assert entry["who"] == "Jo"
+
+
+@pytest.mark.slow
 def test_two_people_judge_apart_and_read_how_far_they_agree(address, watched_page):
     ann, ben = watched_page(address), watched_page(address, 844, 390, "dark")
     judge(ann, address, "Ann", "ynnyn")

@@ -106,3 +106,7 @@ def _correct_by_the_key(page):
     page.get_by_text("1 picture: colour “violets”").wait_for()
     page.keyboard.press("v")
     page.locator(".preview").get_by_text("violets").wait_for()
+    page.evaluate("location.hash = '#browse?f=colour:violets'")
+    page.locator("main .wall [aria-setsize='1']").wait_for(state="attached")
+    page.locator("body").press("z")  # what no longer fits goes
+    page.get_by_text("No picture fits.").wait_for()

@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tfvision.apps.explorer import export as export_module
 from tfvision.apps.explorer import session as session_module
 from tfvision.apps.explorer.export import export_site
 from tfvision.apps.explorer.plan import plan
@@ -328,15 +329,18 @@ def test_a_finger_picks_and_opens_the_large_view(open_view):
     page.locator(".wall").tap(position={"x": 60, "y": 60})
     page.wait_for_function("before => document.querySelector('#tabs [data-view=basket]').textContent !== before", arg=before)
     page.get_by_role("button", name="pick by click or tap").tap()
-    press = """async () => {
+    press = """async by => {
         const wall = document.querySelector(".wall"), box = wall.getBoundingClientRect();
         const at = { clientX: box.x + 60, clientY: box.y + 60, pointerType: "touch", bubbles: true };
         wall.dispatchEvent(new PointerEvent("pointerdown", at));
+        if (by) wall.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: at.clientX + by }));
         await new Promise(done => setTimeout(done, 600));
         wall.dispatchEvent(new PointerEvent("pointerup", at));
-        wall.dispatchEvent(new MouseEvent("click", at));
+        if (!by) wall.dispatchEvent(new MouseEvent("click", at));
     }"""
-    page.evaluate(press)
+    page.evaluate(press, 40)
+    assert "large=" not in page.url
+    page.evaluate(press, 0)
     page.locator("dialog.large").get_by_text("1 of 6").wait_for()
     assert "#near" not in page.url
     page.go_back()
@@ -350,6 +354,12 @@ def test_the_map_selects_by_keyboard(open_view):
     page.keyboard.press("p")
     page.keyboard.press("s")
     page.locator(".drawer").get_by_text("6 pictures", exact=True).wait_for()
+    page.locator("#filters-button:enabled").wait_for()
+    page.keyboard.press("f")
+    page.locator("#facets").wait_for()
+    page.keyboard.press("Escape")  # of who has the focus: the panel, not the selection
+    page.locator("#facets").wait_for(state="hidden")
+    assert page.locator(".drawer").is_visible()
     page.locator(".map").focus()
     page.keyboard.press("Escape")
     page.locator(".drawer").wait_for(state="hidden")
@@ -418,6 +428,19 @@ def test_sites_at_one_address_share_nothing_and_tell_no_path(sites, tmp_path, se
     page.reload()
     page.get_by_role("link", name=NAMES[5]).wait_for()
     assert page.locator("#tabs [data-view=basket]").text_content() == "Basket"
+
+
+@pytest.mark.slow
+def test_a_site_of_many_pictures_shows_what_it_has(tmp_path, write_photos, serve_folder, watched_page, monkeypatch):
+    monkeypatch.setattr(export_module, "MOST_LARGE", 0)
+    export_site(write_galleries(tmp_path, write_photos(tmp_path / "photos")), tmp_path / "site")
+    page = watched_page(f"{serve_folder(tmp_path / 'site')}#browse?large=5")
+    page.set_default_timeout(SECONDS)
+    page.wait_for_function("() => document.querySelector('.sheet img')?.naturalWidth > 0")
+    go(page, "near?q=4")
+    page.wait_for_function("() => document.querySelector('.query-picture img')?.naturalWidth > 0")
+    go(page, "tidy?least=0.93")
+    page.get_by_text("This static copy has no duplicates for 0.93").wait_for()
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
 import { change, go, inside, knows, learn, learnAll, outside, read } from "./address.js";
-import { part } from "./dom.js";
+import { first, part } from "./dom.js";
 import { Preview } from "./preview.js";
 import { SharpPictures } from "./sharp.js";
 import { Thumbnails } from "./thumbnails.js";
@@ -40,9 +40,11 @@ export class App {
   async open() {
     this.status = await this.source.status();
     this.count = this.status.count;
+    this.labelled = this.status.corrections;  // the version of the corrections that the columns show
   }
 
   async loadDetails() {
+    const { labelled } = this;
     // The notes as well: a filter by tag needs them.
     const [columns, names] = await Promise.all([this.source.columns(), this.source.names(), this.refreshNotes().catch(() => {})]);
     await Promise.all(columns.map(async (column, number) => {
@@ -50,9 +52,23 @@ export class App {
       column.values = column.values.map(String);
       column.numbers = column.kind ? await this.source.numbers(number) : null;
     }));
+    if (labelled !== this.labelled) return this.loadDetails();  // a label was corrected meanwhile
     [this.columns, this.names] = [columns, names];  // whole: whoever sees them asks for the codes
     learnAll(this.names);
     this.emit("details");
+  }
+
+  // Labels as another page corrected them; until they are here, the page goes on with those that it knows.
+  async reloadLabels() {
+    const before = this.corrected;
+    this.labelled = this.status.corrections;
+    try {
+      const corrected = before && await this.source.corrections();
+      if (before === this.corrected) this.corrected = corrected;
+      await this.loadDetails();
+    } catch {
+      this.labelled = null;  // once more with the next status
+    }
   }
 
   // Learns what the address calls by id or by checksum, before a view is drawn of it.
@@ -94,6 +110,13 @@ export class App {
     const isNamed = column => column.values.some(value => Number.isNaN(Number(value)));
     const found = this.columns.filter(column => fits(column) && !column.is_answer);
     return found.some(isNamed) ? found.filter(isNamed) : found;
+  }
+
+  // The address of a picture, once there is one: a static copy of many pictures makes it of the thumbnail.
+  async pictureUrl(row) {
+    const { source } = this;
+    if (!source.imageUrl(row)) await source.thumbnails([row]).catch(() => {});
+    return source.imageUrl(row);
   }
 
   // The name of a query for people.
@@ -213,7 +236,8 @@ export class App {
   }
 
   say(text, isError = false) {
-    const toast = part("toast");
+    const toast = part("toast"), host = first("dialog.large[open]") ?? document.body;
+    if (toast.parentNode !== host) host.append(toast);  // what lies under a dialog is not seen
     toast.textContent = text;
     toast.className = isError ? "shown error" : "shown";
     clearTimeout(this.toastTimer);

@@ -18,24 +18,27 @@ export class View {
     this.wall = new Wall(app, { label: "all pictures", size: USUAL_SIZE, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.ordered?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
-    this.offs = [app.on("details", () => this.update(read().params)), app.on("notes", () => { if (read().params.has("tag")) this.update(read().params); })];
+    const again = () => this.update(read().params, true);
+    this.offs = [app.on("details", again), app.on("notes", () => { if (read().params.has("tag")) again(); })];
   }
 
-  async update(params) {
+  // `isAgain`: the address is the same, but for what labels or tags say now; whoever goes through the wall stays where they are.
+  async update(params, isAgain = false) {
     const key = ["sort", "order", "text", "f", "r", "has", "tag", "q", "layer"].map(name => params.getAll(name).join()).join("|") + Boolean(this.app.names);
     const size = sizeOf(params, USUAL_SIZE);
     if (this.wall.size !== size) this.wall.resize(size);
-    if (key === this.key && !params.has("tag")) return this.drawTools(params);
-    const isFirst = this.key === undefined;
+    const isOfLabels = ["f", "r", "has"].some(name => params.has(name)) || params.get("sort")?.startsWith("c:");
+    if (key === this.key && !params.has("tag") && !(isAgain && isOfLabels)) return this.drawTools(params);
+    const isFirst = this.key === undefined, stays = isAgain && key === this.key, mine = (this.token = {});
     this.key = key;
     const rows = await this.rows(params);
-    if (key !== this.key) return;
+    if (mine !== this.token) return;
     const isSame = this.ordered?.length === rows.length && rows.every((row, index) => row === this.ordered?.[index]);
     this.ordered = rows;
     this.drawTools(params);
     this.wall.element.hidden = !rows.length;
     this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", reset))]));
-    this.wall.show(rows, { keepsPlace: isSame });
+    this.wall.show(rows, { keepsPlace: isSame || stays });
     const at = rows.indexOf(Number(params.get("at") ?? -1));
     if (at > 0 && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
     this.isWaiting = !this.app.names;

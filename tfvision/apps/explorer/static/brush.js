@@ -3,11 +3,10 @@
 //   const brush = new Brush({ label, bins, told(bin, isEnd) -> text, onchange(low, high) });
 //   host.append(brush.element); brush.update(totals, left, [low, high] or null)    // bins, both ends included
 
-import { h, number } from "./dom.js";
+import { h, number, svg } from "./dom.js";
 
 const HEIGHT = 52, LEAST = 2.5;
 const GRIP_PX = 14;  // this near to a handle the range is changed, not drawn anew
-const SVG = "http://www.w3.org/2000/svg";
 const PAGE = 5;  // bins of Page Up
 
 export class Brush {
@@ -16,10 +15,7 @@ export class Brush {
     this.last = options.bins - 1;
     /** @type {number[] | null} */
     this.range = null;
-    this.svg = document.createElementNS(SVG, "svg");
-    this.svg.setAttribute("viewBox", `0 0 ${options.bins} ${HEIGHT}`);
-    this.svg.setAttribute("preserveAspectRatio", "none");
-    this.svg.setAttribute("aria-hidden", "true");
+    this.svg = svg("svg", { viewBox: `0 0 ${options.bins} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
     this.band = h("div", { class: "brush-band", hidden: true });
     this.handles = ["from", "to"].map((end, index) => h("div", { class: "brush-handle", role: "slider", tabindex: "0", "aria-label": `${options.label}, ${end}`, "aria-valuemin": "0", "aria-valuemax": String(this.last), onkeydown: event => this.key(event, index) }));
     this.element = h("div", {
@@ -31,20 +27,10 @@ export class Brush {
     this.totals = totals;
     this.left = left;
     const most = totals.reduce((a, b) => Math.max(a, b), 1), height = count => (count ? Math.max(LEAST, (HEIGHT - 2) * count / most) : 0);
-    const bar = (count, bin, name, title) => {
-      const one = document.createElementNS(SVG, "rect"), attributes = { x: bin + 0.06, width: 0.88, y: HEIGHT - height(count), height: height(count), class: name };
-      for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, String(value));
-      if (title) one.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: title }));
-      return one;
-    };
+    const bar = (bin, high, name, title) => svg("rect", { x: bin + 0.06, width: 0.88, y: HEIGHT - high, height: high, class: name }, ...(title ? [svg("title", {}, title)] : []));
     const told = bin => totals[bin] && `${this.told(bin, bin)}: ${left[bin] === totals[bin] ? number(totals[bin]) : `${number(left[bin])} of ${number(totals[bin])}`}`;
     const bins = Array.from(totals, (_, bin) => bin);
-    this.svg.replaceChildren(...bins.map(bin => bar(totals[bin], bin, "all")), ...bins.map(bin => bar(left[bin], bin, "left")), ...bins.map(bin => {
-      const one = bar(0, bin, "over", told(bin));
-      one.setAttribute("y", "0");
-      one.setAttribute("height", String(HEIGHT));
-      return one;
-    }));
+    this.svg.replaceChildren(...bins.map(bin => bar(bin, height(totals[bin]), "all")), ...bins.map(bin => bar(bin, height(left[bin]), "left")), ...bins.map(bin => bar(bin, HEIGHT, "over", told(bin))));
     if (!this.drawn) this.place(range);
   }
 

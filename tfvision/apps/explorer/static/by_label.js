@@ -2,6 +2,7 @@
 
 import { change, href } from "./address.js";
 import { failed, h, number, plural, progress, scrolling, select } from "./dom.js";
+import { written } from "./filters.js";
 import { inWords } from "./plain_words.js";
 
 const MOST = [["200", "200 at random"], ["1000", "1,000 at random"], ["999999999", "all"]];
@@ -26,7 +27,7 @@ export async function drawByLabel(app, host, column, most, isCurrent) {
   wait(null, "Queries are being asked.");
   try {
     const found = await app.source.labelRetrieval(column, most, app.layer(), wait, { get stopped() { return !isCurrent(); } });
-    if (found && isCurrent()) body.replaceChildren(h("p", { class: "answer" }, found.sentence), measures(found), inWords(found.words), classes(found));
+    if (found && isCurrent()) body.replaceChildren(h("p", { class: "answer" }, found.sentence), measures(found), inWords(found.words), classes(app, found));
   } catch (error) {
     if (isCurrent()) body.replaceChildren(failed(error));
   }
@@ -52,9 +53,9 @@ function measures({ measures: names, layers }) {
 }
 
 // Each label with its mAP; its name opens its pictures.
-function classes({ column, classes: found, layers }) {
+function classes(app, { column, classes: found, layers }) {
   const head = h("tr", {}, h("th", { scope: "col" }, column), ["pictures", "queries", ...layers.map(layer => `mAP, ${layer.name}`)].map(title => h("th", { scope: "col", class: "number" }, title)));
-  const lines = found.slice(0, SHOWN_CLASSES).map(one => h("tr", {}, h("td", {}, h("a", { href: href("browse", { f: `${column}:${one.value}`, r: null, has: null, text: null, tag: null }) }, String(one.value))), [one.pictures, one.queries].map(count => h("td", { class: "number" }, number(count))), one.values.map(value => h("td", { class: "number" }, share(value)))));
+  const lines = found.slice(0, SHOWN_CLASSES).map(one => h("tr", {}, h("td", {}, h("a", { href: href("browse", { f: written(app, column, String(one.value)), r: null, has: null, text: null, tag: null }) }, String(one.value))), [one.pictures, one.queries].map(count => h("td", { class: "number" }, number(count))), one.values.map(value => h("td", { class: "number" }, share(value)))));
   const title = found.length > SHOWN_CLASSES ? `The worst ${SHOWN_CLASSES} of ${plural(found.length, "label")}` : `By ${column}, the worst first`;
   return h("section", {}, h("h2", {}, title), scrolling("by label", h("table", {}, h("thead", {}, head), h("tbody", {}, lines))));
 }

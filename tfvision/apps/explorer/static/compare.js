@@ -105,6 +105,7 @@ export class View {
   }
 
   destroy() {
+    this.key = null;  // what is still asked draws nothing
     if (this.chart && window.Plotly) window.Plotly.purge(this.chart);
     this.offs.forEach(off => off());
   }

@@ -1,14 +1,13 @@
 // The labels that were corrected: what was, what is, who and when; a manifest to train from.
 
 import { button, h, number, plural, state } from "./dom.js";
-import { askLabel, loadCorrections, relabel } from "./relabel.js";
+import { askLabel, relabel } from "./relabel.js";
 import { small } from "./thumbnails.js";
 
 const SHOWN = 300;
 
 // Draws the list into `host`; returns what draws it anew when labels change.
-export async function drawCorrected(app, host) {
-  await loadCorrections(app);
+export function drawCorrected(app, host) {
   const written = h("div", {}), list = h("div", {});
   host.replaceChildren(h("div", { class: "page" }, written, list));
   const draw = () => {

@@ -67,8 +67,10 @@ export class View {
   }
 
   async draw() {
-    if (!this.found) return;
-    const Plotly = await plotly(), app = this.app, { edges, counts, random_counts: randomCounts, query, random } = this.found;
+    const { found, chart } = this;
+    if (!found) return;
+    const Plotly = await plotly(), app = this.app, { edges, counts, random_counts: randomCounts, query, random } = found;
+    if (found !== this.found) return;  // another query or view by now
     const x = centres(edges), [blue, orange] = lineColours(app), width = edges[1] - edges[0];
     const [low, high] = this.range;
     const traces = [
@@ -82,7 +84,8 @@ export class View {
       yaxis: { title: { text: "% of pictures" }, type: this.isLog ? "log" : "linear", fixedrange: true },
       newselection: { line: { color: blue, width: 1, dash: "solid" } }, margin: { l: 56, r: 16, t: 28, b: 44 },
     });
-    await Plotly.react(this.chart, traces, layout, CONFIG);
+    await Plotly.react(chart, traces, layout, CONFIG);
+    if (found !== this.found) return;
     if (!this.isWired) {
       this.isWired = true;
       this.chart.on("plotly_selected", event => { if (event?.range?.x) this.choose(...this.snapped(event.range.x)); Plotly.relayout(this.chart, { selections: [] }); });
@@ -120,7 +123,7 @@ export class View {
 
   async loadRange() {
     if (!this.found) return;
-    const key = [this.key, this.range, this.order].join();
+    const key = [this.key, this.range, this.order, filtersOf(read())].join();
     this.rangeKey = key;
     try {
       const epsilon = this.isChosen ? 1e-4 : 2e-6;  // the ends of a range are rounded, in the address more

@@ -13,6 +13,14 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+// The same for a drawing.
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
 // An element that index.html has, or that drawBar made.
 export const part = id => /** @type {HTMLElement} */ (document.getElementById(id));
 
@@ -65,6 +73,12 @@ export function later(seconds, action) {
     clearTimeout(timer);
     timer = setTimeout(() => action(...values), 1000 * seconds);
   };
+}
+
+export function bytesText(bytes) {
+  if (bytes < 1000) return plural(bytes, "byte");
+  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 export const number = value => Number(value).toLocaleString("en");

@@ -2,7 +2,7 @@
 
 import { href } from "./address.js";
 import { classColumns } from "./by_label.js";
-import { button, download, h, number, plural, score, state } from "./dom.js";
+import { button, bytesText, download, h, number, plural, score, state } from "./dom.js";
 import { labelOf } from "./relabel.js";
 import { small } from "./thumbnails.js";
 
@@ -41,7 +41,7 @@ function drawPlan(app, plan, groups) {
   const has = marked(app), rows = groups.flatMap(others), wanted = rows.filter(row => !has.has(row)), kept = groups.map(group => group.best).filter(row => has.has(row));
   const bytes = groups.flatMap(group => group.places.map((row, index) => (row === group.best ? 0 : group.files[index]?.[2] || 0))).reduce((sum, one) => sum + one, 0);
   const close = () => plan.replaceChildren();
-  const text = `Of each of the ${plural(groups.length, "group")} shown the picture with the most pixels is kept, of as many pixels the largest file. ${rows.length === 1 ? "The other one gets" : `The ${number(rows.length)} others (${size(bytes)}) get`} the tag “${TAG}”${rows.length > wanted.length ? `, which ${number(rows.length - wanted.length)} have already` : ""}. No file is deleted or changed.`;
+  const text = `Of each of the ${plural(groups.length, "group")} shown the picture with the most pixels is kept, of as many pixels the largest file. ${rows.length === 1 ? "The other one gets" : `The ${number(rows.length)} others (${bytesText(bytes)}) get`} the tag “${TAG}”${rows.length > wanted.length ? `, which ${number(rows.length - wanted.length)} have already` : ""}. No file is deleted or changed.`;
   const start = button(wanted.length || kept.length ? `Mark ${plural(wanted.length, "picture")}` : "All are marked", async () => {
     close();
     if (kept.length) await app.tag(TAG, kept, false);
@@ -72,7 +72,7 @@ function member(app, group, row, file) {
   const open = event => (event.ctrlKey || event.metaKey || app.isPicking ? app.basket.toggle([row], !app.basket.has(row)) : app.openNeighbours(row));
   const picture = h("button", { class: "picture", type: "button", title: `${title}${isWeakest ? ", of the weakest pair" : ""}`, "aria-label": `neighbourhood of ${title}`, onclick: open }, small(app.thumbnails, row, 104));
   const mark = h("button", { type: "button", class: "mark", "aria-pressed": "false", "aria-label": `mark ${title} as ${TAG}`, onclick: () => app.tag(TAG, [row], !marked(app).has(row)) });
-  const facts = file ? [h("span", {}, `${file[0]} × ${file[1]}`), h("span", { class: "soft" }, size(file[2]), isBest ? h("strong", { class: "best" }, " best") : "")] : [h("span", { class: "wrong" }, "cannot be read")];
+  const facts = file ? [h("span", {}, `${file[0]} × ${file[1]}`), h("span", { class: "soft" }, bytesText(file[2]), isBest ? h("strong", { class: "best" }, " best") : "")] : [h("span", { class: "wrong" }, "cannot be read")];
   const element = h("figure", { class: isWeakest ? "weakest" : null }, picture, h("figcaption", {}, facts, mark));
   return { element, redraw: has => {
     mark.setAttribute("aria-pressed", String(has.has(row)));
@@ -80,9 +80,4 @@ function member(app, group, row, file) {
     element.classList.toggle("marked", has.has(row));
     element.classList.toggle("picked", app.basket.has(row));
   } };
-}
-
-export function size(bytes) {
-  if (bytes < 1e6) return `${number(Math.max(1, Math.round(bytes / 1e3)))} kB`;
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -148,10 +148,17 @@ class Facet {
 
   // The values: those that are chosen first, then what the other columns leave, the most common first; of a search those that fit.
   drawValues() {
-    const { column, totals, left, values } = this;
+    const { totals } = this;
     if (!this.list || !totals) return;
+    const focused = this.body.contains(document.activeElement) ? document.activeElement?.getAttribute("data-value") ?? null : null;
     this.without?.replaceChildren(totals[0] ? this.value("") : "");
-    if (this.isNumeric && !this.list.parentElement?.hasAttribute("open")) return this.list.replaceChildren();
+    if (this.isNumeric && !this.list.parentElement?.hasAttribute("open")) this.list.replaceChildren();
+    else this.drawList();
+    if (focused !== null) [...this.body.querySelectorAll("input")].find(one => one.getAttribute("data-value") === focused)?.focus();
+  }
+
+  drawList() {
+    const { column, totals, left, values } = this;
     const fits = this.searched ? holding(column.values, plain(this.searched)) : null, shown = [];
     const order = orderOf(column);
     let more = 0;
@@ -161,11 +168,9 @@ class Facet {
         if (shown.length < this.most) shown.push(column.values[code]); else more++;
       }
     }
-    const focused = document.activeElement?.closest(".facet-value") && this.list.contains(document.activeElement) ? document.activeElement.getAttribute("data-value") : null;
     const chosen = values.filter(value => value !== "" || !this.isNumeric), none = !this.isNumeric && totals[0] && !this.searched && !values.includes("") ? [""] : [];
     this.list.replaceChildren(...[...new Set([...this.texts, ...(fits && shown.length ? [this.searched] : [])])].map(text => this.containing(text)), ...[...chosen, ...shown, ...none].map(value => this.value(value)),
       more ? button(`${number(more)} more`, () => { this.most += MORE; this.drawValues(); }, { class: "more" }) : "", shown.length || chosen.length || !fits ? "" : h("p", { class: "soft" }, "No value fits."));
-    if (focused !== null) [...this.list.querySelectorAll("input")].find(one => one.getAttribute("data-value") === focused)?.focus();
   }
 
   // All values that contain a text, as one.

@@ -5,7 +5,7 @@ import { BASKET } from "./app.js";
 import { prepareSearch } from "./columns.js";
 import { button, h, later, number, plural, select } from "./dom.js";
 import { Facets, reset } from "./facets.js";
-import { chips, countText, filterOf, filteringOf, filtersOf, forgetFiltering } from "./filters.js";
+import { chips, countText, filterOf, filtersOf, forgetFiltering } from "./filters.js";
 
 const KEPT = "tfvision-filters";
 const OF_ALL = { verdict: "a verdict is of all pictures", basket: "the basket is of all pictures" };
@@ -63,12 +63,11 @@ export class FilterBar {
     this.facets.update();
   }
 
-  // What the view's walls hold; on a map without a lasso all that the filters leave.
+  // What the view says that it shows, else what its walls hold.
   pickShown() {
-    const { app } = this, view = this.shownView(), filtering = filteringOf(app), isMap = read().view === "map";
+    const { app } = this, view = this.shownView();
     const walls = (view?.walls?.length ? view.walls : [view?.wall]).filter(wall => wall && !wall.element.hidden);
-    const all = () => Array.from({ length: app.count }, (_, row) => row).filter(row => !filtering || !filtering.fails[row]);
-    const rows = view?.shownRows?.() ?? (isMap && !walls.length ? all() : [...new Set(walls.flatMap(wall => Array.from(wall.rows)))]);
+    const rows = view?.shownRows?.() ?? [...new Set(walls.flatMap(wall => Array.from(wall.rows)))];
     const fresh = rows.filter(row => !app.basket.has(row)).length;
     if (!rows.length) return app.say("This view shows no wall of pictures: there is nothing to pick.");
     app.basket.toggle(rows, true);

@@ -2,14 +2,14 @@
 
 const own = (object, name) => (object && Object.hasOwn(object, name) ? object[name] : undefined);
 const keyOf = app => `tfvision-judge-${app.status.key}`;
-let unkept = "";  // in a private window
+let typed = /** @type {string | null} */ (null);  // in this page, where a private window keeps nothing
 
 export function judgeName(app) {
-  try { return sessionStorage.getItem(keyOf(app)) ?? localStorage.getItem(keyOf(app)) ?? ""; } catch { return unkept; }
+  try { return typed ?? sessionStorage.getItem(keyOf(app)) ?? localStorage.getItem(keyOf(app)) ?? ""; } catch { return ""; }
 }
 
 export function nameJudge(app, name) {
-  unkept = name;
+  typed = name;
   try {
     sessionStorage.setItem(keyOf(app), name);
     localStorage.setItem(keyOf(app), name);

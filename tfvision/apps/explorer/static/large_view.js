@@ -1,7 +1,7 @@
 // One picture as large as the window, over the view: zoom, the next one, what is known of its file, its neighbours, where the network looks.
 
 import { change, read } from "./address.js";
-import { button, h, later, plural, score, select } from "./dom.js";
+import { bytesText, button, h, later, part, score, select } from "./dom.js";
 import { isPicture } from "./query.js";
 import { askLabel } from "./relabel.js";
 import { small } from "./thumbnails.js";
@@ -86,8 +86,8 @@ export class LargeView {
     this.state.textContent = "The picture is being read.";
     this.picture.hidden = false;
     this.picture.classList.add("waiting");
-    this.image.src = this.app.source.imageUrl(row);
     this.isSharpest = false;
+    this.app.pictureUrl(row).then(url => { if (row === this.row) this.image.src = url; });
     this.drawHead();
     this.drawFacts();
     this.drawStrip();
@@ -109,6 +109,7 @@ export class LargeView {
   closed() {
     const { index, wall } = this, isStep = this.app.isLargeStep;
     this.row = null;
+    document.body.append(part("toast"));
     this.forgetHeat();
     this.image.removeAttribute("src");
     this.app.isLargeStep = false;
@@ -136,6 +137,7 @@ export class LargeView {
     this.place.textContent = count > 1 && this.index !== undefined ? `${this.index + 1} of ${count}` : "";
     this.arrows[0].disabled = !(this.index > 0);
     this.arrows[1].disabled = !(this.index < count - 1);
+    if (this.arrows.some(one => one.disabled && one === document.activeElement)) this.stage.focus();
     this.drawBasket();
   }
 
@@ -155,13 +157,13 @@ export class LargeView {
 
   async drawStrip() {
     const { app, row, layer } = this;
-    if (!app.layers.length) return this.strip.replaceChildren();
+    if (!app.layers.length) return this.redraw(this.strip, []);
     let answer;
     try { answer = await app.source.neighbours(String(row), layer, NEIGHBOURS); } catch (error) { answer = error; }
     if (row !== this.row || layer !== this.layer) return;
-    if (answer instanceof Error) return this.strip.replaceChildren(h("p", { class: "soft" }, answer.message));
+    if (answer instanceof Error) return this.redraw(this.strip, [h("p", { class: "soft" }, answer.message)]);
     const { edge, words } = edgeOf(app, String(row));
-    this.strip.replaceChildren(...answer.places.map((place, index) => button("", () => { change({ large: place }, false); this.follow(); }, {
+    this.redraw(this.strip, answer.places.map((place, index) => button("", () => { change({ large: place }, false); this.follow(); }, {
       class: "picture", "aria-label": [app.title(place), `similarity ${score(answer.scores[index])}`, ...words(place)].join(", "), title: app.title(place),
     })));
     [...this.strip.children].forEach((one, index) => one.append(small(app.thumbnails, answer.places[index], 72), h("span", {}, edgeSign(edge(answer.places[index])), score(answer.scores[index]))));
@@ -173,18 +175,23 @@ export class LargeView {
     if (!app.source.attention || !app.layers.length) return;
     const layers = app.layers.map((layer, number) => [String(number), layer.name]), targets = [["query", `similar to ${app.queryTitle(this.query ?? "")}`], ["own", "its own vector"]];
     this.told = h("p", { class: "soft", role: "status" }, this.isLooking ? "" : "A map over the picture: which parts of it the vector and the similarity come from.");
-    this.looks.replaceChildren(h("h3", {}, "Where the network looks"), this.told,
+    this.redraw(this.looks, [h("h3", {}, "Where the network looks"), this.told,
       button(this.isLooking ? "Hide" : "Show", () => this.toggleLook(), { "aria-pressed": String(Boolean(this.isLooking)), class: "toggle" }),
       this.isAsked ? select("For", targets, this.target, value => { this.target = value; this.lookAnew(); }) : "",
-      layers.length > 1 ? select("Layer", layers, String(this.layer), value => { this.layer = Number(value); this.drawStrip(); this.lookAnew(); }) : "");
+      layers.length > 1 ? select("Layer", layers, String(this.layer), value => { this.layer = Number(value); this.drawStrip(); this.lookAnew(); }) : ""]);
+  }
+
+  // Without the focus, which was in what is replaced, no key would reach the dialog.
+  redraw(host, children) {
+    const hadFocus = host !== document.activeElement && host.contains(document.activeElement);
+    host.replaceChildren(...children);
+    if (hadFocus) (host.querySelector("button") ?? this.stage).focus({ preventScroll: true });
   }
 
   toggleLook() {
     this.isLooking = !this.isLooking;
-    const hadFocus = this.looks.contains(document.activeElement);
     this.forgetHeat();
     this.drawLooks();
-    if (hadFocus) this.looks.querySelector("button")?.focus();
     if (this.isLooking) this.look();
   }
 
@@ -328,9 +335,4 @@ export class LargeView {
     const [x, y] = [event.clientX - this.start[0], event.clientY - this.start[1]];
     if (Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y)) this.step(x < 0 ? 1 : -1);
   }
-}
-
-function bytesText(bytes) {
-  if (bytes < 1000) return plural(bytes, "byte");
-  return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -50,7 +50,7 @@ async function start() {
   for (const name of ["dragover", "drop", "paste"]) addEventListener(name, outsidePicture);
   part("skip").addEventListener("click", event => { event.preventDefault(); first("[tabindex='0'], button, input", main)?.focus(); });
   await route();
-  firstRun(document.body);
+  firstRun(part("stage"));
   await app.thumbnails.first(PICTURES_FIRST_SECONDS);
   app.loadDetails().catch(error => app.say(error.message, true));
   drawNotices();
@@ -87,7 +87,8 @@ async function route() {
     await shown.update(params);
     if (mine === token) await app.followLarge();
   } catch (error) {
-    if (mine === token) main.replaceChildren(failed(error, () => { shown?.destroy?.(); shown = null; route(); }));
+    if (mine !== token) return;  // of a view that was left
+    main.replaceChildren(failed(error, () => { shown?.destroy?.(); shown = null; route(); }));
     shownName = null;
   }
 }
@@ -182,7 +183,7 @@ async function startUpdate(typed) {
 }
 
 async function refreshStatus() {
-  const before = app.status;
+  const before = app.status, { writes } = app;
   try {
     app.status = await app.source.status();
   } catch (error) {
@@ -195,7 +196,7 @@ async function refreshStatus() {
     return location.reload();
   }
   if (app.status.changed?.gone !== before.changed?.gone) app.thumbnails.retry();  // a disk is back
-  if (app.status.corrections !== before.corrections) { app.corrected = null; app.loadDetails().catch(() => {}); }  // by another page
+  if (app.status.corrections !== app.labelled && writes === app.writes && !app.writing) app.reloadLabels();  // corrected by another page
   if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
   const counts = status => status.layers.map(layer => layer.count).join();
   if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }
@@ -214,7 +215,7 @@ async function poll() {
 function globalKey(event) {
   const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
   if (event.key === "Escape") { app.preview.hide(); if (isTyping) event.target.blur(); return; }
-  const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey) && !isTyping && !document.querySelector("dialog[open]");
+  const isUndo = event.key === "z" && !event.altKey && !isTyping && !document.querySelector("dialog[open]:not(.large)");
   if (isUndo) { event.preventDefault(); return app.undo(); }
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const names = Object.keys(VIEWS);
@@ -224,7 +225,6 @@ function globalKey(event) {
   else if (event.key === "/") first("#filters input")?.focus();
   else if (event.key === "f") part("filters-button").click();
   else if (event.key === "p") first(".wall, .map, .picture", main)?.focus();
-  else if (event.key === "z") app.undo();
   else if (event.key === "Backspace") history.back();
   else return;
   event.preventDefault();

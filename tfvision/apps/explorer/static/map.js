@@ -2,7 +2,7 @@
 
 import { change, read } from "./address.js";
 import { countText, filtersOf, keptOf } from "./filters.js";
-import { button, failed, h, plural, progress, score, segmented, select, state } from "./dom.js";
+import { button, failed, first, h, plural, progress, score, segmented, select, state } from "./dom.js";
 import { Camera } from "./map_camera.js";
 import { Density } from "./map_density.js";
 import { Drawing } from "./map_drawing.js";
@@ -183,12 +183,12 @@ export class View {
 
   // Folded on a narrow page until it is asked for; the focus and what is scrolled stay.
   drawLegend(lines) {
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement), key = focused && this.legend.contains(focused) ? focused.dataset.key : null, top = this.legend.scrollTop;
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement), key = focused && this.legend.contains(focused) ? focused.dataset.key ?? "" : null, top = this.legend.scrollTop;
     const details = h("details", { open: this.isLegendOpen ?? (this.camera.width > NARROW_PX && this.camera.height > LOW_PX) }, h("summary", { onclick: () => { this.isLegendOpen = !details.open; } }, "Legend: ", h("span", { class: "soft" }, countText(this.app))), lines);
     this.legend.hidden = !lines.length;
     this.legend.replaceChildren(details);
     this.legend.scrollTop = top;
-    if (key) [...this.legend.querySelectorAll("button")].find(one => one.dataset.key === key)?.focus();
+    if (key !== null) ([...this.legend.querySelectorAll("button")].find(one => one.dataset.key === key) ?? first("summary", this.legend))?.focus();
   }
 
   takeDensity(params) {
@@ -289,6 +289,7 @@ export class View {
 
   destroy() {
     if (this.signal) this.signal.stopped = true;
+    this.points = null;  // colours that come late draw nothing
     clearTimeout(this.keepTimer);
     this.gestures.destroy();
     this.drawing.destroy();

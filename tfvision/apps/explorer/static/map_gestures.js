@@ -61,14 +61,14 @@ export class Gestures {
   }
 
   up(event) {
-    const { view } = this, { app } = view;
+    const { view } = this, { app } = view, isCancelled = event.type === "pointercancel";
     if (!this.pointers.delete(event.pointerId)) return;
     if (this.corners) {
       const line = this.corners;
       this.corners = null;
-      if (line.length > 3 && this.moved > LEAST_LASSO_PX) change({ lasso: view.camera.written(simpler(line)) });
+      if (!isCancelled && line.length > 3 && this.moved > LEAST_LASSO_PX) change({ lasso: view.camera.written(simpler(line)) });
       else view.redraw();
-    } else if (this.moved < CLICK_PX) {
+    } else if (this.moved < CLICK_PX && !isCancelled) {
       const row = this.nearest(event);
       if (row >= 0) event.ctrlKey || event.metaKey || app.isPicking ? view.pick(row) : app.openNeighbours(row);
     } else view.keepPlace();
@@ -105,7 +105,7 @@ export class Gestures {
     else if (event.key === "-") view.zoom(1 / 1.4);
     else if (event.key === "0") view.reset();
     else if (event.key === "l") view.toggleLasso();
-    else if (event.key === "s") this.selectSeen();
+    else if (event.key === "s" && !view.isMeanwhile) this.selectSeen();
     else if (event.key === "Enter" && middle >= 0) view.app.openNeighbours(middle);
     else if (event.key === " " && middle >= 0) view.pick(middle);
     else return;
@@ -130,7 +130,7 @@ export class Gestures {
   // Ends what is under way first: the line that is drawn, the lasso as a tool, the selection.
   escape(event) {
     const { view } = this;
-    if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
+    if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select, #facets")) return;
     if (this.corners) {
       this.corners = null;
       this.pointers.clear();

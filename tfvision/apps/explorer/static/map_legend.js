@@ -1,6 +1,6 @@
 // What the labels of a column look like on the map, how many pictures of each are left, and which of them are shown: by a click on the legend.
 
-import { button, h, number } from "./dom.js";
+import { button, h, number, svg } from "./dom.js";
 import { colourOf, MOST_SIGNS, OTHER, shapeOf, shapePath } from "./palette.js";
 
 const OTHERS = "others", NONE = "none";  // beside "=LABEL", in the address
@@ -45,17 +45,9 @@ export function legendOf(entries, title, show) {
     const isOnly = isShown && shown.size === 1, next = toggled(key);
     return h("div", { class: count ? "entry" : "entry none-left" },
       h("button", { type: "button", class: "label", "aria-pressed": String(isShown), title: isShown ? "hide" : "show", "data-key": key, onclick: () => show(shownOnly(entries, next.size ? next : new Set(entries.map(one => one.key)))) }, signOf(colour, shape), h("span", { class: "text" }, text), h("span", { class: "soft" }, number(count))),
-      button(isOnly ? "all" : "only", () => show(isOnly ? { hide: null, only: null } : shownOnly(entries, new Set([key]))), { class: "only", "aria-label": isOnly ? "show all labels" : `only ${text}` }));
+      button(isOnly ? "all" : "only", () => show(isOnly ? { hide: null, only: null } : shownOnly(entries, new Set([key]))), { class: "only", "data-key": `only ${key}`, "aria-label": isOnly ? "show all labels" : `only ${text}` }));
   });
   return [h("div", { class: "head" }, h("strong", {}, title), shown.size < entries.length ? button("Show all", () => show({ hide: null, only: null }), { class: "only" }) : ""), ...lines];
 }
 
-function signOf(colour, shape) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  svg.setAttribute("viewBox", "-1.1 -1.1 2.2 2.2");
-  svg.setAttribute("aria-hidden", "true");
-  path.setAttribute("d", shapePath(shape));
-  path.setAttribute("fill", colour);
-  svg.append(path);
-  return svg;
-}
+const signOf = (colour, shape) => svg("svg", { viewBox: "-1.1 -1.1 2.2 2.2", "aria-hidden": "true" }, svg("path", { d: shapePath(shape), fill: colour }));

@@ -19,6 +19,7 @@ export class View {
     this.walls = [];
     this.k = 60;
     this.isSide = false;
+    this.asked = 0;  // counts what is asked: an answer to an earlier question is none
     this.size = USUAL_SIZE;
     this.offs = [app.on("details", () => (filtersOf(read()).size ? this.reload() : this.drawDetails())), app.on("tiles", () => this.drawTools()), app.on("layers", () => this.reload())];
   }
@@ -33,6 +34,7 @@ export class View {
     const size = sizeOf(params, isSide ? SIDE_SIZE : USUAL_SIZE);
     if (key === this.key) return this.walls.forEach(wall => wall.size === size || wall.resize(size));
     this.key = key;
+    const mine = ++this.asked;
     this.clear();
     Object.assign(this, { k, isSide, size });
     const waiting = state("The nearest are being looked for.");
@@ -44,7 +46,7 @@ export class View {
     this.drawSide();
     const numbers = isSide ? this.app.layers.map((_, number) => number) : [layer];
     const answers = await Promise.all(numbers.map(number => this.app.source.neighbours(q, number, k, keptOf(this.app)).catch(error => error)));
-    if (key !== this.key) return;
+    if (mine !== this.asked) return;
     const sections = answers.map((answer, index) => this.section(answer, numbers[index], isSide));
     this.main.replaceChildren(this.tools, h("div", { class: "columns" }, sections));
     this.drawTools();
@@ -116,6 +118,7 @@ export class View {
   }
 
   empty(element) {
+    this.asked += 1;
     this.clear();
     this.key = null;
     this.host.replaceChildren(element);
@@ -132,6 +135,7 @@ export class View {
   }
 
   destroy() {
+    this.asked += 1;
     this.clear();
     this.offs.forEach(off => off());
   }

@@ -1,7 +1,7 @@
 // Outliers: the histogram of how alike each picture is to its neighbours, with a cut that can be moved; the pictures beyond it.
 
 import { change, href, numberOf, read } from "./address.js";
-import { button, h, later, number, plural, score, state } from "./dom.js";
+import { button, h, later, number, plural, score, state, svg } from "./dom.js";
 import { keptIndices } from "./filters.js";
 import { Wall } from "./wall.js";
 
@@ -46,16 +46,11 @@ export function drawOutliers(app, host, found) {
 
 // Bars on a line; those before `at` lie beyond the cut.
 function bars(counts) {
-  const namespace = "http://www.w3.org/2000/svg", most = Math.max(...counts), make = (name, attributes) => {
-    const element = document.createElementNS(namespace, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
-    return element;
-  };
-  const element = make("svg", { viewBox: `0 0 ${counts.length} 100`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  const most = Math.max(...counts);
   const rectangles = counts.map((count, index) => {
     const height = count ? Math.max(2, 100 * Math.sqrt(count / most)) : 0;  // the root: a single one is seen beside thousands
-    return make("rect", { x: index + 0.06, y: 100 - height, width: 0.88, height });
+    return svg("rect", { x: index + 0.06, y: 100 - height, width: 0.88, height });
   });
-  element.append(...rectangles);
+  const element = svg("svg", { viewBox: `0 0 ${counts.length} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...rectangles);
   return { element, show: at => rectangles.forEach((one, index) => one.classList.toggle("beyond", index < at)) };
 }

@@ -35,7 +35,8 @@ export class PrecisionTable {
     if (!this.element.children.length) this.element.replaceChildren(h("p", { class: "soft" }, "Precision is being computed."));
     const found = await this.app.source.verdict(x, this.whose());
     if (mine !== this.token) return;
-    if (this.x !== x || !this.isTyped) this.words.value = found.conclusion;
+    if (this.x !== x) this.isTyped = false;  // what was typed is another question's, and on its way
+    if (!this.isTyped) this.words.value = found.conclusion;
     this.x = x;
     this.found = found;
     this.fill(q);

@@ -9,8 +9,10 @@ export const isPicture = name => /^\d+$/.test(name);
 // The picture of a query as an <img>, or null for a group and for what is gone.
 export function queryImage(app, name, attributes = {}) {
   if (!isPicture(name) && !name.startsWith("u:")) return null;
-  const url = isPicture(name) ? app.source.imageUrl(Number(name)) : app.source.outsideUrl(name);
-  return h("img", { src: url, alt: app.queryTitle(name), onerror: event => event.target.remove(), ...attributes });
+  const image = h("img", { alt: app.queryTitle(name), onerror: event => event.target.remove(), ...attributes });
+  if (isPicture(name)) app.pictureUrl(Number(name)).then(url => { image.src = url; });
+  else image.src = app.source.outsideUrl(name);
+  return image;
 }
 
 export function queryThumb(app, name, size = 40) {

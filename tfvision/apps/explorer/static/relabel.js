@@ -1,7 +1,7 @@
 // Labels that are corrected: a field that asks for one, and what the page shows then. The server keeps them with who and when.
 
 import { classColumns } from "./by_label.js";
-import { button, h, plural, select } from "./dom.js";
+import { button, first, h, plural, select } from "./dom.js";
 import { judgeName } from "./judges.js";
 import { small } from "./thumbnails.js";
 
@@ -18,9 +18,9 @@ export const labelOf = (column, row) => (column.codes?.[row] >= 0 ? column.value
 
 // Gives rows a label, or (null) that of their source, with undo; says what followed.
 export async function relabel(app, column, rows, label) {
-  await loadCorrections(app);
   let before = {};
   const change = async () => {
+    await loadCorrections(app);
     const answer = await app.source.relabel(column, rows, label, who(app));
     before = answer.before;
     take(app, answer);
@@ -44,7 +44,7 @@ function take(app, told) {
     }
   }
   app.corrected = told;
-  app.status.corrections = told.version;
+  app.labelled = told.version;
   app.emit("details");
 }
 
@@ -53,11 +53,14 @@ function codeOf(column, label) {
   return code < 0 ? column.values.push(label) - 1 : code;
 }
 
+let typed = "";  // the name, in a private window
+
 function who(app) {
-  try { return localStorage.getItem(WHO) || judgeName(app) || app.corrected.who; } catch { return app.corrected.who; }
+  try { return typed || localStorage.getItem(WHO) || judgeName(app) || app.corrected.who; } catch { return judgeName(app) || app.corrected.who; }
 }
 
 function keepWho(name) {
+  typed = name;
   try { localStorage.setItem(WHO, name); } catch { /* a private window */ }
 }
 
@@ -66,7 +69,8 @@ export async function askLabel(app, rows, suggestedColumn = null) {
   const columns = classColumns(app).filter(column => column.codes && !column.is_answer), back = document.activeElement;
   if (!rows.length) return app.say("No picture is chosen.");
   if (!columns.length) return app.say("These pictures have no labels: put them into folders by their label, or give a manifest with a column.", true);
-  await loadCorrections(app);
+  try { await loadCorrections(app); } catch (error) { return app.say(error.message, true); }
+  if (first("dialog.relabel")) return;  // a key that was held
   let column = columns.find(one => one.name === suggestedColumn) || columns[0];
   const label = h("input", { list: "labels", "aria-label": "the right label", maxlength: "200", autocomplete: "off", required: true, autofocus: true });
   const list = h("datalist", { id: "labels" }), now = h("p", { class: "soft" }), name = h("input", { "aria-label": "your name", maxlength: "200", value: who(app), required: true });

@@ -10,7 +10,7 @@ export class SharpPictures {
     this.tell = tell;  // is called when one is there
     this.kept = new Map();  // row -> { bitmap, px }; a bitmap may be null where there is none
     this.wanted = new Map();  // row -> pixels of its longer side
-    this.flying = 0;
+    this.asked = new Map();  // row -> pixels, of what is on its way
     this.timer = 0;
   }
 
@@ -22,9 +22,11 @@ export class SharpPictures {
       this.kept.set(row, known);  // the youngest now
     }
     if (!wished || (known && known.px >= wished.px)) return known?.bitmap ? { bitmap: known.bitmap, isEnough: true } : undefined;
-    this.wanted.set(row, px);
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.fetch(), 1000 * REST_SECONDS);
+    if (!(this.asked.get(row) >= wished.px)) {
+      this.wanted.set(row, px);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.fetch(), 1000 * REST_SECONDS);
+    }
     return known?.bitmap ? { bitmap: known.bitmap, isEnough: false } : undefined;
   }
 
@@ -34,10 +36,11 @@ export class SharpPictures {
 
   fetch() {
     for (const [row, px] of this.wanted) {
-      if (this.flying >= IN_FLIGHT) return;
+      if (this.asked.size >= IN_FLIGHT) return;
+      const wished = this.source.sizedUrl(row, px);
       this.wanted.delete(row);
-      this.flying += 1;
-      this.load(row, this.source.sizedUrl(row, px)).finally(() => { this.flying -= 1; this.fetch(); });
+      this.asked.set(row, wished.px);
+      this.load(row, wished).finally(() => { this.asked.delete(row); this.fetch(); });
     }
   }
 

@@ -159,7 +159,9 @@ export class StaticSource {
 
   async tidy(kind, { layer, column, least }) {
     const all = await json(`tidy-${layer}.json`);
-    return kind === "duplicates" ? all.duplicates[String(Number(least))] : kind === "labels" ? all.labels[column] : all[kind];
+    const found = kind === "duplicates" ? all.duplicates[String(Number(least))] : kind === "labels" ? all.labels[column] : all[kind];
+    if (!found) throw new Error(`This static copy has no ${kind} for ${kind === "labels" ? column : least}: choose above.`);
+    return found;
   }
 
   async labelRetrieval() {

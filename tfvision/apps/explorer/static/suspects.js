@@ -42,7 +42,7 @@ function item(app, found, column, row, index, checked) {
   });
   const isChecked = () => checked().has(row), isRelabelled = () => labelOf(column, row) !== given;
   const accept = async () => { if (isChecked()) await app.tag(CHECKED, [row], false); if (labelOf(column, row) !== suggested && await relabel(app, column.name, [row], suggested)) next(element); };
-  const keep = async () => { if (isRelabelled()) await relabel(app, column.name, [row], null); if (await app.tag(CHECKED, [row], true)) next(element); };
+  const keep = async () => { if (isServer && isRelabelled()) await relabel(app, column.name, [row], null); if (await app.tag(CHECKED, [row], true)) next(element); };
   const ask = () => askLabel(app, [row], column.name);
   const actions = isServer ? [button(`It is ${suggested}`, accept, { class: "primary" }), button(`${given} is right`, keep), button("Another…", ask, { "aria-label": `another label for ${title}` })] : [button(`${given} is right`, keep)];
   const element = h("li", { tabindex: "0", "aria-label": `${title}: ${given}, perhaps ${suggested}`, onkeydown: event => key(event, element, { y: isServer && accept, n: keep, c: isServer && ask, e: () => app.openLarge(null, row), Enter: () => app.openNeighbours(row), " ": () => app.basket.toggle([row], !app.basket.has(row)) }) },

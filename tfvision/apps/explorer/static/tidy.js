@@ -8,6 +8,7 @@ import { drawDuplicates } from "./duplicates.js";
 import { filtersOf, keptIndices, keptOf } from "./filters.js";
 import { drawOutliers } from "./outliers.js";
 import { noVectors } from "./query.js";
+import { loadCorrections } from "./relabel.js";
 import { drawSuspects } from "./suspects.js";
 import { Wall } from "./wall.js";
 
@@ -48,17 +49,17 @@ export class View {
     this.clear();
     try {
       if (kind === "corrected") {
-        const redraw = await drawCorrected(app, this.body);
-        if (key === this.key) this.redraw = redraw;
+        await loadCorrections(app);
+        if (!signal.stopped) this.redraw = drawCorrected(app, this.body);
         return;
       }
       if (kind === "labels" && !column) return this.body.replaceChildren(state(app.names ? "These pictures have no labels: put them into folders by their label, or give a manifest with a column." : "The labels are being loaded."));
-      const tell = (share, stage) => key === this.key && this.body.replaceChildren(h("div", { class: "state" }, progress(share, stage)));
+      const tell = (share, stage) => !signal.stopped && this.body.replaceChildren(h("div", { class: "state" }, progress(share, stage)));
       tell(null, "The nearest neighbours of all pictures are being looked for. This is done once.");
       const found = await app.source.tidy(kind, { layer, column, least, limit: LISTED }, tell, signal, keptOf(app));
-      if (found && key === this.key) this.draw(kind, found, column);
+      if (found && !signal.stopped) this.draw(kind, found, column);
     } catch (error) {
-      if (key === this.key) this.body.replaceChildren(failed(error, () => { this.key = null; this.update(read().params); }));
+      if (!signal.stopped) this.body.replaceChildren(failed(error, () => { this.key = null; this.update(read().params); }));
     }
   }
 

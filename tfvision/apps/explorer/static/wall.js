@@ -10,7 +10,7 @@ import { captionOf, edgeOf } from "./tiles.js";
 
 const GAP = 6;
 const HOVER_SECONDS = 0.35;
-const PRESS_SECONDS = 0.5;
+const PRESS_SECONDS = 0.5, STILL_PX = 10;  // of a finger that stays
 const CAPTION_PX = 20;
 const MOST_CUT = 300;  // pixels of a side up to which a tile shows the middle square; larger ones show the whole picture
 const TALL = 0.75;  // height of such a tile for its width
@@ -79,6 +79,7 @@ export class Wall {
     this.app.walls.delete(this);
     this.app.thumbnails.listeners.delete(this.onthumbnails);
     this.offs.forEach(off => off());
+    clearTimeout(this.pressTimer);
     this.leave();
   }
 
@@ -267,6 +268,7 @@ export class Wall {
   // A finger that stays opens the large view; the click that follows is none.
   press(event) {
     this.isPressed = false;
+    this.pressedAt = [event.clientX, event.clientY];
     clearTimeout(this.pressTimer);
     const index = event.pointerType === "touch" ? this.indexAt(event) : -1;
     if (index >= 0) this.pressTimer = setTimeout(() => { this.isPressed = true; this.move(index, false); this.large(index); }, 1000 * PRESS_SECONDS);
@@ -316,7 +318,10 @@ export class Wall {
   }
 
   hover(event) {
-    if (event.pointerType === "touch") return;
+    if (event.pointerType === "touch") {
+      if (this.pressedAt && Math.hypot(event.clientX - this.pressedAt[0], event.clientY - this.pressedAt[1]) > STILL_PX) clearTimeout(this.pressTimer);
+      return;
+    }
     const index = this.indexAt(event);
     this.element.style.cursor = index < 0 ? "" : "pointer";
     if (index === this.hovered) return;
