@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +139,7 @@ def _read_list(path: Path) -> CsvTable:
     return table
 
 
-def _rows(table, *columns):
+def _rows(table: CsvTable, *columns: str) -> Iterator[list[str]]:
     """The cells of each photo; stylizers' lists have the header once more between the photos that train and the others."""
     for size, *cells in zip(table.texts("bytes"), *map(table.texts, columns), strict=True):
         if size != "bytes":
