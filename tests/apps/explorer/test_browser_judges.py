@@ -94,6 +94,7 @@ def test_two_people_judge_apart_and_read_how_far_they_agree(address, watched_pag
         ben.set_viewport_size({"width": A4_PX, "height": 900})
         ben.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert ben.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        ben.wait_for_function(f"({WIDE})().length === 0")  # a chart is drawn again in its own time
         assert ben.evaluate(WIDE) == [], view
         ben.evaluate("dispatchEvent(new Event('afterprint'))")
         ben.emulate_media(media="screen")
