@@ -16,7 +16,8 @@ PRINTED = {  # -> what is there when the view is drawn
     "compare?q=0&q=4": ".matrices table",
     "distribution?q=0": ".chart svg",
 }
-WIDE = """() => [...document.querySelectorAll("main *")].filter(one => !one.ownerSVGElement && one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1)
+WIDE = """() => [...document.querySelectorAll("main *")]
+    .filter(one => !one.ownerSVGElement && one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1)
     .map(one => `${one.tagName} ${one.className}`)"""
 
 
