@@ -39,7 +39,7 @@ def test_speciesnets_predictions_are_read_as_megadetectors(tmp_path):
     predictions = [{"filepath": "card/a.jpg", "detections": [{**ANIMAL, "label": "animal"}, person], **of}, {"filepath": "card/b.jpg", "detections": []}]
     predictions.append({"filepath": "card/c.jpg", "failures": ["CLASSIFIER", "DETECTOR"], "model_version": "4.0.0a"})
     path = tmp_path / "predictions.json"
-    path.write_text(json.dumps({"predictions": predictions}))
+    path.write_text(json.dumps({"made_by": "a tool", "predictions": predictions}))
     read = Detections.read(path)
     assert find_animals("a.jpg", read)[1:3] == ([Detection("animal", 0.9, (0.1, 0.2, 0.3, 0.4))], {"animal": 1, "human": 1})
     assert (read.of("b.jpg"), read.of("c.jpg"), read.detector) == (([], ""), ([], "the detector failed: DETECTOR"), "SpeciesNet 4.0.0a")

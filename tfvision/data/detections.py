@@ -153,7 +153,8 @@ class Detections:
             with open(path, "rb") as stream:
                 for key, item in json_items(stream, str(path), ("images", "predictions")):
                     if key == "predictions" and isinstance(item, dict):
-                        members = members or {"detection_categories": _SPECIESNETS, "info": {"detector": _speciesnet(item)}}
+                        members.setdefault("detection_categories", _SPECIESNETS)
+                        members.setdefault("info", {"detector": _speciesnet(item)})
                         item = {"file": item.get("filepath"), **_speciesnets_answer(item)}
                     if key not in ("images", "predictions"):
                         members[key] = item
