@@ -5,6 +5,7 @@ import functools
 import gc
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tfvision import progress
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
@@ -88,6 +91,7 @@ def pytest_collection_finish(session):
     """
     if getattr(session.config, "workerinput", {}).get("workerid") == "gw0":
         _is_collected(session).touch()
+    progress._SECONDS_BETWEEN_LINES = math.inf  # what a command says does not depend on how busy the machine is
     gc.collect()
     gc.freeze()  # modules and collected tests stay
     gc.set_threshold(20_000, 10, 10)

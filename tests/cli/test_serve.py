@@ -49,7 +49,7 @@ class _Serving:
         script = "from tfvision.cli.main import main; main()"
         command = [sys.executable, "-c", script, "serve", *map(str, arguments), "--rest-port", "0", "--grpc-port", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        watchdog = threading.Timer(120, self.process.kill)
+        watchdog = threading.Timer(400, self.process.kill)
         watchdog.start()
         self.lines = []
         for line in self.process.stderr:
@@ -62,7 +62,7 @@ class _Serving:
     def stop(self, number=signal.SIGTERM):
         """(exit code, stdout, the rest of stderr)."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=300)
         return self.process.returncode, out, err
 
 

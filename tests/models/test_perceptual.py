@@ -125,6 +125,7 @@ def online(offline, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(perceptual, "_KERAS_HOST", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setattr("keras.applications.VGG19", download)
+    monkeypatch.setattr(perceptual, "_TIMEOUT_SECONDS", 60)
     perceptual._download_if_possible.cache_clear()
     yield downloads
     perceptual._download_if_possible.cache_clear()

@@ -9,7 +9,7 @@ from tfvision.errors import UserError
 from tfvision.serving.batching import Batcher, BatchingSettings
 from tfvision.serving.errors import ServingError
 
-LONG = 60_000_000  # microseconds: a batch that is not full does not start during a test
+LONG = 600_000_000  # microseconds: a batch that is not full does not start during a test
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_what_nobody_waits_for_does_not_run(batcher, load):
     late = batch.submit(load("double"), "rows", _x([2]), deadline=time.monotonic() - 1)
     assert cancelled.cancel()
     answered = batch.submit(load("double"), "rows", _x([3], [4], [5]), deadline=time.monotonic() + 600)  # with the late one the batch is full
-    assert answered.result(timeout=30)["rows"].tolist() == [3, 3, 3]
+    assert answered.result(timeout=60)["rows"].tolist() == [3, 3, 3]
     assert late.exception().code == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
@@ -309,13 +309,13 @@ def test_a_slow_image_holds_up_no_other_request_of_its_model(batcher, gated, mon
     batch = batcher(max_batch_size=2, num_batch_threads=1)
     gated.gate.clear()
     slow = [batch.submit(gated, "rows", _x([9])) for _ in range(4)]
-    assert batch.submit(gated, "rows", _x([1])).result(5)["rows"].tolist() == [1]
+    assert batch.submit(gated, "rows", _x([1])).result(60)["rows"].tolist() == [1]
     assert _refusal(batch.submit, gated, "rows", _x([9])).code == grpc.StatusCode.RESOURCE_EXHAUSTED
     batch.check_room(gated)  # for requests of which nobody knows yet
     assert slow[-1].cancel()
     slow[-1] = batch.submit(gated, "rows", _x([9]))  # in the place that was given up
     gated.gate.set()
-    assert [future.result(5)["rows"].tolist() for future in slow] == [[1]] * 4  # one by one
+    assert [future.result(60)["rows"].tolist() for future in slow] == [[1]] * 4  # one by one
 
 
 @pytest.mark.slow

@@ -238,7 +238,7 @@ def test_models_are_reloaded_within_what_is_served(double_base, add_version, sav
 def test_calls_that_wait_to_be_accepted_are_not_cancelled(server, channel):
     models = model_service_pb2_grpc.ModelServiceStub(channel)
     server._loop.call_soon_threadsafe(time.sleep, 2)  # accepts none meanwhile; from 1,000 on gRPC would end some
-    calls = [models.GetModelStatus.future(_request(get_model_status_pb2.GetModelStatusRequest), timeout=60) for _ in range(2500)]
+    calls = [models.GetModelStatus.future(_request(get_model_status_pb2.GetModelStatusRequest), timeout=300) for _ in range(2500)]
     assert {call.code() for call in calls} <= {StatusCode.OK, StatusCode.RESOURCE_EXHAUSTED}
 
 

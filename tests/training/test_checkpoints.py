@@ -85,7 +85,7 @@ def held(monkeypatch):
     event, write = threading.Event(), checkpoints.write_arrays
 
     def write_when_set(path, arrays):
-        event.wait(30)
+        event.wait(300)
         write(path, arrays)
 
     monkeypatch.setattr(checkpoints, "write_arrays", write_when_set)

@@ -15,6 +15,7 @@ from tfvision.index.folder_gallery import FolderGallery
 NAMES = ["red 1.png", "red 2.png", 'green "quoted" & <b>.png', "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
 COLOURS = [(220, 40, 40), (200, 60, 60), (40, 200, 60), (60, 190, 80), (40, 60, 210), (70, 80, 200)]
 VECTORS = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0, 1, 0], [0.0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])
+PATIENCE_MS = 60_000  # of a browser's tests: the machine may be busy
 
 
 @pytest.fixture
@@ -71,6 +72,7 @@ def browser():
     path = os.environ.get("TFVISION_CHROMIUM", "/usr/bin/chromium")
     if not os.path.exists(path):
         pytest.skip(f"no browser at {path}: apt-get install chromium, or set TFVISION_CHROMIUM")
+    playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=path, args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"])
         yield opened
@@ -87,6 +89,7 @@ def watched_page(browser):
 
     def open_page(url, width=1280, height=800, scheme="light", **options):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True, **options)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("console", lambda message: told.append(message.text) if message.type == "error" and "status of 400" not in message.text else None)
         page.on("pageerror", lambda error: told.append(str(error)))

@@ -78,7 +78,7 @@ def test_of_many_wishes_the_last_are_made_one_at_a_time(session, monkeypatch):
 
     def make(queries, layer, path, query):
         begun.append(query)
-        go_on.wait(10)
+        go_on.wait(60)
         return b"png"
 
     monkeypatch.setattr(maps, "_make", make)
@@ -87,7 +87,7 @@ def test_of_many_wishes_the_last_are_made_one_at_a_time(session, monkeypatch):
     while not begun:
         pass
     go_on.set()
-    assert [futures[position].result(10) for position in (0, 4, 5)] == [b"png"] * 3
+    assert [futures[position].result(60) for position in (0, 4, 5)] == [b"png"] * 3
     assert begun == ["0", "4", "5"] and all(futures[position].cancelled() for position in (1, 2, 3))
 
 

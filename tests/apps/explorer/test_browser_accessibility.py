@@ -9,9 +9,8 @@ from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.server import running
 from tfvision.apps.explorer.session import Session
 
-SECONDS = 60_000  # of patience: the machine may be busy
 VIEWS = {  # -> what is there when the view is drawn
-    "browse?f=colour:reds": "#filters button",
+    "browse?f=colour:reds": "#filters .chip",
     "browse?text=nothing": "main .state",
     "map?lasso=-2,-2;2,-2;2,2;-2,2": ".drawer strong",
     "near": "main .state",
@@ -19,10 +18,10 @@ VIEWS = {  # -> what is there when the view is drawn
     "distribution?q=0": ".barlayer path",
     "compare?q=0&q=3&q=g:colour=reds": ".matrices table",
     "verdict?q=0&x=its colour": "aside .lost",
-    "verdict?by=colour": "main table",
+    "verdict?by=colour": ".measures",
     "tidy": ".groups .card",
     "tidy?kind=outliers": ".cut",
-    "tidy?kind=labels": "main :is(.suspects li, .state)",
+    "tidy?kind=labels": "main :is(.suspects li, .state:not(:has(progress)))",
     "tidy?kind=corrected": ".corrections li",
     "basket?tag=some": ".wall",
     "basket": "main .state",
@@ -66,9 +65,9 @@ def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, axe, width
     (photos / "blues" / "blue 2.png").unlink()  # a notice
     with running(planned) as url:
         page = watched_page(url, width, height, scheme, has_touch=width == 390)
-        page.set_default_timeout(SECONDS)
         page.locator(".wall").wait_for()
         page.locator("#notices").get_by_text("1 gone").wait_for()
+        page.locator("#filters-button:enabled").wait_for()
         page.evaluate(axe)
         for view, drawn in VIEWS.items():
             page.evaluate("address => { location.hash = address }", f"#{view}")
@@ -98,6 +97,6 @@ def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, serve_folde
     (tmp_path / "site" / "report.html").write_text(report, encoding="utf-8")
     for name in ("report.html", ""):
         page = watched_page(serve_folder(tmp_path / "site") + name, 390, 844)
-        page.locator("main :is(table, .wall)").first.wait_for(timeout=SECONDS)
+        page.locator("main :is(table, .wall)").first.wait_for()
         page.evaluate(axe)
         assert violations(page) == [], name

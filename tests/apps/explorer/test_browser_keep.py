@@ -11,7 +11,7 @@ from tfvision.apps.explorer.server import running
 from tfvision.apps.explorer.session import Session
 from tfvision.data.manifest import read_source
 
-SECONDS = 60_000  # of patience: the machine may be busy
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'tfvision[test]'").expect
 MIXED = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0.98, 0, 0.199], [0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])  # a green one among the red ones
 
 
@@ -23,7 +23,6 @@ def test_duplicates_outliers_and_labels_are_seen_to(make_gallery, watched_page):
     session.corrections.correct({"colour": {"blues/blue'1'.png": "reds"}}, "Jo")  # which is wrong
     with running(what) as url:
         page = watched_page(url + "#tidy")
-        page.set_default_timeout(SECONDS)
         _keep_the_best(page)
         _move_the_cut(page)
         _take_a_suggestion(page)
@@ -36,13 +35,16 @@ def _keep_the_best(page):
     page.get_by_text("colour differs").first.wait_for()  # the labels are there
     page.get_by_text("2 groups of 5 pictures").wait_for()
     three = page.locator(".card").nth(1)
-    assert "weakest pair 0.960" in three.text_content() and three.locator("figure.weakest").count() == 2 and "60 × 40" in three.text_content()
+    expect(three).to_contain_text("weakest pair 0.960")
+    expect(three).to_contain_text("60 × 40")
+    expect(three.locator("figure.weakest")).to_have_count(2)
     page.get_by_role("button", name="Keep the best of each…").click()
-    assert "The 3 others" in page.get_by_role("group", name="what will be marked").text_content()
-    assert page.locator("figure.marked").count() == 0  # said before it is done
+    expect(page.get_by_role("group", name="what will be marked")).to_contain_text("The 3 others")
+    expect(page.locator("figure.marked")).to_have_count(0)  # said before it is done
     page.get_by_role("button", name="Mark 3 pictures").click()
     page.get_by_role("link", name="3 pictures marked").wait_for()
-    assert page.locator("figure.marked").count() == 3 and page.locator("figure.marked .best").count() == 0
+    expect(page.locator("figure.marked")).to_have_count(3)
+    expect(page.locator("figure.marked .best")).to_have_count(0)
     page.locator("body").press("z")
     page.get_by_role("link", name="3 pictures marked").wait_for(state="detached")
     page.get_by_role("button", name="mark reds/red 2.png as duplicate").click()
@@ -72,7 +74,9 @@ def _take_a_suggestion(page):
     page.get_by_role("button", name="Labels").click()
     page.get_by_text("1 label in doubt").wait_for()
     one = page.locator(".suspects li")
-    assert "reds or rather blues" in one.text_content() and (one.locator(".for").count(), one.locator(".against").count()) == (2, 1)
+    expect(one).to_contain_text("reds or rather blues")
+    expect(one.locator(".for")).to_have_count(2)
+    expect(one.locator(".against")).to_have_count(1)
     one.focus()
     page.keyboard.press("n")
     one.get_by_text("checked: right").wait_for()
@@ -96,14 +100,15 @@ def _write_a_manifest(page):
 
 def _correct_by_the_key(page):
     page.evaluate("location.hash = '#browse'")
-    page.locator("main.view-browse .wall").wait_for()
+    page.locator("main.view-browse .wall [aria-posinset]").wait_for(state="attached")
     page.keyboard.press("p")
     page.keyboard.press("c")
     page.get_by_role("heading", name="Label of reds/red 1.png").wait_for()
     page.get_by_label("the right label").fill("violets")
     page.get_by_label("your name").fill("Jo")
     page.keyboard.press("Enter")
-    page.get_by_text("1 picture: colour “violets”").wait_for()
+    page.locator("#toast", has_text="1 picture: colour “violets”").wait_for(state="attached")  # it is seen for five seconds only
+    page.locator("dialog").wait_for(state="detached")
     page.keyboard.press("v")
     page.locator(".preview").get_by_text("violets").wait_for()
     page.evaluate("location.hash = '#browse?f=colour:violets'")

@@ -52,7 +52,6 @@ def test_no_path_of_this_machine_is_told(site, tmp_path):
 @pytest.mark.slow
 def test_the_site_answers_as_the_server_does(site_address, watched_page, session, layer):
     page = watched_page(site_address)
-    page.set_default_timeout(60_000)
     page.wait_for_selector(".wall")
     ask = """async () => {
         const { StaticSource } = await import("/static/static_source.js"), source = new StaticSource();
@@ -111,7 +110,6 @@ def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_p
 @pytest.mark.slow
 def test_every_view_of_the_site_opens(site_address, watched_page):
     page = watched_page(site_address)
-    page.set_default_timeout(60_000)
     waits = {
         "browse": ".wall",
         "map": ".map-legend div",

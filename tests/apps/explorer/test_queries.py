@@ -109,8 +109,8 @@ def test_a_job_is_done_once_and_a_failed_one_again():
             raise DataError("no")
         return "yes"
 
-    assert jobs.start("a", work).wait(5).error == "no"
-    assert jobs.start("a", work).wait(5).result == "yes" and jobs.start("a", work).wait(5).result == "yes" and len(done) == 2
+    assert jobs.start("a", work).wait(60).error == "no"
+    assert jobs.start("a", work).wait(60).result == "yes" and jobs.start("a", work).wait(60).result == "yes" and len(done) == 2
 
 
 def test_labels_with_signs_of_their_own_are_found():
@@ -145,7 +145,7 @@ def test_scores_are_ordered_anew_where_they_are_others(session, layer):
 def test_the_last_results_of_jobs_are_kept():
     jobs, done = Jobs(), []
     for name in range(100):
-        jobs.start(name, lambda tell, name=name: done.append(name)).wait(5)
-    jobs.start(99, lambda tell: done.append("again")).wait(5)
-    jobs.start(0, lambda tell: done.append("again")).wait(5)
+        jobs.start(name, lambda tell, name=name: done.append(name)).wait(60)
+    jobs.start(99, lambda tell: done.append("again")).wait(60)
+    jobs.start(0, lambda tell: done.append("again")).wait(60)
     assert done == [*range(100), "again"]

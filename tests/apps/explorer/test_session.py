@@ -16,7 +16,7 @@ from tfvision.index.folder_gallery import FolderGallery
 from tfvision.index.locations import create_gallery
 
 
-def _wait(condition, seconds=60):
+def _wait(condition, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -90,7 +90,7 @@ def test_stopping_ends_what_goes_on_in_the_background(photos, matcher_run, tmp_p
     monkeypatch.setattr(making, "build_gallery", build)
     said = []
     session = Session(plan([str(photos)], [str(matcher_run)], state=str(tmp_path / "state")), said.append).start()
-    assert reached.wait(60)
+    assert reached.wait(300)
     session.stop()
     assert not any(thread.is_alive() for thread in session._threads)
     assert session.error is None and session.indexing is None and said == []

@@ -40,8 +40,9 @@ def colour_of(encoded):
 
 
 @pytest.fixture
-def page():
-    """(address, Preview) of a page that is served."""
+def page(monkeypatch):
+    """(address, Preview) of a page that is served; who has asked is there for as long as the test takes."""
+    monkeypatch.setattr(module, "_WATCHED_SECONDS", 600)
     lines = []
     with preview_page(lines.append, is_opened=False) as preview:
         (line,) = lines
@@ -106,7 +107,7 @@ def test_a_finished_picture_is_fetched_before_the_page_goes(page):
     state = json.loads(ask(url, "/state")[2])
     assert state["is_done"] and state["output"] == "out.png"
     assert colour_of(ask(url, "/picture")[2])[2] > 240
-    waiting.join(timeout=30)
+    waiting.join(timeout=60)
     assert not waiting.is_alive()
 
 

@@ -112,7 +112,7 @@ class Server:
         handler.send(photo(int(rest.split(".")[0])), Content_Type="image/png")
 
     def _gated(self, handler, rest, times):
-        self.gate.wait(timeout=20)
+        self.gate.wait(timeout=120)
         self._photo(handler, rest, times)
 
     def _held(self, handler, rest, times):

@@ -28,6 +28,20 @@ def test_retry_after_is_seconds_or_a_date(header, seconds):
     assert retry_after_seconds(header, NOW) == seconds
 
 
+class Clockwork(asyncio.SelectorEventLoop):
+    """A loop whose clock goes on to what is waited for, and at no other time."""
+
+    now = 0.0
+
+    def time(self):
+        return self.now
+
+    def _run_once(self):
+        if self._scheduled and not self._ready:
+            self.now = max(self.now, self._scheduled[0].when())
+        super()._run_once()
+
+
 def starts_of(host, count, pause_after=None):
     """When each of so many turns began, by the loop's clock."""
 
@@ -43,7 +57,8 @@ def starts_of(host, count, pause_after=None):
         await asyncio.gather(*(ask() for _ in range(count)))
         return starts
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=Clockwork) as runner:
+        return runner.run(run())
 
 
 def gaps(starts):

@@ -226,7 +226,7 @@ def full_disk():
 def test_one_process_works_alone_and_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(colour_jpegs, tmp_path):
     prepare(colour_jpegs, tmp_path / "whole", shards=6)
     out = tmp_path / "out"
-    arguments = [sys.executable, "-c", SCRIPT, str(colour_jpegs), str(out), "60"]
+    arguments = [sys.executable, "-c", SCRIPT, str(colour_jpegs), str(out), "300"]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "shard-00000-of-00006.tfrecord\n"
     with pytest.raises(DataError, match="another process works on .*out: wait for it, or choose another folder"):

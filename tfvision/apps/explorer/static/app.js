@@ -186,9 +186,15 @@ export class App {
     }
   }
 
+  // A function that says whether nothing was changed since, nor was under way: what is asked now may be answered as it was before a change.
+  get isQuiet() {
+    const { writes, writing } = this;
+    return () => !writing && writes === this.writes;
+  }
+
   async refreshNotes() {
-    const before = this.writes, notes = await this.source.notes();
-    if (!this.writing && before === this.writes) this.takeNotes(notes);  // else they are older than what was changed since
+    const { isQuiet } = this, notes = await this.source.notes();
+    if (isQuiet()) this.takeNotes(notes);  // else they may be older than what was changed
   }
 
   takeNotes(notes) {

@@ -2,7 +2,7 @@
 
 import { change, numberOf, read } from "./address.js";
 import { filtersOf, keptOf } from "./filters.js";
-import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
+import { button, h, later, number, percent, plural, refill, score, segmented, state } from "./dom.js";
 import { inWords } from "./plain_words.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
@@ -12,6 +12,9 @@ export class View {
   constructor(app, host) {
     this.app = app;
     this.range = [0, 0];
+    /** @type {HTMLInputElement[]} */
+    this.ends = [];
+    this.typed = new Set();  // those of the ends in which something is typed that does not count yet
     /** @type {{ scores: number[], percentiles: number[] }} */
     this.within = { scores: [], percentiles: [] };  // of the pictures shown
     this.host = host;
@@ -56,7 +59,10 @@ export class View {
     this.chart = h("div", { class: "chart", role: "img", "aria-label": "histogram of similarities; choose a range in the fields below" });
     this.facts = h("p", { class: "soft", style: "padding:0 12px;max-width:none" });
     this.words = h("div", { style: "padding:0 12px" });
-    this.tools = h("div", { class: "tools-row" });
+    this.ends = ["from", "to"].map((label, index) => h("input", { class: "figure", type: "number", step: "0.005", "aria-label": label, oninput: () => this.typed.add(index), onchange: () => this.chooseEnds() }));
+    this.typed.clear();
+    this.ways = h("div", { style: "display:contents" });
+    this.tools = h("div", { class: "tools-row" }, this.ends.map(end => h("label", { class: "field" }, h("span", {}, end.getAttribute("aria-label")), end)), this.ways);
     this.waiting = state("Similarities are being computed.");
     this.wall = new Wall(this.app, {
       label: "pictures in the range", size: 112, lines: 2, query: this.q,
@@ -107,12 +113,18 @@ export class View {
     change({ low: low.toFixed(4), high: high.toFixed(4), from });
   }
 
+  chooseEnds() {
+    const [low, high] = this.ends.map(end => end.value);
+    this.typed.clear();
+    if (low && high) this.choose(Number(low), Number(high));
+    else this.drawTools();
+  }
+
   drawTools() {
-    const [low, high] = this.range, { query, edges } = this.found;
-    const field = (label, value) => h("label", { class: "field" }, h("span", {}, label), h("input", { class: "figure", type: "number", step: "0.005", value: value.toFixed(3), onchange: () => (from.value && to.value ? this.choose(Number(from.value), Number(to.value)) : this.drawTools()) }));
-    const lowField = field("from", low), highField = field("to", high), from = lowField.querySelector("input"), to = highField.querySelector("input");
+    const { query, edges } = this.found;
+    this.ends.forEach((end, index) => { if (!this.typed.has(index)) end.value = this.range[index].toFixed(3); });
     this.total = h("span", { class: "soft grow", role: "status" });
-    this.tools.replaceChildren(lowField, highField,
+    refill(this.ways,
       button("First hundred", () => change({ low: null, high: null, from: null })),
       button("Middle", () => this.choose(query.mean - 0.25 * query.deviation, query.mean + 0.25 * query.deviation, null)),
       button("Far tail", () => this.choose(edges[0], Math.max(query.mean - 2 * query.deviation, query.low), "low")),

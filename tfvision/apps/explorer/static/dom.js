@@ -27,6 +27,19 @@ export const part = id => /** @type {HTMLElement} */ (document.getElementById(id
 // The first element that fits, or null.
 export const first = (selector, within = document.body) => /** @type {HTMLElement | null} */ (within.querySelector(selector));
 
+// The focus for what has just come; who types or chooses elsewhere keeps it.
+export function takeFocus(element, options = {}) {
+  if (!document.activeElement?.closest("input, textarea, select, #filters, #facets")) element.focus({ preventScroll: true, ...options });
+}
+
+// Draws anew what an element holds; what had the focus in it has it again, by its label or text.
+export function refill(host, ...children) {
+  const labelOf = one => one.getAttribute("aria-label") ?? one.textContent, focused = host.contains(document.activeElement) ? document.activeElement : null;
+  host.replaceChildren(...children);
+  const now = focused && [...host.querySelectorAll("a, button, input, select")].find(one => labelOf(one) === labelOf(focused));
+  if (now instanceof HTMLElement) now.focus({ preventScroll: true });
+}
+
 export function select(label, options, value, onchange, attributes = {}) {
   const list = options.map(([key, text]) => h("option", { value: key, selected: key === value }, text));
   return h("label", { class: "field" }, h("span", {}, label), h("select", { "aria-label": label, onchange: event => onchange(event.target.value), ...attributes }, list));

@@ -2,7 +2,7 @@
 
 import { href } from "./address.js";
 import { classColumns } from "./by_label.js";
-import { button, bytesText, download, h, number, plural, score, state } from "./dom.js";
+import { button, bytesText, download, h, number, plural, refill, score, state } from "./dom.js";
 import { labelOf } from "./relabel.js";
 import { small } from "./thumbnails.js";
 
@@ -31,7 +31,7 @@ const others = group => group.places.filter(row => row !== group.best);
 
 function drawHead(app, head, plan, found, groups) {
   const count = marked(app).size, shown = groups.length < found.total ? `, ${number(groups.length)} shown` : "";
-  head.replaceChildren(h("span", {}, `${plural(found.total, "group")} of ${plural(found.pictures, "picture")}${shown}`),
+  refill(head, h("span", {}, `${plural(found.total, "group")} of ${plural(found.pictures, "picture")}${shown}`),
     button("Keep the best of each…", () => drawPlan(app, plan, groups), { class: "primary" }),
     ...(count ? [h("a", { class: "as-button", href: href("basket", { tag: TAG }) }, `${plural(count, "picture")} marked`), button("Manifest without them", () => save(app))] : []));
 }

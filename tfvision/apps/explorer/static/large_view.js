@@ -52,7 +52,7 @@ export class LargeView {
         this.basket, button("Neighbourhood", () => this.open())), button("×", () => this.dialog.close(), { class: "icon", "aria-label": "close" })),
       h("div", { class: "stage-frame" }, this.stage, this.arrows), this.side, this.strip);
     document.body.append(this.dialog);
-    this.observer = new ResizeObserver(() => this.fit());
+    this.observer = new ResizeObserver(() => this.refit());
     this.observer.observe(this.stage);
     this.lookLater = later(REST_SECONDS, () => this.look());
     app.on("notes", () => this.drawBasket());
@@ -261,6 +261,15 @@ export class LargeView {
     this.picture.style.width = `${this.width}px`;
     this.picture.style.height = `${this.height}px`;
     this.draw();
+  }
+
+  // The stage has another size, as when the neighbours come: what is zoomed stays so.
+  refit() {
+    const { zoom } = this;
+    this.fit();
+    if (zoom.scale === 1) return;
+    this.zoom = zoom;
+    this.moveBy(0, 0);
   }
 
   get natural() { return Math.max(this.known.width || 0, this.image.naturalWidth) / (devicePixelRatio || 1) / this.width; }

@@ -2,7 +2,7 @@
 
 import { App } from "./app.js";
 import { change, href, read, rewrite, shows } from "./address.js";
-import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
+import { button, failed, first, h, number, part, plural, progress, refill, select } from "./dom.js";
 import { FilterBar } from "./filter_bar.js";
 import { firstRun } from "./first_run.js";
 import { openHelp } from "./help.js";
@@ -23,6 +23,7 @@ const OF_QUERY = ["near", "distribution", "verdict"];
 const POLL_SECONDS = 4, BUSY_POLL_SECONDS = 1;
 const PICTURES_FIRST_SECONDS = 0.5;  // names and labels, which are larger, wait for them that long
 
+const tabs = Object.fromEntries(Object.entries(VIEWS).map(([name, [title]]) => [name, h("a", { "data-view": name }, title)]));  // kept: a click may be under way
 const main = part("main"), bar = part("bar"), notices = part("notices");
 let app, shown = null, shownName = null, shownAddress = "", shownLarge = null, token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
 
@@ -110,7 +111,7 @@ function drawBar() {
   const picker = button("✓", () => { app.isPicking = !app.isPicking; picker.setAttribute("aria-pressed", String(app.isPicking)); }, { class: "icon", "aria-label": "pick by click or tap", title: "Pick by click or tap", "aria-pressed": "false" });
   bar.replaceChildren(
     h("div", { class: "name" }, h("h1", {}, app.status.name)),
-    h("nav", { "aria-label": "views", id: "tabs" }),
+    h("nav", { "aria-label": "views", id: "tabs" }, Object.values(tabs)),
     h("div", { id: "words-place" }, textField(app)),
     h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, button("↶", () => app.undo(), { class: "icon", "aria-label": "undo", title: "Undo the last mark, tag or pick" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
   );
@@ -118,17 +119,16 @@ function drawBar() {
 }
 
 function drawTabs(current) {
-  const links = Object.entries(VIEWS).map(([name, [title]]) => {
-    const q = name === "compare" ? app.compared : OF_QUERY.includes(name) ? lastQuery : null;
-    return h("a", { href: location.href.split("#")[0] + href(name, { q }), "aria-current": name === current ? "page" : null, "data-view": name }, title);
-  });
-  part("tabs").replaceChildren(...links);
-  links.find(link => link.getAttribute("aria-current"))?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  for (const [name, link] of Object.entries(tabs)) {
+    const q = name === "compare" ? app.compared : OF_QUERY.includes(name) ? lastQuery : null, isCurrent = name === current;
+    link.href = location.href.split("#")[0] + href(name, { q });
+    isCurrent ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+    if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
   drawBasketCount();
   drawFilters();
-  const layers = part("layers");
   const options = app.layers.map((layer, index) => [String(index), layer.name]);
-  layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
+  refill(part("layers"), options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
 
 // What is filtered, on every view, and how many pictures that leaves.
@@ -137,8 +137,7 @@ function drawFilters() {
 }
 
 function drawBasketCount() {
-  const link = document.querySelector("#tabs [data-view=basket]");
-  if (link) link.textContent = app.basket.size ? `Basket (${number(app.basket.size)})` : "Basket";
+  tabs.basket.textContent = app.basket.size ? `Basket (${number(app.basket.size)})` : "Basket";
 }
 
 function drawNotices() {
@@ -183,7 +182,7 @@ async function startUpdate(typed) {
 }
 
 async function refreshStatus() {
-  const before = app.status, { writes } = app;
+  const before = app.status, { isQuiet } = app;
   try {
     app.status = await app.source.status();
   } catch (error) {
@@ -196,7 +195,7 @@ async function refreshStatus() {
     return location.reload();
   }
   if (app.status.changed?.gone !== before.changed?.gone) app.thumbnails.retry();  // a disk is back
-  if (app.status.corrections !== app.labelled && writes === app.writes && !app.writing) app.reloadLabels();  // corrected by another page
+  if (app.status.corrections !== app.labelled && isQuiet()) app.reloadLabels();  // corrected by another page
   if (app.status.notes_version !== app.notes.version) app.refreshNotes().catch(() => {});
   const counts = status => status.layers.map(layer => layer.count).join();
   if (counts(app.status) !== counts(before)) { app.emit("layers"); drawTabs(shownName); }

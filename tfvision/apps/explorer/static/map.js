@@ -2,7 +2,7 @@
 
 import { change, read } from "./address.js";
 import { countText, filtersOf, keptOf } from "./filters.js";
-import { button, failed, first, h, plural, progress, score, segmented, select, state } from "./dom.js";
+import { button, failed, first, h, plural, progress, refill, score, segmented, select, state } from "./dom.js";
 import { Camera } from "./map_camera.js";
 import { Density } from "./map_density.js";
 import { Drawing } from "./map_drawing.js";
@@ -36,6 +36,7 @@ export class View {
     this.drawer = h("aside", { class: "drawer", "aria-label": "selection", hidden: true });
     host.append(this.tools, h("div", { class: "split" }, h("div", { class: "main" }, this.stage, this.legend, this.notice, this.told), this.drawer));
     this.contours = [];
+    this.keepTimer = 0;  // while it runs, the address does not have the place yet
     this.drawing = new Drawing(this);
     this.gestures = new Gestures(this);
     this.onthumbnails = () => this.redraw();
@@ -51,7 +52,7 @@ export class View {
     if (!app.layers.length) return this.say(noVectors(app));
     if (key !== this.key) return this.load(layer, method, key);
     if (!this.points) return;  // under way
-    if (!this.isMeanwhile) this.camera.take(params.get("at"));
+    if (!this.isMeanwhile && !this.keepTimer) this.camera.take(params.get("at"));  // else it was moved since
     await this.show(params, method);
   }
 
@@ -141,7 +142,7 @@ export class View {
     this.telling = labels.filter(column => column.values.length <= MOST_SIGNS).at(-1) || labels.at(-1);  // each value has a sign of its own
     this.shownColour = asked === "none" ? "" : asked || (this.telling ? `c:${this.telling.name}` : "");
     this.lassoButton = button("Lasso", () => this.toggleLasso(), { "aria-pressed": String(Boolean(this.gestures?.isLasso)), disabled: this.isMeanwhile, title: "select by a line around; or Shift + drag" });
-    this.tools.replaceChildren(
+    refill(this.tools,
       segmented("method", [["pca", "PCA"], ["umap", "UMAP"]], method, value => change({ method: value === "pca" ? null : value, at: null, lasso: null })),
       segmented("show", [["auto", "by zoom"], ["points", "points"], ["pictures", "pictures"]], this.mode, value => { change({ show: value === "auto" ? null : value }, false); this.update(read().params); }),
       select("Colour", colours, this.shownColour, value => change({ colour: value || "none", hide: null, only: null })),
@@ -225,14 +226,19 @@ export class View {
 
   reset() {
     this.camera.reset();
+    clearTimeout(this.keepTimer);
+    this.keepTimer = 0;
     change({ at: null }, false);
     this.redraw();
   }
 
   keepPlace() {
     clearTimeout(this.keepTimer);
-    const { camera } = this;
-    if (!this.isMeanwhile) this.keepTimer = setTimeout(() => this.stage.isConnected && change({ at: `${camera.written([[camera.x, camera.y]])},${camera.zoom.toFixed(2)}` }, false), 300);
+    const { camera } = this, keep = () => {
+      this.keepTimer = 0;
+      if (this.stage.isConnected) change({ at: `${camera.written([[camera.x, camera.y]])},${camera.zoom.toFixed(2)}` }, false);
+    };
+    if (!this.isMeanwhile) this.keepTimer = setTimeout(keep, 300);
   }
 
   pick(row) {

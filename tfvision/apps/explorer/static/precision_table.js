@@ -30,8 +30,8 @@ export class PrecisionTable {
   }
 
   async draw(x, q) {
-    if (!x) { this.x = null; return this.element.replaceChildren(this.questions(q)); }
     const mine = (this.token = (this.token || 0) + 1);
+    if (!x) { this.x = null; return this.element.replaceChildren(this.questions(q)); }
     if (!this.element.children.length) this.element.replaceChildren(h("p", { class: "soft" }, "Precision is being computed."));
     const found = await this.app.source.verdict(x, this.whose());
     if (mine !== this.token) return;
