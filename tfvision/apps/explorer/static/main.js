@@ -127,7 +127,8 @@ function drawTabs(current) {
   drawBasketCount();
   drawFilters();
   const layers = part("layers");
-  const options = app.layers.map((layer, index) => [String(index), layer.name]);
+  const names = app.layers.map(layer => layer.name), model = `${names[0]?.split(" ")[0]} `, shared = names.every(name => name.startsWith(model)) ? model.length : 0;
+  const options = names.map((name, index) => [String(index), name.slice(shared)]);  // of one model the layers alone: both fit
   layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
 
