@@ -508,9 +508,9 @@ def test_a_question_is_answered_by_label(page):
     row = page.locator("tr", has_text="precision at 1").first
     expect(row).to_have_text(re.compile(r"^precision at 1colours1\.00 1\.00–1\.00 *0\.2005\.0 ×"))
     page.get_by_label("Layer").select_option("1")  # from it the others differ
-    page.get_by_role("columnheader", name="less other").wait_for()
+    page.get_by_role("columnheader", name="minus other").wait_for()
     page.get_by_label("Layer").select_option("0")
-    page.get_by_role("columnheader", name="less colours").wait_for()
+    page.get_by_role("columnheader", name="minus colours").wait_for()
     with page.expect_response(re.compile("label-retrieval.*most=9")) as answer:
         page.get_by_label("Queries").select_option("all")
     assert answer.value.ok

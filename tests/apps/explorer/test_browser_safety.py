@@ -194,7 +194,7 @@ def test_bars_are_dark_where_the_band_is(open_view):
         const paths = [...document.querySelectorAll(".chart .barlayer .point path")];
         return paths.length > 0 && paths.every((path, bar) => {
             const isDark = Number(getComputedStyle(path).fillOpacity) * Number(getComputedStyle(path).opacity) > 0.9;
-            return isDark === (data.x[bar] >= low - 1e-3 && data.x[bar] <= high + 1e-3);
+            return isDark === (data.x[bar] + 0.49 * data.width > low && data.x[bar] - 0.49 * data.width < high);
         });
     }"""
     fields = "all => all.map(field => field.value).join()"

@@ -30,6 +30,12 @@ def test_galleries_are_layers_of_one_page_and_keep_their_notes_beside_the_first(
     assert plan([first], state="elsewhere").state.name == "elsewhere"
 
 
+@pytest.mark.parametrize("table, name", [("manifest.csv", "my photos"), ("labels.csv", "my photos"), ("birds.csv", "birds")])
+def test_a_table_that_is_called_as_most_are_is_shown_by_its_folders_name(table, name, photos):
+    (photos / table).write_text("image\n", "utf-8")
+    assert plan([str(photos / table)]).name == name
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -18,6 +18,8 @@ from tfvision.index.locations import has_gallery, is_in_milvus, open_gallery
 from tfvision.index.milvus_server import lite_file, parse_location
 from tfvision.models.weight_sources import KEYWORDS
 
+_USUAL_TABLES = ("manifest", "labels", "metadata")
+
 
 class PlannedLayer(NamedTuple):
     """A layer of the page.
@@ -113,7 +115,7 @@ def plan(
     marks = {shown.model: shown.mark} if shown else {}
     slugs = [_slug(recipe, marks.get(recipe.model, "")) for recipe in recipes]
     galleries = tuple(PlannedLayer(_recipe_name(recipe), str(home / "galleries" / slug), recipe) for recipe, slug in zip(recipes, slugs, strict=True))
-    name = source.resolve().stem if source.suffix.lower() in TABLE_SUFFIXES else source.resolve().name
+    name = _source_name(source.resolve())
     if shown:
         return Plan(name, str(shown.source), galleries, home / "explorer", tuple(models), shown.columns, shown.opens_at, shown.told)
     return Plan(name, str(source), galleries, home / "explorer", tuple(models))
@@ -136,6 +138,13 @@ def _galleries_plan(locations: list[str], state: str | Path | None) -> Plan:
 
 def _last_name(location: str) -> str:
     return parse_location(location)[1] if is_in_milvus(location) else Path(location).resolve().name
+
+
+def _source_name(source: Path) -> str:
+    """A folder's name, or a table's; of one that is called as most are, its folder's."""
+    if source.suffix.lower() not in TABLE_SUFFIXES:
+        return source.name
+    return source.parent.name or source.stem if source.stem.lower() in _USUAL_TABLES else source.stem
 
 
 def _home(source: Path) -> Path:

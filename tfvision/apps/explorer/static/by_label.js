@@ -39,7 +39,7 @@ const lift = (value, chance) => (value / chance).toFixed(1);
 
 // A line for each measure and layer, so that layers stand below each other and the table is as wide as it is for one.
 function measures({ measures: names, layers }) {
-  const isSeveral = layers.length > 1, titles = [["measure"], ...(isSeveral ? [["layer"]] : []), ["", "number"], ["chance", "number"], ["lift", "number"], ...(isSeveral ? [[`less ${layers[0].name}`, "number"]] : [])];
+  const isSeveral = layers.length > 1, titles = [["measure"], ...(isSeveral ? [["layer"]] : []), ["", "number"], ["chance", "number"], ["lift", "number"], ...(isSeveral ? [[`minus ${layers[0].name}`, "number"]] : [])];
   const head = h("tr", {}, titles.map(([title, kind = null]) => h("th", { scope: "col", class: kind }, title || h("span", { class: "hidden" }, "value, interval"))));
   const line = (name, measure, layer, index) => {
     const value = layer.values[measure], chance = layer.chance[measure], [mean, ...ends] = layer.differences[measure];

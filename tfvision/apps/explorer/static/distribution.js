@@ -80,7 +80,7 @@ export class View {
     const x = centres(edges), [blue, orange] = lineColours(app), width = edges[1] - edges[0];
     const [low, high] = this.range;
     const traces = [
-      { type: "bar", name: "this query", x, y: shares(counts), width, marker: { color: x.map(value => (value >= low && value <= high ? blue : blue + "70")), line: { width: 0 } }, customdata: counts, selectedpoints: null, selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } }, hovertemplate: "%{x:.3f}: %{customdata} pictures<extra></extra>" },
+      { type: "bar", name: "this query", x, y: shares(counts), width, marker: { color: x.map(value => (value + 0.49 * width > low && value - 0.49 * width < high ? blue : blue + "70")), line: { width: 0 } }, customdata: counts, selectedpoints: null, selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } }, hovertemplate: "%{x:.3f}: %{customdata} pictures<extra></extra>" },
       { type: "scatter", mode: "lines", name: "random pairs", x, y: shares(randomCounts), line: { color: orange, width: 2, shape: "hvh" }, hovertemplate: "%{x:.3f}: %{y:.2f} % of random pairs<extra></extra>" },
     ];
     if (this.isLog) traces.forEach(trace => { trace.y = trace.y.map(value => value || null); });

@@ -6,7 +6,7 @@ const KEY = "tfvision-first-run";
 const LINES = [
   "Click a picture to see what the network finds alike.",
   "Press e, or hold a finger on it: the picture large, and where the network looks.",
-  "Space collects pictures in the basket; ? lists the keys.",
+  "Space, or the button ✓ and taps, collects pictures in the basket; ? lists the keys.",
 ];
 
 export function firstRun(host) {

@@ -127,8 +127,10 @@ function drawTabs(current) {
   }
   drawBasketCount();
   drawFilters();
-  const options = app.layers.map((layer, index) => [String(index), layer.name]);
-  refill(part("layers"), options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
+  const layers = part("layers");
+  const names = app.layers.map(layer => layer.name), model = `${names[0]?.split(" ")[0]} `, shared = names.every(name => name.startsWith(model)) ? model.length : 0;
+  const options = names.map((name, index) => [String(index), name.slice(shared)]);  // of one model the layers alone: both fit
+  refill(layers, options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
 
 // What is filtered, on every view, and how many pictures that leaves.

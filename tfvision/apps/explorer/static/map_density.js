@@ -1,6 +1,6 @@
 // Where the points of the map lie close: contours around so many of them, and the clusters that they form.
 
-const SIDE = 200, REACH = 1.1;  // cells, and where the outermost end
+const SIDE = 240, REACH = 1.32;  // cells, and where the outermost end: contours close beyond the outermost picture, at 1
 const CELL = (2 * REACH) / SIDE;
 const SHARES = [0.9, 0.7, 0.5, 0.25];  // of the pictures inside a contour
 const PEAK_OVER_SADDLE = 1.35;  // of a cluster of its own, beside the next denser one

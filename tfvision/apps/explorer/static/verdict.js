@@ -120,7 +120,7 @@ export class View {
     this.head.replaceChildren(this.q && !this.by ? queryBar(this.app, this.q, "verdict") : "");
     if (!this.wall) return;
     const rows = this.wall.rows, layers = this.app.layers.length;
-    refill(this.hint, h("span", { class: "marking" }, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged; a click or tap goes through them"), this.count,
+    refill(this.hint, h("span", { class: "marking" }, h("span", { class: "keys" }, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged; "), "a click or tap: right, wrong, not judged"), this.count,
       segmented("order", [["mixed", "mixed"], ["ranked", "ranked by one layer"]], this.isRanked ? "ranked" : "mixed", value => change({ order: value === "mixed" ? null : value })),
       this.isRanked ? "" : select("hits", DEPTHS.map(depth => [depth, `the first ${depth}${layers > 1 ? " of each layer" : ""}`]), String(this.depth), value => change({ k: value === "10" ? null : value })),
       h("span", { class: "grow" }), ...this.sameLabel(rows), button("The rest is wrong", () => this.markMany(Object.fromEntries(rows.filter(row => !(row in this.marks())).map(row => [row, false])))), button("Next query", () => this.next()));

@@ -4,7 +4,7 @@
 //   host.append(wall.element); wall.show(rows);
 
 import { drawCover, drawWhole } from "./thumbnails.js";
-import { h } from "./dom.js";
+import { h, number, plural } from "./dom.js";
 import { askLabel } from "./relabel.js";
 import { captionOf, edgeOf } from "./tiles.js";
 
@@ -17,6 +17,7 @@ const TALL = 0.75;  // height of such a tile for its width
 const THUMBNAIL_PX = 160;  // of the longer side: one of fewer has all the pixels of its picture
 const BLURRED = 1.3;  // from so many pixels for each of a thumbnail's on, a sharper one is asked for
 const SIGN_PX = 26;  // of the sign at the corner that opens the large view
+const PRINTED = 100, PRINTED_PIXELS = 16e6;  // of the pictures that stand on paper, their number and all their pixels at most
 
 export class Wall {
   constructor(app, options) {
@@ -44,7 +45,7 @@ export class Wall {
     this.onthumbnails = () => this.redraw();
     app.thumbnails.listeners.add(this.onthumbnails);
     const told = () => { this.tellCursor(); this.redraw(); }, dressed = () => { this.layout(); this.tellCursor(); };
-    this.offs = [app.on("notes", told), app.on("details", dressed), app.on("theme", () => this.redraw()), app.on("print", () => this.draw()), app.on("tiles", dressed)];
+    this.offs = [app.on("notes", told), app.on("details", dressed), app.on("theme", () => this.redraw()), app.on("print", () => this.print()), app.on("tiles", dressed)];
     this.named = captionOf(app);
     this.edges = edgeOf(app, this.options.query);
     app.walls.add(this);
@@ -137,9 +138,26 @@ export class Wall {
     const first = Math.max(0, Math.floor(top / this.step) * this.columns);
     const last = Math.min(this.rows.length, (Math.floor((top + this.height) / this.step) + 1) * this.columns);
     for (let index = last - 1; index >= first; index--) this.drawTile(context, index, top, colours);
-    if (this.step * 3 < 20000) {  // what comes next is fetched before it is seen
-      for (let index = last; index < Math.min(this.rows.length, last + 2 * this.columns); index++) this.app.thumbnails.get(this.rows[index]);
+    if (this.step * 3 < 20000) {  // what comes next is fetched before it is seen, and what would be printed
+      for (let index = last; index < Math.min(this.rows.length, Math.max(PRINTED, last + 2 * this.columns)); index++) this.app.thumbnails.get(this.rows[index]);
     }
+  }
+
+  // For the paper: the first pictures, one by one so that no page's end cuts one, and how many there are. printing.js takes it away again.
+  print() {
+    const ratio = 2, width = this.tile + GAP, height = this.step, count = Math.min(this.rows.length, PRINTED, Math.ceil(PRINTED_PIXELS / (ratio * ratio * width * height)));
+    const tiles = Array.from({ length: this.columns ? count : 0 }, (_, index) => {
+      const canvas = h("canvas", { width: ratio * width, height: ratio * height, style: `width:${width}px` }), [x, y] = this.corner(index, 0);
+      canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, ratio * (GAP / 2 - x), ratio * (GAP / 2 - y));
+      this.drawTile(canvas.getContext("2d"), index, 0, this.app.colours);
+      return canvas;
+    });
+    const missing = tiles.filter((_, index) => this.app.thumbnails.get(this.rows[index]) === undefined).length;
+    const told = [
+      count < this.rows.length && `The first ${number(count)} of ${plural(this.rows.length, "picture")}. A list of all: Pick all shown, then CSV in the basket. `,
+      missing > 0 && `${plural(missing, "picture")} had not been fetched yet: print once more.`,
+    ].filter(Boolean).map(text => h("p", {}, text));
+    this.element.append(h("div", { class: "on-paper" }, told, tiles));
   }
 
   corner(index, top) {
