@@ -74,7 +74,8 @@ def browser():
         pytest.skip(f"no browser at {path}: apt-get install chromium, or set TFVISION_CHROMIUM")
     playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"])
+        arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        opened = started.chromium.launch(executable_path=path, timeout=3 * PATIENCE_MS, args=arguments)
         yield opened
         opened.close()
 

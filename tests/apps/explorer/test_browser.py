@@ -35,13 +35,13 @@ def _go(page, address):
     page.evaluate("address => { location.hash = address }", address)
 
 
-def _colour(page, x, y, selector=".wall canvas"):
-    """The colour that a canvas shows at a place, counted from its corner."""
-    script = """([selector, x, y]) => {
-        const canvas = document.querySelector(selector), ratio = devicePixelRatio;
-        return [...canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3);
-    }"""
-    return page.evaluate(script, [selector, x, y])
+def _wait_until(page, condition):
+    """For what no script on the page can tell."""
+    for _ in range(3000):
+        if condition():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("it never came about")
 
 
 def _wait_for_colour(page, x, y, strongest):
@@ -343,11 +343,9 @@ def test_changes_reach_the_server_in_the_order_they_were_made_in(page):
     page.keyboard.press("p")
     for _ in range(2):
         page.keyboard.press(" ")
-    notes = {"version": 0}
-    while notes["version"] < 2:
-        page.wait_for_timeout(20)
-        notes = page.evaluate("fetch('api/notes').then(answer => answer.json())")
-    assert notes["tags"] == {}
+    notes = lambda: page.evaluate("fetch('api/notes').then(answer => answer.json())")
+    _wait_until(page, lambda: notes()["version"] == 2)
+    assert notes()["tags"] == {}
     page.keyboard.press("z")
     page.get_by_text("Basket (1)").wait_for()
 
@@ -361,8 +359,7 @@ def test_names_that_come_late_leave_who_judges_at_the_same_picture(address, watc
     page.locator(".main .wall").focus()
     page.keyboard.press("ArrowRight")
     page.locator(".main .wall [aria-posinset='2']").wait_for(state="attached")
-    while not held:
-        page.wait_for_timeout(20)
+    _wait_until(page, lambda: held)
     held[0].continue_()
     page.get_by_role("button", name="Mark by colour").wait_for()
     page.locator(".query", has_text="red 1.png").wait_for()
@@ -377,8 +374,7 @@ def test_an_answer_that_comes_late_is_not_shown_in_another_list(page):
         _go(page, "#tidy?kind=corrected")
     _go(page, "#tidy?kind=hubs")
     page.get_by_text("Skewness").first.wait_for()
-    while not held:
-        page.wait_for_timeout(20)
+    _wait_until(page, lambda: held)
     with page.expect_response("**/api/corrections") as answer:
         held[0].continue_()
     answer.value.finished()
