@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import functools
 import http.server
@@ -65,9 +66,9 @@ def layer(session):
     return session.collection.layers[0]
 
 
-@pytest.fixture(scope="module")  # no longer: Playwright's event loop counts as running in this thread
-def browser():
-    """Debian's Chromium, driven by Playwright, cut off from all but the loopback."""
+@pytest.fixture(scope="session")
+def chromium():
+    """(Debian's Chromium, cut off from all but the loopback, the event loop by which Playwright drives it)."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'tfvision[test]'")
     path = os.environ.get("TFVISION_CHROMIUM", "/usr/bin/chromium")
     if not os.path.exists(path):
@@ -76,8 +77,20 @@ def browser():
     with playwright.sync_playwright() as started:
         arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         opened = started.chromium.launch(executable_path=path, timeout=3 * PATIENCE_MS, args=arguments)
-        yield opened
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield opened, loop
+        asyncio._set_running_loop(loop)
         opened.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium; its loop, which stands still between Playwright's calls, counts as this thread's running one during the test alone: others run theirs."""
+    opened, loop = chromium
+    asyncio._set_running_loop(loop)
+    yield opened
+    asyncio._set_running_loop(None)
 
 
 @pytest.fixture
