@@ -55,8 +55,17 @@ def find_towers(path: str | Path) -> TowerFiles | None:
 def no_towers(path: str | Path) -> DataError:
     """The error for what is no pair."""
     text, image = (" or ".join(f"{name}.onnx" for name in names[:2]) for names in (_TEXT_TOWERS, _IMAGE_TOWERS))
-    exists = "" if Path(path).exists() else ", which does not exist"
-    return DataError(f"--text-model takes a folder with two towers ({text} and {image}, or SavedModels in text/ and image/), got {path}{exists}")
+    return DataError(f"--text-model takes a folder with two towers ({text} and {image}, or SavedModels in text/ and image/), got {path}, {_lack(Path(path))}")
+
+
+def _lack(path: Path) -> str:
+    """Why a path is no pair."""
+    if not path.exists():
+        return "which does not exist"
+    if path.suffix.lower() == ".onnx":
+        return "beside which there is no image tower"
+    lacking = [kind for kind, names in (("text", _TEXT_TOWERS), ("image", _IMAGE_TOWERS)) if not _tower(path, names)]
+    return f"which has no {' and no '.join(lacking)} tower"
 
 
 class TextEncoder:

@@ -17,7 +17,9 @@ SURE_AND_WRONG = "confidence where wrong"
 @pytest.mark.slow
 def test_the_surest_error_comes_first_and_pictures_are_asked_for_in_words(make_gallery, colour_towers, watched_page):
     gallery = make_gallery()
-    columns = SurveyColumns({"blues/blue 2.png": {"answer": "red", SURE_AND_WRONG: "0.97"}, "reds/red 1.png": {"answer": "blue", SURE_AND_WRONG: "0.6"}})
+    columns = SurveyColumns(
+        {"blues/blue 2.png": {"answer": "red", "outcome": "wrong", SURE_AND_WRONG: "0.97"}, "reds/red 1.png": {"answer": "blue", SURE_AND_WRONG: "0.6"}}
+    )
     opens_at = "browse?sort=c%3Aconfidence+where+wrong&order=down"
     what = dataclasses.replace(plan([gallery], text_model=colour_towers), columns=columns, opens_at=opens_at, told=("1 of 7 photos is away",))
     Session(what).thumbnails.fill()
@@ -31,7 +33,7 @@ def test_the_surest_error_comes_first_and_pictures_are_asked_for_in_words(make_g
         )  # blue: the surest
         expect(page.get_by_label("Sort")).to_have_value(f"c:{SURE_AND_WRONG}")  # drawn anew once the columns are there
         page.locator("main .wall").focus()
-        expect(page.locator(".wall [role=option]")).to_contain_text("blue 2.png")
+        expect(page.locator(".wall [role=option]")).to_contain_text("blue 2.png, outcome: wrong")
 
         page.get_by_label("ask in words").fill("Something <b>GREEN</b>")
         page.keyboard.press("Enter")

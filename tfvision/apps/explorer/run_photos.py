@@ -165,7 +165,7 @@ def _told(photos: "RunPhotos") -> Iterable[str]:
 
 
 def _places(roots: Iterable[Path]) -> str:
-    return " or ".join(map(str, roots))
+    return " or ".join(map(os.path.abspath, roots))
 
 
 def _listed(names: tuple[str, ...]) -> str:

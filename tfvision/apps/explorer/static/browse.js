@@ -15,7 +15,7 @@ export class View {
     /** @type {Int32Array | null} */
     this.ordered = null;
     this.tools = h("div", { class: "tools-row" });
-    this.wall = new Wall(app, { label: "all pictures", size: USUAL_SIZE, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.ordered?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
+    this.wall = new Wall(app, { label: "all pictures", size: USUAL_SIZE, hasOutcomes: true, onscroll: later(0.4, index => this.tools.isConnected && change({ at: index ? this.ordered?.[index] : null }, false)), actions: { "+": () => this.zoom(1), "-": () => this.zoom(-1) } });
     this.empty = h("div");
     host.append(this.tools, this.empty, this.wall.element);
     const again = () => this.update(read().params, true);

@@ -54,5 +54,6 @@ export function chooseQuery(app, view) {
 }
 
 export function noVectors(app) {
-  return state(app.status.indexing ? "The pictures are being indexed. Neighbours can be shown as soon as the first are seen." : "This collection has no vectors.");
+  const { indexing, thumbnails, asking } = app.status;
+  return state(indexing || thumbnails || asking ? "The pictures are being indexed, or will be next. Neighbours can be shown as soon as the first are seen." : "This collection has no vectors.");
 }

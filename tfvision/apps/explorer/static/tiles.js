@@ -8,6 +8,7 @@ const SIZES = [48, 64, 88, 112, 144, 184, 232, 320, 440, 640, 960, 1600, 2400];
 const LARGEST_THUMBNAIL = 232;
 
 const NONE = "none";
+const OUTCOMES = ["outcome when tested", "outcome"];  // columns of a run; the first is that of "confidence where wrong"
 
 const columnOf = (app, text) => app.columns.find(column => column.codes && `c:${column.name}` === text);
 
@@ -41,6 +42,7 @@ export function captionOf(app) {
   const chosen = read().params.get("caption");
   if (!chosen) return null;
   if (chosen === "name") return row => app.title(row).split("/").at(-1);
+  if (!columnOf(app, chosen)) return null;  // it comes with the labels, or with a run's answers
   return row => { const column = columnOf(app, chosen), code = column?.codes[row] ?? -1; return code >= 0 ? column.values[code] : ""; };
 }
 
@@ -61,6 +63,13 @@ export function edgeOf(app, query) {
   const edge = row => (label === null || column.codes[row] < 0 ? null : column.codes[row] === label);
   const words = row => (edge(row) === null ? [] : [`${edge(row) ? "the same" : "another"} ${column.name}: ${column.values[column.codes[row]]}`]);
   return { edge, words };
+}
+
+// The same of what a run answered, where there is no query: whether it is right.
+export function outcomeOf(app) {
+  const column = OUTCOMES.map(name => app.columns.find(one => one.is_answer && one.codes && one.name === name)).find(Boolean);
+  const edge = row => (!column || column.codes[row] < 0 ? null : column.values[column.codes[row]] === "right");
+  return { edge, words: row => (edge(row) === null ? [] : [`${column.name}: ${edge(row) ? "right" : "wrong"}`]) };
 }
 
 export function edgeChooser(app) {

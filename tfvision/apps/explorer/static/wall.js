@@ -6,7 +6,7 @@
 import { drawCover, drawWhole } from "./thumbnails.js";
 import { h, number, plural } from "./dom.js";
 import { askLabel } from "./relabel.js";
-import { captionOf, edgeOf } from "./tiles.js";
+import { captionOf, edgeOf, outcomeOf } from "./tiles.js";
 
 const GAP = 6;
 const HOVER_SECONDS = 0.35;
@@ -46,8 +46,7 @@ export class Wall {
     app.thumbnails.listeners.add(this.onthumbnails);
     const told = () => { this.tellCursor(); this.redraw(); }, dressed = () => { this.layout(); this.tellCursor(); };
     this.offs = [app.on("notes", told), app.on("details", dressed), app.on("theme", () => this.redraw()), app.on("print", () => this.print()), app.on("tiles", dressed)];
-    this.named = captionOf(app);
-    this.edges = edgeOf(app, this.options.query);
+    this.dress();
     app.walls.add(this);
   }
 
@@ -84,10 +83,10 @@ export class Wall {
     this.leave();
   }
 
-  // What tiles show besides: a caption, and an edge where there is a query; as the address says.
+  // What tiles show besides: a caption, and an edge where there is a query, as the address says, or where a run answered.
   dress() {
     this.named = captionOf(this.app);
-    this.edges = edgeOf(this.app, this.options.query);
+    this.edges = this.options.hasOutcomes ? outcomeOf(this.app) : edgeOf(this.app, this.options.query);
   }
 
   layout() {
