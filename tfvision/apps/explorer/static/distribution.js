@@ -2,7 +2,7 @@
 
 import { change, numberOf, read } from "./address.js";
 import { filtersOf, keptOf } from "./filters.js";
-import { button, h, later, number, percent, plural, score, segmented, state } from "./dom.js";
+import { button, h, later, number, percent, plural, refill, score, segmented, state } from "./dom.js";
 import { inWords } from "./plain_words.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { chooseQuery, noVectors, queryBar } from "./query.js";
@@ -112,7 +112,7 @@ export class View {
     const field = (label, value) => h("label", { class: "field" }, h("span", {}, label), h("input", { class: "figure", type: "number", step: "0.005", value: value.toFixed(3), onchange: () => (from.value && to.value ? this.choose(Number(from.value), Number(to.value)) : this.drawTools()) }));
     const lowField = field("from", low), highField = field("to", high), from = lowField.querySelector("input"), to = highField.querySelector("input");
     this.total = h("span", { class: "soft grow", role: "status" });
-    this.tools.replaceChildren(lowField, highField,
+    refill(this.tools, lowField, highField,
       button("First hundred", () => change({ low: null, high: null, from: null })),
       button("Middle", () => this.choose(query.mean - 0.25 * query.deviation, query.mean + 0.25 * query.deviation, null)),
       button("Far tail", () => this.choose(edges[0], Math.max(query.mean - 2 * query.deviation, query.low), "low")),

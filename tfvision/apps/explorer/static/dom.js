@@ -50,6 +50,27 @@ export function failed(error, again) {
   return h("div", { class: "state failed", role: "alert" }, h("p", {}, error.message), again && button("Try again", again));
 }
 
+// Replaces what is in an element; the focus stays with what is called the same.
+export function refill(host, ...children) {
+  const focusAgain = keepFocus(host);
+  host.replaceChildren(...children.flat(2));
+  focusAgain();
+}
+
+// Where the focus is in an element: a function that gives it, once this was drawn anew, to what is called the same, else to the first that
+// takes it, and returns true. Else one that returns false.
+export function keepFocus(host) {
+  const focused = document.activeElement, name = host !== focused && host.contains(focused) ? called(focused) : null;
+  return () => {
+    if (name === null) return false;
+    const all = /** @type {HTMLElement[]} */ ([...host.querySelectorAll(":enabled, a[href]")]);
+    (all.find(one => called(one) === name) ?? all[0])?.focus({ preventScroll: true });
+    return true;
+  };
+}
+
+const called = element => `${element.tagName} ${element.getAttribute("aria-label") ?? element.textContent}`;
+
 // What may be wider than the page: the keys reach what lies outside.
 export function scrolling(label, child) {
   return h("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": label }, child);

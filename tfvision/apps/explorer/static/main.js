@@ -2,7 +2,7 @@
 
 import { App } from "./app.js";
 import { change, href, read, rewrite, shows } from "./address.js";
-import { button, failed, first, h, number, part, plural, progress, select } from "./dom.js";
+import { button, failed, first, h, number, part, plural, progress, refill, select } from "./dom.js";
 import { FilterBar } from "./filter_bar.js";
 import { firstRun } from "./first_run.js";
 import { openHelp } from "./help.js";
@@ -118,17 +118,21 @@ function drawBar() {
 }
 
 function drawTabs(current) {
-  const links = Object.entries(VIEWS).map(([name, [title]]) => {
-    const q = name === "compare" ? app.compared : OF_QUERY.includes(name) ? lastQuery : null;
-    return h("a", { href: location.href.split("#")[0] + href(name, { q }), "aria-current": name === current ? "page" : null, "data-view": name }, title);
-  });
-  part("tabs").replaceChildren(...links);
-  links.find(link => link.getAttribute("aria-current"))?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  const tabs = part("tabs"), before = first("[aria-current]", tabs);
+  if (!tabs.children.length) tabs.append(...Object.entries(VIEWS).map(([name, [title]]) => h("a", { "data-view": name }, title)));
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (tabs.querySelectorAll("a"))) {
+    const name = link.dataset.view ?? "", q = name === "compare" ? app.compared : OF_QUERY.includes(name) ? lastQuery : null;
+    link.href = location.href.split("#")[0] + href(name, { q });
+    if (name === current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const now = first("[aria-current]", tabs);
+  if (now !== before) now?.scrollIntoView({ block: "nearest", inline: "nearest" });
   drawBasketCount();
   drawFilters();
   const layers = part("layers");
   const options = app.layers.map((layer, index) => [String(index), layer.name]);
-  layers.replaceChildren(options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
+  refill(layers, options.length > 1 ? select("Layer", options, String(app.layer()), value => change({ layer: value === "0" ? null : value })) : "");
 }
 
 // What is filtered, on every view, and how many pictures that leaves.

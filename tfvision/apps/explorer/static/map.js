@@ -2,7 +2,7 @@
 
 import { change, read } from "./address.js";
 import { countText, filtersOf, keptOf } from "./filters.js";
-import { button, failed, first, h, plural, progress, score, segmented, select, state } from "./dom.js";
+import { button, failed, first, h, plural, progress, refill, score, segmented, select, state } from "./dom.js";
 import { Camera } from "./map_camera.js";
 import { Density } from "./map_density.js";
 import { Drawing } from "./map_drawing.js";
@@ -141,7 +141,7 @@ export class View {
     this.telling = labels.filter(column => column.values.length <= MOST_SIGNS).at(-1) || labels.at(-1);  // each value has a sign of its own
     this.shownColour = asked === "none" ? "" : asked || (this.telling ? `c:${this.telling.name}` : "");
     this.lassoButton = button("Lasso", () => this.toggleLasso(), { "aria-pressed": String(Boolean(this.gestures?.isLasso)), disabled: this.isMeanwhile, title: "select by a line around; or Shift + drag" });
-    this.tools.replaceChildren(
+    refill(this.tools,
       segmented("method", [["pca", "PCA"], ["umap", "UMAP"]], method, value => change({ method: value === "pca" ? null : value, at: null, lasso: null })),
       segmented("show", [["auto", "by zoom"], ["points", "points"], ["pictures", "pictures"]], this.mode, value => { change({ show: value === "auto" ? null : value }, false); this.update(read().params); }),
       select("Colour", colours, this.shownColour, value => change({ colour: value || "none", hide: null, only: null })),

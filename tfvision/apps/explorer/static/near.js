@@ -2,7 +2,7 @@
 
 import { change, href, numberOf, read } from "./address.js";
 import { filtersOf, keptOf } from "./filters.js";
-import { button, failed, first, h, percent, plural, score, segmented, state } from "./dom.js";
+import { button, failed, h, keepFocus, percent, plural, refill, score, segmented, state } from "./dom.js";
 import { chooseQuery, isPicture, noVectors, queryImage, queryThumb, waysOn } from "./query.js";
 import { askLabel } from "./relabel.js";
 import { captionChooser, edgeChooser, resize, sizeButtons, sizeOf } from "./tiles.js";
@@ -34,7 +34,7 @@ export class View {
     const size = sizeOf(params, isSide ? SIDE_SIZE : USUAL_SIZE);
     if (key === this.key) return this.walls.forEach(wall => wall.size === size || wall.resize(size));
     this.key = key;
-    const mine = ++this.asked;
+    const mine = ++this.asked, focusAgain = keepFocus(this.tools);
     this.clear();
     Object.assign(this, { k, isSide, size });
     const waiting = state("The nearest are being looked for.");
@@ -50,17 +50,16 @@ export class View {
     const sections = answers.map((answer, index) => this.section(answer, numbers[index], isSide));
     this.main.replaceChildren(this.tools, h("div", { class: "columns" }, sections));
     this.drawTools();
-    if (!isSide && this.walls[0]) this.walls[0].element.focus({ preventScroll: true, focusVisible: false });
+    if (!focusAgain() && !isSide && this.walls[0]) this.walls[0].element.focus({ preventScroll: true, focusVisible: false });
   }
 
   drawTools() {
-    const { app, k, isSide } = this, label = document.activeElement && this.tools.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
-    this.tools.replaceChildren(
+    const { app, k, isSide } = this;
+    refill(this.tools,
       segmented("answers", ANSWERS.map(count => [count, String(count)]), k, count => change({ k: count === 60 ? null : count })),
       app.layers.length > 1 ? segmented("layers", [["0", "one layer"], ["1", "all layers side by side"]], isSide ? "1" : "0", value => change({ side: value === "1" ? "1" : null })) : "",
       sizeButtons(app, this.walls, by => this.zoom(by)), captionChooser(app), edgeChooser(app),
       h("span", { class: "soft grow" }, "Score and percentile: the share of the collection that is less alike."));
-    if (label) first(`[aria-label="${label}"]`, this.tools)?.focus();
   }
 
   zoom(by) {

@@ -1,7 +1,7 @@
 // Outliers: the histogram of how alike each picture is to its neighbours, with a cut that can be moved; the pictures beyond it.
 
 import { change, href, numberOf, read } from "./address.js";
-import { button, h, later, number, plural, score, state, svg } from "./dom.js";
+import { button, h, later, number, plural, refill, score, state, svg } from "./dom.js";
 import { keptIndices } from "./filters.js";
 import { Wall } from "./wall.js";
 
@@ -33,7 +33,7 @@ export function drawOutliers(app, host, found) {
   };
   const drawActions = () => {
     const has = new Set(app.notes.tags[TAG] || []), wanted = rows.filter(row => !has.has(row));
-    actions.replaceChildren(button(`Tag ${rows.length === 1 ? "it" : `these ${number(rows.length)}`} “${TAG}”`, async () => { if (await app.tag(TAG, wanted, true)) app.say(`${plural(wanted.length, "picture")} tagged “${TAG}”. z undoes it.`); }, { disabled: !wanted.length }),
+    refill(actions, button(`Tag ${rows.length === 1 ? "it" : `these ${number(rows.length)}`} “${TAG}”`, async () => { if (await app.tag(TAG, wanted, true)) app.say(`${plural(wanted.length, "picture")} tagged “${TAG}”. z undoes it.`); }, { disabled: !wanted.length }),
       at === fence ? "" : button("Cut at Tukey's fence", () => { at = fence; slider.value = String(at); keep(); draw(); }),
       has.size ? h("a", { class: "as-button", href: href("basket", { tag: TAG }) }, `${plural(has.size, "picture")} tagged`) : "");
   };

@@ -3,7 +3,7 @@
 import { change, read } from "./address.js";
 import { classColumns } from "./by_label.js";
 import { drawCorrected } from "./corrected.js";
-import { failed, first, h, number, plural, progress, segmented, select, state } from "./dom.js";
+import { failed, first, h, number, plural, progress, refill, segmented, select, state } from "./dom.js";
 import { drawDuplicates } from "./duplicates.js";
 import { filtersOf, keptIndices, keptOf } from "./filters.js";
 import { drawOutliers } from "./outliers.js";
@@ -69,7 +69,7 @@ export class View {
   }
 
   drawTools(kinds, kind, columns, column, least) {
-    this.tools.replaceChildren(segmented("what", kinds, kind, value => change({ kind: value === "duplicates" ? null : value, cut: null })),
+    refill(this.tools, segmented("what", kinds, kind, value => change({ kind: value === "duplicates" ? null : value, cut: null })),
       kind === "duplicates" ? select("at least", LEASTS.map(value => [value, value]), least, value => change({ least: value })) : "",
       kind === "labels" && columns.length ? select("Label", columns.map(one => [one.name, one.name]), column, value => change({ column: value })) : "",
       h("span", { class: "soft grow" }, TEXTS[kind]));
