@@ -1,7 +1,7 @@
 // The wall of all pictures: sorted, filtered, searched by name.
 
 import { change, read } from "./address.js";
-import { button, h, later, select, state } from "./dom.js";
+import { button, h, later, refill, select, state } from "./dom.js";
 import { reset } from "./facets.js";
 import { keptRows } from "./filters.js";
 import { captionChooser, resize, sizeButtons, sizeOf } from "./tiles.js";
@@ -39,7 +39,7 @@ export class View {
     this.wall.element.hidden = !rows.length;
     this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", reset))]));
     this.wall.show(rows, { keepsPlace: isSame || stays });
-    const at = rows.indexOf(Number(params.get("at") ?? -1));
+    const at = params.has("at") ? rows.indexOf(Number(params.get("at"))) : -1;
     if (at > 0 && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
     this.isWaiting = !this.app.names;
   }
@@ -67,7 +67,7 @@ export class View {
     const app = this.app, sorts = [["", "as indexed"], ["name", "name"], ...app.columns.map(column => [`c:${column.name}`, column.name]), ["random", "random"]];
     if (params.get("q")) sorts.push(["similarity", `similarity to ${app.queryTitle(params.get("q"))}`]);
     const sort = params.get("sort") || "";
-    this.tools.replaceChildren(
+    refill(this.tools,
       select("Sort", sorts, sort, value => change({ sort: value || null, order: null, at: null })),
       sort === "random" || sort === "similarity" ? "" : button(params.get("order") === "down" ? "↓" : "↑", () => change({ order: params.get("order") === "down" ? null : "down" }), { class: "icon", "aria-label": "turn the order round" }),
       sizeButtons(app, [this.wall], by => this.zoom(by)),

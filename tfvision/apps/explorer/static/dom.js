@@ -102,7 +102,8 @@ export function bytesText(bytes) {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-export const number = value => Number(value).toLocaleString("en");
+const NUMBERS = new Intl.NumberFormat("en");
+export const number = value => NUMBERS.format(Number(value));
 export const score = value => (value === null || value === undefined ? "–" : value.toFixed(3));
 // A share just below the whole is not told as the whole.
 export const percent = value => (value === null || value === undefined ? "–" : value >= 99.95 && value < 100 ? ">99.9" : value.toFixed(1)) + " %";
