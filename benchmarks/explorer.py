@@ -155,7 +155,7 @@ def _measure(gallery, rows, chromium, is_webgl_forced):
     print(f"{rows} pictures; {os.cpu_count()} cores; {os.path.dirname(tfvision.__file__)}", flush=True)
     first_ms, near_ms, far_ms = _LIMITS.get(rows, _LIMITS[1_000_000])
     started = time.perf_counter()
-    command = [sys.executable, "-c", "from tfvision.cli.main import main; main()", "explore", gallery, "--no-browser", "--port", "0"]
+    command = [sys.executable, "-P", "-c", "from tfvision.cli.main import main; main()", "explore", gallery, "--no-browser", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         try:
             url = next(line.split()[1] for line in server.stderr if line.startswith("explorer"))

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from tfvision.apps.explorer import answers, export
+from tfvision.apps.explorer import answers, export, judges, plain_words, pooling, precision
 from tfvision.apps.explorer.export import export_site, packed_vectors, public_names
 from tfvision.errors import DataError
 
@@ -61,7 +61,10 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
             near: plain(await source.neighbours("0", 0, 5)),
             compared: plain(await source.compare(["0", "4", "g:colour=greens"], 0)),
             verdict: plain(await source.verdict("its colour")),
-            mixed: plain(await source.pool("0", "its colour", 5)),
+            everyone: plain(await source.verdict("its colour", null)),
+            mixed: plain(await source.pool("0", "its colour", 3)),
+            drawn: await source.drawn("0", "its colour"),
+            anew: await source.drawn("g:colour=reds", "another question"),
             ben: plain((await source.mark("its colour", "0", { 1: true, 4: false }, "Ben")).judges["its colour"]),
             ann: plain(await source.verdict("its colour", "Ann")),
             range: plain(await source.range("0", 0, 0.9, 1, "highest")),
@@ -80,11 +83,15 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
     assert [query["title"] for query in found["compared"]["queries"]] == [query["title"] for query in compared["queries"]]
     np.testing.assert_allclose(found["compared"]["overlap"], compared["overlap"])
     assert found["verdict"]["queries"][0]["layers"][0][0]["share"] == 1
-    ours = [answers.verdict(session.collection, session.queries, session.notes.read(), "its colour", judge)["pooled"][0][1] for judge in ("", "Ann")]
+    notes = session.notes.read()
+    ours = [answers.verdict(session.collection, session.queries, notes, "its colour", judge)["pooled"][0][1] for judge in ("", "Ann")]
     for name, one in zip(("verdict", "ann"), ours, strict=True):
         assert found[name]["pooled"][0][1] == pytest.approx(one)
     assert sorted(found["mixed"]["places"]) == [1, 2, 3, 4, 5] and found["ben"] == {"Ann": {"0": {"1": False}}, "Ben": {"0": {"1": True, "4": False}}}
     assert [one["name"] for one in found["ann"]["judges"]] == ["", "Ann", "Ben"]
+    everyone = answers.verdict(session.collection, session.queries, notes, "its colour", None)
+    assert found["everyone"]["agreement"]["words"] == everyone["agreement"]["words"] and found["everyone"]["drawn"] == pytest.approx(everyone["drawn"])
+    assert found["drawn"] == pooling.drawn(session.collection, session.queries, "its colour", "0") and sorted(found["anew"]) == [2, 3, 4, 5]
 
 
 @pytest.mark.slow
@@ -94,12 +101,21 @@ def test_the_numbers_of_the_site_are_those_of_the_server(site_address, watched_p
     random = np.random.default_rng(0)
     samples = [np.sort(random.normal(0.3, 0.1, 400)).round(3), np.sort(random.normal(0.4, 0.2, 300)).round(2)]  # with ties
     page = watched_page(site_address)
-    ask = """async samples => {
-        const numbers = await import("/static/numbers.js"), [a, b] = samples, edges = numbers.edges(samples, 40);
+    marks = {name: {str(query): {str(row): bool(random.random() < 0.6) for row in range(9)} for query in range(6)} for name in ("Ann", "Ben", "")}
+    ask = """async ([samples, marks]) => {
+        const numbers = await import("/static/numbers.js"), verdict = await import("/static/static_verdict.js");
+        const [a, b] = samples, edges = numbers.edges(samples, 40);
         const divergence = numbers.jensenShannon(numbers.histogram(a, edges), numbers.histogram(b, edges));
-        return [numbers.kolmogorovSmirnov(a, b), divergence, numbers.summary(a), numbers.wilson(3, 10)];
+        const precisions = Object.values(marks.Ann).map(one => verdict.precision([...Array(9).keys()], one, 5));
+        const told = [verdict.agreement(Object.entries(marks)).words, verdict.majority(Object.entries(marks)), verdict.pooled(precisions)];
+        return [numbers.kolmogorovSmirnov(a, b), divergence, numbers.summary(a), numbers.wilson(3, 10), ...told];
     }"""
-    distance, divergence, summary, wilson = page.evaluate(ask, [sample.tolist() for sample in samples])
+    distance, divergence, summary, wilson, words, majority, pooled = page.evaluate(ask, [[sample.tolist() for sample in samples], marks])
+    ours = plain_words.agreement_words(judges.agreement(marks))
+    assert words[:3] == ours[:3] and words[3].split(" (")[0] == ours[3].split(" (")[0]  # Fleiss' interval is by other draws
+    assert majority == judges.majority(marks)
+    by_row = [{int(row): is_right for row, is_right in one.items()} for one in marks["Ann"].values()]
+    assert pooled == pytest.approx(precision.pooled([precision.precision_at(range(9), one, 5) for one in by_row])._asdict(), abs=0.03)
     edges = distributions.common_edges(samples, 40)
     assert distance == pytest.approx(distributions.kolmogorov_smirnov(*samples))
     assert divergence == pytest.approx(distributions.jensen_shannon(*(distributions.histogram(sample, edges) for sample in samples)), abs=0.02)

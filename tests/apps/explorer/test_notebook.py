@@ -9,6 +9,7 @@ import pytest
 import tfvision
 from tfvision.apps.explorer import notebook
 from tfvision.apps.explorer.session import Session
+from tfvision.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,11 @@ def test_a_second_call_reuses_the_server_and_after_a_close_begins_another(make_g
     assert other is not first and other.address != first.address
     first.close()
     assert tfvision.explorer.show(location).address != first.address
+
+
+def test_a_text_model_is_taken_as_the_command_takes_it(make_gallery, tmp_path):
+    with pytest.raises(DataError, match="--text-model takes a folder with two towers"):
+        tfvision.explorer.show(make_gallery(), text_model=tmp_path / "nowhere")
 
 
 def test_what_another_site_sends_is_refused(make_gallery):

@@ -354,6 +354,20 @@ def test_a_page_that_numbers_other_pictures_changes_nothing(client, session):
     assert client.post("/api/tag", content=body, headers={"X-Pictures": current}).status_code == 200
 
 
+def test_a_request_is_answered_from_what_was_shown_as_it_came(client, session, monkeypatch):
+    """Looked at twice, an update between would give the one half of an answer other pictures than the other."""
+    looks, shown, kept = [], session.shown, b"\x3f"
+    monkeypatch.setattr(type(session), "shown", property(lambda session: looks.append(session) or shown), raising=False)
+    mark = {"question": "x", "query": "0", "marks": {"1": True}}
+    asked = [("neighbours?q=0", kept), ("range?q=0&low=-1&high=1", kept), ("compare?q=0&q=g:colour=reds", kept), ("tidy/hubs", kept), ("tidy/duplicates", b"")]
+    asked += [("mark", mark), ("export", {"kind": "csv", "places": [0, 5]})]
+    asked += [("titles?q=id:reds/red 1.png", None), ("notes", None), ("verdict?x=x", None), ("pool?q=0&x=x", None), ("facts/0", None), ("codes/0", None)]
+    for path, body in asked:
+        looks.clear()
+        answer = client.get(f"/api/{path}") if body is None else client.post(f"/api/{path}", content=body if isinstance(body, bytes) else json.dumps(body))
+        assert answer.status_code in (200, 202) and len(looks) == 1, path
+
+
 def test_titles_lead_from_ids_to_numbers_and_what_is_lost_has_none(client):
     found = client.get("/api/titles", params={"q": ["id:greens/grün 草.png", "1", "g:colour=reds", "id:gone.png", "u:" + "0" * 20]}).json()
     assert [one["place"] for one in found] == [3, 1, None, None, None] and [one["title"] is None for one in found] == [False] * 3 + [True] * 2

@@ -1,6 +1,7 @@
 """The explorer as a static site: the same page, which reads files and computes in the browser instead of asking a server."""
 
 import collections
+import contextlib
 import itertools
 import os
 import re
@@ -17,11 +18,12 @@ from tfvision.apps.explorer.collection import Layer, Pictures
 from tfvision.apps.explorer.columns import described
 from tfvision.apps.explorer.judges import by_judge
 from tfvision.apps.explorer.plan import Plan
+from tfvision.apps.explorer.pooling import drawn
 from tfvision.apps.explorer.routes import STATIC, plotly_script
 from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.thumbnails import SHEET, sheet_path, write_sheet
 from tfvision.data.decoding import thumbnail_jpeg
-from tfvision.errors import DataError
+from tfvision.errors import DataError, UserError
 from tfvision.files import atomic_folder, write_json
 from tfvision.progress import progress_bar
 
@@ -122,7 +124,7 @@ def _write_numbers(site, session):
             (data / f"numbers-{number}.bin").write_bytes(scale.numbers.astype("<f8").tobytes())
     for number, (_, codes) in enumerate(columns.values()):
         (data / f"codes-{number}.bin").write_bytes(np.ascontiguousarray(codes, "<i4").tobytes())
-    write_json(data / "notes.json", _notes(session.notes.read(), collection.pictures, pictures))
+    write_json(data / "notes.json", _notes(session, pictures))
     for number, layer in enumerate(collection.layers):
         (data / f"vectors-{number}.bin").write_bytes(packed_vectors(layer))
         (data / f"map-{number}-pca.bin").write_bytes(session.tables.map(layer, "pca").astype("<f4").tobytes())
@@ -172,8 +174,9 @@ def _tidy(layer, table, pictures):
     }
 
 
-def _notes(notes, pictures, public):
-    """Tags, marks and conclusions by the site's names of pictures and labels."""
+def _notes(session, public):
+    """Tags, marks, conclusions and what is drawn at random for each query, by the site's names of pictures and labels."""
+    notes, pictures = session.notes.read(), session.collection.pictures
 
     def told(marks):
         return {queries.get(key, key): {names[id]: is_right for id, is_right in judged.items() if id in names} for key, judged in marks.items()}
@@ -187,4 +190,19 @@ def _notes(notes, pictures, public):
         "marks": {question: told(entry["marks"]) for question, entry in notes["questions"].items()},
         "judges": {question: {judge: told(marks) for judge, marks in by_judge(entry).items() if judge} for question, entry in notes["questions"].items()},
         "conclusions": {question: entry["conclusion"] for question, entry in notes["questions"].items()},
+        "drawn": {
+            question: {
+                queries.get(key, key): [names[pictures.ids[position]] for position in positions] for key, positions in _drawn(session, question, entry).items()
+            }
+            for question, entry in notes["questions"].items()
+        },
     }
+
+
+def _drawn(session, question, entry):
+    """Query -> positions of pictures at random; none of a query that is lost."""
+    found = {}
+    for key in dict.fromkeys(key for marks in by_judge(entry).values() for key in marks):
+        with contextlib.suppress(UserError):
+            found[key] = drawn(session.collection, session.queries, question, key)
+    return found

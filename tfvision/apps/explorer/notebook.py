@@ -57,6 +57,7 @@ def show(
     layers: Sequence[str] = (),
     state: str | Path | None = None,
     weights: str | Path | None = None,
+    text_model: str | Path | None = None,
 ) -> Explorer:
     """Shows a collection in a notebook; outside one it only serves the page, whose address is what is printed of the result.
 
@@ -65,7 +66,7 @@ def show(
     Args:
       locations: a folder or manifest of photos, a gallery, or galleries of the same pictures.
       height: of the frame, in pixels.
-      models, layers, state, weights: as `tfvision explore` has them.
+      models, layers, state, weights, text_model: as `tfvision explore` has them.
 
     Returns:
       An Explorer: `address`, `close()`.
@@ -74,11 +75,11 @@ def show(
       DataError, GalleryError, UserError: there is nothing to show.
     """
     places = [locations] if isinstance(locations, (str, Path)) else list(locations)
-    key = (*map(_resolved, places), tuple(models), tuple(layers), state and _resolved(state), weights and str(weights))
+    key = (*map(_resolved, places), tuple(models), tuple(layers), state and _resolved(state), weights and str(weights), text_model and _resolved(text_model))
     with _lock:
         if key not in _open:
             stack = contextlib.ExitStack()
-            address = stack.enter_context(running(plan(places, models, layers, state, weights), is_framed=True))
+            address = stack.enter_context(running(plan(places, models, layers, state, weights, text_model), is_framed=True))
             _open[key] = Explorer(key, stack, address, height)
         explorer = _open[key]
     explorer.height = height

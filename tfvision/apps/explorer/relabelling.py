@@ -4,6 +4,7 @@ import getpass
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tfvision.apps.explorer.collection import Pictures
 from tfvision.apps.explorer.corrected_manifest import write_corrected_manifest
 from tfvision.apps.explorer.corrections import Entry, first_with, label_of, ranks_above
 from tfvision.apps.explorer.queries import is_whole
@@ -13,9 +14,9 @@ from tfvision.errors import DataError
 Answer = dict[str, Any]  # as the page reads it
 
 
-def told(session: Session) -> Answer:
+def told(session: Session, pictures: Pictures) -> Answer:
     """{"version", "who": a name to begin with, "columns": {column: {position: {"label", "given", "who", "when"}}}} of pictures that are there."""
-    kept, pictures = session.corrections.read(), session.collection.pictures
+    kept = session.corrections.read()
     columns = {}
     for name in kept["columns"].keys() & pictures.given.keys():
         there = {pictures.positions[id]: entry for id, entry in kept["columns"][name].items() if id in pictures.positions}
@@ -23,12 +24,11 @@ def told(session: Session) -> Answer:
     return {"version": kept["version"], "who": _user(), "columns": columns}
 
 
-def relabel(session: Session, column: str, positions: Sequence[int], label: str | None, who: str) -> Answer:
+def relabel(session: Session, pictures: Pictures, column: str, positions: Sequence[int], label: str | None, who: str) -> Answer:
     """Gives pictures a label, or their source's again (None), and with it the ranks above it; returns `told` and "before", for `restore`.
 
     Raises DataError, RunError, StorageError.
     """
-    pictures = session.collection.pictures
     if not positions:
         raise DataError("no picture is chosen: choose one first")
     if label is not None and not label.strip():
@@ -48,25 +48,23 @@ def relabel(session: Session, column: str, positions: Sequence[int], label: str 
     }
     before = session.corrections.correct({name: texts for name, texts in changed.items() if texts}, who)
     session.show_corrections()
-    return {**told(session), "before": _renamed(before, pictures.positions.__getitem__)}
+    return {**told(session, pictures), "before": _renamed(before, pictures.positions.__getitem__)}
 
 
-def restore(session: Session, before: Mapping[str, Mapping[str, Entry | None]]) -> Answer:
+def restore(session: Session, pictures: Pictures, before: Mapping[str, Mapping[str, Entry | None]]) -> Answer:
     """Takes a change back, whose "before" this is; returns `told`. Raises DataError, RunError, StorageError."""
-    ids = session.collection.pictures.ids
+    ids = pictures.ids
     if not all(is_whole(position) and int(position) < len(ids) for entries in before.values() for position in entries):
         raise DataError("places must be numbers of pictures")
     session.corrections.restore(_renamed(before, lambda position: ids[int(position)]))
     session.show_corrections()
-    return told(session)
+    return told(session, pictures)
 
 
-def write_manifest(session: Session) -> Answer:
+def write_manifest(session: Session, pictures: Pictures) -> Answer:
     """Writes the manifest with corrected labels: {"path", "corrected", "command"}. Raises DataError, StorageError."""
     plan = session.plan
-    written = write_corrected_manifest(
-        plan.source, session.collection.pictures, session.corrections.read()["columns"], plan.state / "corrected", plan.name.replace("/", "-")
-    )
+    written = write_corrected_manifest(plan.source, pictures, session.corrections.read()["columns"], plan.state / "corrected", plan.name.replace("/", "-"))
     return written._asdict()
 
 

@@ -1,11 +1,12 @@
 """The verdict as one self-contained page: the question, the answer in words, precision at k, who judged, the hits that were judged."""
 
 import contextlib
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from tfvision.apps.explorer.judges import by_judge, counted
-from tfvision.apps.explorer.session import Session
+from tfvision.apps.explorer.session import Shown
 from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import UserError
 from tfvision.evaluation.page import bar, compose, inline, paragraph, section, table
@@ -13,11 +14,11 @@ from tfvision.evaluation.page import bar, compose, inline, paragraph, section, t
 _SHOWN_HITS, _FEWEST_SHOWN = 24, 6  # of a query in all layers; in each
 
 
-def verdict_report(session: Session, found: dict[str, Any]) -> str:
-    """The page as text; `found` is what answers.verdict says."""
+def verdict_report(shown: Shown, notes: Mapping[str, Any], found: dict[str, Any]) -> str:
+    """The page as text; `found` is what answers.verdict says of these notes."""
     title = f"Do deep features retrieve {found['question']}?"
     judged, layers = len(found["queries"]), ", ".join(found["layers"])
-    facts = f"{len(session.collection.pictures)} pictures of {session.collection.name}; {judged} queries judged; layers: {layers}."
+    facts = f"{len(shown.collection.pictures)} pictures of {shown.collection.name}; {judged} queries judged; layers: {layers}."
     headline, _, rest = (found["conclusion"] or found["draft"] or "No verdict was written.").strip().partition(". ")
     answer = f'<p class="headline">{escape(headline + "." * bool(rest))}</p>' + (paragraph(rest) if rest else "")
     figures = [paragraph(f"Drafted from the figures: {found['draft']}")] if found["conclusion"] and found["draft"] != found["conclusion"] else []
@@ -25,8 +26,8 @@ def verdict_report(session: Session, found: dict[str, Any]) -> str:
     together = section("All queries together", _precisions(found, found["pooled"], found["drawn"]) + words)
     judges = [section("Who judged", _judges(found))] if len(found["judges"]) > 1 or any(one["name"] for one in found["judges"]) else []
     lost = [section("Queries that are lost", _lost(found["lost"]))] if found["lost"] else []
-    marks = counted(by_judge(session.notes.read()["questions"].get(found["question"], {"marks": {}})), found["judge"])
-    return compose(title, [answer, *figures, paragraph(facts), together, *judges, *lost, *(_query(session, found, row, marks) for row in found["queries"])])
+    marks = counted(by_judge(notes["questions"].get(found["question"], {"marks": {}})), found["judge"])
+    return compose(title, [answer, *figures, paragraph(facts), together, *judges, *lost, *(_query(shown, found, row, marks) for row in found["queries"])])
 
 
 _HOW = (
@@ -88,18 +89,18 @@ def _lost(queries):
     return lines + paragraph("They count for nothing above; their marks are kept.", "note")
 
 
-def _query(session, found, row, marks):
-    judged = next((marks[key] for key in marks if session.queries.name_of(key) == row["name"]), {})
-    ids, pictures = session.collection.pictures.ids, []
-    for layer in session.collection.layers:
+def _query(shown, found, row, marks):
+    judged = next((marks[key] for key in marks if shown.queries.name_of(key) == row["name"]), {})
+    ids, pictures = shown.collection.pictures.ids, []
+    for layer in shown.collection.layers:
         with contextlib.suppress(UserError):  # answers.verdict says that one of them knows the query
-            hits = session.queries.shortlist(row["name"], layer, max(_FEWEST_SHOWN, _SHOWN_HITS // len(found["layers"])))
-            shown = "".join(_picture(session, position, judged.get(ids[position])) for position in hits)
-            pictures.append(f"<figure>{paragraph(f'The first hits in {layer.name}', 'note')}{_grid(shown)}</figure>")
+            hits = shown.queries.shortlist(row["name"], layer, max(_FEWEST_SHOWN, _SHOWN_HITS // len(found["layers"])))
+            cells = "".join(_picture(shown, position, judged.get(ids[position])) for position in hits)
+            pictures.append(f"<figure>{paragraph(f'The first hits in {layer.name}', 'note')}{_grid(cells)}</figure>")
     told = [cut for cut in range(len(found["ks"])) if any(_is_telling(layer[cut]) for layer in row["layers"])]
     cells = [[escape(name), *(_cell(layer[cut]) for cut in told)] for name, layer in zip(found["layers"], row["layers"], strict=True)]
     lines = table(["layer", *(f"at {found['ks'][cut]}" for cut in told)], cells)
-    return section(escape(row["title"]), _asked(session, row["name"]) + lines + "".join(pictures))
+    return section(escape(row["title"]), _asked(shown, row["name"]) + lines + "".join(pictures))
 
 
 def _cell(one):
@@ -118,20 +119,20 @@ def _grid(pictures):
     return f'<div class="photos" style="grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); margin: 6px 0">{pictures}</div>'
 
 
-def _asked(session, name):
+def _asked(shown, name):
     if name.isdigit():
-        encoded = session.thumbnails.get(int(name))
+        encoded = shown.thumbnails.get(int(name))
     elif name.startswith("u:"):
-        encoded = thumbnail_jpeg(session.queries.outside_path(name))
+        encoded = thumbnail_jpeg(shown.queries.outside_path(name))
     else:
         return ""
     style = "width: 120px; height: 120px; grid-template-columns: 1fr; margin-bottom: 14px; break-after: avoid"
     return f'<div class="photos" style="{style}">{_image(encoded, "the query")}</div>'
 
 
-def _picture(session, position, is_right):
+def _picture(shown, position, is_right):
     colour, word = {True: ("#009e73", "right"), False: ("#d55e00", "wrong"), None: ("var(--line)", "not judged")}[is_right]
-    image = _image(session.thumbnails.get(position), session.collection.pictures.ids[position])
+    image = _image(shown.thumbnails.get(position), shown.collection.pictures.ids[position])
     return f'<div><div style="aspect-ratio: 1; border-bottom: 5px solid {colour}">{image}</div><small>{word}</small></div>'
 
 

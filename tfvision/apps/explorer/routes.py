@@ -53,75 +53,78 @@ def routes(session: Session) -> list[Route]:
     """The routes of a Session."""
     from starlette.routing import Route
 
-    page = Routes(session)
     get = {
-        "/": page.index,
-        "/static/{name}": page.static,
-        "/image/{position}": page.image,
-        "/outside/{name}": page.outside,
-        "/report": page.report,
-        "/api/status": page.status,
-        "/api/facts/{position}": page.facts,
-        "/api/attention/{position}": page.attention,
-        "/api/names": page.names,
-        "/api/columns": page.columns,
-        "/api/codes/{number}": page.codes,
-        "/api/numbers/{number}": page.numbers,
-        "/api/thumbnails": page.thumbnails,
-        "/api/titles": page.titles,
-        "/api/neighbours": page.neighbours,
-        "/api/similarities": page.similarities,
-        "/api/distribution": page.distribution,
-        "/api/range": page.within,
-        "/api/compare": page.compare,
-        "/api/map": page.map,
-        "/api/tidy/{kind}": page.tidy,
-        "/api/label-retrieval": page.label_retrieval,
-        "/api/notes": page.notes,
-        "/api/corrections": page.corrections,
-        "/api/pool": page.pool,
-        "/api/verdict": page.verdict,
+        "/": Routes.index,
+        "/static/{name}": Routes.static,
+        "/image/{position}": Routes.image,
+        "/outside/{name}": Routes.outside,
+        "/report": Routes.report,
+        "/api/status": Routes.status,
+        "/api/facts/{position}": Routes.facts,
+        "/api/attention/{position}": Routes.attention,
+        "/api/names": Routes.names,
+        "/api/columns": Routes.columns,
+        "/api/codes/{number}": Routes.codes,
+        "/api/numbers/{number}": Routes.numbers,
+        "/api/thumbnails": Routes.thumbnails,
+        "/api/titles": Routes.titles,
+        "/api/neighbours": Routes.neighbours,
+        "/api/similarities": Routes.similarities,
+        "/api/distribution": Routes.distribution,
+        "/api/range": Routes.within,
+        "/api/compare": Routes.compare,
+        "/api/map": Routes.map,
+        "/api/tidy/{kind}": Routes.tidy,
+        "/api/label-retrieval": Routes.label_retrieval,
+        "/api/notes": Routes.notes,
+        "/api/corrections": Routes.corrections,
+        "/api/pool": Routes.pool,
+        "/api/verdict": Routes.verdict,
     }
     post = {  # of what filters, these are asked with a bit for each picture that is kept
-        "/api/neighbours": page.neighbours,
-        "/api/range": page.within,
-        "/api/compare": page.compare,
-        "/api/tidy/{kind}": page.tidy,
-        "/api/queries": page.receive,
-        "/api/texts": page.ask_in_words,
-        "/api/tag": page.tag,
-        "/api/mark": page.mark,
-        "/api/conclude": page.conclude,
-        "/api/drop": page.drop,
-        "/api/relabel": page.relabel,
-        "/api/restore-labels": page.restore_labels,
-        "/api/corrected-manifest": page.corrected_manifest,
-        "/api/export": page.export,
-        "/api/update": page.update,
+        "/api/neighbours": Routes.neighbours,
+        "/api/range": Routes.within,
+        "/api/compare": Routes.compare,
+        "/api/tidy/{kind}": Routes.tidy,
+        "/api/queries": Routes.receive,
+        "/api/texts": Routes.ask_in_words,
+        "/api/tag": Routes.tag,
+        "/api/mark": Routes.mark,
+        "/api/conclude": Routes.conclude,
+        "/api/drop": Routes.drop,
+        "/api/relabel": Routes.relabel,
+        "/api/restore-labels": Routes.restore_labels,
+        "/api/corrected-manifest": Routes.corrected_manifest,
+        "/api/export": Routes.export,
+        "/api/update": Routes.update,
     }
     kinds = [(path, function, "GET") for path, function in get.items()] + [(path, function, "POST") for path, function in post.items()]
     return [Route(path, _answering(function, method, session), methods=[method]) for path, function, method in kinds]
 
 
 class Routes:
-    """One function an address; each takes a request (and its body) and returns a Starlette response or what becomes JSON."""
+    """What answers one request, from what is shown as it comes: an update meanwhile would number pictures otherwise.
+
+    One function an address; each takes the request (and its body) and returns a Starlette response or what becomes JSON.
+    """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
-        self._static = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
+        self._session, self._shown = session, session.shown
+        self._collection, self._queries = self._shown.collection, self._shown.queries
 
-    @property
-    def _collection(self):
-        return self._session.collection
+    def is_of(self, fingerprint: str | None) -> bool:
+        """Whether a page that numbers pictures in an order, None for any, may be answered."""
+        return fingerprint in (None, self._collection.pictures.fingerprint)
 
     def index(self, request: Request) -> Any:
-        return _file(self._static["index.html"])
+        return _file(STATIC / "index.html")
 
     def static(self, request: Request) -> Any:
         name = request.path_params["name"]
         if name == "plotly.min.js":
             return _bytes(plotly_script(), "text/javascript", "public, max-age=86400")
-        return _file(self._static[name]) if name in self._static else _missing("there is no such file")
+        known = [path.name for path in STATIC.iterdir() if path.suffix in _TYPES]  # no path of a request leads anywhere else
+        return _file(STATIC / name) if name in known else _missing("there is no such file")
 
     def image(self, request: Request) -> Any:
         path, size_px = self._path(request), _whole(request, "px", 0)
@@ -143,7 +146,7 @@ class Routes:
         return _of_future(future)
 
     def outside(self, request: Request) -> Any:
-        return _shown(self._session.queries.outside_path("u:" + request.path_params["name"]))
+        return _shown(self._queries.outside_path("u:" + request.path_params["name"]))
 
     def status(self, request: Request) -> Any:
         return self._session.status()
@@ -167,7 +170,7 @@ class Routes:
 
     def thumbnails(self, request: Request) -> Any:
         positions = _positions(list(filter(None, request.query_params.get("rows", "").split(","))), self._collection.pictures)[:_MOST_THUMBNAILS]
-        found = self._session.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
+        found = self._shown.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
         lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
         return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
 
@@ -190,7 +193,7 @@ class Routes:
         return answers.within(*self._asked(request), low, high, _whole(request, "limit", 300), is_lowest_first, self._kept(body))
 
     def compare(self, request: Request, body: bytes = b"") -> Any:
-        return answers.comparison(self._session.queries, self._layer(request), request.query_params.getlist("q"), self._kept(body))
+        return answers.comparison(self._queries, self._layer(request), request.query_params.getlist("q"), self._kept(body))
 
     def map(self, request: Request) -> Any:
         layer, method = self._layer(request), request.query_params.get("method", "pca")
@@ -239,29 +242,29 @@ class Routes:
         return {"version": notes["version"], "tags": tags, "marks": marks, "judges": judges, "conclusions": conclusions}
 
     def pool(self, request: Request) -> Any:
-        shown, asked, k = self._session.shown, request.query_params, min(_whole(request, "k", 10), answers.SHORTLIST)
-        return {"places": pool(shown.collection, shown.queries, asked.get("x", ""), asked.get("q", ""), k), "drawn": DRAWN}
+        asked, k = request.query_params, min(_whole(request, "k", 10), answers.SHORTLIST)
+        return {"places": pool(self._collection, self._queries, asked.get("x", ""), asked.get("q", ""), k), "drawn": DRAWN}
 
     def verdict(self, request: Request) -> Any:
-        shown, asked = self._session.shown, request.query_params
-        return answers.verdict(shown.collection, shown.queries, self._session.notes.read(), asked.get("x", ""), asked.get("judge"))
+        asked = request.query_params
+        return answers.verdict(self._collection, self._queries, self._session.notes.read(), asked.get("x", ""), asked.get("judge"))
 
     def report(self, request: Request) -> Any:
-        page = verdict_report(self._session, self.verdict(request))
+        page = verdict_report(self._shown, self._session.notes.read(), self.verdict(request))
         return _bytes(page.encode(), "text/html", headers={"Content-Disposition": 'attachment; filename="verdict.html"'})
 
     def receive(self, request: Request, body: bytes) -> Any:
         if len(body) > MAX_UPLOAD_BYTES:
             raise DataError(f"the picture is larger than {MAX_UPLOAD_BYTES // 2**20} MiB: scale it down")
-        name = self._session.queries.receive(body, request.query_params.get("name", ""))
-        return {"name": name, "title": self._session.queries.titles(name)[0]}
+        name = self._queries.receive(body, request.query_params.get("name", ""))
+        return {"name": name, "title": self._queries.titles(name)[0]}
 
     def ask_in_words(self, request: Request, body: bytes) -> Any:
         """{"name", "title"} of a text as a query, once it has a vector in the layer."""
-        asked, shown = _json(body, {"text": str, "layer": int}), self._session.shown
+        asked = _json(body, {"text": str, "layer": int})
         name = f"t:{checked_text(asked['text'])}"
-        shown.queries.open(name, shown.collection.layer(asked["layer"]))
-        return {"name": name, "title": shown.queries.titles(name)[0]}
+        self._queries.open(name, self._collection.layer(asked["layer"]))
+        return {"name": name, "title": self._queries.titles(name)[0]}
 
     def tag(self, request: Request, body: bytes) -> Any:
         asked = _json(body, {"tag": str, "places": tuple[int, ...] | None, "is_tagged": bool | None})
@@ -272,7 +275,7 @@ class Routes:
         asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None], "judge": str | None})
         marks, pictures = asked["marks"], self._collection.pictures
         ids = [pictures.ids[position] for position in _positions(marks, pictures)]
-        key = self._session.queries.titles(asked["query"])[1]
+        key = self._queries.titles(asked["query"])[1]
         self._session.notes.mark(asked["question"], key, dict(zip(ids, marks.values(), strict=True)), asked.get("judge") or "")
         return self.notes(request)
 
@@ -287,18 +290,18 @@ class Routes:
         return self.notes(request)
 
     def corrections(self, request: Request) -> Any:
-        return relabelling.told(self._session)
+        return relabelling.told(self._session, self._collection.pictures)
 
     def relabel(self, request: Request, body: bytes) -> Any:
         asked = _json(body, {"column": str, "places": tuple[int, ...], "label": str | None, "who": str})
         self._ids(asked["places"])  # which must be there
-        return relabelling.relabel(self._session, asked["column"], asked["places"], asked.get("label"), asked["who"])
+        return relabelling.relabel(self._session, self._collection.pictures, asked["column"], asked["places"], asked.get("label"), asked["who"])
 
     def restore_labels(self, request: Request, body: bytes) -> Any:
-        return relabelling.restore(self._session, _json(body, {"before": dict[str, dict[str, dict[str, str] | None]]})["before"])
+        return relabelling.restore(self._session, self._collection.pictures, _json(body, {"before": dict[str, dict[str, dict[str, str] | None]]})["before"])
 
     def corrected_manifest(self, request: Request, body: bytes) -> Any:
-        return relabelling.write_manifest(self._session)
+        return relabelling.write_manifest(self._session, self._collection.pictures)
 
     def export(self, request: Request, body: bytes) -> Any:
         asked, pictures = _json(body, {"kind": str, "places": tuple[int, ...], "name": str | None}), self._collection.pictures
@@ -320,7 +323,7 @@ class Routes:
     def _titled(self, name):
         """{"title", "key", "place"} of a query; "place" is None for what is no picture of the collection, all are where it is lost."""
         try:
-            title, key = self._session.queries.titles(name)
+            title, key = self._queries.titles(name)
         except DataError:
             return {"title": None, "key": None, "place": None}
         return {"title": title, "key": key, "place": self._collection.pictures.positions.get(key.removeprefix("id:")) if key.startswith("id:") else None}
@@ -333,8 +336,7 @@ class Routes:
         return np.unpackbits(np.frombuffer(body, np.uint8), count=count, bitorder="little").astype(bool) if body else None
 
     def _asked(self, request) -> tuple[Queries, Layer, str]:
-        shown = self._session.shown
-        return shown.queries, shown.collection.layer(_whole(request, "layer", 0)), request.query_params.get("q", "")
+        return self._queries, self._layer(request), request.query_params.get("q", "")
 
     def _path(self, request):
         """Where the picture of a request is; None where there is none."""
@@ -353,7 +355,7 @@ class Routes:
     def _marks_by_position(self, marks):
         positions, found = self._collection.pictures.positions, {}
         for key, judged in marks.items():
-            name = self._session.queries.name_of(key)
+            name = self._queries.name_of(key)
             if name is not None:
                 found[name] = {positions[id]: is_right for id, is_right in judged.items() if id in positions}
         return found
@@ -382,9 +384,10 @@ def _answering(function, method, session):
         from starlette.responses import JSONResponse, Response
 
         def answered(*arguments):
-            if request.headers.get("x-pictures") not in (None, session.collection.pictures.fingerprint):
+            page = Routes(session)
+            if not page.is_of(request.headers.get("x-pictures")):
                 return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
-            return function(*arguments)
+            return function(page, *arguments)
 
         try:
             arguments = [request] if method == "GET" else [request, await _body(request)]

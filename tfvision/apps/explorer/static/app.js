@@ -236,9 +236,17 @@ export class App {
 
   // Tags rows, or takes the tag from them; those that had it, or had it not, stay so when this is undone.
   tag(tag, rows, isTagged) {
-    const tagged = new Set(this.notes.tags[tag] || []), changed = rows.filter(row => tagged.has(row) !== isTagged);
-    if (!changed.length) return Promise.resolve(true);
-    return this.write(() => this.source.tag(tag, changed, isTagged), () => this.source.tag(tag, changed, !isTagged));
+    return this.tagEach(tag, [[rows, isTagged]]);
+  }
+
+  // The same for several lists of rows, each with whether it is tagged, as one change.
+  /** @param {string} tag  @param {[number[], boolean][]} lists */
+  tagEach(tag, lists) {
+    const tagged = new Set(this.notes.tags[tag] || []);
+    const changes = lists.map(([rows, isTagged]) => ({ rows: rows.filter(row => tagged.has(row) !== isTagged), isTagged })).filter(({ rows }) => rows.length);
+    if (!changes.length) return Promise.resolve(true);
+    const written = async isUndone => { let notes; for (const { rows, isTagged } of changes) notes = await this.source.tag(tag, rows, isTagged !== isUndone); return notes; };
+    return this.write(() => written(false), () => written(true));
   }
 
   say(text, isError = false) {
@@ -273,17 +281,19 @@ class Basket {
   constructor(app) {
     this.app = app;
     this.rows = new Set();
+    this.changes = 0;
   }
 
   has(row) { return this.rows.has(row); }
   get size() { return this.rows.size; }
   list() { return [...this.rows]; }
-  take(rows) { this.rows = new Set(rows); }
+  take(rows) { this.rows = new Set(rows); this.changes++; }
 
   toggle(rows, isIn) {
     const changed = rows.filter(row => this.has(row) !== isIn), { app } = this;
     if (!changed.length) return Promise.resolve(true);
     changed.forEach(row => (isIn ? this.rows.add(row) : this.rows.delete(row)));
+    this.changes++;
     app.emit("notes");
     return app.write(() => app.source.tag(BASKET, changed, isIn), () => app.source.tag(BASKET, changed, !isIn));
   }

@@ -39,7 +39,7 @@ export class View {
     this.wall.element.hidden = !rows.length;
     this.empty.replaceChildren(...(rows.length ? [] : [state("No picture fits.", button("Show all", reset))]));
     this.wall.show(rows, { keepsPlace: isSame || stays });
-    const at = rows.indexOf(Number(params.get("at") ?? -1));
+    const at = params.has("at") ? rows.indexOf(Number(params.get("at"))) : -1;
     if (at > 0 && (isFirst || this.isWaiting)) requestAnimationFrame(() => this.wall.columns && this.wall.scrollTo(at));
     this.isWaiting = !this.app.names;
   }

@@ -13,6 +13,11 @@ export class Brush {
   constructor(options) {
     this.options = options;
     this.last = options.bins - 1;
+    /** @type {SVGElement[]} */
+    this.bars = [];
+    /** @type {SVGElement[]} */
+    this.titles = [];
+    this.totals = "";  // that the bars are of
     /** @type {number[] | null} */
     this.range = null;
     this.svg = svg("svg", { viewBox: `0 0 ${options.bins} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -24,14 +29,23 @@ export class Brush {
   }
 
   update(totals, left, range) {
-    this.totals = totals;
-    this.left = left;
     const most = totals.reduce((a, b) => Math.max(a, b), 1), height = count => (count ? Math.max(LEAST, (HEIGHT - 2) * count / most) : 0);
-    const bar = (bin, high, name, title) => svg("rect", { x: bin + 0.06, width: 0.88, y: HEIGHT - high, height: high, class: name }, ...(title ? [svg("title", {}, title)] : []));
-    const told = bin => totals[bin] && `${this.told(bin, bin)}: ${left[bin] === totals[bin] ? number(totals[bin]) : `${number(left[bin])} of ${number(totals[bin])}`}`;
-    const bins = Array.from(totals, (_, bin) => bin);
-    this.svg.replaceChildren(...bins.map(bin => bar(bin, height(totals[bin]), "all")), ...bins.map(bin => bar(bin, height(left[bin]), "left")), ...bins.map(bin => bar(bin, HEIGHT, "over", told(bin))));
+    if (this.totals !== String(totals)) this.build(totals, height);
+    left.forEach((count, bin) => {
+      this.bars[bin].setAttribute("y", String(HEIGHT - height(count)));
+      this.bars[bin].setAttribute("height", String(height(count)));
+      this.titles[bin].textContent = totals[bin] ? `${this.told(bin, bin)}: ${count === totals[bin] ? number(count) : `${number(count)} of ${number(totals[bin])}`}` : "";
+    });
     if (!this.drawn) this.place(range);
+  }
+
+  // The bars: of all behind those of what is left, and over them what tells the numbers.
+  build(totals, height) {
+    const bar = (bin, high, name, ...children) => svg("rect", { x: bin + 0.06, width: 0.88, y: HEIGHT - high, height: high, class: name }, ...children), bins = Array.from(totals, (_, bin) => bin);
+    this.totals = String(totals);
+    this.bars = bins.map(bin => bar(bin, 0, "left"));
+    this.titles = bins.map(() => svg("title"));
+    this.svg.replaceChildren(...bins.map(bin => bar(bin, height(totals[bin]), "all")), ...this.bars, ...bins.map(bin => bar(bin, HEIGHT, "over", this.titles[bin])));
   }
 
   told(low, high) {

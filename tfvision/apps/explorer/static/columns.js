@@ -1,6 +1,8 @@
 // What a column of the manifest holds: its values as numbers or dates, the bins of its histogram, and a search over its texts.
 
 let haystacks = new WeakMap(), totals = new WeakMap(), bins = new WeakMap();
+const codes = new WeakMap();
+const FEW = 4;  // a part of the texts so small is looked through one by one
 const DATE = /^(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2})(?::(\d{2})(?::(\d{2}))?)?)?)?)?$/;
 
 // Columns have changed, as by a label that was corrected: what was computed of them is computed anew, a new value is read.
@@ -17,18 +19,36 @@ export function forgetColumns(columns) {
 // Names and values are compared but for their spelling, as in data/names.py.
 export const plain = text => text.normalize("NFC").toLowerCase().replaceAll("_", " ");
 
-// 1 for each of the texts that holds another, in one search over all of them.
+// 1 for each of the texts that holds another.
 export function holding(texts, wanted) {
+  const found = new Uint8Array(texts.length);
+  for (const index of indicesHolding(texts, wanted)) found[index] = 1;
+  return found;
+}
+
+// Which of the texts hold another, ascending, in one search over all of them; of a wish that goes on, among those that held the one before.
+/** @returns {Int32Array} */
+export function indicesHolding(texts, wanted) {
   prepareSearch(texts);
-  const { whole, starts } = haystacks.get(texts), found = new Uint8Array(texts.length), last = texts.length - 1;
+  const haystack = haystacks.get(texts), { last } = haystack;
+  const isFurther = last && wanted.includes(last.wanted) && FEW * last.found.length < texts.length;
+  const found = isFurther ? last.found.filter(index => lineOf(haystack, index).includes(wanted)) : searched(haystack, wanted);
+  haystack.last = { wanted, found };
+  return found;
+}
+
+const lineOf = ({ whole, starts }, index) => whole.slice(starts[index], index + 1 < starts.length ? starts[index + 1] - 1 : whole.length);
+
+function searched({ whole, starts }, wanted) {
+  const found = [], last = starts.length - 1;
   let index = 0;
   for (let at = whole.indexOf(wanted); at >= 0 && last >= 0;) {
     while (index < last && starts[index + 1] <= at) index++;
-    found[index] = 1;
+    found.push(index);
     if (index === last) break;
     at = whole.indexOf(wanted, starts[index + 1]);
   }
-  return found;
+  return Int32Array.from(found);
 }
 
 // Reads texts for their first search: half a second for a million.
@@ -40,7 +60,7 @@ function haystackOf(texts) {
   const lines = texts.some(text => text.includes("\n")) ? texts.map(text => text.replaceAll("\n", " ")) : texts;
   const whole = plain(lines.join("\n")), starts = new Uint32Array(lines.length);
   for (let index = 1; index < lines.length; index++) starts[index] = whole.indexOf("\n", starts[index - 1]) + 1;
-  return { whole, starts };
+  return { whole, starts, last: null };
 }
 
 // The last index whose number is at most `value`; the numbers ascend.
@@ -55,13 +75,25 @@ export function lastUpTo(numbers, value) {
 
 // How many pictures have each value: [without, of values[0], of values[1], ...].
 export function totalsOf(column) {
-  if (!totals.has(column)) {
-    const found = new Uint32Array(column.values.length + 1);
-    const { codes } = column;
-    for (let row = 0; row < codes.length; row++) found[codes[row] + 1]++;
-    totals.set(column, found);
-  }
+  if (!totals.has(column)) totals.set(column, countsIn(column));
   return totals.get(column);
+}
+
+// The same of some rows; null for all.
+/** @param {any} column  @param {Int32Array | null} rows */
+export function countsIn({ codes, values }, rows = null) {
+  const found = new Uint32Array(values.length + 1);
+  if (rows) for (let index = 0; index < rows.length; index++) found[codes[rows[index]] + 1]++;
+  else for (let row = 0; row < codes.length; row++) found[codes[row] + 1]++;
+  return found;
+}
+
+// The code of a value, -1 where a column has none such: looked for once, as there may be a value for each picture.
+export function codeOf(column, value) {
+  const known = codes.get(column) ?? codes.set(column, new Map()).get(column);
+  const code = known.get(value) ?? column.values.indexOf(value);
+  if (code >= 0) known.set(value, code);
+  return code;
 }
 
 // Of a column of numbers or dates: the bin of each value (-1 for what is none), and the least and most that pictures have from a bin on, up to a bin.

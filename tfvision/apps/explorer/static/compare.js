@@ -3,7 +3,7 @@
 import { change, href, read } from "./address.js";
 import { classColumns } from "./by_label.js";
 import { filtersOf, keptOf, leftOf } from "./filters.js";
-import { button, failed, h, number, score, scrolling, select, state } from "./dom.js";
+import { button, failed, h, keepFocus, number, score, scrolling, select, state } from "./dom.js";
 import { inWords } from "./plain_words.js";
 import { CONFIG, centres, layoutOf, lineColours, plotly, shares } from "./plots.js";
 import { noVectors, queryThumb } from "./query.js";
@@ -16,6 +16,7 @@ export class View {
   constructor(app, host) {
     this.app = app;
     this.page = h("div", { class: "page" });
+    this.chart = h("div", { class: "chart", role: "img", "aria-label": "similarity distributions of the queries, overlaid" });
     host.append(this.page);
     this.offs = [app.on("details", () => this.redraw()), app.on("theme", () => this.redraw()), app.on("layers", () => { this.key = null; this.redraw(); })];
   }
@@ -29,6 +30,7 @@ export class View {
     const names = params.getAll("q").slice(0, MOST), layer = this.app.layer();
     this.app.compared = names;
     const key = [layer, ...names, filtersOf(read()), filtersOf(read()).size && Boolean(this.app.names)].join("|");
+    const focusAgain = keepFocus(this.page);
     if (key !== this.key) {
       this.key = key;
       this.found = this.error = null;
@@ -40,6 +42,7 @@ export class View {
       }
     }
     this.draw(names);
+    focusAgain();
   }
 
   draw(names) {
@@ -52,7 +55,6 @@ export class View {
     if (this.error) parts.push(failed(this.error, () => { this.key = null; this.redraw(); }));
     else if (!found) parts.push(state("Choose two or more queries: pictures from the neighbourhood (“Compare”), from the basket, or all pictures with a label."));
     else {
-      this.chart = h("div", { class: "chart", role: "img", "aria-label": "similarity distributions of the queries, overlaid" });
       parts.push(h("section", {}, h("h2", {}, filtersOf(read()).size ? `Similarity to the ${number(leftOf(app).left)} pictures that the filters leave` : "Similarity to everything"), this.chart, this.table(colours)));
       if (found.queries.length > 1) {
         parts.push(h("section", { class: "matrices", style: "max-width:none" },
@@ -72,7 +74,7 @@ export class View {
     const traces = queries.map((query, index) => ({ type: "scatter", mode: "lines", name: this.app.queryTitle(query.name), x, y: shares(query.counts), line: { color: colours[index], width: 2, shape: "spline", smoothing: 0.5 }, hovertemplate: "%{x:.3f}: %{y:.2f} %<extra>%{fullData.name}</extra>" }));
     traces.push({ type: "scatter", mode: "lines", name: "random pairs", x, y: shares(randomCounts), line: { color: this.app.colours.soft, width: 1.5, dash: "dot" }, hovertemplate: "%{x:.3f}: %{y:.2f} %<extra>random pairs</extra>" });
     const layout = layoutOf(this.app, { xaxis: { title: { text: "similarity" }, fixedrange: true }, yaxis: { title: { text: "% of pictures" }, fixedrange: true }, margin: { l: 56, r: 16, t: 30, b: 44 }, showlegend: false });
-    window.Plotly.newPlot(this.chart, traces, layout, CONFIG);
+    window.Plotly.react(this.chart, traces, layout, CONFIG);
   }
 
   adder(names) {
@@ -106,7 +108,7 @@ export class View {
 
   destroy() {
     this.key = null;  // what is still asked draws nothing
-    if (this.chart && window.Plotly) window.Plotly.purge(this.chart);
+    window.Plotly?.purge(this.chart);
     this.offs.forEach(off => off());
   }
 }

@@ -32,14 +32,6 @@ export function takeFocus(element, options = {}) {
   if (!document.activeElement?.closest("input, textarea, select, #filters, #facets")) element.focus({ preventScroll: true, ...options });
 }
 
-// Draws anew what an element holds; what had the focus in it has it again, by its label or text.
-export function refill(host, ...children) {
-  const labelOf = one => one.getAttribute("aria-label") ?? one.textContent, focused = host.contains(document.activeElement) ? document.activeElement : null;
-  host.replaceChildren(...children);
-  const now = focused && [...host.querySelectorAll("a, button, input, select")].find(one => labelOf(one) === labelOf(focused));
-  if (now instanceof HTMLElement) now.focus({ preventScroll: true });
-}
-
 export function select(label, options, value, onchange, attributes = {}) {
   const list = options.map(([key, text]) => h("option", { value: key, selected: key === value }, text));
   return h("label", { class: "field" }, h("span", {}, label), h("select", { "aria-label": label, onchange: event => onchange(event.target.value), ...attributes }, list));
@@ -62,6 +54,27 @@ export function state(text, ...more) {
 export function failed(error, again) {
   return h("div", { class: "state failed", role: "alert" }, h("p", {}, error.message), again && button("Try again", again));
 }
+
+// Replaces what is in an element; the focus stays with what is called the same.
+export function refill(host, ...children) {
+  const focusAgain = keepFocus(host);
+  host.replaceChildren(...children.flat(2));
+  focusAgain();
+}
+
+// Where the focus is in an element: a function that gives it, once this was drawn anew, to what is called the same, else to the first that
+// takes it, and returns true. Else one that returns false.
+export function keepFocus(host) {
+  const focused = document.activeElement, name = host !== focused && host.contains(focused) ? called(focused) : null;
+  return () => {
+    if (name === null) return false;
+    const all = /** @type {HTMLElement[]} */ ([...host.querySelectorAll(":enabled, a[href]")]);
+    (all.find(one => called(one) === name) ?? all[0])?.focus({ preventScroll: true });
+    return true;
+  };
+}
+
+const called = element => `${element.tagName} ${element.getAttribute("aria-label") ?? element.textContent}`;
 
 // What may be wider than the page: the keys reach what lies outside.
 export function scrolling(label, child) {
@@ -94,7 +107,8 @@ export function bytesText(bytes) {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-export const number = value => Number(value).toLocaleString("en");
+const NUMBERS = new Intl.NumberFormat("en");
+export const number = value => NUMBERS.format(Number(value));
 export const score = value => (value === null || value === undefined ? "–" : value.toFixed(3));
 // A share just below the whole is not told as the whole.
 export const percent = value => (value === null || value === undefined ? "–" : value >= 99.95 && value < 100 ? ">99.9" : value.toFixed(1)) + " %";

@@ -44,11 +44,15 @@ function drawPlan(app, plan, groups) {
   const text = `Of each of the ${plural(groups.length, "group")} shown the picture with the most pixels is kept, of as many pixels the largest file. ${rows.length === 1 ? "The other one gets" : `The ${number(rows.length)} others (${bytesText(bytes)}) get`} the tag “${TAG}”${rows.length > wanted.length ? `, which ${number(rows.length - wanted.length)} have already` : ""}. No file is deleted or changed.`;
   const start = button(wanted.length || kept.length ? `Mark ${plural(wanted.length, "picture")}` : "All are marked", async () => {
     close();
-    if (kept.length) await app.tag(TAG, kept, false);
-    if (await app.tag(TAG, wanted, true)) app.say(`${plural(wanted.length, "picture")} marked “${TAG}”. z undoes it.`);
+    if (await keepBest(app, groups)) app.say(`${plural(wanted.length, "picture")} marked “${TAG}”. z undoes it.`);
   }, { class: "primary", disabled: !wanted.length && !kept.length });
   plan.replaceChildren(h("section", { class: "plan", role: "group", "aria-label": "what will be marked" }, h("p", {}, text), h("div", { class: "chips" }, start, button("Cancel", close))));
   start.focus();
+}
+
+// Marks all but the best of each group, and these no longer: one act, one undo.
+function keepBest(app, groups) {
+  return app.tagEach(TAG, [[groups.map(group => group.best), false], [groups.flatMap(others), true]]);
 }
 
 async function save(app) {
@@ -63,7 +67,7 @@ function card(app, group) {
   const head = h("div", { class: "soft" }, `${plural(group.places.length, "picture")}, ${alike}`, labels.length > 1 ? h("div", { class: "wrong" }, `${column.name} differs: ${labels.slice(0, 3).map(one => one ?? "none").join(", ")}${labels.length > 3 ? " …" : ""}`) : "");
   const members = group.places.map((row, index) => member(app, group, row, group.files[index]));
   const element = h("div", { class: "card", role: "group", "aria-label": `${plural(group.places.length, "picture")} alike` }, head, h("div", { class: "members" }, members.map(one => one.element)),
-    button("Keep the best", async () => { await app.tag(TAG, [group.best], false); await app.tag(TAG, others(group), true); }));
+    button("Keep the best", () => keepBest(app, [group])));
   return { element, redraw: () => { const has = marked(app); members.forEach(one => one.redraw(has)); } };
 }
 

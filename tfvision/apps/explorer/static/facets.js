@@ -3,7 +3,7 @@
 
 import { change, read } from "./address.js";
 import { Brush } from "./brush.js";
-import { binned, binsOf, holding, lastUpTo, numberOfText, plain, textOfNumber, totalsOf } from "./columns.js";
+import { binned, binsOf, codeOf, holding, lastUpTo, numberOfText, plain, textOfNumber, totalsOf } from "./columns.js";
 import { button, h, later, number, plural } from "./dom.js";
 import { NO_FILTERS, filteringOf, filtersOf, parsed, parsedRange, parsedText, rangeText, written } from "./filters.js";
 
@@ -24,11 +24,15 @@ export class Facets {
     host.addEventListener("keydown", event => { if (event.key === "Escape" && !event.defaultPrevented) { event.stopPropagation(); onclose(); } });
   }
 
-  // Draws what changed; nothing while the panel is closed.
+  // Draws what changed as soon as the pictures are drawn; nothing while the panel is closed.
   update() {
-    if (this.host.hidden) return;
+    clearTimeout(this.timer);
+    if (!this.host.hidden) requestAnimationFrame(() => { clearTimeout(this.timer); this.timer = setTimeout(() => this.draw()); });
+  }
+
+  draw() {
     const { app } = this, filters = filtersOf(read());
-    if (!app.names) return;
+    if (!app.names || this.host.hidden) return;
     if (this.columns !== app.columns) this.build();
     const filtering = filteringOf(app, filters);
     for (const facet of this.facets) facet.update(filters, filtering);
@@ -180,7 +184,7 @@ class Facet {
   }
 
   value(value) {
-    const { column, totals, left } = this, place = value === "" && !column.values.includes("") ? 0 : column.values.indexOf(value) + 1;
+    const { column, totals, left } = this, place = value === "" && codeOf(column, "") < 0 ? 0 : codeOf(column, value) + 1;
     return this.row(value, h("span", { class: value ? "text" : "text soft" }, value || "none"), [left[place] ?? 0, totals[place] ?? 0], this.values.includes(value), isWanted => this.wish("f", value, isWanted, parsed));
   }
 

@@ -4,14 +4,14 @@
 
 import { change, read } from "./address.js";
 import { BASKET } from "./app.js";
-import { forgetColumns, holding, numberOfText, plain, totalsOf } from "./columns.js";
+import { codeOf, countsIn, forgetColumns, indicesHolding, numberOfText, plain, totalsOf } from "./columns.js";
 import { button, number, plural } from "./dom.js";
 
 const FILTERS = ["f", "r", "has", "text", "tag"];
 export const NO_FILTERS = Object.fromEntries(FILTERS.map(name => [name, null]));
 
 // The column and the value of `name:value`, where either may hold a colon: the first split that the columns know.
-export function parsed(app, text, isKnown = ({ name, value }) => app.columns.some(column => column.name === name && (value === "" || column.values.includes(value)))) {
+export function parsed(app, text, isKnown = ({ name, value }) => app.columns.some(column => column.name === name && (value === "" || codeOf(column, value) >= 0))) {
   const escaped = /^((?:[^\\:]|\\.)*):/.exec(text), ends = [...text.matchAll(/:/g)].map(match => match.index), split = end => ({ name: text.slice(0, end), value: text.slice(end + 1) });
   const first = escaped && { name: escaped[1].replaceAll("\\:", ":"), value: text.slice(escaped[0].length) };
   return (first?.name.includes(":") && isKnown(first) && first) || ends.map(split).find(isKnown) || split(ends[0] ?? text.length);
@@ -42,95 +42,120 @@ export function wantedOf(app, filters) {
   return found;
 }
 
-// How the filters judge each row: computed once, then asked by all views.
+// Which rows the filters keep: computed once, then asked by all views.
 class Filtering {
   constructor(app, filters) {
-    this.fails = new Uint8Array(app.count);  // how many of the filters a row fails
-    this.tables = new Map();  // column's name -> 1 for each of [no value, values[0], ...] that is wanted
+    this.app = app;
+    /** @type {Int32Array | null} */
+    this.listed = null;  // rows that the name and the tag keep, ascending; null: all
+    /** @type {Map<string, { codes: Int32Array | undefined, table: Uint8Array }>} */
+    this.wanted = new Map();  // column's name -> 1 for each of [no value, values[0], ...] that is wanted
     const text = plain(filters.get("text") || ""), tag = filters.get("tag");
-    if (text && app.names) this.keepOnly(holding(app.names, text));
-    if (app.names) {  // columns come with the names
-      for (const [name, wanted] of wantedOf(app, filters)) this.judge(app.columns.find(column => column.name === name), name, wanted);
-    }
+    if (text && app.names) this.listed = indicesHolding(app.names, text);
     if (tag) {
-      const tagged = new Uint8Array(app.count);
-      for (const row of tag === BASKET ? app.basket.rows : app.notes.tags[tag] || []) tagged[row] = 1;
-      this.keepOnly(tagged);
+      const tagged = Int32Array.from(tag === BASKET ? app.basket.rows : app.notes.tags[tag] || []).sort();
+      this.listed = this.listed ? inBoth(this.listed, tagged) : tagged;
     }
+    if (app.names) {  // columns come with the names
+      for (const [name, wanted] of wantedOf(app, filters)) this.wanted.set(name, tableOf(app.columns.find(column => column.name === name), wanted));
+    }
+    this.rows = this.keep();
   }
 
-  keepOnly(kept) {
-    const { fails } = this;
-    for (let row = 0; row < fails.length; row++) fails[row] += 1 - kept[row];
-  }
-
-  judge(column, name, { values, ranges, texts }) {
-    const table = new Uint8Array((column?.values.length ?? 0) + 1), { codes, numbers } = column ?? {}, { fails } = this;
-    this.tables.set(name, table);
-    if (!codes) { for (let row = 0; row < fails.length; row++) fails[row]++; return; }  // a column that is no more has no pictures
-    for (const value of values) {
-      if (value === "") table[0] = 1;
-      const code = column.values.indexOf(value);
-      if (code >= 0) table[code + 1] = 1;
-    }
-    for (const [low, high] of numbers ? ranges : []) for (let code = 0; code < numbers.length; code++) if (numbers[code] >= low && numbers[code] <= high) table[code + 1] = 1;
-    for (const text of texts) holding(column.values, text).forEach((isHeld, code) => { if (isHeld) table[code + 1] = 1; });
-    for (let row = 0; row < fails.length; row++) fails[row] += 1 - table[codes[row] + 1];
+  // The rows that are kept, but for what a column filters, ascending; null for all.
+  keep(but = "") {
+    let rows = this.listed;
+    for (const [name, { codes, table }] of this.wanted) if (name !== but) rows = codes ? having(rows, codes, table) : new Int32Array(0);
+    return rows;
   }
 
   get count() {
-    if (this.counted === undefined) {
-      const { fails } = this;
-      let count = 0;
-      for (let row = 0; row < fails.length; row++) if (!fails[row]) count++;
-      this.counted = count;
+    return this.rows?.length ?? this.app.count;
+  }
+
+  // 1 for each row that is kept.
+  get kept() {
+    if (!this.mask) {
+      this.mask = new Uint8Array(this.app.count);
+      if (!this.rows) this.mask.fill(1);
+      else for (const row of this.rows) this.mask[row] = 1;
     }
-    return this.counted;
+    return this.mask;
   }
 
   // How many pictures of each value, as `totalsOf`, are left by the filters; with `isOthers` by those of the other columns alone.
   counts(column, isOthers = false) {
-    const found = new Uint32Array(column.values.length + 1), table = isOthers && this.tables.get(column.name), { codes } = column, { fails } = this;
-    for (let row = 0; row < fails.length; row++) {
-      const place = codes[row] + 1;
-      if (fails[row] === (table ? 1 - table[place] : 0)) found[place]++;
-    }
-    return found;
+    const rows = isOthers && this.wanted.has(column.name) ? this.keep(column.name) : this.rows;
+    return rows ? countsIn(column, rows) : totalsOf(column);
   }
 }
 
-/** @type {{ key: string, filtering: Filtering | null }} */
-let known = { key: "", filtering: null };
+// 1 for each of [no value, values[0], ...] that is wanted; without codes where a column is no more: it has no pictures.
+function tableOf(column, { values, ranges, texts }) {
+  const table = new Uint8Array((column?.values.length ?? 0) + 1), { codes, numbers } = column ?? {};
+  if (!codes) return { codes, table };
+  for (const value of values) {
+    if (value === "") table[0] = 1;
+    const code = codeOf(column, value);
+    if (code >= 0) table[code + 1] = 1;
+  }
+  for (const [low, high] of numbers ? ranges : []) for (let code = 0; code < numbers.length; code++) if (numbers[code] >= low && numbers[code] <= high) table[code + 1] = 1;
+  for (const text of texts) for (const code of indicesHolding(column.values, text)) table[code + 1] = 1;
+  return { codes, table };
+}
+
+let room = new Int32Array(0);  // used again and again: of a million rows, memory for each key that is typed would have to be collected
+
+// Those of some rows, null for all, whose value is wanted.
+function having(rows, codes, table) {
+  const { length } = rows ?? codes;
+  let next = 0;
+  if (room.length < length) room = new Int32Array(length);
+  if (rows) for (let index = 0; index < length; index++) { const row = rows[index]; room[next] = row; next += table[codes[row] + 1]; }
+  else for (let row = 0; row < length; row++) { room[next] = row; next += table[codes[row] + 1]; }
+  return room.slice(0, next);
+}
+
+// Of two ascending lists.
+function inBoth(first, second) {
+  let at = 0;
+  return first.filter(row => { while (second[at] < row) at++; return second[at] === row; });
+}
+
+/** @type {{ key: string, notes: any, filtering: Filtering | null }} */
+let known = { key: "", notes: null, filtering: null };
 
 // After "details": columns came, or their labels were corrected.
 export function forgetFiltering(app) {
   forgetColumns(app.columns);
-  known = { key: "", filtering: null };
+  known = { key: "", notes: null, filtering: null };
 }
 
 // The Filtering of an address, or null where there are no filters.
 export function filteringOf(app, filters = filtersOf(read())) {
   if (!FILTERS.some(name => filters.get(name))) return null;
-  const key = [FILTERS.map(name => filters.getAll(name).map(encodeURIComponent)).join("&"), Boolean(app.names)].join(" ");
-  if (filters.get("tag") || known.key !== key) known = { key, filtering: new Filtering(app, filters) };
+  const key = [FILTERS.map(name => filters.getAll(name).map(encodeURIComponent)).join("&"), Boolean(app.names), filters.get("tag") && app.basket.changes].join(" "), notes = filters.get("tag") ? app.notes : null;
+  if (known.key !== key || known.notes !== notes) known = { key, notes, filtering: new Filtering(app, filters) };
   return known.filtering;
 }
 
 // A function that says whether a row is kept, or null where there are no filters.
 export function filterOf(app, filters) {
-  const fails = filteringOf(app, filters)?.fails;
-  return fails ? row => fails[row] === 0 : null;
+  const filtering = filteringOf(app, filters);
+  return filtering && (row => filtering.kept[row] === 1);
 }
 
-// 1 for each row that the present filters keep, or null where there are none.
+// 1 for each row that the present filters keep, or null where there are none; to be read only.
 export function keptOf(app) {
-  return filteringOf(app)?.fails.map(fails => Number(!fails)) ?? null;
+  return filteringOf(app)?.kept ?? null;
 }
 
-// The rows that filters keep, ascending: by plain loops, for a million functions that are called take a tenth of a second.
+// The rows that filters keep, ascending, in a list of the caller's own: by plain loops, for a million functions that are called take a tenth of a second.
 export function keptRows(app, filters) {
-  const filtering = filteringOf(app, filters), rows = new Int32Array(filtering ? filtering.count : app.count);
-  for (let row = 0, next = 0; row < app.count; row++) if (!filtering || !filtering.fails[row]) rows[next++] = row;
+  const kept = filteringOf(app, filters)?.rows;
+  if (kept) return kept.slice();
+  const rows = new Int32Array(app.count);
+  for (let row = 0; row < rows.length; row++) rows[row] = row;
   return rows;
 }
 

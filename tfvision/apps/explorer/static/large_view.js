@@ -52,7 +52,7 @@ export class LargeView {
         this.basket, button("Neighbourhood", () => this.open())), button("×", () => this.dialog.close(), { class: "icon", "aria-label": "close" })),
       h("div", { class: "stage-frame" }, this.stage, this.arrows), this.side, this.strip);
     document.body.append(this.dialog);
-    this.observer = new ResizeObserver(() => this.refit());
+    this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.stage);
     this.lookLater = later(REST_SECONDS, () => this.look());
     app.on("notes", () => this.drawBasket());
@@ -252,23 +252,20 @@ export class LargeView {
   }
 
   fit() {
-    const { naturalWidth: width, naturalHeight: height } = this.image, { clientWidth, clientHeight } = this.stage;
     this.zoom = { scale: 1, x: 0, y: 0 };
+    this.resized();
+  }
+
+  // The stage or the picture has another size; of one that is zoomed a pixel stays as large, unless that is less than fits.
+  resized() {
+    const { naturalWidth: width, naturalHeight: height } = this.image, { clientWidth, clientHeight } = this.stage, { zoom } = this;
     if (!width || !clientWidth) return;
     const share = Math.min(clientWidth / width, clientHeight / height);
+    if (zoom.scale > 1) zoom.scale = Math.max(1, (zoom.scale * this.width) / (width * share));
     this.width = width * share;
     this.height = height * share;
     this.picture.style.width = `${this.width}px`;
     this.picture.style.height = `${this.height}px`;
-    this.draw();
-  }
-
-  // The stage has another size, as when the neighbours come: what is zoomed stays so.
-  refit() {
-    const { zoom } = this;
-    this.fit();
-    if (zoom.scale === 1) return;
-    this.zoom = zoom;
     this.moveBy(0, 0);
   }
 

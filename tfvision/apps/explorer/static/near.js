@@ -2,7 +2,7 @@
 
 import { change, href, numberOf, read } from "./address.js";
 import { filtersOf, keptOf } from "./filters.js";
-import { button, failed, h, percent, plural, refill, score, segmented, state, takeFocus } from "./dom.js";
+import { button, failed, h, keepFocus, percent, plural, refill, score, segmented, state, takeFocus } from "./dom.js";
 import { chooseQuery, isPicture, noVectors, queryImage, queryThumb, waysOn } from "./query.js";
 import { askLabel } from "./relabel.js";
 import { captionChooser, edgeChooser, resize, sizeButtons, sizeOf } from "./tiles.js";
@@ -34,7 +34,7 @@ export class View {
     const size = sizeOf(params, isSide ? SIDE_SIZE : USUAL_SIZE);
     if (key === this.key) return this.walls.forEach(wall => wall.size === size || wall.resize(size));
     this.key = key;
-    const mine = ++this.asked;
+    const mine = ++this.asked, focusAgain = keepFocus(this.tools);
     this.clear();
     Object.assign(this, { k, isSide, size });
     const waiting = state("The nearest are being looked for.");
@@ -50,7 +50,7 @@ export class View {
     const sections = answers.map((answer, index) => this.section(answer, numbers[index], isSide));
     this.main.replaceChildren(this.tools, h("div", { class: "columns" }, sections));
     this.drawTools();
-    if (!isSide && this.walls[0]) takeFocus(this.walls[0].element, { focusVisible: false });
+    if (!focusAgain() && !isSide && this.walls[0]) takeFocus(this.walls[0].element, { focusVisible: false });
   }
 
   drawTools() {

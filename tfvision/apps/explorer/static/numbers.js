@@ -95,6 +95,19 @@ export function wilson(right, trials, z = 1.959963984540054) {
   return [right ? (centre - spread) / (1 + (z * z) / trials) : 0, right < trials ? (centre + spread) / (1 + (z * z) / trials) : 1];
 }
 
+// The 95 % interval of sum(a) / sum(b) over pairs [a, b], by drawing as many pairs with replacement a thousand times; the same each time.
+export function bootstrapInterval(pairs) {
+  let seed = 20151208;
+  const random = most => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return Math.floor((seed / 4294967296) * most); };
+  const ratios = Float64Array.from({ length: 1000 }, () => {
+    let [above, below] = [0, 0];
+    for (let drawn = 0; drawn < pairs.length; drawn++) { const [a, b] = pairs[random(pairs.length)]; above += a; below += b; }
+    return above / below;
+  }).sort();
+  const at = share => { const place = share * (ratios.length - 1), lower = Math.floor(place); return ratios[lower] + (place - lower) * ((ratios[lower + 1] ?? ratios[lower]) - ratios[lower]); };
+  return [at(0.025), at(0.975)];
+}
+
 // A whole number below 2 ** 32 of a text, even over all of them (FNV-1a, then mixed).
 export function hash(text) {
   let found = 2166136261;

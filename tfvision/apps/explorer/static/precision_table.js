@@ -1,7 +1,7 @@
 // Beside the hits that are judged: precision of each layer, the verdict in words, who judged, which queries.
 
 import { change, href, read } from "./address.js";
-import { button, h, later, plural, select } from "./dom.js";
+import { button, h, later, plural, refill, select } from "./dom.js";
 import { judgeName, judgesOf, waiting } from "./judges.js";
 import { inWords } from "./plain_words.js";
 import { queryThumb } from "./query.js";
@@ -25,7 +25,7 @@ export class PrecisionTable {
   // Whose marks are counted: null = what most judges say.
   whose() {
     const asked = read().params.get("whose") || "";
-    if (asked === EVERYONE && !this.app.source.isStatic) return null;
+    if (asked === EVERYONE) return null;
     return asked === NAMELESS ? "" : asked.startsWith(NAMED) ? asked.slice(NAMED.length) : judgeName(this.app);
   }
 
@@ -45,10 +45,10 @@ export class PrecisionTable {
 
   fill(q) {
     const { found } = this, isBlind = this.isBlind();
-    this.figures.replaceChildren(...[this.judgeChoice(), ...(isBlind ? [this.blind(q)] : this.measured(q))].flat(2).filter(Boolean));
+    refill(this.figures, [this.judgeChoice(), ...(isBlind ? [this.blind(q)] : this.measured(q))].flat(2).filter(Boolean));
     const isTaken = !found.draft || found.conclusion === found.draft;
     this.draft.replaceChildren(...(isBlind || isTaken ? [] : [h("p", { class: "draft" }, found.draft), button("Take this sentence", () => this.take())]));
-    this.rest.replaceChildren(...[this.agreement(), this.judged(), this.lost()].filter(Boolean));
+    refill(this.rest, [this.agreement(), this.judged(), this.lost()].filter(Boolean));
   }
 
   // So that no figure leads who judges, they wait for the last picture.
@@ -82,7 +82,7 @@ export class PrecisionTable {
     const { app } = this, you = judgeName(app), others = this.found.judges.map(one => one.name).filter(name => name !== you);
     if (!others.length) return "";
     const valueOf = name => (name === null ? EVERYONE : name ? NAMED + name : NAMELESS), options = [you, ...others].map(name => [valueOf(name), name === you ? `you${you && ` (${you})`}` : name || "who gave no name"]);
-    if (!app.source.isStatic) options.push([EVERYONE, "what most judges say"]);
+    options.push([EVERYONE, "what most judges say"]);
     return select("Marks of", options, valueOf(this.whose()), value => change({ whose: value === valueOf(you) ? null : value }));
   }
 

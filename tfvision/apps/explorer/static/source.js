@@ -89,7 +89,7 @@ export class ServerSource {
 
   outsideUrl = name => `outside/${name.slice(2)}`;
 
-  // row -> Blob; null where the picture cannot be read; missing where it is not made yet
+  // row -> Uint8Array; null where the picture cannot be read; missing where it is not made yet
   async thumbnails(rows) {
     const data = await (await ask(`api/thumbnails?rows=${rows.join(",")}`)).arrayBuffer();
     const lengths = new Uint32Array(data, 4, new Uint32Array(data, 0, 1)[0]);
@@ -98,7 +98,7 @@ export class ServerSource {
     rows.forEach((row, index) => {
       const length = lengths[index];
       if (length === PENDING) return;
-      found.set(row, length ? new Blob([new Uint8Array(data, start, length)]) : null);
+      found.set(row, length ? new Uint8Array(data, start, length) : null);
       start += length;
     });
     return found;

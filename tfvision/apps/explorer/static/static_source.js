@@ -1,8 +1,9 @@
 // The static site: files in the place of the server's answers; tags and marks stay in this browser.
 
 import * as numbers from "./numbers.js";
+import { agreement, byJudge, majority, pooled, precision } from "./static_verdict.js";
 
-const PAIRS = 20000, KS = [1, 5, 10, 20, 50], SHORTLIST = 100, MOST_LISTED = 2000;
+const PAIRS = 20000, KS = [1, 5, 10, 20, 50], DRAWN = 10, SHORTLIST = 100, MOST_LISTED = 2000;
 const LARGE_PX = 640;
 
 let exported = "";  // of which export the files are: a browser may still have those of another site that was at this address
@@ -25,8 +26,13 @@ export class StaticSource {
   allNames = null;
   /** @type {Promise<any> | null} */
   allColumns = null;
+  /** @type {Promise<any> | null} */
+  notesFile = null;
+  /** @type {{ row: number, at: number }[] | null} */
+  scattered = null;  // rows in an order by chance
   layers = new Map();
   sheets = new Map();
+  encoded = new Map();  // thumbnails, where these are all that there is
   urls = new Map();
   dropped = new Map();  // questions, until the page is closed
 
@@ -45,6 +51,7 @@ export class StaticSource {
 
   imageUrl(row) {
     if (this.state.has_large) return `data/large/${row}.jpg${exported}`;
+    if (!this.urls.has(row) && this.encoded.has(row)) this.urls.set(row, URL.createObjectURL(new Blob([this.encoded.get(row)])));
     return this.urls.get(row) || "";
   }
 
@@ -57,9 +64,9 @@ export class StaticSource {
       const number = Math.floor(row / length);
       if (!this.sheets.has(number)) this.sheets.set(number, bytes(`sheet-${String(number).padStart(5, "0")}.bin`));
       const data = await this.sheets.get(number), head = new Uint32Array(data, 0, 1)[0], offsets = new Uint32Array(data, 4, head + 1), index = row % length;
-      const blob = offsets[index + 1] > offsets[index] ? new Blob([new Uint8Array(data, 8 + 4 * head + offsets[index], offsets[index + 1] - offsets[index])]) : null;
-      if (blob && !hasLarge && !this.urls.has(row)) this.urls.set(row, URL.createObjectURL(blob));
-      found.set(row, blob);
+      const encoded = offsets[index + 1] > offsets[index] ? new Uint8Array(data.slice(8 + 4 * head + offsets[index], 8 + 4 * head + offsets[index + 1])) : null;
+      if (encoded && !hasLarge) this.encoded.set(row, encoded);
+      found.set(row, encoded);
     }));
     return found;
   }
@@ -170,9 +177,12 @@ export class StaticSource {
 
   // Notes: as they were exported, then changed in this browser; by ids, so that they stay those pictures' in a later export.
   async kept() {
-    this.unkept ||= { version: 0, ...(await json("notes.json")) };
+    const { drawn: _, ...notes } = await this.exported();
+    this.unkept ||= { version: 0, ...structuredClone(notes) };
     return this.stored() || this.unkept;  // another tab may have written
   }
+
+  exported = () => (this.notesFile ||= json("notes.json"));
 
   get key() { return `tfvision-notes-${this.state.key}`; }
   stored() { try { return JSON.parse(localStorage.getItem(this.key) || "null"); } catch { return null; } }
@@ -228,27 +238,41 @@ export class StaticSource {
     [notes.marks, notes.conclusions, (notes.judges ||= {})].forEach((part, number) => { part[question] = this.dropped.get(question)[number]; });
   });
 
-  // Of all layers, in an order of the question's own; none is drawn at random here.
+  // The first hits of all layers and some pictures drawn at random, in an order of the question's own.
   async pool(name, question, k) {
     const { layers } = await this.status(), names = await this.names(), asked = await Promise.all(layers.map((_, number) => this.asked(name, number)));
-    const rows = [...new Set(asked.flatMap(({ scores }) => numbers.nearest(scores, k)))], place = new Map(rows.map(row => [row, numbers.hash(`${question}\0${name}\0${names[row]}`)]));
-    return { places: rows.sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0)), drawn: 0 };
+    const rows = [...new Set([...asked.flatMap(({ scores }) => numbers.nearest(scores, k)), ...await this.drawn(name, question)])];
+    const place = new Map(rows.map(row => [row, numbers.hash(`${question}\0${name}\0${names[row]}`)]));
+    return { places: rows.sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0)), drawn: DRAWN };
   }
 
+  // Pictures at random for a question and query, none of them its own: those that the server drew where it was asked there.
+  async drawn(name, question) {
+    const names = await this.names(), key = /^\d+$/.test(name) ? `id:${names[name]}` : name, exported = (await this.exported()).drawn[question]?.[key];
+    if (exported) { const rows = new Map(names.map((id, row) => [id, row])); return exported.map(id => rows.get(id)); }
+    const own = new Set(await this.members(name)), start = numbers.hash(`${question}\0${key}`);
+    const order = (this.scattered ||= names.map((id, row) => ({ row, at: numbers.hash(id) })).sort((a, b) => a.at - b.at || a.row - b.row));
+    const first = Math.max(0, order.findIndex(one => one.at >= start)), ring = [...order.slice(first), ...order.slice(0, first)];
+    return ring.map(one => one.row).filter(row => !own.has(row)).slice(0, DRAWN);
+  }
+
+  // judge: whose marks count, "" those of who gives no name; null = what most judges say.
   async verdict(question, judge = "") {
-    const notes = await this.notes(), { layers } = await this.status(), queries = [], lost = [], others = notes.judges[question] || {};
-    for (const [name, marks] of Object.entries((judge ? others[judge] : notes.marks[question]) || {})) {
+    const notes = await this.notes(), { layers } = await this.status(), judged = byJudge(notes, question), queries = [], lost = [], chances = [];
+    const everybody = judge === null ? judged.map(([, marks]) => marks) : judged.filter(([name]) => name === judge).map(([, marks]) => marks);
+    for (const [name, marks] of Object.entries(judge === null ? majority(judged) : everybody[0] || {})) {
       try {
         const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
-        queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows });
+        const places = await this.drawn(name, question), drawn = precision(places, marks, DRAWN);
+        queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows, drawn });
+        if (places.every(row => everybody.some(one => row in (one[name] || {})))) chances.push(drawn);  // else a part may be judged as hits are: too often right
       } catch (error) {
         lost.push({ name, marked: Object.keys(marks).length, why: error.message });
       }
     }
-    const of = (layer, cut) => queries.map(query => query.layers[layer][cut]);
-    const pooled = layers.map((_, layer) => KS.map((k, cut) => judgement(Math.max(0, ...of(layer, cut).map(one => one.k)), ...["hits", "right", "judged"].map(part => sum(of(layer, cut), one => one[part])))));
-    const judges = ["", ...Object.keys(others)].map(one => ({ name: one, marked: sum(Object.values((one ? others[one] : notes.marks[question]) || {}), marks => Object.keys(marks).length) })).filter(one => one.marked);
-    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled, lost, judges, agreement: null, draft: "", words: [] };
+    const together = layers.map((_, layer) => KS.map((_, cut) => pooled(queries.map(query => query.layers[layer][cut]))));
+    const judges = judged.map(([name, marks]) => ({ name, marked: Object.values(marks).reduce((sum, one) => sum + Object.keys(one).length, 0) }));
+    return { question, conclusion: notes.conclusions[question] || "", ks: KS, layers: layers.map(layer => layer.name), queries, pooled: together, drawn: pooled(chances), lost, judge, judges, agreement: agreement(judged), draft: "", words: [] };
   }
 
   // As selection.py writes it, without paths: a site has none.
@@ -265,21 +289,6 @@ export class StaticSource {
 
 // Scores of the rows that are kept; the others are as unknown.
 const only = (scores, kept) => (kept ? scores.map((score, row) => (kept[row] ? score : NaN)) : scores);
-const sum = (items, of) => items.reduce((total, item) => total + of(item), 0);
-
-function precision(hits, marks, k) {
-  const first = hits.slice(0, k), judged = first.filter(row => row in marks);
-  return judgement(first.length, first.length, judged.filter(row => marks[row]).length, judged.length);
-}
-
-// As precision.py; of several queries, Wilson's interval without the wider one of a bootstrap.
-function judgement(k, hits, right, judged) {
-  const [least, most] = hits ? [right / hits, (right + hits - judged) / hits] : [null, null];
-  if (!judged) return { k, hits, right: 0, judged: 0, share: null, low: null, high: null, least, most };
-  const [low, high] = numbers.wilson(right, judged);
-  return { k, hits, right, judged, share: right / judged, low, high, least, most };
-}
-
 function randomPairs(layer) {
   const known = [];
   layer.scales.forEach((scale, row) => { if (!Number.isNaN(scale)) known.push(row); });

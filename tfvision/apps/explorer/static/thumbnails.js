@@ -1,5 +1,7 @@
 // Thumbnails as bitmaps, fetched in batches, the latest wish first; the least used are forgotten.
 
+import { Decoder } from "./decoding.js";
+
 const KEPT = 2400;
 const BATCH = 96;
 const IN_FLIGHT = 3;
@@ -9,6 +11,7 @@ const AGAIN_SECONDS = 0.4;
 export class Thumbnails {
   constructor(source) {
     this.source = source;
+    this.decoder = new Decoder();
     this.bitmaps = new Map();  // row -> ImageBitmap, or null where the picture cannot be read
     this.wanted = new Map();  // in the order of wishes
     this.asked = new Set();
@@ -65,12 +68,9 @@ export class Thumbnails {
     this.flying += 1;
     let isComplete = true;
     try {
-      const blobs = await this.source.thumbnails(rows);
-      isComplete = blobs.size === rows.length;
-      for (const some of parts([...blobs], this.bitmaps.size ? BATCH : FIRST_BATCH)) {
-        await Promise.all(some.map(([row, blob]) => this.decode(row, blob)));
-        this.tell();
-      }
+      const found = await this.source.thumbnails(rows);
+      isComplete = found.size === rows.length;
+      await Promise.all(parts([...found], this.bitmaps.size ? BATCH : FIRST_BATCH).map(some => this.take(some)));
     } catch {
       isComplete = false;
     }
@@ -80,11 +80,14 @@ export class Thumbnails {
     this.fetch();
   }
 
-  async decode(row, blob) {
-    let bitmap = null;
-    if (blob) {
-      try { bitmap = await createImageBitmap(blob); } catch { /* shown as one that cannot be read */ }
-    }
+  // [row, encoded] of some; those of null cannot be read.
+  async take(some) {
+    const there = some.filter(([, encoded]) => encoded), bitmaps = await this.decoder.decode(there.map(([, encoded]) => encoded));
+    for (const [row, encoded] of some) this.keep(row, encoded ? bitmaps.shift() ?? null : null);
+    this.tell();
+  }
+
+  keep(row, bitmap) {
     this.bitmaps.set(row, bitmap);
     if (this.bitmaps.size > KEPT) {
       const oldest = this.bitmaps.keys().next().value;

@@ -1,7 +1,7 @@
 // "Do deep features retrieve X?": hits are marked right or wrong, precision at k is read with its interval.
 
 import { change, numberOf, read } from "./address.js";
-import { button, failed, h, percent, refill, score, segmented, select, state, takeFocus } from "./dom.js";
+import { button, failed, h, keepFocus, percent, refill, score, segmented, select, state, takeFocus } from "./dom.js";
 import { classColumns, drawByLabel } from "./by_label.js";
 import { judgeName, judgesOf, marksOf, nameJudge, setMarks, waiting } from "./judges.js";
 import { PrecisionTable } from "./precision_table.js";
@@ -54,7 +54,7 @@ export class View {
     const known = Object.keys(this.app.notes.marks);
     const field = h("input", { id: "question", list: "questions", value: this.x, placeholder: "X, such as: faces in things", style: "width:18em", "aria-label": "X: what should be retrieved", maxlength: "200", onchange: () => change({ x: field.value.trim() || null }), onkeydown: event => event.key === "Enter" && field.blur() });
     const judge = h("input", { list: "judges", value: this.judge, placeholder: "your name", style: "width:9em", "aria-label": "judge: who marks", maxlength: "200", onchange: () => this.judgeIs(judge.value.trim()), onkeydown: event => event.key === "Enter" && this.wall && (judge.blur(), this.wall.element.focus()) });
-    this.top.replaceChildren(h("strong", {}, "Do deep features retrieve"), field, h("strong", {}, "?"), h("datalist", { id: "questions" }, known.map(one => h("option", { value: one }))),
+    refill(this.top, h("strong", {}, "Do deep features retrieve"), field, h("strong", {}, "?"), h("datalist", { id: "questions" }, known.map(one => h("option", { value: one }))),
       this.by ? "" : h("label", { class: "field" }, h("span", {}, "judged by"), judge), h("datalist", { id: "judges" }, judgesOf(this.app.notes, this.x).map(one => h("option", { value: one }))),
       h("span", { class: "grow" }), this.byLabel(),
       this.x && !this.app.source.isStatic ? h("a", { class: "as-button", href: this.app.source.reportUrl(this.x), download: "verdict.html" }, "Report") : "",
@@ -88,7 +88,7 @@ export class View {
   async drawHits() {
     const key = [this.q, this.isRanked ? this.app.layer() : this.depth, this.isRanked, this.x].join("|");
     if (key === this.key) return;
-    const isSame = this.wall && this.wallKey === key;  // but for what a layer has gained since
+    const isSame = this.wall && this.wallKey === key, focusAgain = keepFocus(this.hint);  // the same but for what a layer has gained since
     this.key = this.wallKey = key;
     if (!isSame) this.clearWall();
     this.drawTitles();
@@ -112,7 +112,7 @@ export class View {
     this.left.replaceChildren(this.hint, this.wall.element);
     this.wall.show(answer.places);
     this.drawTitles();
-    takeFocus(this.wall.element);
+    if (!focusAgain()) takeFocus(this.wall.element);
   }
 
   // What names and labels stand in, which come after the first pictures: drawn anew then, while the wall stays where somebody judges.

@@ -27,6 +27,7 @@ export class Wall {
     this.size = this.options.size;
     this.cursor = 0;
     this.anchor = 0;
+    this.isScrolled = false;
     this.ranged = /** @type {{ from: number, picked: number[] } | null} */ (null);  // what the last range from the anchor picked
     this.width = this.height = this.columns = this.tile = this.tall = this.step = this.lines = 0;  // layout() sets them
     this.canvas = h("canvas", { "aria-hidden": "true" });
@@ -46,23 +47,29 @@ export class Wall {
     app.thumbnails.listeners.add(this.onthumbnails);
     const told = () => { this.tellCursor(); this.redraw(); }, dressed = () => { this.layout(); this.tellCursor(); };
     this.offs = [app.on("notes", told), app.on("details", dressed), app.on("theme", () => this.redraw()), app.on("print", () => this.print()), app.on("tiles", dressed)];
-    this.dress();
+    this.named = captionOf(app);
+    this.edges = this.edgesNow();
     app.walls.add(this);
   }
 
   show(rows, { keepsPlace = false } = {}) {
     this.rows = rows;
-    if (!keepsPlace) { this.cursor = this.anchor = 0; this.ranged = null; this.element.scrollTop = 0; }
+    if (!keepsPlace) {
+      this.cursor = this.anchor = 0;
+      this.ranged = null;
+      if (this.isScrolled) this.element.scrollTop = 0;
+    }
     this.cursor = Math.min(this.cursor, Math.max(0, rows.length - 1));
     this.tellCursor();
-    this.layout();
+    if (this.width) this.arrange();  // as large as it was: measured now, the page would be laid out twice
+    else this.layout();
   }
 
   resize(size) {
     const first = this.firstVisible();
     this.size = size;
     this.layout();
-    this.element.scrollTop = Math.floor(first / this.columns) * this.step;
+    this.scrollTo(first);
   }
 
   // The index of the first picture in sight.
@@ -71,7 +78,12 @@ export class Wall {
   }
 
   scrollTo(index) {
-    this.element.scrollTop = Math.floor(index / this.columns) * this.step;
+    this.scrollToPixel(Math.floor(index / this.columns) * this.step);
+  }
+
+  scrollToPixel(top) {
+    this.isScrolled = true;  // its event comes later
+    this.element.scrollTop = top;
   }
 
   destroy() {
@@ -86,13 +98,25 @@ export class Wall {
   // What tiles show besides: a caption, and an edge where there is a query, as the address says, or where a run answered.
   dress() {
     this.named = captionOf(this.app);
-    this.edges = this.options.hasOutcomes ? outcomeOf(this.app) : edgeOf(this.app, this.options.query);
+    this.edges = this.edgesNow();
   }
 
+  edgesNow() {
+    return this.options.hasOutcomes ? outcomeOf(this.app) : edgeOf(this.app, this.options.query);
+  }
+
+  // Takes the size that the element has.
   layout() {
-    const { clientWidth: width, clientHeight: height } = this.element;
-    if (!width || !height) return;
-    const ratio = devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.element;
+    if (!clientWidth || !clientHeight) return;
+    this.width = clientWidth;
+    this.height = clientHeight;
+    this.arrange();
+  }
+
+  // Tiles and canvas for this size.
+  arrange() {
+    const ratio = devicePixelRatio || 1, { width, height } = this;
     this.columns = Math.max(1, Math.floor((width - GAP) / (this.size + GAP)));
     this.tile = Math.floor((width - GAP) / this.columns) - GAP;
     if (this.rows.length && this.rows.length < this.columns) this.tile = Math.min(this.tile, Math.round(this.size * 1.25));
@@ -108,8 +132,6 @@ export class Wall {
       this.canvas.style.width = `${width}px`;
       this.canvas.style.height = `${height}px`;
     }
-    this.width = width;
-    this.height = height;
     this.redraw();
   }
 
@@ -119,6 +141,7 @@ export class Wall {
   }
 
   scrolled() {
+    this.isScrolled = this.element.scrollTop > 0;
     this.leave();
     clearTimeout(this.pressTimer);
     this.app.thumbnails.forgetWishes();
@@ -137,7 +160,8 @@ export class Wall {
     const first = Math.max(0, Math.floor(top / this.step) * this.columns);
     const last = Math.min(this.rows.length, (Math.floor((top + this.height) / this.step) + 1) * this.columns);
     for (let index = last - 1; index >= first; index--) this.drawTile(context, index, top, colours);
-    if (this.step * 3 < 20000) {  // what comes next is fetched before it is seen, and what would be printed
+    const isWhole = this.rows.slice(first, last).every(row => this.app.thumbnails.bitmaps.has(row));
+    if (isWhole && this.step * 3 < 20000) {  // what comes next is fetched before it is seen, and what would be printed
       for (let index = last; index < Math.min(this.rows.length, Math.max(PRINTED, last + 2 * this.columns)); index++) this.app.thumbnails.get(this.rows[index]);
     }
   }
@@ -386,10 +410,10 @@ export class Wall {
 
   move(index, isScrolled = true) {
     this.cursor = index;
-    const y = Math.floor(index / this.columns) * this.step, element = this.element;
+    const y = Math.floor(index / this.columns) * this.step, { scrollTop } = this.element;
     this.leave();
-    if (isScrolled && y < element.scrollTop) element.scrollTop = y;
-    if (isScrolled && y + this.step + GAP > element.scrollTop + this.height) element.scrollTop = y + this.step + GAP - this.height;
+    if (isScrolled && y + this.step + GAP > scrollTop + this.height) this.scrollToPixel(y + this.step + GAP - this.height);
+    else if (isScrolled && y < scrollTop) this.scrollToPixel(y);
     this.tellCursor();
     this.redraw();
     this.options.oncursor?.(this.rows[index], index);
