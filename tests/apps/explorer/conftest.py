@@ -16,7 +16,7 @@ from tfvision.index.folder_gallery import FolderGallery
 NAMES = ["red 1.png", "red 2.png", 'green "quoted" & <b>.png', "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
 COLOURS = [(220, 40, 40), (200, 60, 60), (40, 200, 60), (60, 190, 80), (40, 60, 210), (70, 80, 200)]
 VECTORS = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0, 1, 0], [0.0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])
-PATIENCE_MS = 60_000  # of a browser's tests: the machine may be busy
+PATIENCE_MS = 180_000  # of a browser's tests: the machine may be busy
 
 
 @pytest.fixture

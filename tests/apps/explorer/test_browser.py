@@ -55,8 +55,13 @@ def _wait_for_colour(page, x, y, strongest):
 @pytest.mark.slow
 def test_browse_shows_sorts_filters_and_searches(page):
     _wait_for_colour(page, 60, 60, 0)  # the first is red
-    page.get_by_label("Sort").select_option("colour")
+    page.get_by_label("Sort").focus()
+    for sort in ("name", "c%3Acolour"):  # drawn anew, and still the keys' own
+        page.keyboard.press("ArrowDown")
+        page.wait_for_url(re.compile(f"sort={sort}"))
+        expect(page.get_by_label("Sort")).to_be_focused()
     _wait_for_colour(page, 60, 60, 2)  # blue comes first by name
+    page.keyboard.press("Escape")
     page.keyboard.press("f")
     page.get_by_role("checkbox", name=re.compile("greens")).check()
     page.locator("#count", has_text="2 of 6").wait_for()
@@ -248,6 +253,9 @@ def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(pag
     page.locator(".sheet[style*='scale(1)']:not(.waiting)").wait_for()  # not as the picture before was
     page.keyboard.press("+")
     page.locator(".sheet[style*='scale(1.4)']").wait_for()
+    page.set_viewport_size({"width": 1280, "height": 760})  # as when the neighbours come
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.locator(".sheet[style*='scale(1.4)']").wait_for()
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("0")
     page.locator(".sheet[style*='translate(0px, 0px) scale(1)']").wait_for()
@@ -384,6 +392,43 @@ def test_an_answer_that_comes_late_is_not_shown_in_another_list(page):
 
 
 @pytest.mark.slow
+def test_what_comes_late_takes_nothing_from_who_is_at_work(page, address):
+    held, notes = [], []
+    page.route("**/api/neighbours?*", lambda route: held.append(route))
+    page.route("**/api/tag", lambda route: held.append(route))
+    page.keyboard.press("p")
+    page.keyboard.press(" ")
+    _wait_until(page, lambda: held)
+    page.route("**/api/notes", lambda route: notes.append((route, route.fetch())))  # as they are before the tag is written
+    page.request.post(f"{address.partition('?')[0]}api/tag", data={"tag": "of another page", "places": [1], "is_tagged": True})
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    _wait_until(page, lambda: notes)
+    with page.expect_response("**/api/tag"):
+        held.pop().continue_()
+    page.get_by_label("Tag", exact=True).wait_for()  # the other page's
+    with page.expect_response("**/api/notes"):
+        notes[0][0].fulfill(response=notes[0][1])
+    page.unroute("**/api/notes")
+
+    _open_view(page, "near?q=0")
+    page.keyboard.press("/")
+    page.keyboard.type("r")
+    _wait_until(page, lambda: len(held) == 2)  # for what is typed, too
+    for route in held:
+        route.continue_()
+    page.locator(".columns .wall").wait_for()
+    expect(page.get_by_label("name contains")).to_be_focused()
+    expect(page.locator("#tabs")).to_contain_text("Basket (1)")
+
+    page.locator("#tabs [data-view=browse]").hover()
+    page.mouse.down()
+    _go(page, "#near?q=1")
+    page.locator(".query-picture img[alt*='red 2']").wait_for()
+    page.mouse.up()
+    page.locator("main.view-browse").wait_for()
+
+
+@pytest.mark.slow
 def test_marks_tags_and_questions_come_back(page):
     _go(page, "#verdict?q=0&x=its colour")
     page.locator(".main .wall").focus()
@@ -428,6 +473,9 @@ def test_keys_of_the_map_move_it_and_switch_the_lasso(page):
     for is_on in ("true", "false"):
         page.keyboard.press("l")
         page.locator(f"button[aria-pressed={is_on}]", has_text="Lasso").wait_for()
+    for key in ("ArrowRight", "s"):  # the second before the address has the first
+        page.keyboard.press(key)
+    page.wait_for_url(re.compile("(?=.*at=0.1500).*lasso="))
 
 
 @pytest.mark.slow
@@ -439,6 +487,7 @@ def test_the_neighbourhood_is_walked_with_a_trail_back(page):
     page.wait_for_url(re.compile(r"q=id%3Areds%2Fred\+2.png&trail=id%3Areds%2Fred\+1.png"))
     page.locator(".trail a").first.click()
     page.wait_for_url(re.compile(r"q=id%3Areds%2Fred\+1.png$"))
+    page.locator(".trail").wait_for(state="hidden")
     page.get_by_role("button", name="all layers side by side").click()
     page.wait_for_function("() => document.querySelectorAll('.columns section').length === 2")
     page.get_by_text("are also in colours").wait_for()

@@ -70,6 +70,7 @@ def test_labels_are_hidden_and_shown_and_clusters_named(page):
     page.keyboard.press("Escape")  # wherever the focus is
     page.locator(".drawer").wait_for(state="hidden")
     page.get_by_role("button", name="Lasso").click()
+    page.locator("button[aria-pressed=true]", has_text="Lasso").wait_for()
     page.keyboard.press("Escape")
     page.locator("button[aria-pressed=false]", has_text="Lasso").wait_for()
     page.get_by_role("button", name="Contours").click()

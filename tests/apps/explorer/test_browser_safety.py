@@ -325,6 +325,7 @@ def test_a_phone_uploads_again_and_the_files_name_is_kept(open_view, tmp_path):
 def test_a_finger_picks_and_opens_the_large_view(open_view):
     page = open_view("browse", width=390, height=844, has_touch=True)
     colour_is(page, 60, 0)
+    page.locator("#filters-button:enabled").wait_for()  # what the basket holds is there
     before = page.locator("#tabs [data-view=basket]").text_content()
     page.get_by_role("button", name="pick by click or tap").tap()
     page.locator(".wall").tap(position={"x": 60, "y": 60})

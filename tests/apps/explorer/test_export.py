@@ -142,7 +142,7 @@ def test_every_view_of_the_site_opens(site_address, watched_page):
         page.evaluate("address => { location.hash = address }", f"#{address}")
         page.wait_for_selector(f"main.view-{re.split('[?]', address)[0]} {selector.split(',')[0]}")
     page.evaluate("location.hash = '#browse'")
-    page.wait_for_selector("main.view-browse .wall")
+    page.wait_for_selector("main.view-browse .wall [aria-posinset]", state="attached")
     page.keyboard.press("p")
     page.keyboard.press(" ")
     page.get_by_text("Basket (1)").wait_for()
