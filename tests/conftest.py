@@ -25,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 os.environ["TFVISION_OFFLINE"] = "1"  # tests download no weights
 os.fsync = lambda descriptor: None  # waits for the disk; no test cuts the power
+gc.unfreeze = lambda: None  # a server that stops would bring all of TensorFlow's objects back into view, to be looked through at each collection
 FROZEN = Path(__file__).with_name("frozen")  # what version 0.1.0 made: frozen/README.md
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # real data and weights, beside the checkout, where present
 
@@ -100,11 +101,15 @@ def pytest_collection_finish(session):
         from tensorflow.python.eager import context
 
         from tfvision.export.session import load_session
+        from tfvision.serving import servable
 
         config = config_pb2.ConfigProto()
         config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
         context.context()._config = config  # heeded by what starts after; no public function sets it
         load_session.__defaults__ = (config,)
+        served = servable._session_config()
+        served.MergeFrom(config)
+        servable._session_config = lambda: served
 
 
 @functools.cache

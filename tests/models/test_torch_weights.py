@@ -91,6 +91,12 @@ NETWORKS = {
 }
 
 
+@pytest.fixture(scope="module")
+def narrow():
+    """A ResNet18 of width 4, built once; tests may load other weights into it and rely on none."""
+    return build_resnet18(32, width=4)
+
+
 def _random_tensors(base, network, seed=0):
     """As PyTorch would save them."""
     random = np.random.default_rng(seed)
@@ -167,8 +173,8 @@ def _folded(tensors):
 
 
 @pytest.mark.slow
-def test_folded_batch_normalisation_gives_the_same_answers(tmp_path):
-    base, folded = build_resnet18(32, width=4), build_resnet18(32, width=4)
+def test_folded_batch_normalisation_gives_the_same_answers(narrow, tmp_path):
+    base, folded = narrow, build_resnet18(32, width=4)
     tensors = _random_tensors(base, "resnet18")
     np.savez(tmp_path / "whole.npz", **tensors)
     np.savez(tmp_path / "folded.npz", **_folded(tensors))
@@ -200,13 +206,12 @@ def test_what_is_missing_stays_random_is_said_and_does_no_harm(tmp_path):
         ({"bn1.bias": np.float32([1, np.nan, 2, 3])}, "is damaged: conv1_bn holds values that are not finite"),
     ],
 )
-def test_another_shape_or_no_numbers_change_nothing(tmp_path, change, message):
-    base = build_resnet18(32, width=4)
-    before = base.get_weights()
-    np.savez(tmp_path / "x.npz", **{**_random_tensors(base, "resnet18"), **change})
+def test_another_shape_or_no_numbers_change_nothing(narrow, tmp_path, change, message):
+    before = narrow.get_weights()
+    np.savez(tmp_path / "x.npz", **{**_random_tensors(narrow, "resnet18", seed=2), **change})
     with pytest.raises(WeightsError, match=message):
-        load_torch_weights(base, "resnet18", tmp_path / "x.npz")
-    for got, expected in zip(base.get_weights(), before, strict=True):
+        load_torch_weights(narrow, "resnet18", tmp_path / "x.npz")
+    for got, expected in zip(narrow.get_weights(), before, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
@@ -225,18 +230,18 @@ def test_another_shape_or_no_numbers_change_nothing(tmp_path, change, message):
         ("x.csv", b"", "is not of a kind that is read: .safetensors, .npz"),
     ],
 )
-def test_files_that_are_none_are_refused(tmp_path, name, content, message):
+def test_files_that_are_none_are_refused(narrow, tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=message):
-        load_torch_weights(build_resnet18(32, width=4), "resnet18", tmp_path / name)
+        load_torch_weights(narrow, "resnet18", tmp_path / name)
 
 
-def test_a_tensor_that_claims_too_much_is_damage(tmp_path):
+def test_a_tensor_that_claims_too_much_is_damage(narrow, tmp_path):
     text = json.dumps({"conv1.weight": {"dtype": "F32", "shape": [4, 3, 7, 7], "data_offsets": [0, 10]}}).encode()
     (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(10))
     assert "conv1.weight" in open_tensors(tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match="is damaged: conv1 cannot be read"):
-        load_torch_weights(build_resnet18(32, width=4), "resnet18", tmp_path / "x.safetensors")
+        load_torch_weights(narrow, "resnet18", tmp_path / "x.safetensors")
 
 
 def test_layers_that_are_asked_for_may_not_stay_random(tmp_path):
@@ -248,8 +253,8 @@ def test_layers_that_are_asked_for_may_not_stay_random(tmp_path):
         load_torch_weights(base, "alexnet_torchvision", tmp_path / "x.npz", True, {"fc6", "fc7"})
 
 
-def test_an_array_that_claims_more_than_its_archive_holds_is_damage(tmp_path):
+def test_an_array_that_claims_more_than_its_archive_holds_is_damage(narrow, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, archive.open("conv1.weight.npy", "w") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)})
     with pytest.raises(WeightsError, match="is damaged: conv1 cannot be read .conv1.weight of shape .* claims to lie in"):
-        load_torch_weights(build_resnet18(32, width=4), "resnet18", tmp_path / "x.npz")
+        load_torch_weights(narrow, "resnet18", tmp_path / "x.npz")
