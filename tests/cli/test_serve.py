@@ -171,10 +171,19 @@ def test_predict_of_broken_photos_only_exits_with_one(run_command, urls, photos)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_stops_cleanly_and_warns_of_open_hosts(models, number):
-    serving = _Serving(models / "photos", "--host", "0.0.0.0")
-    assert "warning: 0.0.0.0 can be reached from other machines, without a password: put a proxy before it" in serving.lines
+def test_serve_stops_cleanly_and_warns_of_open_hosts(models):
+    open_to_all = _Serving(models / "photos", "--host", "0.0.0.0")
+    assert "warning: 0.0.0.0 can be reached from other machines, without a password: put a proxy before it" in open_to_all.lines
+    _stops_cleanly(open_to_all, signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_serve_stops_cleanly_at_ctrl_c(serving):
+    """The last test that uses this server."""
+    _stops_cleanly(serving, signal.SIGINT)
+
+
+def _stops_cleanly(serving, number):
     code, out, err = serving.stop(number)
     assert (code, out) == (0, "")
     assert err.splitlines() == ["stopping: what has come in is answered first"]
