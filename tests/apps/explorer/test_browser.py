@@ -519,8 +519,12 @@ def test_the_distribution_is_brushed_back_to_pictures(page):
 def test_queries_and_groups_are_compared(page):
     _go(page, "#compare?q=0&q=4")
     page.get_by_role("heading", name="Kolmogorov-Smirnov distance").wait_for()
+    chart = page.locator(".chart").element_handle()
+    page.get_by_label("+ colour").focus()
     page.get_by_label("+ colour").select_option("greens")
     page.wait_for_function("() => document.querySelectorAll('.matrices table')[2]?.rows.length === 4")
+    expect(page.get_by_label("+ colour")).to_be_focused()
+    assert chart.evaluate("chart => chart === document.querySelector('.chart')")  # another one would leave this one's listeners behind
     expect(page.locator(".chart .scatterlayer .trace")).to_have_count(4)  # three queries and random pairs
     page.get_by_role("button", name="without colour greens").click()
     page.wait_for_function("() => document.querySelectorAll('.matrices table')[2]?.rows.length === 3")

@@ -57,7 +57,15 @@ def _walk(page):
     page.mouse.down()
     page.mouse.move(*at(2))
     page.mouse.move(*at(3))
+    _left(page, "3 of 6 pictures")  # before the button is released
+    page.mouse.move(*at(2))
+    _left(page, "2 of 6 pictures")
+    page.mouse.move(*at(3))
     page.mouse.up()
+    _left(page, "3 of 6 pictures")
+    page.go_back()  # all of it is one step
+    _left(page, "6 pictures")
+    page.go_forward()
     _left(page, "3 of 6 pictures")
     expect(page).to_have_url(re.compile(r"r=year%3A1991\.\.1993"))
     year.get_by_role("slider", name="year, to").focus()

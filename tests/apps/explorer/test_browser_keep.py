@@ -47,6 +47,16 @@ def _keep_the_best(page):
     expect(page.locator("figure.marked .best")).to_have_count(0)
     page.locator("body").press("z")
     page.get_by_role("link", name="3 pictures marked").wait_for(state="detached")
+    three.locator("figure:has(.best) .mark").click()
+    expect(three.locator("figure.marked .best")).to_have_count(1)
+    three.get_by_role("button", name="Keep the best", exact=True).click()
+    expect(three.locator("figure.marked")).to_have_count(2)
+    expect(three.locator("figure.marked .best")).to_have_count(0)
+    page.locator("body").press("z")  # one act, one undo
+    expect(three.locator("figure.marked")).to_have_count(1)
+    expect(three.locator("figure.marked .best")).to_have_count(1)
+    page.locator("body").press("z")
+    expect(page.locator("figure.marked")).to_have_count(0)
     page.get_by_role("button", name="mark reds/red 2.png as duplicate").click()
     page.get_by_role("link", name="1 picture marked").wait_for()
     with page.expect_download() as download:

@@ -1,6 +1,6 @@
 // A small histogram with a range that can be drawn by mouse or finger, moved by its two handles, and set by the keys.
 //
-//   const brush = new Brush({ label, bins, told(bin, isEnd) -> text, onchange(low, high) });
+//   const brush = new Brush({ label, bins, told(bin, isEnd) -> text, onchange(low, high), onmove(low, high), oncancel() });
 //   host.append(brush.element); brush.update(totals, left, [low, high] or null)    // bins, both ends included
 
 import { h, number, svg } from "./dom.js";
@@ -109,6 +109,7 @@ export class Brush {
   cancel() {
     this.drawn = null;
     this.place(this.before ?? null);
+    this.options.oncancel?.();
   }
 
   key(event, index) {

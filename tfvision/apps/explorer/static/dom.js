@@ -101,6 +101,15 @@ export function later(seconds, action) {
   };
 }
 
+// At most once in so many seconds, with what was asked last.
+export function paced(seconds, action) {
+  let timer = 0, latest = [];
+  return (...values) => {
+    latest = values;
+    timer ||= window.setTimeout(() => { timer = 0; action(...latest); }, 1000 * seconds);
+  };
+}
+
 export function bytesText(bytes) {
   if (bytes < 1000) return plural(bytes, "byte");
   if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;

@@ -4,13 +4,14 @@
 import { change, read } from "./address.js";
 import { Brush } from "./brush.js";
 import { binned, binsOf, codeOf, holding, lastUpTo, numberOfText, plain, textOfNumber, totalsOf } from "./columns.js";
-import { button, h, later, number, plural } from "./dom.js";
+import { button, h, later, number, paced, plural } from "./dom.js";
 import { NO_FILTERS, filteringOf, filtersOf, parsed, parsedRange, parsedText, rangeText, written } from "./filters.js";
 
 const OPEN_AT_FIRST = 5;
 const LISTED = 8, MORE = 40;
 const SEARCHED_FROM = 9;  // values
 const COLUMNS_SEARCHED_FROM = 9;
+const FOLLOWED_SECONDS = 0.06, REST_SECONDS = 0.15;  // between filters while a range is drawn
 const ORDERED_BY_NAME = 5000;  // values: of more, those of equal count stay as they come
 
 export class Facets {
@@ -63,6 +64,8 @@ class Facet {
     this.ends = [];
     /** @type {any} */
     this.brush = null;
+    /** @type {string[] | null} */
+    this.before = null;  // the address's ranges, while one is drawn and followed
     this.told = h("span", { class: "soft" });
     this.body = h("div", { class: "facet-body" });
     this.element = h("details", { class: "facet", open: isOpen, ontoggle: () => this.draw() }, h("summary", {}, h("span", { class: "facet-name", title: column.name }, column.name), this.told), this.body);
@@ -98,8 +101,10 @@ class Facet {
     const search = h("input", { type: "search", placeholder: "Value …", "aria-label": `value of ${column.name}`, oninput: later(0.15, () => { this.searched = search.value.trim(); this.most = LISTED; this.drawValues(); }) });
     const values = [...(column.values.length >= SEARCHED_FROM ? [search] : []), this.list];
     if (!this.isNumeric) return this.body.replaceChildren(...values);
+    const follow = (low, high) => { if (this.brush.drawn) this.chooseBins(low, high); }, soon = paced(FOLLOWED_SECONDS, follow), atRest = later(REST_SECONDS, follow), byKeys = later(0.12, (low, high) => this.chooseBins(low, high));  // at rest: other views may ask the server
     const { least, most, count } = binsOf(column), told = (bin, isEnd) => textOfNumber(column, isEnd ? most[bin] : least[bin]);
-    this.brush = new Brush({ label: column.name, bins: count, told, onchange: later(0.12, (low, high) => this.chooseBins(low, high)), onmove: (low, high) => this.tell(told(low, false), told(high, true)) });
+    this.brush = new Brush({ label: column.name, bins: count, told, onchange: (low, high) => (this.before ? this.chooseBins(low, high) : byKeys(low, high)), oncancel: () => this.takeBack(),
+      onmove: (low, high) => { this.tell(told(low, false), told(high, true)); (read().view === "browse" ? soon : atRest)(low, high); } });
     this.ends = ["from", "to"].map((end, index) => h("input", {
       type: "text", class: "figure", inputmode: column.kind === "number" ? "decimal" : "text", "aria-label": `${column.name}, ${end}`, autocomplete: "off",
       placeholder: textOfNumber(column, index ? most[count - 1] : least[0]).slice(0, 10), title: column.kind === "date" ? "a year, a month or a day: 2019, 2019-05 or 2019-05-31" : null, onchange: () => this.chooseEnds(), onkeydown: event => { if (event.key === "Enter") this.chooseEnds(); },
@@ -133,8 +138,21 @@ class Facet {
   }
 
   choose(low, high) {
-    const others = read().params.getAll("r").filter(one => parsedRange(this.app, one).name !== this.column.name);
-    change({ r: low || high ? [...others, written(this.app, this.column.name, `${low}..${high}`, parsedRange)] : others, at: null }, true, true);
+    const before = read().params.getAll("r"), others = before.filter(one => parsedRange(this.app, one).name !== this.column.name);
+    this.ask(low || high ? [...others, written(this.app, this.column.name, `${low}..${high}`, parsedRange)] : others);
+    this.before = this.brush?.drawn ? this.before ?? before : null;
+  }
+
+  // Ranges while one is drawn are one step of the address.
+  ask(r) {
+    change({ r, at: null }, !this.before, true);
+    if (this.before) dispatchEvent(new Event("hashchange"));
+  }
+
+  // Nothing was drawn after all, as by a finger that scrolls.
+  takeBack() {
+    if (this.before) this.ask(this.before);
+    this.before = null;
   }
 
   tell(low, high) {

@@ -122,8 +122,8 @@ function drawTabs(current) {
   for (const [name, link] of Object.entries(tabs)) {
     const q = name === "compare" ? app.compared : OF_QUERY.includes(name) ? lastQuery : null, isCurrent = name === current;
     link.href = location.href.split("#")[0] + href(name, { q });
+    if (isCurrent && !link.hasAttribute("aria-current")) link.scrollIntoView({ block: "nearest", inline: "nearest" });
     isCurrent ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
-    if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   drawBasketCount();
   drawFilters();
