@@ -24,7 +24,9 @@ import click
     metavar="FOLDER|FILE.onnx",
     help="To ask in words: the two towers of a model such as CLIP, whose image tower sees a folder's photos. A SavedModel runs as a program: name your own.",
 )
-@click.option("--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision, or GALLERY-explorer]")
+@click.option(
+    "--state", metavar="DIR", help="Where vectors, thumbnails, tags and verdicts are kept. [default: FOLDER/.tfvision; GALLERY-explorer; RUN-explorer]"
+)
 @click.option("--export", "export_folder", metavar="DIR", help="Write the page as a static site instead, for up to 20,000 pictures.")
 def explore(
     locations: tuple[str, ...],

@@ -15,6 +15,7 @@ PRINTED = {  # -> what is there when the view is drawn
     "verdict?by=colour": ".measures",
     "compare?q=0&q=4": ".matrices table",
     "distribution?q=0": ".barlayer path",
+    "browse": ".wall [aria-posinset='1']",
 }
 WIDE = """async () => {  // charts are drawn again in their own time
     for (const until = Date.now() + 60000; ; await new Promise(done => setTimeout(done, 50))) {
@@ -99,5 +100,7 @@ def test_two_people_judge_apart_and_read_how_far_they_agree(address, watched_pag
         ben.evaluate("dispatchEvent(new Event('beforeprint'))")
         expect(ben.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
         assert ben.evaluate(WIDE) == [], view
+        if view == "browse":
+            expect(ben.locator(".wall .on-paper canvas")).to_have_count(6)  # all of them, not those in sight
         ben.evaluate("dispatchEvent(new Event('afterprint'))")
         ben.emulate_media(media="screen")
