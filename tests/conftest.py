@@ -282,6 +282,41 @@ def figures_once():
 
 
 @pytest.fixture(scope="session")
+def without_tracing():
+    """A context in which TensorFlow's functions run as Python does; a few steps of a small network take a tenth of what tracing takes.
+
+    For what a training comes to, how it is stopped, what it writes. Of each system one test has graphs, as users have.
+    """
+    import tensorflow as tf
+
+    @contextlib.contextmanager
+    def untraced():
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(before)
+
+    return untraced
+
+
+@pytest.fixture
+def untraced(without_tracing):
+    """The test is `without_tracing`; what its fixtures of a file or session make is traced all the same."""
+    with without_tracing():
+        yield
+
+
+@pytest.fixture
+def traced(untraced):
+    """In a file that is `untraced`, the test that is not."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="session")
 def opened():
     """(how, what, state of its files) -> what was opened, and from what."""
     kept = {}

@@ -17,8 +17,18 @@ def with_error(exportable, size):
     return dataclasses.replace(exportable, reference=lambda signature, inputs: {"doubled": 2 * inputs["number"] + np.float32(size)})
 
 
-@pytest.mark.slow
-def test_what_is_verified_is_told_and_what_was_written_answers(doubling, tmp_path):
+@pytest.fixture
+def tool(monkeypatch):
+    """Instead of saved_model_cli, which starts TensorFlow anew and takes part in tests/apps/species/test_export.py: the model, called here."""
+
+    def run(folder, name, inputs):
+        with LoadedModel(folder) as model:
+            return model.run(name, inputs)
+
+    monkeypatch.setattr(verification, "run_saved_model_cli", run)
+
+
+def test_what_is_verified_is_told_and_what_was_written_answers(doubling, tool, tmp_path):
     result = export_model(doubling, tmp_path)
     assert result["path"] == str(tmp_path / "doubling" / "1") and result["signatures"] == ["serving_default"]
     assert result["differences"] == {"serving_default": 0, "saved_model_cli": 0}
@@ -41,10 +51,7 @@ def test_a_model_that_differs_from_keras_never_appears(doubling, tmp_path):
     assert list(tmp_path.glob("m/*")) == []
 
 
-@pytest.mark.slow
-def test_half_weights_are_compared_less_closely(doubling, tmp_path, monkeypatch):
-    # The tool itself takes part in the first test; it starts TensorFlow anew.
-    monkeypatch.setattr(verification, "run_saved_model_cli", lambda folder, name, inputs: {"doubled": 2 * inputs["number"]})
+def test_half_weights_are_compared_less_closely(doubling, tool, tmp_path):
     differences = export_model(with_error(doubling, 0.01), tmp_path, "m", half=True)["differences"]
     assert differences["serving_default"] == pytest.approx(0.01, rel=1e-3)
     with pytest.raises(ExportError, match=r"serving_default differs from Keras by 0.03, more than 0.02"):

@@ -10,7 +10,8 @@ from tfvision.training.mixup import blend, blend_loss, draw_share
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_shares_follow_the_folded_beta_distribution(alpha):
-    shares = np.array([float(draw_share(alpha, [1, step])) for step in range(1500)])
+    draw = tf.function(lambda steps: tf.map_fn(lambda step: draw_share(alpha, [1, step]), steps, fn_output_signature=tf.float32), autograph=False)
+    shares = draw(tf.range(1500)).numpy()
     assert shares.min() >= 0.5
     # max(x, 1 - x) of x ~ Beta(a, a): its distribution function at y is F(y) - F(1 - y).
     beta = stats.beta(alpha, alpha)

@@ -2,13 +2,12 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -27,6 +26,9 @@ pytestmark = pytest.mark.usefixtures("colour_names")
 
 TRAIN = """
 import json, os, signal, sys
+os.environ.update(json.loads(sys.argv[6]))
+for number in (1, 2):
+    os.dup2(os.open(sys.argv[6 + number], os.O_WRONLY | os.O_CREAT), number)
 from pathlib import Path
 import keras
 sys.path.insert(0, sys.argv[1])
@@ -84,21 +86,32 @@ def stopped(whole, tmp_path):
     return shutil.copytree(whole.parent / "1_0", tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def warm():
+    """Starts processes by forking one that has imported TensorFlow and run nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tfvision.training.session"])
+    return context
+
+
 @pytest.fixture
-def start_process(tmp_path):
-    """A function (source, run, settings, environment, is_killed) -> a process that trains; where it is killed, by itself."""
+def start_process(warm, tmp_path):
+    """A function (source, run, settings, environment, is_killed) -> a process that trains, with files `told` and `errors`; where it is killed, by itself."""
     started = []
 
-    def start(source, run, settings=None, environment=None, is_killed=False):
-        command = [sys.executable, "-c", TRAIN, str(Path(__file__).parent), str(source), str(run), json.dumps(settings or {})]
-        command.append("killed" if is_killed else "")
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}))
-        return started[-1]
+    def start(source, run, settings, environment=None, is_killed=False):
+        told, errors = tmp_path / f"{len(started)}.out", tmp_path / f"{len(started)}.err"
+        given = [Path(__file__).parent, source, run, json.dumps(settings), "killed" if is_killed else "", json.dumps(environment or {}), told, errors]
+        process = warm.Process(target=exec, args=(f"import sys\nsys.argv = {['', *map(str, given)]}\n{TRAIN}", {"__name__": "__main__"}))
+        process.start()
+        started.append(process)
+        process.told, process.errors = told, errors
+        return process
 
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.join()
 
 
 def _checkpoint(run):
@@ -171,7 +184,8 @@ def test_an_error_in_the_middle_leaves_what_a_resumed_run_goes_on_with(train, tw
 @pytest.mark.slow
 def test_killed_while_a_checkpoint_is_written_and_resumed_equals_uninterrupted(train, start_process, two_colours, whole, tmp_path):
     process = start_process(two_colours, tmp_path / "parts", SAVED_MEANWHILE, is_killed=True)
-    assert process.wait(300) == -signal.SIGKILL, process.stderr.read()
+    process.join(300)
+    assert process.exitcode == -signal.SIGKILL, process.errors.read_text()
     assert not (tmp_path / "parts" / "model.weights.h5").exists()
     facts = read_facts(_checkpoint(tmp_path / "parts"))
     assert facts["phase"] == 0 and 0 < facts["step"] < 12  # the second
@@ -185,8 +199,9 @@ def test_two_workers_learn_what_one_learns_and_save_within_an_epoch(start_proces
     clusters = [{"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}} for index in range(2)]
     processes = [start_process(two_colours, tmp_path / "two", SAVED_AT_EACH_STEP, {"TF_CONFIG": json.dumps(cluster)}) for cluster in clusters]
     for process in processes:
-        assert process.wait(400) == 0, process.stderr.read()[-3000:]
-    assert processes[0].stdout.read() == "1\n"  # they agree at the first step, and at the eleventh
+        process.join(400)
+        assert process.exitcode == 0, process.errors.read_text()[-3000:]
+    assert processes[0].told.read_text() == "1\n"  # they agree at the first step, and at the eleventh
     _assert_same_weights(whole, tmp_path / "two")
 
 

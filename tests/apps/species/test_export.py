@@ -56,7 +56,7 @@ def test_served_answers_are_those_of_identify(loaded, photos, identifier):
 
 
 @pytest.mark.slow
-def test_equal_logits_and_probabilities_of_0_come_in_the_order_of_identify(colour_run, photos, tmp_path):
+def test_equal_logits_and_probabilities_of_0_come_in_the_order_of_identify(untraced, colour_run, photos, tmp_path):
     """The last layer knows nothing of the photo: two species are alike, and two have a probability that underflows."""
     run = SpeciesRun(shutil.copytree(colour_run, tmp_path / "run"))
     model = load_species_network(run)

@@ -25,10 +25,15 @@ RANKS = ("order", "genus", "species")
 
 
 @pytest.fixture(scope="module")
-def trained(colour_photos, tiny_settings, tmp_path_factory):
-    """A run that is trained from nothing; all other tests go by colour_run, which version 0.1.0 trained."""
+def trained(colour_photos, tiny_settings, copy_at, tmp_path_factory):
+    """A run that is trained from nothing, genera first, and beside it, as `stopped`, what was there near its end.
+
+    All other tests go by colour_run, which version 0.1.0 trained.
+    """
     folder = tmp_path_factory.mktemp("runs") / "colours"
-    train_species(str(colour_photos), "small", {**tiny_settings, "stages": "[[10, 0.05]]"}, str(folder), ranks=RANKS)
+    settings = {**tiny_settings, "checkpoint_seconds": "0", "start_rank": "genus", "coarse_stages": "[[1, 0.05]]", "stages": "[[9, 0.05]]"}
+    stop = copy_at(folder, folder.parent / "stopped", 1, 42)
+    train_species(str(colour_photos), "small", settings, str(folder), ranks=RANKS, callbacks=[stop])
     return folder
 
 
@@ -111,16 +116,12 @@ class _StopTrained(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_stopped_after_the_coarse_rank_and_resumed_equals_uninterrupted(colour_photos, tiny_settings, copy_at, tmp_path):
-    settings = {**tiny_settings, "checkpoint_seconds": "0", "start_rank": "genus", "coarse_stages": "[[1, 0.05]]", "stages": "[[1, 0.05]]"}
-    settings.update(views="whole", has_auxiliary_head="false")
-    whole, parts = SpeciesRun(tmp_path / "whole"), SpeciesRun(tmp_path / "parts")
-    train_species(str(colour_photos), "small", settings, str(whole.folder), ranks=RANKS, callbacks=[copy_at(whole.folder, parts.folder, 1, 3)])
-    assert read_facts(parts.checkpoint_path) == {"phase": 1, "step": 3}
-    stop = _StopTrained()
+def test_stopped_after_the_coarse_rank_and_resumed_equals_uninterrupted(trained):
+    parts, stop = SpeciesRun(trained.parent / "stopped"), _StopTrained()
+    assert read_facts(parts.checkpoint_path) == {"phase": 1, "step": 42}
     with pytest.raises(_Stopped):
         train_species(run=str(parts.folder), resume=True, callbacks=[stop])
-    for one, other in zip(stop.weights, load_species_network(whole).get_weights(), strict=True):
+    for one, other in zip(stop.weights, load_species_network(SpeciesRun(trained)).get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
@@ -256,7 +257,7 @@ def test_the_sample_that_is_validated_while_training_is_drawn_by_the_seed_and_to
 
 
 @pytest.mark.slow
-def test_the_papers_network_takes_a_real_step(colour_photos, short_inception, tmp_path):
+def test_the_papers_network_takes_a_real_step(untraced, colour_photos, short_inception, tmp_path):
     """The first recipe as it stands, but for weights that cannot be downloaded here, the least size that the network takes, and 2 photos a step.
 
     Its two views are built in tests/models/test_multi_view.py; going from rank to rank is the same for every network.

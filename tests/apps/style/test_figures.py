@@ -12,6 +12,8 @@ from tfvision.apps.style.reconstruction import reconstruct
 from tfvision.data.picture_file import read_picture_file
 from tfvision.errors import DataError, RecipeError
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.fixture
 def preset(tmp_path, photo, painting, monkeypatch):

@@ -55,7 +55,7 @@ def test_an_interrupted_run_ends_in_the_same_picture(photo, painting, tiny_prese
 
 
 @pytest.mark.slow
-def test_presets_share_an_objective_unless_it_looks_at_what_they_differ_in(tiny_preset):
+def test_presets_share_an_objective_unless_it_looks_at_what_they_differ_in(untraced, tiny_preset):
     opened = {name: stylization._open_objective(dataclasses.replace(tiny_preset, **stylization._UNSEEN)) for name in ("one", "other")}
     assert opened["one"] is opened["other"]
     looked_at = {field.name for field in dataclasses.fields(tiny_preset)} - set(stylization._UNSEEN)
@@ -93,7 +93,7 @@ def test_it_stops_where_the_loss_no_longer_falls(photo, painting, tiny_preset):
 
 
 @pytest.mark.slow
-def test_each_scale_starts_from_the_one_before_with_the_photos_detail(photo, painting, tiny_preset):
+def test_each_scale_starts_from_the_one_before_with_the_photos_detail(untraced, photo, painting, tiny_preset):
     preset = dataclasses.replace(tiny_preset, size=128, scales=((0.5, 1),), iterations=0, style_layers=("conv1_1",), style_weight=0.0)
     # Nothing but content, started from the photo: there is nothing to do, so the larger photo must come out.
     preset = dataclasses.replace(preset, total_variation_weight=0.0, range_weight=0.0)

@@ -80,7 +80,7 @@ def test_it_learns_what_version_0_1_0_learnt(trained, stylizer_run):
 
 
 @pytest.mark.slow
-def test_the_loss_is_the_optimisers(loss):
+def test_the_loss_is_the_optimisers(untraced, loss):
     """The same three terms as apps/style/objective.py gives for one picture, at the same weights."""
     import dataclasses
 

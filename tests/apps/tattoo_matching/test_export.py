@@ -86,7 +86,7 @@ def test_pixels_are_seen_whole(run, loaded):
 
 
 @pytest.mark.slow
-def test_an_export_makes_the_same_features_as_its_run(run, exported):
+def test_an_export_makes_the_same_features_as_its_run(untraced, run, exported):
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
     vectors = [open_extractor(FeatureRecipe(model=str(model), image_size=32)).features(photo) for model in (run.folder, exported["path"])]
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-4)

@@ -94,7 +94,7 @@ def test_stopped_and_resumed_equals_uninterrupted(trained, stored_weights):
 
 
 @pytest.mark.slow
-def test_subjects_with_one_photo_each_can_be_learnt_from(draw_tattoos, tiny_matcher, tmp_path):
+def test_subjects_with_one_photo_each_can_be_learnt_from(untraced, draw_tattoos, tiny_matcher, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     draw_tattoos(folder, photos=1)
@@ -131,7 +131,9 @@ def test_media_that_are_not_there_are_missed(tattoo_photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sources_split_goes_before_folds_broken_photos_are_named_and_a_batch_shrinks_to_the_subjects_there_are(tattoo_photos, tiny_matcher, tmp_path, capsys):
+def test_a_sources_split_goes_before_folds_broken_photos_are_named_and_a_batch_shrinks_to_the_subjects_there_are(
+    untraced, tattoo_photos, tiny_matcher, tmp_path, capsys
+):
     folder = tmp_path / "photos"
     shutil.copytree(tattoo_photos, folder)
     (folder / "subject1_0.png").write_bytes(b"no image")
