@@ -177,7 +177,7 @@ def test_a_still_scene_does_not_flicker_and_a_moving_one_moves(job, photo):
     moved = photo.copy()
     moved[20:50, 50:80] = (250, 20, 20)
     _folder("frames", [moving, moved], ["1.png", "2.png"])
-    job = dataclasses.replace(job, photo="frames", preset=dataclasses.replace(job.preset, iterations=20))
+    job = dataclasses.replace(job, photo="frames", preset=dataclasses.replace(job.preset, iterations=40))
     results = list(stylize_files(job, "out", StudioOptions(is_frames=True)))
     pictures = [read_picture_file(result["output"]).pixels.astype(int) for result in results]
     free = dataclasses.replace(job, preset=dataclasses.replace(job.preset, temporal_weight=0.0))

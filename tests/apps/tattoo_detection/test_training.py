@@ -146,10 +146,14 @@ def _manifest_of(folder):
 
 
 @pytest.fixture(scope="module")
-def trained(detection_photos, tiny_detector, tmp_path_factory):
-    """A run that is trained from nothing; all other tests go by detector_run, which version 0.1.0 trained."""
+def trained(detection_photos, tiny_detector, copy_at, tmp_path_factory):
+    """A run that is trained from nothing and fine-tuned, and beside it, as `stopped`, what was there in its second fold.
+
+    All other tests go by detector_run, which version 0.1.0 trained.
+    """
     folder = tmp_path_factory.mktemp("runs") / "detector"
-    train_detector(str(detection_photos), settings=tiny_detector, run=str(folder))
+    settings = {**tiny_detector, **FINE_TUNED, "stages": "[[1, 0.01]]", "checkpoint_seconds": "0.0"}
+    train_detector(str(detection_photos), settings=settings, run=str(folder), callbacks=[copy_at(folder, folder.parent / "stopped", 1, 1)])
     return folder
 
 
@@ -197,14 +201,11 @@ def test_wrong_pictures_are_shown_and_broken_photos_neither_train_nor_count(dete
 
 
 @pytest.mark.slow
-def test_a_stopped_training_goes_on_fold_by_fold_and_step_by_step(detection_photos, tiny_detector, copy_at, stored_weights, tmp_path):
-    settings = {**tiny_detector, **FINE_TUNED, "stages": "[[1, 0.01]]", "folds": "2", "checkpoint_seconds": "0.0"}
-    whole, run = DetectorRun(tmp_path / "whole"), DetectorRun(tmp_path / "parts")
-    stop = copy_at(whole.folder, run.folder, 1, 1)
-    expected = train_detector(str(detection_photos), settings=settings, run=str(whole.folder), callbacks=[stop])
+def test_a_stopped_training_goes_on_fold_by_fold_and_step_by_step(trained, stored_weights):
+    whole, run = DetectorRun(trained), DetectorRun(trained.parent / "stopped")
     assert run.fold_path(0).exists() and not run.fold_path(1).exists()
     assert read_facts(run.checkpoint_path) == {"phase": 1, "step": 1}
-    resumed = train_detector(run=str(run.folder), resume=True)
+    resumed, expected = train_detector(run=str(run.folder), resume=True), json.loads((trained / "metrics.json").read_text())
     for kind in ("folds", "overall", "wrong"):
         assert resumed[kind] == expected[kind]
     one, other = stored_weights(whole.weights_path), stored_weights(run.weights_path)
