@@ -37,6 +37,7 @@ STAGE_SETS = (
     "saved_models",
     "stylizer_export",
     "unknown_exportable",
+    "warm_process",
 )  # costly fixtures that several files share
 
 

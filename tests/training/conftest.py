@@ -1,3 +1,4 @@
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -17,6 +18,21 @@ def colour_names():
         yield
     for name in [name for name in sys.modules if name.split(".")[0] == "colour_names"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def warm_process():
+    """A function (script, arguments...) -> a process that runs it, forked from one that has imported TensorFlow and run nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tfvision.training.session"])
+
+    def start(script, *arguments):
+        script = f"import sys\nsys.argv = {['', *map(str, arguments)]}\n{script}"
+        process = context.Process(target=exec, args=(script, {"__name__": "__main__"}))
+        process.start()
+        return process
+
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -238,8 +238,10 @@ MIRRORED_RECIPES = {
 
 
 @pytest.mark.slow
-def test_two_mirrored_replicas_equal_one_device_clipping_included(tmp_path, run_python):
-    run_python(MIRRORED, __file__.rsplit("/", 1)[0], tmp_path)
+def test_two_mirrored_replicas_equal_one_device_clipping_included(tmp_path, warm_process):
+    process = warm_process(MIRRORED, __file__.rsplit("/", 1)[0], tmp_path)
+    process.join(600)
+    assert process.exitcode == 0
     for optimizer, recipe in MIRRORED_RECIPES.items():
         model, _ = _train(tmp_path / optimizer, recipe)
         stored = np.load(tmp_path / f"{optimizer}.npz")

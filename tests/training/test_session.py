@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -86,24 +85,15 @@ def stopped(whole, tmp_path):
     return shutil.copytree(whole.parent / "1_0", tmp_path / "run")
 
 
-@pytest.fixture(scope="module")
-def warm():
-    """Starts processes by forking one that has imported TensorFlow and run nothing."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tfvision.training.session"])
-    return context
-
-
 @pytest.fixture
-def start_process(warm, tmp_path):
+def start_process(warm_process, tmp_path):
     """A function (source, run, settings, environment, is_killed) -> a process that trains, with files `told` and `errors`; where it is killed, by itself."""
     started = []
 
     def start(source, run, settings, environment=None, is_killed=False):
         told, errors = tmp_path / f"{len(started)}.out", tmp_path / f"{len(started)}.err"
-        given = [Path(__file__).parent, source, run, json.dumps(settings), "killed" if is_killed else "", json.dumps(environment or {}), told, errors]
-        process = warm.Process(target=exec, args=(f"import sys\nsys.argv = {['', *map(str, given)]}\n{TRAIN}", {"__name__": "__main__"}))
-        process.start()
+        given = [source, run, json.dumps(settings), "killed" if is_killed else "", json.dumps(environment or {}), told, errors]
+        process = warm_process(TRAIN, Path(__file__).parent, *given)
         started.append(process)
         process.told, process.errors = told, errors
         return process
