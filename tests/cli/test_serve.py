@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -42,6 +43,9 @@ def models(tmp_path_factory):
     return folder
 
 
+STOPPING = "stopping: what has come in is answered first"
+
+
 class _Serving:
     """`tfvision serve` in a process of its own; reads stderr until the URLs are there."""
 
@@ -59,7 +63,7 @@ class _Serving:
         watchdog.cancel()
         self.text = "\n".join(self.lines)
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number):
         """(exit code, stdout, the rest of stderr)."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=300)
@@ -170,23 +174,28 @@ def test_predict_of_broken_photos_only_exits_with_one(run_command, urls, photos)
     assert len(err.splitlines()) == 2
 
 
-@pytest.mark.slow
-def test_serve_stops_cleanly_and_warns_of_open_hosts(models):
-    open_to_all = _Serving(models / "photos", "--host", "0.0.0.0")
-    assert "warning: 0.0.0.0 can be reached from other machines, without a password: put a proxy before it" in open_to_all.lines
-    _stops_cleanly(open_to_all, signal.SIGTERM)
+def test_serve_warns_of_open_hosts_and_stops_at_sigterm(run_command, models, monkeypatch):
+    """In this process, which sends itself the signal once the model is loaded."""
+    from tfvision.serving.server import RunningServer
+
+    wait = RunningServer.wait_until_loaded
+
+    def wait_and_terminate(server, *given):
+        is_loaded = wait(server, *given)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return is_loaded
+
+    monkeypatch.setattr(RunningServer, "wait_until_loaded", wait_and_terminate)
+    code, out, err = run_command("serve", models / "photos", "--host", "0.0.0.0", "--rest-port", 0, "--grpc-port", 0)
+    assert (code, out) == (0, "")
+    assert "warning: 0.0.0.0 can be reached from other machines, without a password: put a proxy before it" in err.splitlines()
+    assert err.splitlines()[-2].startswith("gRPC ") and err.splitlines()[-1] == STOPPING
 
 
 @pytest.mark.slow
 def test_serve_stops_cleanly_at_ctrl_c(serving):
     """The last test that uses this server."""
-    _stops_cleanly(serving, signal.SIGINT)
-
-
-def _stops_cleanly(serving, number):
-    code, out, err = serving.stop(number)
-    assert (code, out) == (0, "")
-    assert err.splitlines() == ["stopping: what has come in is answered first"]
+    assert serving.stop(signal.SIGINT) == (0, "", STOPPING + "\n")
 
 
 def test_serve_with_no_model_that_loads_exits_with_one(run_command, models):

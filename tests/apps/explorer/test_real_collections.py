@@ -9,6 +9,7 @@ import pytest
 from tfvision.apps.explorer.plan import plan
 from tfvision.apps.explorer.server import running
 
+pytestmark = pytest.mark.usefixtures("opened_once")
 PICTURES = 40
 
 
