@@ -427,6 +427,17 @@ def test_what_comes_late_takes_nothing_from_who_is_at_work(page, address):
     page.mouse.up()
     page.locator("main.view-browse").wait_for()
 
+    _open_view(page, "verdict?q=0&x=colour")
+    page.get_by_text("Which layer found a picture is hidden").wait_for()
+    page.get_by_role("button", name="By label").hover()
+    page.mouse.down()
+    mark = {"question": "colour", "query": "0", "marks": {"1": True}, "judge": "Jo"}
+    page.request.post(f"{address.partition('?')[0]}api/mark", data=mark)  # the bar with the button is drawn anew
+    with page.expect_response("**/api/verdict?*"):
+        page.evaluate("dispatchEvent(new Event('focus'))")
+    page.mouse.up()
+    page.wait_for_url(re.compile("by=colour"))
+
 
 @pytest.mark.slow
 def test_marks_tags_and_questions_come_back(page):

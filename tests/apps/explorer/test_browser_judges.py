@@ -37,6 +37,7 @@ def address(make_gallery):
 def judge(page, address, name, keys):
     """Marks the pictures in the order in which they are shown."""
     page.goto(f"{address}#verdict?q=0&x=its colour")
+    page.locator("#filters-button:enabled").wait_for()
     page.get_by_label("judge: who marks").fill(name)
     page.get_by_label("judge: who marks").press("Enter")
     page.get_by_text("0 of 5 judged").wait_for()

@@ -26,7 +26,7 @@ def test_the_surest_error_comes_first_and_pictures_are_asked_for_in_words(make_g
     with running(what) as url:
         page = watched_page(url)
         page.get_by_text("1 of 7 photos is away").wait_for()
-        page.get_by_label("Sort").wait_for()
+        page.locator("#filters-button:enabled").wait_for()
         page.wait_for_function(
             "() => { const data = document.querySelector('.wall canvas')?.getContext('2d').getImageData(60, 60, 1, 1).data;"
             " return data && data[2] > 150 && data[0] < 100; }"

@@ -53,7 +53,7 @@ def open_view(shared, watched_page):
     def open_it(view="browse", **options):
         page = watched_page(f"{shared}#{view}", **options)
         page.locator(f"main.view-{view.split('?')[0]}").wait_for()
-        page.wait_for_function("() => document.querySelector('#tabs') && !document.querySelector('main .state')?.textContent.includes('opened')")
+        page.locator("#filters-button:enabled").wait_for()  # names, labels and tags are there: nothing is drawn anew under a click
         return page
 
     return open_it
@@ -153,6 +153,7 @@ def test_a_lost_query_is_named_and_its_question_goes_on(tmp_path, watched_page, 
         notes.mark("its colour", query, {f"reds/{NAMES[1]}": True})
     with running(what) as url:
         page = watched_page(f"{url}#verdict?x=its colour&q=u:{'0' * 20}")
+        page.locator("#filters-button:enabled").wait_for()
         lost = page.locator(".lost li")
         lost.nth(2).wait_for()
         assert [

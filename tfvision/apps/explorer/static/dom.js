@@ -55,8 +55,23 @@ export function failed(error, again) {
   return h("div", { class: "state failed", role: "alert" }, h("p", {}, error.message), again && button("Try again", again));
 }
 
-// Replaces what is in an element; the focus stays with what is called the same.
+let pressed = /** @type {Element | null} */ (null);  // the button or link under a pointer that is down
+const afterPress = new Map();  // element -> what it holds from then on
+
+addEventListener("pointerdown", event => { pressed = event.button === 0 && event.target instanceof Element ? event.target.closest("button, a") : null; }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(release), true);  // after the click
+
+function release() {
+  pressed = null;
+  const waiting = [...afterPress];
+  afterPress.clear();
+  waiting.forEach(([host, children]) => refill(host, ...children));
+}
+
+// Replaces what is in an element; the focus stays with what is called the same, and what is pressed stays until it is clicked.
 export function refill(host, ...children) {
+  if (pressed && host.contains(pressed)) return void afterPress.set(host, children);
+  afterPress.delete(host);
   const focusAgain = keepFocus(host);
   host.replaceChildren(...children.flat(2));
   focusAgain();
