@@ -64,7 +64,7 @@ def test_evaluating_repeats_what_training_found(result, retriever_run):
 
 
 @pytest.mark.slow
-def test_an_extractor_of_the_run_gives_its_indices(retriever_run, hue_photos):
+def test_an_extractor_of_the_run_gives_its_indices(untraced, retriever_run, hue_photos):
     run, manifest = RetrieverRun.open(retriever_run), read_source(hue_photos).select([True] * 3 + [False] * 29)
     retriever = load_retriever(retriever_run, run.recipe.size_px)
     taps = read_taps(manifest, tap_extractor(retriever, run.recipe, "the run"))
