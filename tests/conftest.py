@@ -23,6 +23,7 @@ from tfvision import progress
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
+os.environ.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # two processes have two cores
 os.environ["TFVISION_OFFLINE"] = "1"  # tests download no weights
 os.fsync = lambda descriptor: None  # waits for the disk; no test cuts the power
 gc.unfreeze = lambda: None  # a server that stops would bring all of TensorFlow's objects back into view, to be looked through at each collection
