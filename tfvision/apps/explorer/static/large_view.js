@@ -256,12 +256,11 @@ export class LargeView {
     this.resized();
   }
 
-  // The stage or the picture has another size; of one that is zoomed a pixel stays as large, unless that is less than fits.
+  // The stage or the picture has another size, as when the neighbours come: what is zoomed stays so.
   resized() {
-    const { naturalWidth: width, naturalHeight: height } = this.image, { clientWidth, clientHeight } = this.stage, { zoom } = this;
+    const { naturalWidth: width, naturalHeight: height } = this.image, { clientWidth, clientHeight } = this.stage;
     if (!width || !clientWidth) return;
     const share = Math.min(clientWidth / width, clientHeight / height);
-    if (zoom.scale > 1) zoom.scale = Math.max(1, (zoom.scale * this.width) / (width * share));
     this.width = width * share;
     this.height = height * share;
     this.picture.style.width = `${this.width}px`;
