@@ -15,16 +15,17 @@ import time
 import zipfile
 from pathlib import Path
 
-import numpy as np
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
+os.environ.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # two processes have two cores
+os.environ["TFVISION_OFFLINE"] = "1"  # tests download no weights
+
+import numpy as np  # reads OPENBLAS_NUM_THREADS, once
 import pytest
 from PIL import Image
 
 from tfvision import progress
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
-os.environ.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))  # two processes have two cores
-os.environ["TFVISION_OFFLINE"] = "1"  # tests download no weights
 os.fsync = lambda descriptor: None  # waits for the disk; no test cuts the power
 gc.unfreeze = lambda: None  # a server that stops would bring all of TensorFlow's objects back into view, to be looked through at each collection
 FROZEN = Path(__file__).with_name("frozen")  # what version 0.1.0 made: frozen/README.md
@@ -283,31 +284,18 @@ def figures_once():
         yield
 
 
-@pytest.fixture(scope="session")
-def without_tracing():
-    """A context in which TensorFlow's functions run as Python does; a few steps of a small network take a tenth of what tracing takes.
+@pytest.fixture
+def untraced():
+    """TensorFlow's functions run as Python does; a few steps of a small network take a tenth of what tracing takes.
 
-    For what a training comes to, how it is stopped, what it writes. Of each system one test has graphs, as users have.
+    For what a training comes to, how it is stopped, what it writes. Of each system one test has graphs, as users have; what fixtures of a
+    file or session make is traced all the same.
     """
     import tensorflow as tf
 
-    @contextlib.contextmanager
-    def untraced():
-        before = tf.config.functions_run_eagerly()
-        tf.config.run_functions_eagerly(True)
-        try:
-            yield
-        finally:
-            tf.config.run_functions_eagerly(before)
-
-    return untraced
-
-
-@pytest.fixture
-def untraced(without_tracing):
-    """The test is `without_tracing`; what its fixtures of a file or session make is traced all the same."""
-    with without_tracing():
-        yield
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

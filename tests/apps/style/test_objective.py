@@ -49,7 +49,7 @@ def test_value_and_gradient_are_those_of_equation_7(request, tiny_network, smoot
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(144, 336), (250, 129)])
-def test_tiles_give_the_untiled_value_and_gradient(request, tiny_network, smooth_picture, without_tracing, size):
+def test_tiles_give_the_untiled_value_and_gradient(request, tiny_network, smooth_picture, size):
     image, photo, painting = _images(smooth_picture, size, size, (100, 150))
     masks = np.random.default_rng(0).uniform(size=(2, *size)).astype(np.float32)
 
@@ -57,8 +57,7 @@ def test_tiles_give_the_untiled_value_and_gradient(request, tiny_network, smooth
         objective = Objective(tiny_network, dataclasses.replace(get_preset("default"), tile=tile))
         return objective.evaluate(image, objective.targets(photo, [painting, photo], None, masks / masks.sum(axis=0), (image, photo)))
 
-    with without_tracing():
-        whole = evaluated(0)
+    whole = evaluated(0)
     if size == (250, 129):
         request.getfixturevalue("traced")
     parts = evaluated(128)
