@@ -1,6 +1,7 @@
 import http.client
 import io
 import json
+import math
 import threading
 import time
 import urllib.parse
@@ -25,7 +26,7 @@ def progress(iteration=1, picture=RED):
 def ask(url, path, host=None):
     """(status, headers, body)."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request("GET", path, headers={"Host": host or parts.netloc})
     response = connection.getresponse()
     body = response.read()
@@ -42,7 +43,7 @@ def colour_of(encoded):
 @pytest.fixture
 def page(monkeypatch):
     """(address, Preview) of a page that is served; who has asked is there for as long as the test takes."""
-    monkeypatch.setattr(module, "_WATCHED_SECONDS", 600)
+    monkeypatch.setattr(module, "_WATCHED_SECONDS", math.inf)
     lines = []
     with preview_page(lines.append, is_opened=False) as preview:
         (line,) = lines
@@ -97,7 +98,8 @@ def test_the_picture_is_computed_only_while_somebody_watches(page, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_finished_picture_is_fetched_before_the_page_goes(page):
+def test_a_finished_picture_is_fetched_before_the_page_goes(page, monkeypatch):
+    monkeypatch.setattr(module, "_FAREWELL_SECONDS", 600)  # not that it has waited long enough, but that the picture was fetched ends the wait
     url, preview = page
     preview.begin("photo.jpg", [RED])
     ask(url, "/state")

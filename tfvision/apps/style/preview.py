@@ -9,6 +9,7 @@ with preview_page() as preview:
 import asyncio
 import contextlib
 import io
+import math
 import socket
 import threading
 import time
@@ -63,7 +64,7 @@ class Preview:
         self._inputs: list[bytes] = []
         self._picture: bytes | None = None
         self._curve: list[tuple[float, float]] = []
-        self._asked, self._farewell = 0.0, threading.Event()
+        self._asked, self._farewell = -math.inf, threading.Event()
         self._next_picture, self._began = 0.0, time.monotonic()
 
     def begin(self, title: str, inputs: Sequence[np.ndarray]) -> None:
