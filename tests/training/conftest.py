@@ -22,13 +22,13 @@ def colour_names():
 
 @pytest.fixture(scope="session")
 def warm_process():
-    """A function (script, arguments...) -> a process that runs it, forked from one that has imported TensorFlow and run nothing."""
+    """A function (script, arguments...) -> a process that runs it, forked from one that has imported TensorFlow and run nothing; it ends with this one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tfvision.training.session"])
 
     def start(script, *arguments):
         script = f"import sys\nsys.argv = {['', *map(str, arguments)]}\n{script}"
-        process = context.Process(target=exec, args=(script, {"__name__": "__main__"}))
+        process = context.Process(target=exec, args=(script, {"__name__": "__main__"}), daemon=True)  # of others this process would wait for the end
         process.start()
         return process
 

@@ -361,10 +361,11 @@ def test_one_folder_and_one_row_give_training_resuming_evaluation_export_and_hel
 
 
 def _free_ports(count):
-    """Ports below those that the system gives away: nobody has taken one by the time TensorFlow is there."""
-    first, found, draw = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]), [], random.SystemRandom()
+    """Ports below those that the system gives away, where there are: nobody has taken one by the time TensorFlow is there."""
+    first, found, draw = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]), set(), random.SystemRandom()
+    ports = range(10_000, first if first > 11_000 else 65_536)
     while len(found) < count:
         with socket.socket() as each, contextlib.suppress(OSError):
-            each.bind(("127.0.0.1", draw.randrange(min(10_000, first - 1000), first)))
-            found.append(each.getsockname()[1])
+            each.bind(("127.0.0.1", draw.choice(ports)))
+            found.add(each.getsockname()[1])
     return found
