@@ -141,9 +141,9 @@ def test_connection_without_a_request_is_closed(most_hasty):
 
 
 def _trickle(connection, size, part):
-    """Sends a body in small parts until the server ends it, a minute at most; returns when it began."""
+    """Sends a body in small parts, the first with its head, until the server ends it, a minute at most; returns when it began."""
     started = time.monotonic()
-    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size + part)
     with contextlib.suppress(ConnectionError):
         while time.monotonic() < started + 60:
             connection.sendall(part)
@@ -216,7 +216,7 @@ def test_where_no_connection_is_idle_a_new_one_is_503():
         uploads = [_connect(address) for _ in range(2)]
         for upload in uploads:
             upload.sendall(HEAD + b"Content-Length: 3\r\n\r\n")
-        _wait_until(lambda: len(server.server_state.connections) == 2 and not server.idle)
+        _wait_until(lambda: len(server.server_state.connections) == 2 and not server.unasked and not server.idle)
         answer = _sent(address, b"")
         assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n") and b"retry-after: 1\r\n" in answer
         for upload in uploads:
