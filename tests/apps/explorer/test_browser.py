@@ -124,7 +124,7 @@ DRAWN = {  # view -> what is there once it is drawn
     "near?q=0": ".columns .wall",
     "distribution?q=0": "main span:text-is('5 pictures')",
     "compare?q=0&q=4": ".chart .scatterlayer .trace",
-    "verdict?q=0&x=colour": ".main .wall",
+    "verdict?q=0&x=colour": ".judged h2",
     "tidy": ".card .picture",
     "basket?tag=some": "main .wall",
 }
@@ -254,6 +254,7 @@ def test_tiles_have_captions_and_edges_and_the_large_view_leafs_through_them(pag
     page.keyboard.press("+")
     page.locator(".sheet[style*='scale(1.4)']").wait_for()
     page.set_viewport_size({"width": 1280, "height": 760})  # as when the neighbours come
+    page.wait_for_function("() => innerHeight === 760")
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.locator(".sheet[style*='scale(1.4)']").wait_for()
     page.keyboard.press("Shift+ArrowRight")
