@@ -299,7 +299,7 @@ def check_health(tmp_path):
         (tmp_path / "models.config").write_text(config)
         environment = {**os.environ, "MODELS_CONFIG": str(tmp_path / "models.config"), "REST_PORT": str(port)}
         command = ["bash", str(DOCKER / "healthcheck.sh")]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     yield check
     server.shutdown()

@@ -182,6 +182,7 @@ def test_serve_warns_of_open_hosts_and_stops_at_sigterm(run_command, models, mon
 
     def wait_and_terminate(server, *given):
         is_loaded = wait(server, *given)
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL  # which would end all tests
         os.kill(os.getpid(), signal.SIGTERM)
         return is_loaded
 

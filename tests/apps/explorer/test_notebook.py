@@ -22,7 +22,7 @@ def quick(monkeypatch):
 
 
 def _get(address, path="", **headers):
-    return urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=20)
+    return urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=60)
 
 
 def test_outside_a_notebook_the_page_is_served_at_the_address_until_closed(make_gallery):
@@ -62,7 +62,7 @@ def test_what_another_site_sends_is_refused(make_gallery):
     address = tfvision.explorer.show(make_gallery()).address
     request = urllib.request.Request(address + "api/tag", b'{"tag": "x", "places": [0]}', {"Origin": "http://localhost:8888"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=60)
 
 
 def test_in_a_notebook_it_is_framed_once_a_cell(make_gallery, monkeypatch):

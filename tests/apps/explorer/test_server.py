@@ -341,7 +341,7 @@ def test_marks_that_were_damaged_are_named_by_every_address_that_needs_them_and_
 def test_what_connections_do_is_bounded(session):
     with running(session.plan) as url:
         address = url.removeprefix("http://").partition("/")[0].split(":")
-        with socket.create_connection((address[0], int(address[1])), timeout=20) as connection:
+        with socket.create_connection((address[0], int(address[1])), timeout=60) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 80_000)
             assert connection.recv(1000).startswith(b"HTTP/1.1 431")
 
