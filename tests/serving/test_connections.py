@@ -1,4 +1,4 @@
-"""What connections may do: a server with short limits, whose application answers with the length of the body."""
+"""What connections may do: servers, patient and hasty, whose application answers with the length of the body."""
 
 import contextlib
 import logging
