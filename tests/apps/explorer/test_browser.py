@@ -412,6 +412,13 @@ def test_what_comes_late_takes_nothing_from_who_is_at_work(page, address):
     page.unroute("**/api/notes")
     page.wait_for_timeout(100)
     assert "Basket (1)" in page.locator("#tabs").text_content()  # the older answer has none
+    tags = page.get_by_label("Tag", exact=True)
+    tags.focus()
+    for tag, count in (("of another page", "1 of 6 pictures"), ("", "6 pictures")):
+        tags.select_option(tag)
+        page.locator("#count", has_text=re.compile(f"^{count}")).wait_for()
+        expect(tags).to_be_focused()
+    tags.blur()
 
     _open_view(page, "near?q=0")
     page.keyboard.press("/")
@@ -422,12 +429,32 @@ def test_what_comes_late_takes_nothing_from_who_is_at_work(page, address):
     page.locator(".columns .wall").wait_for()
     expect(page.get_by_label("name contains")).to_be_focused()
 
+    held.clear()
+    page.get_by_role("button", name="200", exact=True).focus()
+    page.keyboard.press("Enter")
+    _wait_until(page, lambda: held)
+    page.keyboard.press("/")
+    held[0].continue_()
+    page.locator("[aria-pressed=true]", has_text="200").wait_for()
+    expect(page.get_by_label("name contains")).to_be_focused()  # and not again where the answers were asked for
+
     page.locator("#tabs [data-view=browse]").hover()
     page.mouse.down()
     _go(page, "#near?q=1")
     page.locator(".query-picture img[alt*='red 2']").wait_for()
     page.mouse.up()
     page.locator("main.view-browse").wait_for()
+
+    page.unroute("**/api/neighbours?*")
+    _open_view(page, "near?q=0&caption=c:colour")
+    page.locator(".columns .wall [role=option]", has_text="reds, the same").wait_for(state="attached")
+    page.get_by_role("link", name="On the map").hover()
+    page.mouse.down()
+    page.request.post(f"{address.partition('?')[0]}api/relabel", data={"column": "colour", "places": [1], "label": "purples", "who": "Jo"})
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    page.locator(".columns .wall [role=option]", has_text="purples").wait_for(state="attached")  # what stands beside is drawn anew, too
+    page.mouse.up()
+    page.locator("main.view-map").wait_for()
 
     _open_view(page, "verdict?q=0&x=colour")
     page.get_by_text("Which layer found a picture is hidden").wait_for()
@@ -439,6 +466,20 @@ def test_what_comes_late_takes_nothing_from_who_is_at_work(page, address):
         page.evaluate("dispatchEvent(new Event('focus'))")
     page.mouse.up()
     page.wait_for_url(re.compile("by=colour"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["throw new Error('none here')", "setTimeout(() => this.dispatchEvent(new Event('error')))"])
+def test_thumbnails_are_decoded_without_a_worker_and_without_codecs(page, start):
+    ask = f"""async () => {{
+        window.Worker = class extends EventTarget {{ constructor() {{ super(); {start}; }} postMessage() {{}} }};
+        window.ImageDecoder = undefined;  // as on a page by http
+        const {{ Decoder }} = await import("/static/decoding.js"), decoder = new Decoder();
+        const encoded = new Uint8Array(await (await fetch("image/0?px=320")).arrayBuffer()), broken = encoded.slice(0, 9);
+        const bitmaps = [await decoder.decode([encoded, broken]), await decoder.decode([broken, encoded])];
+        return bitmaps.flat().map(bitmap => bitmap && bitmap.width);
+    }}"""
+    assert page.evaluate(ask) == [60, None, None, 60]
 
 
 @pytest.mark.slow
@@ -489,6 +530,20 @@ def test_keys_of_the_map_move_it_and_switch_the_lasso(page):
     for key in ("ArrowRight", "s"):  # the second before the address has the first
         page.keyboard.press(key)
     page.wait_for_url(re.compile("(?=.*at=0.1500).*lasso="))
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="hidden")
+    page.get_by_label("Clusters").select_option("off")
+    page.wait_for_url(re.compile("names=off"))
+    page.locator(".map").focus()
+    page.keyboard.press("0")
+    page.wait_for_function("() => !location.hash.includes('at=')")
+    box = page.locator(".map").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2)
+    page.keyboard.press("t")  # colours come in the middle of it
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"at=-0\.0*[1-9]"))
 
 
 @pytest.mark.slow
@@ -526,6 +581,13 @@ def test_the_distribution_is_brushed_back_to_pictures(page):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60, steps=5)
     page.mouse.up()
     page.get_by_text("4 pictures", exact=True).wait_for()
+    highest = page.get_by_label("to", exact=True)
+    chosen = highest.input_value()
+    for key in ("End", "5", "Backspace", "Tab"):  # typed and taken back
+        highest.press(key)
+    assert highest.input_value() == chosen
+    page.get_by_role("button", name="First hundred").click()
+    expect(highest).to_have_value("0.980")
 
 
 @pytest.mark.slow

@@ -5,7 +5,10 @@ import pytest
 
 from tfvision.apps.explorer import answers, export, judges, plain_words, pooling, precision
 from tfvision.apps.explorer.export import export_site, packed_vectors, public_names
+from tfvision.apps.explorer.plan import plan
+from tfvision.apps.explorer.session import Session
 from tfvision.errors import DataError
+from tfvision.index.folder_gallery import FolderGallery
 
 
 @pytest.fixture
@@ -92,6 +95,27 @@ def test_the_site_answers_as_the_server_does(site_address, watched_page, session
     everyone = answers.verdict(session.collection, session.queries, notes, "its colour", None)
     assert found["everyone"]["agreement"]["words"] == everyone["agreement"]["words"] and found["everyone"]["drawn"] == pytest.approx(everyone["drawn"])
     assert found["drawn"] == pooling.drawn(session.collection, session.queries, "its colour", "0") and sorted(found["anew"]) == [2, 3, 4, 5]
+
+
+@pytest.mark.slow
+def test_a_query_that_one_layer_lacks_is_judged_by_the_others(make_gallery, photos, tmp_path, serve_folder, watched_page):
+    paths = [path for path in sorted(photos.rglob("*.png")) if path.name != "red 1.png"]
+    with FolderGallery.create(tmp_path / "fewer", 5, {"identity": "fewer"}) as gallery:
+        gallery.add([path.relative_to(photos).as_posix() for path in paths], np.eye(5, dtype=np.float32), list(map(str, paths)))
+    session = Session(plan([make_gallery(), tmp_path / "fewer"]))
+    session.notes.mark("its colour", "id:reds/red 1.png", {"reds/red 2.png": True})
+    export_site(session.plan, tmp_path / "site")
+    ask = """async () => {
+        const { StaticSource } = await import("/static/static_source.js"), source = new StaticSource();
+        await source.status();
+        return [await source.verdict("its colour"), await source.pool("0", "its colour", 2)];
+    }"""
+    found, mixed = watched_page(serve_folder(tmp_path / "site")).evaluate(ask)
+    ours = answers.verdict(session.collection, session.queries, session.notes.read(), "its colour", "")
+    assert found["lost"] == ours["lost"] == []
+    for layer, expected in zip(found["pooled"], ours["pooled"], strict=True):
+        assert [pytest.approx(one) for one in expected] == layer
+    assert sorted(mixed["places"]) == sorted(pooling.pool(session.collection, session.queries, "its colour", "0", 2))
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """What the figures of a view mean in its own case, as sentences: the one place where they are put into words.
 
-Who draws a view shows the sentences beside the figures; a static copy, which computes its figures in the browser, has none of them.
+Who draws a view shows the sentences beside the figures; a static copy, which computes its figures in the browser, has those of hubs
+and, by static_verdict.js, of judges.
 """
 
 import itertools

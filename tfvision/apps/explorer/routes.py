@@ -246,11 +246,11 @@ class Routes:
         return {"places": pool(self._collection, self._queries, asked.get("x", ""), asked.get("q", ""), k), "drawn": DRAWN}
 
     def verdict(self, request: Request) -> Any:
-        asked = request.query_params
-        return answers.verdict(self._collection, self._queries, self._session.notes.read(), asked.get("x", ""), asked.get("judge"))
+        return self._verdict(request, self._session.notes.read())
 
     def report(self, request: Request) -> Any:
-        page = verdict_report(self._shown, self._session.notes.read(), self.verdict(request))
+        notes = self._session.notes.read()
+        page = verdict_report(self._shown, notes, self._verdict(request, notes))
         return _bytes(page.encode(), "text/html", headers={"Content-Disposition": 'attachment; filename="verdict.html"'})
 
     def receive(self, request: Request, body: bytes) -> Any:
@@ -319,6 +319,10 @@ class Routes:
 
     def update(self, request: Request, body: bytes) -> Any:
         return {"is_started": self._session.update(_json(body, {"gone": int | None}).get("gone"))}
+
+    def _verdict(self, request, notes):
+        asked = request.query_params
+        return answers.verdict(self._collection, self._queries, notes, asked.get("x", ""), asked.get("judge"))
 
     def _titled(self, name):
         """{"title", "key", "place"} of a query; "place" is None for what is no picture of the collection, all are where it is lost."""

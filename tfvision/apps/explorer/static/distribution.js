@@ -19,7 +19,7 @@ export class View {
     this.within = { scores: [], percentiles: [] };  // of the pictures shown
     this.host = host;
     this.offs = [
-      app.on("details", () => { if (this.q) { this.head?.replaceChildren(queryBar(app, this.q, "distribution")); if (filtersOf(read()).size) this.ask(); } }),
+      app.on("details", () => { if (this.q) { refill(this.head, queryBar(app, this.q, "distribution")); if (filtersOf(read()).size) this.ask(); } }),
       app.on("theme", () => this.draw()),
       app.on("layers", () => { this.key = null; this.update(read().params).catch(() => {}); }),
     ];
@@ -59,7 +59,7 @@ export class View {
     this.chart = h("div", { class: "chart", role: "img", "aria-label": "histogram of similarities; choose a range in the fields below" });
     this.facts = h("p", { class: "soft", style: "padding:0 12px;max-width:none" });
     this.words = h("div", { style: "padding:0 12px" });
-    this.ends = ["from", "to"].map((label, index) => h("input", { class: "figure", type: "number", step: "0.005", "aria-label": label, oninput: () => this.typed.add(index), onchange: () => this.chooseEnds() }));
+    this.ends = ["from", "to"].map((label, index) => h("input", { class: "figure", type: "number", step: "0.005", "aria-label": label, oninput: () => this.typed.add(index), onchange: () => this.chooseEnds(), onblur: () => this.leaveEnd(index) }));
     this.typed.clear();
     this.ways = h("div", { style: "display:contents" });
     this.tools = h("div", { class: "tools-row" }, this.ends.map(end => h("label", { class: "field" }, h("span", {}, end.getAttribute("aria-label")), end)), this.ways);
@@ -118,6 +118,11 @@ export class View {
     this.typed.clear();
     if (low && high) this.choose(Number(low), Number(high));
     else this.drawTools();
+  }
+
+  // What was typed and taken back is no change.
+  leaveEnd(index) {
+    if (this.typed.delete(index) && this.found) this.drawTools();
   }
 
   drawTools() {

@@ -78,11 +78,12 @@ export function refill(host, ...children) {
 }
 
 // Where the focus is in an element: a function that gives it, once this was drawn anew, to what is called the same, else to the first that
-// takes it, and returns true. Else one that returns false.
+// takes it, unless somebody went elsewhere meanwhile, and returns true. Else one that returns false.
 export function keepFocus(host) {
   const focused = document.activeElement, name = host !== focused && host.contains(focused) ? called(focused) : null;
   return () => {
     if (name === null) return false;
+    if (![null, document.body].includes(/** @type {HTMLElement | null} */ (document.activeElement))) return true;
     const all = /** @type {HTMLElement[]} */ ([...host.querySelectorAll(":enabled, a[href]")]);
     (all.find(one => called(one) === name) ?? all[0])?.focus({ preventScroll: true });
     return true;

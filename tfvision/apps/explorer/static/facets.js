@@ -138,9 +138,10 @@ class Facet {
   }
 
   choose(low, high) {
-    const before = read().params.getAll("r"), others = before.filter(one => parsedRange(this.app, one).name !== this.column.name);
+    const { hash } = location, before = read().params.getAll("r"), others = before.filter(one => parsedRange(this.app, one).name !== this.column.name);
     this.ask(low || high ? [...others, written(this.app, this.column.name, `${low}..${high}`, parsedRange)] : others);
-    this.before = this.brush?.drawn ? this.before ?? before : null;
+    if (!this.brush?.drawn) this.before = null;
+    else if (location.hash !== hash) this.before ??= before;  // else there is no step yet: the next range would take the place of an older one
   }
 
   // Ranges while one is drawn are one step of the address.

@@ -3,7 +3,7 @@
 import { change, read } from "./address.js";
 import { BASKET } from "./app.js";
 import { prepareSearch } from "./columns.js";
-import { button, h, later, number, plural, select } from "./dom.js";
+import { button, h, keepFocus, later, number, plural, select } from "./dom.js";
 import { Facets, reset } from "./facets.js";
 import { chips, countText, filterOf, filtersOf, forgetFiltering } from "./filters.js";
 
@@ -53,13 +53,13 @@ export class FilterBar {
     if (basket.size) this.count.append(h("span", { class: "soft" }, ` · ${number(picked)} picked`));
     const tags = Object.keys(app.notes.tags).filter(tag => tag !== BASKET);
     const isBasket = filters.get("tag") === BASKET;
-    const focused = document.activeElement, isWithin = this.parts.contains(focused) || this.ways.contains(focused);
+    const focusAgain = keepFocus(this.row);  // the first that takes it is the opener
     this.parts.replaceChildren(...told, told.length ? button("Reset", reset, { "aria-label": "reset the filters" }) : "", told.length && view in OF_ALL ? h("span", { class: "soft" }, OF_ALL[view]) : "");
     this.ways.replaceChildren(
       tags.length && view !== "basket" ? select("Tag", [["", "any"], ...tags.map(tag => [tag, tag])], isBasket ? "" : filters.get("tag") || "", value => change({ tag: value || null, at: null }, true, true), { class: "narrow" }) : "",
       basket.size && view !== "basket" ? button("Picked only", () => change({ tag: isBasket ? null : BASKET, at: null }, true, true), { "aria-pressed": String(isBasket), title: "Only what is in the basket" }) : "",
       view === "basket" ? "" : button("Pick all shown", () => this.pickShown(), { title: "All that this view shows into the basket: on the map those of the lasso, or all that the filters and the legend leave" }));
-    if (isWithin) ([...this.row.querySelectorAll("button")].find(one => one.textContent === focused?.textContent) || this.opener).focus({ preventScroll: true });
+    focusAgain();
     this.facets.update();
   }
 

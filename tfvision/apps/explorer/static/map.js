@@ -52,7 +52,7 @@ export class View {
     if (!app.layers.length) return this.say(noVectors(app));
     if (key !== this.key) return this.load(layer, method, key);
     if (!this.points) return;  // under way
-    if (!this.isMeanwhile && !this.keepTimer) this.camera.take(params.get("at"));  // else it was moved since
+    if (!this.isMeanwhile && !this.keepTimer && !this.gestures.pointers.size) this.camera.take(params.get("at"));  // else it was moved since, or is
     await this.show(params, method);
   }
 
@@ -226,14 +226,19 @@ export class View {
 
   reset() {
     this.camera.reset();
-    clearTimeout(this.keepTimer);
-    this.keepTimer = 0;
+    this.leavePlace();
     change({ at: null }, false);
     this.redraw();
   }
 
-  keepPlace() {
+  // What is not yet in the address does not come into it.
+  leavePlace() {
     clearTimeout(this.keepTimer);
+    this.keepTimer = 0;
+  }
+
+  keepPlace() {
+    this.leavePlace();
     const { camera } = this, keep = () => {
       this.keepTimer = 0;
       if (this.stage.isConnected) change({ at: `${camera.written([[camera.x, camera.y]])},${camera.zoom.toFixed(2)}` }, false);

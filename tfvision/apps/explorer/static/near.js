@@ -111,7 +111,7 @@ export class View {
     const app = this.app, picture = queryImage(app, this.q, { class: "large" });
     const image = picture && isPicture(this.q) ? button(picture, () => app.openLarge(null, Number(this.q)), { class: "query-picture", "aria-label": "the query, large" }) : picture;
     const facts = isPicture(this.q) ? Object.entries(app.metadata(Number(this.q))).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]) : [];
-    this.side.replaceChildren(...[image, h("h2", {}, app.queryTitle(this.q)), facts.length && h("dl", { class: "facts" }, facts),
+    refill(this.side, [image, h("h2", {}, app.queryTitle(this.q)), facts.length && h("dl", { class: "facts" }, facts),
       h("div", { class: "actions" }, waysOn(app, this.q, "near"), isPicture(this.q) && !app.source.isStatic && app.columns.length ? button("Correct label…", () => askLabel(app, [Number(this.q)])) : "", h("a", { class: "as-button", href: href("map", { q: this.q, colour: "similarity" }) }, "On the map"),
         h("a", { class: "as-button", href: href("browse", { q: this.q, sort: "similarity" }) }, "Whole collection in this order"))].filter(Boolean));
   }

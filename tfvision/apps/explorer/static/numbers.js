@@ -95,10 +95,14 @@ export function wilson(right, trials, z = 1.959963984540054) {
   return [right ? (centre - spread) / (1 + (z * z) / trials) : 0, right < trials ? (centre + spread) / (1 + (z * z) / trials) : 1];
 }
 
+// A function that draws a whole number below another; the same ones each time.
+export function drawing(seed) {
+  return most => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return Math.floor((seed / 4294967296) * most); };
+}
+
 // The 95 % interval of sum(a) / sum(b) over pairs [a, b], by drawing as many pairs with replacement a thousand times; the same each time.
 export function bootstrapInterval(pairs) {
-  let seed = 20151208;
-  const random = most => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return Math.floor((seed / 4294967296) * most); };
+  const random = drawing(20151208);
   const ratios = Float64Array.from({ length: 1000 }, () => {
     let [above, below] = [0, 0];
     for (let drawn = 0; drawn < pairs.length; drawn++) { const [a, b] = pairs[random(pairs.length)]; above += a; below += b; }

@@ -47,7 +47,7 @@ export class PrecisionTable {
     const { found } = this, isBlind = this.isBlind();
     refill(this.figures, [this.judgeChoice(), ...(isBlind ? [this.blind(q)] : this.measured(q))].flat(2).filter(Boolean));
     const isTaken = !found.draft || found.conclusion === found.draft;
-    this.draft.replaceChildren(...(isBlind || isTaken ? [] : [h("p", { class: "draft" }, found.draft), button("Take this sentence", () => this.take())]));
+    refill(this.draft, isBlind || isTaken ? [] : [h("p", { class: "draft" }, found.draft), button("Take this sentence", () => this.take())]);
     refill(this.rest, [this.agreement(), this.judged(), this.lost()].filter(Boolean));
   }
 

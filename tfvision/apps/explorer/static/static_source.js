@@ -24,9 +24,11 @@ export class StaticSource {
   state = null;  // of status.json, once it is read
   /** @type {Promise<any> | null} */
   allNames = null;
+  /** @type {Promise<Map<string, number>> | null} */
+  allRows = null;  // by id
   /** @type {Promise<any> | null} */
   allColumns = null;
-  /** @type {Promise<any> | null} */
+  /** @type {any} */
   notesFile = null;
   /** @type {{ row: number, at: number }[] | null} */
   scattered = null;  // rows in an order by chance
@@ -43,6 +45,7 @@ export class StaticSource {
   }
 
   names = () => (this.allNames ||= json("names.json"));
+  rows = () => (this.allRows ||= this.names().then(names => new Map(names.map((id, row) => [id, row]))));
   columns = async () => structuredClone(await (this.allColumns ||= json("columns.json")));
   numbers = async number => new Float64Array(await bytes(`numbers-${number}.bin`));
   codes = async number => new Int32Array(await bytes(`codes-${number}.bin`));
@@ -107,6 +110,15 @@ export class StaticSource {
       layer.known.set(name, { name, scores, ordered: numbers.sorted(scores) });
     }
     return { layer, ...layer.known.get(name) };
+  }
+
+  // Similarities to a query in each layer, none in one that does not know it. Throws where none does.
+  async inLayers(name) {
+    const { layers } = await this.status();
+    await Promise.all(layers.map((_, number) => this.layer(number)));  // whose file is missing, that is told
+    const tried = await Promise.all(layers.map((_, number) => this.asked(name, number).catch(error => ({ scores: new Float32Array(0), error }))));
+    if (tried.length && tried.every(one => one.error)) throw tried[0].error;
+    return tried.map(one => one.scores);
   }
 
   async title(name) {
@@ -182,14 +194,14 @@ export class StaticSource {
     return this.stored() || this.unkept;  // another tab may have written
   }
 
-  exported = () => (this.notesFile ||= json("notes.json"));
+  exported = async () => (this.notesFile ||= await json("notes.json"));
 
   get key() { return `tfvision-notes-${this.state.key}`; }
   stored() { try { return JSON.parse(localStorage.getItem(this.key) || "null"); } catch { return null; } }
 
   // The same with numbers in the place of ids.
   async notes() {
-    const { version, tags, marks, judges, conclusions } = await this.kept(), rows = new Map((await this.names()).map((id, row) => [id, row]));
+    const { version, tags, marks, judges, conclusions } = await this.kept(), rows = await this.rows();
     const known = ids => ids.filter(id => rows.has(id)), name = key => rows.get(key.slice(3))?.toString() ?? key;
     const judged = one => Object.fromEntries(known(Object.keys(one)).map(id => [rows.get(id), one[id]]));
     const each = (object, change) => Object.fromEntries(Object.entries(object || {}).map(([key, one]) => [key, change(one)]));
@@ -240,8 +252,8 @@ export class StaticSource {
 
   // The first hits of all layers and some pictures drawn at random, in an order of the question's own.
   async pool(name, question, k) {
-    const { layers } = await this.status(), names = await this.names(), asked = await Promise.all(layers.map((_, number) => this.asked(name, number)));
-    const rows = [...new Set([...asked.flatMap(({ scores }) => numbers.nearest(scores, k)), ...await this.drawn(name, question)])];
+    const names = await this.names(), asked = await this.inLayers(name);
+    const rows = [...new Set([...asked.flatMap(scores => numbers.nearest(scores, k)), ...await this.drawn(name, question)])];
     const place = new Map(rows.map(row => [row, numbers.hash(`${question}\0${name}\0${names[row]}`)]));
     return { places: rows.sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0)), drawn: DRAWN };
   }
@@ -249,11 +261,15 @@ export class StaticSource {
   // Pictures at random for a question and query, none of them its own: those that the server drew where it was asked there.
   async drawn(name, question) {
     const names = await this.names(), key = /^\d+$/.test(name) ? `id:${names[name]}` : name, exported = (await this.exported()).drawn[question]?.[key];
-    if (exported) { const rows = new Map(names.map((id, row) => [id, row])); return exported.map(id => rows.get(id)); }
+    if (exported) { const rows = await this.rows(); return exported.map(id => rows.get(id)); }
     const own = new Set(await this.members(name)), start = numbers.hash(`${question}\0${key}`);
     const order = (this.scattered ||= names.map((id, row) => ({ row, at: numbers.hash(id) })).sort((a, b) => a.at - b.at || a.row - b.row));
-    const first = Math.max(0, order.findIndex(one => one.at >= start)), ring = [...order.slice(first), ...order.slice(0, first)];
-    return ring.map(one => one.row).filter(row => !own.has(row)).slice(0, DRAWN);
+    const first = Math.max(0, order.findIndex(one => one.at >= start)), found = [];
+    for (let step = 0; step < order.length && found.length < DRAWN; step++) {
+      const { row } = order[(first + step) % order.length];
+      if (!own.has(row)) found.push(row);
+    }
+    return found;
   }
 
   // judge: whose marks count, "" those of who gives no name; null = what most judges say.
@@ -262,7 +278,7 @@ export class StaticSource {
     const everybody = judge === null ? judged.map(([, marks]) => marks) : judged.filter(([name]) => name === judge).map(([, marks]) => marks);
     for (const [name, marks] of Object.entries(judge === null ? majority(judged) : everybody[0] || {})) {
       try {
-        const rows = await Promise.all(layers.map(async (_, number) => { const hits = numbers.nearest((await this.asked(name, number)).scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); }));
+        const rows = (await this.inLayers(name)).map(scores => { const hits = numbers.nearest(scores, Math.max(...KS)); return KS.map(k => precision(hits, marks, k)); });
         const places = await this.drawn(name, question), drawn = precision(places, marks, DRAWN);
         queries.push({ name, title: await this.title(name), marked: Object.keys(marks).length, layers: rows, drawn });
         if (places.every(row => everybody.some(one => row in (one[name] || {})))) chances.push(drawn);  // else a part may be judged as hits are: too often right
@@ -289,12 +305,12 @@ export class StaticSource {
 
 // Scores of the rows that are kept; the others are as unknown.
 const only = (scores, kept) => (kept ? scores.map((score, row) => (kept[row] ? score : NaN)) : scores);
+
 function randomPairs(layer) {
   const known = [];
   layer.scales.forEach((scale, row) => { if (!Number.isNaN(scale)) known.push(row); });
   if (known.length < 2) return new Float32Array(0);
-  let seed = 1;
-  const random = most => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return Math.floor((seed / 4294967296) * most); };
+  const random = numbers.drawing(1);
   return Float32Array.from({ length: PAIRS }, () => {
     const first = random(known.length), a = known[first], b = known[(first + 1 + random(known.length - 1)) % known.length];
     let total = 0;

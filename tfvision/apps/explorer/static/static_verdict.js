@@ -1,5 +1,6 @@
 // The server's verdict (precision.py, judges.py, plain_words.py) for the static site, where the browser computes it.
 
+import { plural } from "./dom.js";
 import * as numbers from "./numbers.js";
 
 const FEWEST_QUERIES = 5;  // of which something can be said by drawing among them
@@ -60,13 +61,13 @@ export function agreement(judged) {
     for (let b = a + 1; b < said.length; b++) words.push(pairInWords([judged[a][0], judged[b][0]].map(name => name || "who gave no name").join(" and "), shared([said[a], said[b]])));
   }
   const together = shared(said), all = said.length > 2 && together.length ? fleissKappa(together) : null;
-  if (all?.kappa !== undefined) words.push(`All together, on ${counted(together.length)}: Fleiss’ kappa ${all.kappa.toFixed(2)} (${all.low.toFixed(2)} to ${all.high.toFixed(2)}).`);
+  if (all?.kappa !== undefined) words.push(`All together, on ${plural(together.length, "picture")}: Fleiss’ kappa ${all.kappa.toFixed(2)} (${all.low.toFixed(2)} to ${all.high.toFixed(2)}).`);
   return { words };
 }
 
 function pairInWords(names, said) {
   if (!said.length) return `${names} judged no picture in common.`;
-  const { same, expected, shares, kappa, low, high } = cohensKappa(said), alike = `${names} say the same of ${percent(same)} of ${counted(said.length)}`;
+  const { same, expected, shares, kappa, low, high } = cohensKappa(said), alike = `${names} say the same of ${percent(same)} of ${plural(said.length, "picture")}`;
   if (kappa === undefined) return `${alike}, and always the same: kappa says nothing.`;
   const way = kappa > 0 ? `${percent(kappa)} of the way from chance to complete agreement` : "no more than chance";
   return `${alike}; by chance, who says “right” as often as they do (${shares.map(percent).join(" and ")}) would of ${percent(expected)}. Kappa ${kappa.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)}) is ${way}.`;
@@ -92,7 +93,6 @@ function kappaOf(same, expected, interval) {
 }
 
 const mean = values => values.reduce((sum, value) => sum + value, 0) / values.length;
-const counted = count => `${count.toLocaleString("en")} ${count === 1 ? "picture" : "pictures"}`;
 
 // As plain_words.py tells a share.
 function percent(share) {

@@ -117,7 +117,7 @@ export class View {
 
   // What names and labels stand in, which come after the first pictures: drawn anew then, while the wall stays where somebody judges.
   drawTitles() {
-    this.head.replaceChildren(this.q && !this.by ? queryBar(this.app, this.q, "verdict") : "");
+    refill(this.head, this.q && !this.by ? queryBar(this.app, this.q, "verdict") : "");
     if (!this.wall) return;
     const rows = this.wall.rows, layers = this.app.layers.length;
     refill(this.hint, h("span", { class: "marking" }, h("span", { class: "keys" }, h("kbd", {}, "y"), " right  ", h("kbd", {}, "n"), " wrong  ", h("kbd", {}, "u"), " not judged; "), "a click or tap: right, wrong, not judged"), this.count,
