@@ -301,7 +301,7 @@ export class View {
   destroy() {
     if (this.signal) this.signal.stopped = true;
     this.points = null;  // colours that come late draw nothing
-    clearTimeout(this.keepTimer);
+    this.leavePlace();
     this.gestures.destroy();
     this.drawing.destroy();
     this.clearDrawer();
