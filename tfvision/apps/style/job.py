@@ -13,20 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.style.growth import Growth
 from tfvision.apps.style.pictures import (
     ANIMATION_FORMATS,
     FORMATS,
     check_suffix,
-    converted,
+    finished,
     grey,
+    in_colours,
     read_mask,
-    recoloured,
     suffix_for,
-    with_colours_of,
     write_animation,
     write_picture,
 )
-from tfvision.apps.style.preview import Preview
 from tfvision.apps.style.sidecar import StyleJob, made_before, sha256_of, write_sidecar
 from tfvision.apps.style.watch import Watch
 from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_frames, read_picture_file
@@ -54,7 +53,7 @@ class StudioOptions:
     save_every: int = 0
     is_resumed: bool = False
     command: str = ""
-    preview: Preview | None = None
+    preview: Growth | None = None
 
 
 DEFAULT_OPTIONS = StudioOptions()
@@ -168,20 +167,12 @@ class Studio:
 
     def _paint(self, job, source, output, label, after):
         """The Stylization of a photo in the job's colours."""
-        photo, paintings = source.pixels, [converted(p.pixels, p.profile, source.profile) for p in self._paintings]
-        masks = _masks(job, photo)
-        if job.colour == "luminance":
-            photo = grey(photo)
-            paintings = [grey(painting) for painting in paintings]
-        if job.colour:
-            paintings = [recoloured(painting, photo) for painting in paintings]
+        masks = _masks(job, source.pixels)
+        photo, paintings = in_colours(job.colour, source, self._paintings)
         if self._options.preview:
             self._options.preview.begin(Path(job.photo).name, [source.pixels, *(p.pixels for p in self._paintings)])
         made = self._render(job, photo, paintings, masks, output, label, _last_frame(job, photo, after))
-        picture = made.picture
-        if job.colour == "luminance":
-            picture = with_colours_of(source.pixels, picture)
-        return dataclasses.replace(made, picture=_within(masks, picture, source.pixels))
+        return dataclasses.replace(made, picture=finished(job.colour, made.picture, source.pixels, masks))
 
     def _render(self, job, photo, paintings, masks, output, label, previous):
         if job.is_fast:
@@ -256,16 +247,6 @@ def _warn_of_twins(job):
 def _masks(job, photo):
     """float32 [height, width] of each painting, or None."""
     return [read_mask(path, *photo.shape[:2]) for path in job.masks] if job.masks else None
-
-
-def _within(masks, picture, photo):
-    """The picture where any mask is white, the photo elsewhere."""
-    if masks is None:
-        return picture
-    share = np.clip(sum(masks), 0, 1)
-    share = resized((255 * share).round().astype(np.uint8), *picture.shape[:2])[..., None].astype(np.float32) / 255
-    outside = resized(photo, *picture.shape[:2]).astype(np.float32)
-    return (outside + share * (picture - outside)).round().clip(0, 255).astype(np.uint8)
 
 
 def _last_frame(job, photo, after):

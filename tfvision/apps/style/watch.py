@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
+from tfvision.apps.style.growth import Growth
 from tfvision.apps.style.pictures import write_picture
 from tfvision.apps.style.presets import Preset
-from tfvision.apps.style.preview import Preview
 from tfvision.apps.style.stylization import Progress
 from tfvision.progress import progress_bar
 
@@ -18,12 +18,12 @@ class Watch:
     Args:
       label: of the bar.
       preset: Preset.
-      preview: preview.Preview, or None.
+      preview: growth.Growth, or None.
       steps: folder for the pictures on the way.
       save_every: iterations between them; 0 = none.
     """
 
-    def __init__(self, label: str, preset: Preset, preview: Preview | None = None, steps: str | Path = "", save_every: int = 0):
+    def __init__(self, label: str, preset: Preset, preview: Growth | None = None, steps: str | Path = "", save_every: int = 0):
         self._clock, self._preview, self._steps, self._save_every = Clock(preset), preview, steps, save_every
         self._bar, self._percent = progress_bar(label, 100), 0
 
