@@ -17,7 +17,7 @@ from tfvision.apps.style.pictures import shown_jpeg
 from tfvision.apps.style.stylization import Progress
 
 WAITING, PAINTING, DONE, STOPPED, FAILED = "waiting", "painting", "done", "stopped", "failed"  # stages
-_NOTHING_YET: dict = {"iteration": None, "share": 0.0, "seconds": 0.0, "seconds_left": None, "output": None, "error": None}
+_NOTHING_YET: dict = {"iteration": None, "share": 0.0, "seconds": 0.0, "seconds_left": None, "output": None, "error": None, "has_picture": False}
 _SHOWN_PX = 1024  # longer side of what is sent to the page
 _INPUT_PX = 320
 _POINTS = 300  # of the curves
@@ -111,4 +111,4 @@ class Growth:
         encoded = shown_jpeg(pixels, _SHOWN_PX)
         with self._lock:
             self._picture = encoded
-            self._state["version"] += 1
+            self._state.update(version=self._state["version"] + 1, has_picture=True)

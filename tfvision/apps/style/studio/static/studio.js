@@ -1,0 +1,51 @@
+// The studio: before there is a photo and a painting, where to take them from; then the large picture, its panel and the versions.
+
+import { h, part } from "./dom.js";
+import { chooseFiles, dropAnywhere, InputsPart } from "./inputs.js";
+import { LookPart } from "./look.js";
+import { PaintPart } from "./paint.js";
+import { Stage } from "./stage.js";
+import { startPage } from "./start.js";
+import { Strip } from "./strip.js";
+import { GROWTH, QUICK } from "./app.js";
+
+export function openStudio(app, main) {
+  const stage = new Stage(app), strip = new Strip(app);
+  const panel = h("aside", { class: "panel", "aria-label": "choices" }, new InputsPart(app).element, new LookPart(app).element, new PaintPart(app).element);
+  const room = [h("div", { class: "work" }, stage.element, strip.element), panel];
+  let isWorking = null;
+  const draw = () => {
+    if (isWorking === app.hasBoth && isWorking) return;
+    const hadFocus = main.contains(document.activeElement);
+    isWorking = app.hasBoth;
+    main.className = isWorking ? "studio" : "start";
+    if (isWorking) main.replaceChildren(...room);
+    else startPage(app, main);
+    if (hadFocus && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
+  };
+  app.on("inputs", draw);
+  draw();
+  dropAnywhere(app, part("main"));
+  addEventListener("paste", event => paste(app, event));
+  addEventListener("keydown", event => key(app, event));
+}
+
+// A picture from the clipboard: the photo, where there is none yet, else one more painting.
+function paste(app, event) {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (!files.length) return;
+  event.preventDefault();
+  chooseFiles(app, app.status.photo ? "painting" : "photo", files);
+}
+
+function key(app, event) {
+  const isTaken = event.target.closest?.("input, textarea, select, canvas") || document.querySelector("dialog[open]");
+  if (isTaken || event.ctrlKey || event.metaKey || event.altKey || !app.hasBoth) return;
+  if (event.key === "q") app.show(QUICK);
+  else if (event.key === "g" && app.status.is_painting) app.show(GROWTH);
+  else if (event.key === "t") part("theme").click();
+  else if (event.key === "Escape" && app.masked) app.show(QUICK);
+  else if (/^[1-9]$/.test(event.key) && app.version(event.key)) app.show(event.key);
+  else return;
+  event.preventDefault();
+}
