@@ -172,13 +172,16 @@ class Studio:
         if self._options.preview:
             self._options.preview.begin(Path(job.photo).name, [source.pixels, *(p.pixels for p in self._paintings)])
         made = self._render(job, photo, paintings, masks, output, label, _last_frame(job, photo, after))
-        return dataclasses.replace(made, picture=finished(job.colour, made.picture, source.pixels, masks))
+        return dataclasses.replace(made, picture=finished(job.colour, made.picture, source.pixels, None if job.is_fast else masks))
 
     def _render(self, job, photo, paintings, masks, output, label, previous):
         if job.is_fast:
             from tfvision.apps.style.fast import stylize_fast
 
-            return stylize_fast(photo, paintings[0], job.module, job.preset.size)
+            preset, blend = job.preset, job.blend or None
+            return stylize_fast(
+                photo, paintings, job.module, preset.size, blend=blend, strength=job.strength, masks=masks, painting_scale=preset.painting_scale
+            )
         from tfvision.apps.style.stylization import stylize
 
         initial, preset = None, job.preset
@@ -223,8 +226,6 @@ def _check(job):
         raise RecipeError("--blend and --mask cannot go together: masks say where each painting rules")
     if job.blend and len(job.blend) != count:
         raise RecipeError(f"--blend must be {count} numbers, one a painting, got {','.join(map(str, job.blend))}")
-    if job.is_fast and (count > 1 or job.masks):
-        raise RecipeError("--preset fast takes one painting and no masks: use another preset")
     for path in (*job.paintings, *job.masks):
         if Path(path).is_dir():
             raise DataError(f"{path} is a folder: a painting or a mask is one file")

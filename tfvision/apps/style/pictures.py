@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.style.regions import within_masks
 from tfvision.data.picture_file import PictureFile, read_picture_file
 from tfvision.data.resizing import resized
 from tfvision.errors import DataError
@@ -208,15 +209,10 @@ def finished(colour: str, picture: np.ndarray, photo: np.ndarray, masks: Sequenc
 
     Args:
       picture, photo: uint8 RGB, of any sizes.
-      masks: float32 in [0, 1], or None.
+      masks: float32 in [0, 1], or None; a fast network has heeded them.
     """
     picture = with_colours_of(photo, picture) if colour == "luminance" else picture
-    if masks is None:
-        return picture
-    share = np.clip(sum(masks), 0, 1)
-    share = resized((255 * share).round().astype(np.uint8), *picture.shape[:2])[..., None].astype(np.float32) / 255
-    outside = resized(photo, *picture.shape[:2]).astype(np.float32)
-    return (outside + share * (picture - outside)).round().clip(0, 255).astype(np.uint8)
+    return within_masks(masks, picture, photo) if masks else picture
 
 
 def _power(covariance, exponent):

@@ -45,9 +45,10 @@ class StyleJob:
       photo: path of a photo, an animation, or a folder of photos.
       paintings: paths.
       masks: paths, one a painting, white where it rules; () = everywhere.
-      preset: Preset; of the preset "fast" its size alone counts.
+      preset: Preset; of the preset "fast" its size and painting_scale count.
       blend: how the paintings mix, a number each; () = alike.
       colour: "" (the paintings'), "luminance" or "histogram" (the photo's: pictures.with_colours_of, pictures.recoloured).
+      strength: how much of the paintings' manner, from 0 (the photo) to 1.
       is_fast: whether a feed-forward network makes the picture.
       module: which: a TensorFlow Hub handle or a folder; "" = the default.
     """
@@ -58,6 +59,7 @@ class StyleJob:
     preset: Preset = dataclasses.field(default_factory=Preset)
     blend: tuple[float, ...] = ()
     colour: str = ""
+    strength: float = 1.0
     is_fast: bool = False
     module: str = ""
 

@@ -43,11 +43,15 @@ class Order:
         look = self.look
         return dataclasses.replace(self.preset, size=look.size, style_weight=look.style_weight, painting_scale=look.stroke)
 
-    def painted(self, paint: Paint, photo: PictureFile, paintings: Sequence[PictureFile]) -> np.ndarray:
-        """The picture that `paint` makes, in the chosen colours and within the masks, as `stylize` makes it of files."""
+    def painted(self, paint: Paint, photo: PictureFile, paintings: Sequence[PictureFile], heeds_masks: bool = False) -> np.ndarray:
+        """The picture that `paint` makes, in the chosen colours and within the masks, as `stylize` makes it of files.
+
+        Args:
+          heeds_masks: whether `paint` leaves the photo as it is where no mask is white.
+        """
         masks = self.masks_of(photo.pixels)
         picture = paint(*in_colours(self.look.colour, photo, paintings), masks)
-        return self.finished(picture, photo.pixels, masks)
+        return self.finished(picture, photo.pixels, None if heeds_masks else masks)
 
     def finished(self, picture: np.ndarray, photo: np.ndarray, masks: list[np.ndarray] | None) -> np.ndarray:
         """A picture in the chosen colours and within the masks, which are of the photo's size."""
@@ -69,6 +73,7 @@ class Order:
             self.changed_preset(),
             self.blend,
             self.look.colour,
+            self.look.strength if is_fast else 1.0,
             is_fast,
             self.module if is_fast else "",
         )

@@ -5,11 +5,10 @@ import threading
 
 import numpy as np
 
-from tfvision.apps.style.fast import FastNetwork, load_network, paint_fast
+from tfvision.apps.style.fast import FastNetwork, load_network, paint_fast, stylize_fast
 from tfvision.apps.style.studio.order import Order
 from tfvision.apps.style.stylization import stylize
-from tfvision.data.resizing import fitted_size, resized
-from tfvision.errors import UserError
+from tfvision.errors import RunError, UserError
 
 QUICK_PX = 512
 _OPTIMISED_PX = 192
@@ -56,23 +55,31 @@ class Quick:
             if self.network is None:
                 return self._optimised(order, number)
             longer = min(QUICK_PX, max(order.photo.seen.shape[:2]))
-            return order.painted(self._paint(order), order.photo.small(longer), [painting.small(QUICK_PX) for painting in order.paintings])
+            return order.painted(self._paint(order), order.photo.small(longer), [painting.small(QUICK_PX) for painting in order.paintings], heeds_masks=True)
 
-    def whole(self, order: Order) -> np.ndarray:
-        """The fast network's picture at the look's size, as `stylize --preset fast` makes it. Raises UserError."""
+    def whole(self, order: Order) -> tuple[np.ndarray, dict]:
+        """The fast network's picture at the look's size, as `stylize --preset fast` makes it, and the facts of its making. Raises UserError."""
         self._loaded.wait()
         if self.network is None:
-            raise UserError("there is no fast network here: press Paint, or name a network with --module")
+            raise RunError("there is no fast network here: press Paint, or begin the studio with --module")
+        look, made = order.look, None
+
+        def paint(photo, paintings, masks):
+            nonlocal made
+            how = {"blend": order.blend or None, "strength": look.strength, "masks": masks, "painting_scale": look.stroke}
+            made = stylize_fast(photo, paintings, self.module, look.size, **how)
+            return made.picture
+
         with self._lock:
-            photo = order.photo.whole()
-            photo = photo._replace(pixels=resized(photo.pixels, *fitted_size(*photo.pixels.shape[:2], order.look.size)))
-            return order.painted(self._paint(order), photo, [painting.whole() for painting in order.paintings])
+            picture = order.painted(paint, order.photo.whole(), [painting.whole() for painting in order.paintings], heeds_masks=True)
+            return picture, made.facts
 
     def _paint(self, order):
         look = order.look
 
         def paint(photo, paintings, masks):
-            return paint_fast(self.network, photo, paintings, blend=order.blend or None, strength=look.strength, masks=masks)
+            how = {"blend": order.blend or None, "strength": look.strength, "masks": masks, "painting_scale": look.stroke}
+            return paint_fast(self.network, photo, paintings, **how)
 
         return paint
 
