@@ -12,7 +12,7 @@ from tfvision.errors import RunError, UserError
 
 QUICK_PX = 512
 _OPTIMISED_PX = 192
-_ITERATIONS = 30
+_ITERATIONS = 20
 LOADING, READY, ABSENT = "loading", "ready", "absent"
 
 

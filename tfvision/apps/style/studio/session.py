@@ -43,7 +43,7 @@ class Session:
 
     def __init__(self, preset: Preset | None = None, module: str = ""):
         self.growth, self.look = Growth(), Look()
-        self._preset, self._quick = preset or Preset(), Quick(module)
+        self.preset, self.quick = preset or Preset(), Quick(module)
         self._photo: Picture | None = None
         self._paintings: dict[str, _Painting] = {}
         self._versions: dict[str, Version] = {}
@@ -54,13 +54,18 @@ class Session:
 
     def start(self) -> None:
         """Loads the fast network, in a thread."""
-        threading.Thread(target=self._quick.load, daemon=True).start()
+        threading.Thread(target=self.quick.load, daemon=True).start()
 
     def stop(self) -> None:
         """Ends what is at work."""
         if self._job:
             self._job.stop()
             self._job.wait(_STOP_SECONDS)
+
+    def wait(self) -> None:
+        """Waits until no picture is being painted."""
+        if self._job:
+            self._job.wait()
 
     def status(self) -> dict:
         """All that the page shows, as a dict for JSON."""
@@ -71,7 +76,7 @@ class Session:
                 "photo": photo and {"key": str(self._numbers["photo"]), "name": photo.name, "width": photo.width, "height": photo.height},
                 "paintings": [_told(key, painting) for key, painting in self._paintings.items()],
                 "look": dataclasses.asdict(self.look),
-                "quick": self._quick.facts(),
+                "quick": self.quick.facts(),
                 "is_painting": self._is_painting(),
                 "is_stopping": self._job is not None and self._job.is_stopping,
                 "growth": self.growth.state(),
@@ -131,13 +136,13 @@ class Session:
 
     def glance(self, look: Look) -> bytes:
         """The quick result as a JPEG. Raises quick.Outdated where a newer look was asked for meanwhile, DataError, and as `stylize`."""
-        return shown_jpeg(self._quick.glance(self._order(look)), SEEN_PX)
+        return shown_jpeg(self.quick.glance(self._order(look)), SEEN_PX)
 
     def keep(self, look: Look) -> Version:
         """Keeps the fast network's picture at the look's size. Raises DataError, and as `stylize`."""
         order = self._order(look)
         self._check_room()
-        picture, facts = self._quick.whole(order)
+        picture, facts = self.quick.whole(order)
         return self._add(versions.QUICK, order, picture, facts)
 
     def paint(self, look: Look) -> None:
@@ -175,7 +180,7 @@ class Session:
                 raise DataError("there is no painting yet: choose one")
             rules = rules_of([painting.mask for painting in paintings.values()])
             blend = () if rules else look.shares(tuple(paintings))
-            return Order(photo, tuple(painting.picture for painting in paintings.values()), rules, blend, look, self._preset, self._quick.module)
+            return Order(photo, tuple(painting.picture for painting in paintings.values()), rules, blend, look, self.preset, self.quick.module)
 
     def _add(self, kind, order, picture, facts):
         with self._lock:

@@ -17,6 +17,7 @@ export class App {
     this.shown = QUICK;
     this.beside = "";  // what it is compared with; "" = nothing
     this.masked = "";  // the key of the painting whose mask is edited; "" = none
+    this.quickUrl = "";  // of the last quick result
     this.isBusy = false;  // a picture is being sent, or kept
   }
 

@@ -65,7 +65,6 @@ export class Quick {
     this.isAsking = this.isWanted = false;
     const soon = later(0.06, () => this.ask());
     app.on("look", soon);
-    this.ask();
   }
 
   async ask() {
@@ -79,8 +78,9 @@ export class Quick {
       const blob = await app.glance();
       if (blob) {
         const before = this.url;
-        this.url = URL.createObjectURL(blob);
+        app.quickUrl = this.url = URL.createObjectURL(blob);
         setTimeout(() => URL.revokeObjectURL(before), 10000);
+        app.emit("quick");
       }
       this.error = "";
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import { GROWTH } from "./app.js";
 import { button, h, select } from "./dom.js";
-import { GrowthPanel } from "./growth.js";
+import { GrowthPanel, whenText } from "./growth.js";
 import { slider } from "./look.js";
 
 /** @type {[string, string][]} */
@@ -18,10 +18,11 @@ export class PaintPart {
     this.growth = new GrowthPanel();
     this.note = h("p", { class: "soft" }, "The page may be closed meanwhile: the studio paints on and shows the picture when you come back.");
     this.running = h("div", { class: "running", hidden: true }, this.growth.element, this.note, this.stop);
-    this.waiting = h("div", {}, this.begin);
+    this.said = h("p", { class: "hidden", role: "status" });  // now and then, for who does not see the bar
+    this.footer = h("div", { class: "begin", role: "group", "aria-label": "the optimiser" }, this.begin, this.running, this.said);
     this.element = h("section", { "aria-label": "paint" }, h("h2", {}, "Paint"),
       h("p", { class: "soft" }, "The optimiser paints the picture stroke by stroke: finer than the quick result, in minutes."),
-      this.size, this.weight.element, this.waiting, this.running);
+      this.size, this.weight.element);
     app.on("status", () => this.draw());
     app.on("look", () => this.drawLook());
     this.draw();
@@ -47,10 +48,13 @@ export class PaintPart {
   draw() {
     const { status } = this.app, hadFocus = this.running.contains(document.activeElement);
     this.running.hidden = !status.is_painting;
-    this.waiting.hidden = status.is_painting;
+    this.begin.hidden = status.is_painting;
     if (hadFocus && !status.is_painting) this.begin.focus();
     if (!status.is_painting) return;
     this.growth.draw(status.growth);
+    const quarter = 25 * Math.floor(4 * status.growth.share);
+    if (quarter !== this.quarter) this.said.textContent = quarter ? `${quarter} % painted, ${whenText(status.growth)}` : "";
+    this.quarter = quarter;
     this.stop.disabled = status.is_stopping;
     this.stop.textContent = status.is_stopping ? "Stopping after this iteration" : "Stop and keep the picture so far";
   }

@@ -7,7 +7,7 @@ export class Sheet {
     this.image = h("img", { class: "whole", hidden: true, alt: "" });
     this.other = h("img", { class: "other", hidden: true, alt: "" });
     this.divider = h("input", { type: "range", min: "0", max: "100", value: "50", step: "1", "aria-label": "where the pictures meet", hidden: true, oninput: () => this.divide() });
-    this.text = h("p", { class: "soft told", hidden: true });
+    this.text = h("p", { class: "soft told", role: "status", hidden: true });
     this.sheet = h("div", { class: "sheet", hidden: true }, this.image, this.other, h("i", { class: "seam" }), this.divider);
     this.element = h("div", { class: "frame" }, this.sheet, this.text);
     this.asked = 0;

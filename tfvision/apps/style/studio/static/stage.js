@@ -16,12 +16,13 @@ export class Stage {
     this.quick = new Quick(app, () => this.draw());
     this.isPhoto = false;  // whether the photo is seen while a button is held
     this.title = h("strong", {});
-    this.about = h("span", { class: "soft", role: "status" });
+    this.about = h("span", { class: "soft" });
     this.hold = this.holdButton();
     this.tools = h("div", { class: "tools" });
     this.caption = h("div", { class: "caption" }, h("div", { class: "what" }, this.title, this.about), this.hold, this.tools);
     this.element = h("section", { class: "stage", "aria-label": "the picture" }, this.sheet.element, this.caption, this.mask.tools);
     for (const event of ["status", "shown", "inputs"]) app.on(event, () => this.draw());
+    this.quick.ask();
     this.draw();
   }
 
@@ -90,12 +91,14 @@ export class Stage {
     if (key === this.toolsKey) return;
     this.toolsKey = key;
     const beside = select("Beside", choices, app.beside, chosen => app.show(app.shown, chosen));
-    refill(this.tools, app.shown === GROWTH ? null : beside, version ? this.versionTools(version) : null, app.shown === QUICK && status.quick.state === "ready" ? this.keepButton() : null);
+    const isKept = app.shown === QUICK && status.quick.state === "ready";
+    refill(this.tools, ...[app.shown !== GROWTH && beside, version && this.versionTools(version), isKept && this.keepButton()].filter(Boolean));
   }
 
   keepButton() {
     const { app } = this;
     const keep = async () => {
+      if (app.isBusy) return;
       app.isBusy = true;
       this.draw();
       const isKept = await app.send("keep", app.look);
@@ -103,7 +106,7 @@ export class Stage {
       if (isKept) app.say("Kept as a version.");
       this.draw();
     };
-    return button(app.isBusy ? "Keeping …" : "Keep", keep, { disabled: app.isBusy });
+    return button(app.isBusy ? "Keeping …" : "Keep", keep, { "aria-label": "keep the quick result" });
   }
 
   versionTools(version) {
@@ -116,8 +119,8 @@ export class Stage {
       app.emit("shown");
     };
     return [
-      h("span", { class: "group", role: "group", "aria-label": "download" },
-        link("picture", "Picture", "The picture as PNG"), link("record", "Record", "The JSON that stylize --like reads"), link("all", "All", "Picture, record, photo, paintings and masks in one ZIP")),
+      h("span", { class: "group downloads", role: "group", "aria-label": "download" }, h("span", { class: "soft" }, "Download"),
+        link("picture", "Picture", "The picture as PNG"), link("record", "Record", "The JSON that stylize --like reads"), link("all", "Everything", "Picture, record, photo, paintings and masks in one ZIP")),
       button("Same look", () => { app.change({ ...version.look }); app.say("The sliders stand as for this version."); }),
       button("Remove", drop),
     ];

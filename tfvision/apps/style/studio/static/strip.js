@@ -3,7 +3,7 @@
 import { GROWTH, QUICK } from "./app.js";
 import { button, h, refill } from "./dom.js";
 
-const KINDS = { quick: "quick", painted: "painted", stopped: "stopped early" };
+const KINDS = { quick: "quick", painted: "painted", stopped: "stopped" };
 
 export function titleOf(app, shown) {
   if (shown === "photo") return "Photo";
@@ -19,7 +19,7 @@ export class Strip {
     this.list = h("ul", {});
     this.undo = button("Undo the removal", async () => { app.dropped = false; await app.send("restore"); this.draw(); }, { hidden: true });
     this.element = h("nav", { class: "strip", "aria-label": "versions" }, this.list, this.undo);
-    for (const event of ["status", "shown"]) app.on(event, () => this.draw());
+    for (const event of ["status", "shown", "quick"]) app.on(event, () => this.draw());
     this.draw();
   }
 
@@ -28,7 +28,7 @@ export class Strip {
     this.undo.hidden = !app.dropped;
     const places = [QUICK, ...(status.is_painting ? [GROWTH] : []), ...status.versions.map(one => one.key).reverse()];
     const share = status.is_painting ? Math.round(100 * status.growth.share) : 0;
-    const key = JSON.stringify([places, app.shown, Boolean(app.masked), share, status.photo?.key]);
+    const key = JSON.stringify([places, app.shown, Boolean(app.masked), share, app.quickUrl]);
     if (key === this.key) return;
     this.key = key;
     refill(this.list, ...places.map(shown => h("li", {}, this.tile(shown, share))));
@@ -36,7 +36,8 @@ export class Strip {
 
   tile(shown, share) {
     const { app } = this, version = app.version(shown), isShown = app.shown === shown && !app.masked;
-    const face = version ? h("img", { src: `version/${shown}/thumbnail`, alt: "" }) : h("span", { class: "face" }, shown === QUICK ? "≈" : `${share} %`);
+    const url = version ? `version/${shown}/thumbnail` : shown === QUICK ? app.quickUrl : "";
+    const face = url ? h("img", { src: url, alt: "" }) : h("span", { class: "face" }, shown === QUICK ? "…" : `${share} %`);
     const name = version ? `${version.key} ${KINDS[version.kind]}` : shown === QUICK ? "quick" : "painting";
     return h("button", { type: "button", class: "tile", "aria-pressed": String(isShown), "aria-label": titleOf(app, shown), onclick: () => app.show(shown) }, face, h("span", {}, name));
   }

@@ -10,8 +10,9 @@ import { Strip } from "./strip.js";
 import { GROWTH, QUICK } from "./app.js";
 
 export function openStudio(app, main) {
-  const stage = new Stage(app), strip = new Strip(app);
-  const panel = h("aside", { class: "panel", "aria-label": "choices" }, new InputsPart(app).element, new LookPart(app).element, new PaintPart(app).element);
+  const stage = new Stage(app), strip = new Strip(app), paint = new PaintPart(app);
+  const choices = h("div", { class: "choices-list" }, new InputsPart(app).element, new LookPart(app).element, paint.element);
+  const panel = h("aside", { class: "panel", "aria-label": "choices" }, choices, paint.footer);
   const room = [h("div", { class: "work" }, stage.element, strip.element), panel];
   let isWorking = null;
   const draw = () => {
