@@ -38,7 +38,7 @@ export class Strip {
     const { app } = this, version = app.version(shown), isShown = app.shown === shown && !app.masked;
     const url = version ? `version/${shown}/thumbnail` : shown === QUICK ? app.quickUrl : "";
     const face = url ? h("img", { src: url, alt: "" }) : h("span", { class: "face" }, shown === QUICK ? "…" : `${share} %`);
-    const name = version ? `${version.key} ${KINDS[version.kind]}` : shown === QUICK ? "quick" : "painting";
-    return h("button", { type: "button", class: "tile", "aria-pressed": String(isShown), "aria-label": titleOf(app, shown), onclick: () => app.show(shown) }, face, h("span", {}, name));
+    const [before, name] = version ? ["Version ", `${version.key} ${KINDS[version.kind]}`] : ["", shown === QUICK ? "quick" : "painting"];
+    return h("button", { type: "button", class: "tile", "aria-pressed": String(isShown), onclick: () => app.show(shown) }, face, h("span", {}, h("span", { class: "hidden" }, before), name));
   }
 }
