@@ -155,7 +155,7 @@ def test_a_kept_picture_comes_with_all_that_makes_it_again(client, session, phot
 @pytest.mark.slow
 def test_a_painted_picture_comes_with_all_that_makes_it_again(client, session, encoded, painting, tmp_path, monkeypatch):
     ask(client, "painting?name=other.png", encoded(painting[::-1].copy()))
-    assert ask(client, "paint", style_weight=30, colour="histogram", blend={"1": 1, "2": 0.5}, stroke=2)["is_painting"] in (True, False)
+    assert ask(client, "paint", style_weight=30, strength=0.5, colour="histogram", blend={"1": 1, "2": 0.5}, stroke=2)["is_painting"] in (True, False)
     session.wait()
     status = client.get("/api/status").json()
     (version,) = status["versions"]

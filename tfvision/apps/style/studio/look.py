@@ -24,7 +24,7 @@ class Look:
     """A user's choices; the defaults are the page's.
 
     Attributes:
-      strength: 0, the photo, to 1, the painting's manner, of the quick result.
+      strength: 0, the photo, to 1, the painting's manner.
       stroke: size of the strokes, 1 = the painting's own at the picture's size.
       colour: as StyleJob's: "" as painted, "luminance" the photo's, "histogram" matched.
       size: longer side of the picture, in pixels.

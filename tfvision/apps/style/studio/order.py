@@ -73,7 +73,7 @@ class Order:
             self.changed_preset(),
             self.blend,
             self.look.colour,
-            self.look.strength if is_fast else 1.0,
+            self.look.strength,
             is_fast,
             self.module if is_fast else "",
         )

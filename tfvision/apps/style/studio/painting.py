@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfvision.apps.style.growth import STOPPED, Growth
+from tfvision.apps.style.presets import with_strength
 from tfvision.apps.style.studio import versions
 from tfvision.apps.style.studio.order import Order
 from tfvision.apps.style.stylization import Progress, stylize
@@ -67,7 +68,8 @@ class PaintingJob:
 
     def _make(self):
         order, photo = self._order, self._order.photo.whole()
-        preset, seen, began = order.changed_preset(), order.photo.seen, time.monotonic()
+        preset = with_strength(order.changed_preset(), order.look.strength)
+        seen, began = order.photo.seen, time.monotonic()
         clock, seen_masks, made = Clock(preset), order.masks_of(seen), None
 
         def watch(progress):

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 
 from tfvision.apps.style.fast import FastNetwork, load_network, paint_fast, stylize_fast
+from tfvision.apps.style.presets import with_strength
 from tfvision.apps.style.studio.order import Order
 from tfvision.apps.style.stylization import stylize
 from tfvision.errors import RunError, UserError
@@ -90,7 +91,8 @@ class Quick:
             if number != self._asked:
                 raise Outdated
 
-        preset = dataclasses.replace(order.changed_preset(), size=_OPTIMISED_PX, scales=(), iterations=_ITERATIONS)
+        preset = with_strength(order.changed_preset(), order.look.strength)
+        preset = dataclasses.replace(preset, size=_OPTIMISED_PX, scales=(), iterations=_ITERATIONS)
 
         def paint(photo, paintings, masks):
             return stylize(photo, paintings, preset, weights=order.blend or None, masks=masks, on_iteration=check).picture

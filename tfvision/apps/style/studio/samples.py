@@ -14,6 +14,7 @@ from tfvision.errors import DataError
 
 _SIZE = (640, 480)  # width, height
 _LAYERS = 5  # of hills
+_STROKES = 5200
 _SUNSET = [(34, 44, 92), (108, 74, 124), (214, 110, 96), (248, 178, 104)]  # from above to the horizon
 
 
@@ -62,12 +63,12 @@ def draw_swirls() -> np.ndarray:
     whorls = np.float32([[150, 140], [430, 110], [560, 330], [280, 330], [90, 400]])
 
     def direction(x, y):
-        dx, dy = x - whorls[:, 0], y - whorls[:, 1]
+        dx, dy = x[:, None] - whorls[:, 0], y[:, None] - whorls[:, 1]
         weights = np.exp(-(dx**2 + dy**2) / 18_000) + 1e-4
-        return np.arctan2((weights * dx).sum(), (-weights * dy).sum()) + 0.25
+        return np.arctan2((weights * dx).sum(axis=1), (-weights * dy).sum(axis=1)) + 0.25
 
     def light(x, y):
-        distance = np.hypot(whorls[:, 0] - x, whorls[:, 1] - y).min()
+        distance = np.hypot(whorls[:, 0] - x[:, None], whorls[:, 1] - y[:, None]).min(axis=1)
         return 0.52 + 0.48 * np.cos(distance / 23) * np.exp(-distance / 120)
 
     return _strokes(colours, direction, light, length=26, thickness=6, seed=7)
@@ -133,10 +134,12 @@ def _strokes(colours, direction, light, length, thickness, seed):
     random = np.random.default_rng(seed)
     image = PIL.Image.new("RGB", _SIZE, colours[0])
     pen = PIL.ImageDraw.Draw(image)
-    for x, y in random.uniform((-10, -10), (_SIZE[0] + 10, _SIZE[1] + 10), (5200, 2)):
-        angle, share = direction(x, y), light(x, y) + random.normal(0, 0.1)
-        colour = _between(colours, np.clip(share, 0, 1)) + random.normal(0, 9, 3)
-        reach = length * random.uniform(0.6, 1.2) / 2
-        dx, dy = reach * np.cos(angle), reach * np.sin(angle)
-        pen.line((x - dx, y - dy, x + dx, y + dy), tuple(int(value) for value in colour.clip(0, 255)), round(thickness * random.uniform(0.6, 1.3)))
+    x, y = random.uniform((-10, -10), (_SIZE[0] + 10, _SIZE[1] + 10), (_STROKES, 2)).T
+    angle, share = direction(x, y), light(x, y) + random.normal(0, 0.1, _STROKES)
+    tints = (_between(colours, np.clip(share, 0, 1)) + random.normal(0, 9, (_STROKES, 3))).clip(0, 255).astype(int)
+    reach = length * random.uniform(0.6, 1.2, _STROKES) / 2
+    ends = np.stack([x, y, x, y], axis=1) + np.stack([-np.cos(angle), -np.sin(angle), np.cos(angle), np.sin(angle)], axis=1) * reach[:, None]
+    widths = (thickness * random.uniform(0.6, 1.3, _STROKES)).round().astype(int)
+    for end, tint, width in zip(ends.tolist(), tints.tolist(), widths.tolist(), strict=True):
+        pen.line(end, tuple(tint), width)
     return np.asarray(image.filter(PIL.ImageFilter.GaussianBlur(0.6)))

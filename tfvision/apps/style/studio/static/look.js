@@ -23,14 +23,11 @@ export function slider(label, attributes, read, text, write) {
   return { element: h("label", { class: "slider" }, h("span", {}, label), value, input), draw };
 }
 
-// Style weight of the optimiser that fits a strength: the default's at its full, a tenth of it half way.
-export const weightOf = strength => Number((100 * 10 ** (2 * strength - 2)).toPrecision(2));
-
 export class LookPart {
   constructor(app) {
     this.app = app;
     this.sliders = [
-      slider("Strength", { min: "0", max: "1", step: "0.05" }, () => app.look.strength, value => `${Math.round(100 * value)} %`, strength => app.change({ strength, style_weight: weightOf(strength) })),
+      slider("Strength", { min: "0", max: "1", step: "0.05" }, () => app.look.strength, value => `${Math.round(100 * value)} %`, strength => app.change({ strength })),
       slider("Stroke size", { min: "-1", max: "1", step: "0.25" }, () => Math.log2(app.look.stroke), value => strokeText(2 ** value), value => app.change({ stroke: Number((2 ** value).toFixed(3)) })),
     ];
     this.colours = h("div", { class: "colours" });
