@@ -184,9 +184,11 @@ class Session:
 
     def _add(self, kind, order, picture, facts):
         with self._lock:
-            version = make_version(self._count("version"), kind, order, picture, facts)
-            self._versions[version.key] = version
-            return version
+            key = self._count("version")
+        version = make_version(key, kind, order, picture, facts)  # which takes a while
+        with self._lock:
+            self._versions[key] = version
+        return version
 
     def _is_painting(self):
         return self._job is not None and self._job.is_running

@@ -57,6 +57,7 @@ export class App {
     const inputs = ({ photo, paintings }) => JSON.stringify([photo, paintings]);
     if (this.version(this.beside) === null) this.beside = "";
     if (this.version(this.shown) === null) this.shown = QUICK;
+    if (this.masked && !status.paintings.some(one => one.key === this.masked)) this.masked = "";
     this.emit("status");
     if (!status.is_watching && inputs(before) !== inputs(status)) { this.emit("inputs"); this.emit("look"); }
     if (before.is_painting && !status.is_painting) this.ended();

@@ -92,12 +92,15 @@ export class InputsPart {
   }
 
   drawNotes() {
-    const { paintings, quick } = this.app.status, texts = [];
+    const { paintings, quick } = this.app.status, texts = [], isAbsent = quick.state === "absent";
     for (const one of paintings) if (one.is_plain) texts.push(`${one.name} has one colour: there are no strokes to take from it.`);
     if (paintings.length > 1 && paintings.some(one => one.mask)) texts.push("Masks say where each painting rules; one without a mask takes what the others leave.");
     if (quick.state === "ready" && !quick.has_painting) texts.push(`The quick result is by ${quick.name}, which knows one manner by heart, whatever the painting.`);
+    if (isAbsent) texts.push("There is no fast network here. The optimiser at a small size shows what the picture will be like, in some seconds.");
     const text = texts.join(" ");
-    if (this.notes.textContent !== text) refill(this.notes, ...texts.map(one => h("p", {}, one)));
+    if (this.noted === text) return;
+    this.noted = text;
+    refill(this.notes, ...texts.map(one => h("p", {}, one)), ...(isAbsent ? [h("details", {}, h("summary", {}, "Why, and how to get one"), h("p", {}, quick.why))] : []));
   }
 }
 

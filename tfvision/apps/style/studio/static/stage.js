@@ -127,4 +127,8 @@ export class Stage {
   }
 }
 
-const altOf = (app, shown) => (shown === "photo" ? "the photo" : `${titleOf(app, shown)}: the photo in the manner of ${app.status.paintings.map(one => one.name).join(" and ")}`);
+function altOf(app, shown) {
+  if (shown === "photo") return "the photo";
+  const names = app.version(shown)?.paintings ?? app.status.paintings.map(one => one.name);
+  return `${titleOf(app, shown)}: the photo in the manner of ${names.join(" and ")}`;
+}

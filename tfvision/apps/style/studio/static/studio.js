@@ -1,5 +1,6 @@
 // The studio: before there is a photo and a painting, where to take them from; then the large picture, its panel and the versions.
 
+import { QUICK } from "./app.js";
 import { h, part } from "./dom.js";
 import { chooseFiles, dropAnywhere, InputsPart } from "./inputs.js";
 import { LookPart } from "./look.js";
@@ -7,7 +8,6 @@ import { PaintPart } from "./paint.js";
 import { Stage } from "./stage.js";
 import { startPage } from "./start.js";
 import { Strip } from "./strip.js";
-import { GROWTH, QUICK } from "./app.js";
 
 export function openStudio(app, main) {
   const stage = new Stage(app), strip = new Strip(app), paint = new PaintPart(app);
@@ -28,7 +28,7 @@ export function openStudio(app, main) {
   draw();
   dropAnywhere(app, part("main"));
   addEventListener("paste", event => paste(app, event));
-  addEventListener("keydown", event => key(app, event));
+  addEventListener("keydown", event => { if (event.key === "Escape" && app.masked) app.show(QUICK); });
 }
 
 // A picture from the clipboard: the photo, where there is none yet, else one more painting.
@@ -37,16 +37,4 @@ function paste(app, event) {
   if (!files.length) return;
   event.preventDefault();
   chooseFiles(app, app.status.photo ? "painting" : "photo", files);
-}
-
-function key(app, event) {
-  const isTaken = event.target.closest?.("input, textarea, select, canvas") || document.querySelector("dialog[open]");
-  if (isTaken || event.ctrlKey || event.metaKey || event.altKey || !app.hasBoth) return;
-  if (event.key === "q") app.show(QUICK);
-  else if (event.key === "g" && app.status.is_painting) app.show(GROWTH);
-  else if (event.key === "t") part("theme").click();
-  else if (event.key === "Escape" && app.masked) app.show(QUICK);
-  else if (/^[1-9]$/.test(event.key) && app.version(event.key)) app.show(event.key);
-  else return;
-  event.preventDefault();
 }
