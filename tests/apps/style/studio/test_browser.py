@@ -82,7 +82,7 @@ def test_from_two_files_by_sliders_mask_and_optimiser_to_a_download(empty_sessio
         expect(page.get_by_role("button", name="Version 2 stopped")).to_have_attribute("aria-pressed", "true")
         expect(picture).to_have_attribute("src", re.compile("version/2/shown"))
 
-        page.get_by_label("Beside").select_option("1")
+        page.get_by_label("Compare with").select_option("1")
         expect(page.locator(".sheet img.other")).to_have_attribute("src", re.compile("version/1/shown"))
         page.get_by_role("slider", name="where the pictures meet").press("End")
         expect(page.locator(".sheet")).to_have_attribute("style", re.compile("--seam: 100%"))
@@ -157,7 +157,7 @@ def test_axe_finds_nothing_in_any_state(empty_session, photo, painting, encoded,
         page.get_by_role("button", name="Done").click()
         page.get_by_role("button", name="keep the quick result").click()
         page.get_by_role("button", name="Version 1 quick").click()
-        page.get_by_label("Beside").select_option("photo")
+        page.get_by_label("Compare with").select_option("photo")
         expect(page.locator(".sheet img.other")).to_be_visible()
         check("compare")
         page.get_by_label("Size", exact=True).select_option("256")

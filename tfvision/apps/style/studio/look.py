@@ -39,7 +39,7 @@ class Look:
     style_weight: float = Preset.style_weight
     blend: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises RecipeError where a value cannot be."""
         ranges = {"strength": (0, 1), "stroke": (0.25, 4), "size": (SMALLEST_PX, LARGEST_PX), "style_weight": (0, 1e6)}
         for name, (low, high) in ranges.items():

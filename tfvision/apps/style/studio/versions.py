@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Version:
     width: int
     shown: bytes
     thumbnail: bytes
-    facts: dict
+    facts: dict[str, Any]
 
     @property
     def file_name(self) -> str:

@@ -1,6 +1,6 @@
 // How far, how large the strokes, and whose colours: each change shows a new quick result.
 
-import { h, later, segmented, refill } from "./dom.js";
+import { h, paced, refill, segmented } from "./dom.js";
 
 /** @type {[string, string][]} */
 const COLOURS = [["", "As painted"], ["luminance", "The photo's"], ["histogram", "Matched"]];
@@ -60,8 +60,7 @@ export class Quick {
     this.changed = changed;
     this.url = this.error = "";
     this.isAsking = this.isWanted = false;
-    const soon = later(0.06, () => this.ask());
-    app.on("look", soon);
+    app.on("look", paced(0.06, () => this.ask()));
   }
 
   async ask() {

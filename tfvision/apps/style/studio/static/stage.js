@@ -90,7 +90,7 @@ export class Stage {
     const key = JSON.stringify([app.shown, app.beside, choices, status.quick.state, app.isBusy]);
     if (key === this.toolsKey) return;
     this.toolsKey = key;
-    const beside = select("Beside", choices, app.beside, chosen => app.show(app.shown, chosen));
+    const beside = select("Compare with", choices, app.beside, chosen => app.show(app.shown, chosen));
     const isKept = app.shown === QUICK && status.quick.state === "ready";
     refill(this.tools, ...[app.shown !== GROWTH && beside, version && this.versionTools(version), isKept && this.keepButton()].filter(Boolean));
   }
