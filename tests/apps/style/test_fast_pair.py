@@ -1,6 +1,7 @@
 """Pairs of TFLite files, as the public arbitrary-style network is had: a painting to a style, photo and style to a picture."""
 
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,9 @@ def test_the_public_pair_paints_as_its_files_do_and_at_other_sizes_too(shared, p
     assert style.shape == (1, 1, 1, 100)
     large = resized(photo, 384, 384)
     plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = tf.lite.Interpreter(str(shared / "weights" / "style_transfer_f16_384.tflite"), experimental_op_resolver_type=plain)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(str(shared / "weights" / "style_transfer_f16_384.tflite"), experimental_op_resolver_type=plain)
     interpreter.allocate_tensors()
     for details, values in zip(interpreter.get_input_details(), (large[None].astype(np.float32) / 255, style), strict=True):
         interpreter.set_tensor(details["index"], values)
