@@ -136,11 +136,11 @@ class Session:
 
     def glance(self, look: Look) -> bytes:
         """The quick result as a JPEG. Raises quick.Outdated where a newer look was asked for meanwhile, DataError, and as `stylize`."""
-        return shown_jpeg(self.quick.glance(self._order(look)), SEEN_PX)
+        return shown_jpeg(self.quick.glance(self.order(look)), SEEN_PX)
 
     def keep(self, look: Look) -> Version:
         """Keeps the fast network's picture at the look's size. Raises DataError, and as `stylize`."""
-        order = self._order(look)
+        order = self.order(look)
         self._check_room()
         picture, facts = self.quick.whole(order)
         return self._add(versions.QUICK, order, picture, facts)
@@ -150,7 +150,7 @@ class Session:
         with self._lock:
             if self._is_painting():
                 raise RunError("a picture is being painted: stop it, or wait for its end")
-            order = self._order(look)
+            order = self.order(look)
             self._check_room()
             self._job = PaintingJob(order, self.growth, lambda *made: self._add(*made).file_name)
 
@@ -172,7 +172,8 @@ class Session:
             both = {**self._versions, **self._dropped}
             self._versions, self._dropped = {key: both[key] for key in sorted(both, key=int)}, {}
 
-    def _order(self, look):
+    def order(self, look: Look) -> Order:
+        """What a picture in this look is made of, which is the studio's look from now on. Raises DataError."""
         with self._lock:
             self.look = look
             photo, paintings = self._the_photo(), self._paintings

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import zipfile
 from typing import Any
 
@@ -56,6 +57,8 @@ class Version:
         files = {name: [{"path": path, "sha256": _digest(data)} for path, data in named] for name, named in self._files().items()}
         made = {**self.facts, "height": self.height, "width": self.width, **({"is_stopped": True} if self.kind == STOPPED else {})}
         record = record_of(job, {"path": self.file_name, "sha256": _digest(self.png)}, files, made, "tfvision studio")
+        if path := record["network"].get("path"):
+            record["network"]["path"] = os.path.abspath(path)  # nobody knows where the record will lie
         if self.kind == STOPPED:
             record["identity"] = None  # it is not what the job makes at its end
         return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()

@@ -18,6 +18,7 @@ export class App {
     this.beside = "";  // what it is compared with; "" = nothing
     this.masked = "";  // the key of the painting whose mask is edited; "" = none
     this.quickUrl = "";  // of the last quick result
+    this.sends = 0;  // begun and ended
     this.isBusy = false;  // a picture is being sent, or kept
   }
 
@@ -34,6 +35,7 @@ export class App {
 
   // Sends something and takes the status that is answered; tells an error. Returns whether it went well.
   async send(path, value) {
+    this.sends++;
     try {
       const body = value instanceof Blob ? value : JSON.stringify(value ?? {});
       this.take(await (await ask(`api/${path}`, { method: "POST", body }, "tfvision studio")).json());
@@ -41,6 +43,8 @@ export class App {
     } catch (error) {
       this.say(error.message, true);
       return false;
+    } finally {
+      this.sends++;
     }
   }
 
@@ -101,7 +105,8 @@ export class App {
       await new Promise(done => setTimeout(done, 1000 * (this.isWatchedClosely ? PAINTING_POLL_SECONDS : POLL_SECONDS)));
       if (document.visibilityState !== "visible") continue;
       try {
-        this.take(await this.get("api/status"));
+        const { sends } = this, status = await this.get("api/status");
+        if (sends === this.sends) this.take(status);  // else it may be from before what was sent
         this.lost(false);
       } catch (error) {
         this.lost(true, error.message);
