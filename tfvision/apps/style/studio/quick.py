@@ -39,6 +39,9 @@ class Quick:
             self.network, self.state = load_network(self.module), READY
         except UserError as error:
             self.why, self.state = str(error), ABSENT
+        except Exception as error:
+            self.why, self.state = f"this should not have happened: {type(error).__name__}: {error}", ABSENT
+            raise
         finally:
             self._loaded.set()
 
@@ -55,34 +58,27 @@ class Quick:
         with self._lock:
             if self.network is None:
                 return self._optimised(order, number)
-            longer = min(QUICK_PX, max(order.photo.seen.shape[:2]))
-            return order.painted(self._paint(order), order.photo.small(longer), [painting.small(QUICK_PX) for painting in order.paintings], heeds_masks=True)
+
+            def paint(photo, paintings, masks):
+                return paint_fast(self.network, photo, paintings, **_how(order, masks))
+
+            return order.painted(paint, *_small(order), heeds_masks=True)
 
     def whole(self, order: Order) -> tuple[np.ndarray, dict]:
         """The fast network's picture at the look's size, as `stylize --preset fast` makes it, and the facts of its making. Raises UserError."""
         self._loaded.wait()
         if self.network is None:
             raise RunError("there is no fast network here: press Paint, or begin the studio with --module")
-        look, made = order.look, None
+        made = None
 
         def paint(photo, paintings, masks):
             nonlocal made
-            how = {"blend": order.blend or None, "strength": look.strength, "masks": masks, "painting_scale": look.stroke}
-            made = stylize_fast(photo, paintings, self.module, look.size, **how)
+            made = stylize_fast(photo, paintings, self.module, order.look.size, **_how(order, masks))
             return made.picture
 
         with self._lock:
             picture = order.painted(paint, order.photo.whole(), [painting.whole() for painting in order.paintings], heeds_masks=True)
             return picture, made.facts
-
-    def _paint(self, order):
-        look = order.look
-
-        def paint(photo, paintings, masks):
-            how = {"blend": order.blend or None, "strength": look.strength, "masks": masks, "painting_scale": look.stroke}
-            return paint_fast(self.network, photo, paintings, **how)
-
-        return paint
 
     def _optimised(self, order, number):
         """By the optimiser, until a newer one is asked for."""
@@ -98,4 +94,14 @@ class Quick:
             return stylize(photo, paintings, preset, weights=order.blend or None, masks=masks, on_iteration=check).picture
 
         check(None)
-        return order.painted(paint, order.photo.small(QUICK_PX), [painting.small(QUICK_PX) for painting in order.paintings])
+        return order.painted(paint, *_small(order))
+
+
+def _small(order):
+    """Photo and paintings as they are looked at."""
+    return order.photo.small(QUICK_PX), [painting.small(QUICK_PX) for painting in order.paintings]
+
+
+def _how(order, masks):
+    """What a fast network heeds of an order."""
+    return {"blend": order.blend or None, "strength": order.look.strength, "masks": masks, "painting_scale": order.look.stroke}
