@@ -187,8 +187,8 @@ def test_one_picture_is_painted_at_a_time_and_a_stopped_one_is_kept(client, sess
     session.preset = dataclasses.replace(session.preset, iterations=100_000)
     ask(client, "paint")
     assert "a picture is being painted" in error(client, "paint", LOOK)
-    while client.get("/api/status").json()["growth"]["iteration"] is None:
-        pass
+    while (growth := client.get("/api/status").json()["growth"])["iteration"] is None:
+        assert growth["stage"] == "painting"
     ask(client, "stop")
     session.wait()
     status = client.get("/api/status").json()
