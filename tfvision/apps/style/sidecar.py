@@ -48,6 +48,7 @@ class StyleJob:
       preset: Preset; of the preset "fast" its size alone counts.
       blend: how the paintings mix, a number each; () = alike.
       colour: "" (the paintings'), "luminance" or "histogram" (the photo's: pictures.with_colours_of, pictures.recoloured).
+      strength: how much of the paintings' manner, from 0 (the photo) to 1.
       is_fast: whether a feed-forward network makes the picture.
       module: which: a TensorFlow Hub handle or a folder; "" = the default.
     """
@@ -58,6 +59,7 @@ class StyleJob:
     preset: Preset = dataclasses.field(default_factory=Preset)
     blend: tuple[float, ...] = ()
     colour: str = ""
+    strength: float = 1.0
     is_fast: bool = False
     module: str = ""
 
