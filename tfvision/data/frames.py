@@ -26,11 +26,13 @@ class Frame(typing.NamedTuple):
       pixels: uint8 RGB [height, width, 3], upright.
       start: seconds from the film's beginning.
       seconds: that it is shown.
+      name: of its file, where each has one.
     """
 
     pixels: np.ndarray
     start: Fraction
     seconds: Fraction
+    name: str = ""
 
 
 class Part(typing.NamedTuple):
@@ -100,30 +102,27 @@ class FolderReader:
       path: of the folder.
       size_px: longer side of the frames.
 
-    Attributes:
-      photos: their paths.
-
     Raises:
       DataError: it holds none.
     """
 
     def __init__(self, path: Path | str, size_px: int):
         self.path, self._size_px = Path(path), size_px
-        self.photos = photos_of_folder(path)
-        self.count = len(self.photos)
+        self._photos = photos_of_folder(path)
+        self.count = len(self._photos)
         self.faults: list[tuple[str, str]] = []
 
     def frames(self, first: int = 0) -> Iterator[Frame]:
         read, seconds = 0, Fraction(1, _FOLDER_RATE)
         self.faults = []
-        for photo in self.photos:
+        for photo in self._photos:
             try:
                 pixels = read_pixels(photo)
             except DataError as error:
                 self.faults.append((str(photo), str(error)))
                 continue
             if read >= first:
-                yield Frame(_fitted(pixels, self._size_px), read * seconds, seconds)
+                yield Frame(_fitted(pixels, self._size_px), read * seconds, seconds, photo.name)
             read += 1
 
 

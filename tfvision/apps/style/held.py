@@ -15,13 +15,14 @@ from tfvision.files import read_arrays, write_arrays
 
 _KEPT = 0.9  # share of the last picture where all is well
 _CARRIED_ERROR = (6.0, 14.0)  # grey levels between carried photo and photo: up to the first all is kept, from the second on nothing
-_PAINTED_ERROR = (40.0, 80.0)  # likewise between the last picture and the fresh one, both without their strokes
+_PAINTED_ERROR = (60.0, 110.0)  # likewise between the last picture and the fresh one, both without their strokes
 _STROKES_PX = 3.0  # standard deviation of the Gaussian that takes strokes away
 _DETAIL_PX, _REGION_PX = 2.0, 8.0  # of the one that leaves no detail; of that over which its strength is compared
 _MOST_GAIN = 1.5  # of detail, a frame
 _EDGE_PX = 1.5  # of the one that softens the mask's edges
 
-_KINDS = {"picture": ("f", (None, None, 3)), "carried": ("f", (None, None, 3)), "photo": ("u", (None, None, 3))}
+_PICTURE = (None, None, 3)
+_KINDS = {"picture": ("f", _PICTURE), "carried": ("f", _PICTURE), "photo": ("u", _PICTURE), "painted": ("u", _PICTURE), "opening": ("u", _PICTURE)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +32,20 @@ class Held:
     Attributes:
       picture: float32 [height, width, 3], the last picture.
       carried: float32, alike: the photo that its strokes were painted of, moved along with them.
-      photo: uint8, alike: the last photo.
+      photo, painted: uint8, alike: the last photo and its fresh picture.
+      opening: uint8, alike: the first photo of the scene.
     """
 
     picture: np.ndarray
     carried: np.ndarray
     photo: np.ndarray
+    painted: np.ndarray
+    opening: np.ndarray
 
     @classmethod
     def begin(cls, photo: np.ndarray, painted: np.ndarray) -> "Held":
         """The first frame of a scene: uint8 photo and fresh picture, [height, width, 3]."""
-        return cls(painted.astype(np.float32), photo.astype(np.float32), photo)
+        return cls(painted.astype(np.float32), photo.astype(np.float32), photo, painted, photo)
 
     def follow(self, photo: np.ndarray, painted: np.ndarray, motion: Motion) -> "Held":
         """The frame after this one.
@@ -53,7 +57,8 @@ class Held:
         last, carried = warped(self.picture, motion.backward), warped(self.carried, motion.backward)
         kept = _kept(motion.valid, carried, photo, last, painted)[..., None]
         picture = kept * last + (1 - kept) * painted
-        return Held(_with_detail_of(painted, picture).clip(0, 255), kept * carried + (1 - kept) * photo, photo)
+        picture = _with_detail_of(painted, picture).clip(0, 255)
+        return Held(picture, kept * carried + (1 - kept) * photo, photo, painted, self.opening)
 
     @property
     def shown(self) -> np.ndarray:
