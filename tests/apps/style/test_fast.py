@@ -100,9 +100,9 @@ def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_o
 
 
 def test_losses_are_those_of_the_default_preset(photo, painting):
-    content, style = losses_of(photo, photo, painting)
+    content, style = losses_of(photo, photo, [painting], [1.0])
     assert content == 0 and style > 0
-    content, style = losses_of(painting, resized(photo, *painting.shape[:2]), painting)
+    content, style = losses_of(painting, resized(photo, *painting.shape[:2]), [painting], [1.0])
     assert content > 0 and style == 0
 
 

@@ -20,26 +20,29 @@ _SMALLEST_PX = 16
 _REMEDY = "give the folder with the two files, or both: --module PREDICT.tflite,TRANSFER.tflite"
 
 
-def is_pair(handle: str) -> bool:
-    """Whether a handle names TFLite files or a folder with some."""
-    return handle.endswith(SUFFIX) or any(Path(handle).glob(f"*{SUFFIX}")) if handle else False
-
-
 def pair_files(handle: str) -> list[Path]:
-    """The TFLite files that a handle names: those of a folder, or a list with commas."""
+    """The TFLite files that a handle names: those of a folder, or a list with commas; [] of other handles."""
     folder = Path(handle)
-    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else [Path(path) for path in handle.split(",")]
+    if folder.is_dir():
+        return sorted(folder.glob(f"*{SUFFIX}"))
+    return [Path(path.strip()) for path in handle.split(",")] if handle.lower().endswith(SUFFIX) else []
 
 
 def open_pair(handle: str) -> FastNetwork:
-    """Opens the pair, told apart by what each takes and gives. Raises WeightsError."""
-    networks = [TFLiteNetwork(path) for path in pair_files(handle)]
+    """Opens the pair, told apart by what each takes and gives; what else lies in a folder is passed over. Raises WeightsError."""
+    networks, faults = [], []
+    for path in pair_files(handle):
+        try:
+            networks.append(TFLiteNetwork(path))
+        except WeightsError as fault:
+            faults.append(fault)
     predictors, painters = [n for n in networks if _is_predictor(n)], [n for n in networks if _is_painter(n)]
-    if len(predictors) != 1 or len(painters) != 1:
-        raise WeightsError(
-            f"{handle} holds {len(predictors)} networks from a painting to a style and {len(painters)} from photo and style to a picture: {_REMEDY}"
-        )
-    return StylePair(Path(handle.split(",")[0]).name, predictors[0], painters[0])
+    if len(predictors) == len(painters) == 1:
+        return StylePair(Path(handle.split(",")[0]).name, predictors[0], painters[0])
+    if faults:
+        raise faults[0]
+    found = f"{len(predictors)} networks from a painting to a style and {len(painters)} from photo and style to a picture"
+    raise WeightsError(f"{handle} has {found}, expected one of each: {_REMEDY}")
 
 
 class StylePair(FastNetwork):

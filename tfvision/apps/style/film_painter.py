@@ -35,7 +35,9 @@ class FastPainter:
         self._masks = [read_mask(path, *photo.shape[:2]) for path in self._job.masks] or None
 
     def paint(self, photo: np.ndarray) -> np.ndarray:
-        return paint_fast(self._scene, self._seen(photo), self._paintings, blend=self._job.blend or None, strength=self._job.strength, masks=self._masks)
+        job = self._job
+        given = {"blend": job.blend or None, "strength": job.strength, "masks": self._masks, "painting_scale": job.preset.painting_scale}
+        return paint_fast(self._scene, self._seen(photo), self._paintings, **given)
 
     def finish(self, photo: np.ndarray, picture: np.ndarray) -> np.ndarray:
         return with_colours_of(photo, picture) if self._job.colour == "luminance" else picture

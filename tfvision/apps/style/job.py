@@ -31,6 +31,7 @@ from tfvision.apps.style.pictures import (
     with_colours_of,
     write_picture,
 )
+from tfvision.apps.style.presets import with_strength
 from tfvision.apps.style.preview import Preview
 from tfvision.apps.style.regions import within_masks
 from tfvision.apps.style.sidecar import StyleJob, identity, made_before, sha256_of, write_sidecar
@@ -226,10 +227,11 @@ class Studio:
         if job.is_fast:
             from tfvision.apps.style.fast import stylize_fast
 
-            return stylize_fast(photo, paintings, job.module, job.preset.size, blend=job.blend or None, strength=job.strength, masks=masks)
+            given = {"blend": job.blend or None, "strength": job.strength, "masks": masks, "painting_scale": job.preset.painting_scale}
+            return stylize_fast(photo, paintings, job.module, job.preset.size, **given)
         from tfvision.apps.style.stylization import stylize
 
-        initial, preset = None, job.preset
+        initial, preset = None, with_strength(job.preset, job.strength)
         if previous:  # from where the last frame ended, no coarse scale is of use
             initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
         with Watch(label, preset, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
@@ -272,6 +274,8 @@ def _check(job):
         raise RecipeError("--blend and --mask cannot go together: masks say where each painting rules")
     if job.blend and len(job.blend) != count:
         raise RecipeError(f"--blend must be {count} numbers, one a painting, got {','.join(map(str, job.blend))}")
+    if not 0 <= job.strength <= 1:
+        raise RecipeError(f"--strength must lie between 0 (the photo) and 1 (the painting's manner), got {job.strength}")
     for path in (*job.paintings, *job.masks):
         if Path(path).is_dir():
             raise DataError(f"{path} is a folder: a painting or a mask is one file")
