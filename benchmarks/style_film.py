@@ -28,11 +28,12 @@ def views(photo, count, height, width, ways, angle):
     import numpy as np
 
     fit = 1.6 * max(width / photo.shape[1], height / photo.shape[0])
+    photo = cv2.resize(photo, None, fx=fit, fy=fit, interpolation=cv2.INTER_AREA)  # else fine texture would flicker in the film itself
     for number in range(count):
         share = number / max(1, count - 1)
         x, y, zoom = np.array(ways[0]) + share * (np.array(ways[1]) - ways[0])
         centre = x * photo.shape[1], y * photo.shape[0]
-        turn = cv2.getRotationMatrix2D(centre, angle * share, fit * zoom)
+        turn = cv2.getRotationMatrix2D(centre, angle * share, zoom)
         turn[:, 2] += np.array([width / 2, height / 2]) - centre
         yield share, cv2.warpAffine(photo, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT).astype(np.float32)
 

@@ -57,6 +57,28 @@ def warped(picture: np.ndarray, backward: np.ndarray) -> np.ndarray:
     return cv2.remap(picture, x + backward[..., 0], y + backward[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
 
 
+def moved_along(picture: np.ndarray, before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A picture and the photo that it was painted of, moved along to the next photo where that is valid; elsewhere they stay.
+
+    Args:
+      picture: uint8 [h, w, 3] of any size and the photos' shape.
+      before, now: uint8 [height, width, 3], its photo and the next.
+    """
+    motion = motion_between(before, now)
+    height, width = picture.shape[:2]
+    backward, is_valid = motion.backward, motion.valid
+    if (height, width) != now.shape[:2]:
+        import cv2
+
+        scale = np.float32([width / now.shape[1], height / now.shape[0]])
+        backward = cv2.resize(backward, (width, height)) * scale
+        is_valid = cv2.resize(is_valid.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    return (
+        np.where(is_valid[..., None], warped(picture, backward), picture),
+        np.where(motion.valid[..., None], warped(before, motion.backward), before),
+    )
+
+
 def warp_error(before: np.ndarray, now: np.ndarray, motion: Motion) -> float:
     """How unsteady a film is: the mean difference of a picture from the one before, moved along, in grey levels where the motion is valid.
 

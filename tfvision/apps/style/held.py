@@ -19,6 +19,7 @@ _PAINTED_ERROR = (60.0, 110.0)  # likewise between the last picture and the fres
 _STROKES_PX = 3.0  # standard deviation of the Gaussian that takes strokes away
 _DETAIL_PX, _REGION_PX = 2.0, 8.0  # of the one that leaves no detail; of that over which its strength is compared
 _MOST_GAIN = 1.5  # of detail, a frame
+_NO_DETAIL = 1e-3  # grey levels
 _EDGE_PX = 1.5  # of the one that softens the mask's edges
 
 _PICTURE = (None, None, 3)
@@ -77,8 +78,8 @@ class Held:
 
 def detail_ratio(picture: np.ndarray, painted: np.ndarray) -> float:
     """How much detail a picture has beside another of its size, both uint8: 1 = alike, less = blurred."""
-    strengths = [float(np.sqrt(np.square(_detail(pixels)).mean())) for pixels in (picture, painted)]
-    return strengths[0] / strengths[1] if strengths[1] else 1.0
+    has, wanted = (float(np.sqrt(np.square(_detail(pixels)).mean())) for pixels in (picture, painted))
+    return (has + _NO_DETAIL) / (wanted + _NO_DETAIL)
 
 
 def _kept(valid, carried, photo, last, painted):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.apps.style.flow import has_flow
+from tfvision.apps.style.flow import has_flow, moved_along
 from tfvision.apps.style.frame_writers import frame_reader, frame_writer
 from tfvision.apps.style.pictures import (
     ANIMATION_FORMATS,
@@ -301,12 +301,14 @@ def _masks(job, photo):
 
 
 def _last_frame(job, photo, after):
-    """(picture, photo) of the frame before in the colours that are painted with, or ()."""
+    """(picture, photo) of the frame before in the colours that are painted with, moved along where OpenCV is installed, or ()."""
     if not after:
         return ()
     last_photo, last_picture = (read_picture_file(path).pixels for path in after)
     last_photo = resized(last_photo, *photo.shape[:2])
-    return (grey(last_picture), grey(last_photo)) if job.colour == "luminance" else (last_picture, last_photo)
+    if job.colour == "luminance":
+        last_picture, last_photo = grey(last_picture), grey(last_photo)
+    return moved_along(last_picture, last_photo, photo) if has_flow() else (last_picture, last_photo)
 
 
 def _moved(photo, last_picture, last_photo):

@@ -16,6 +16,7 @@ from pathlib import Path
 from tfvision import __version__
 from tfvision.apps.style.fast import network_files
 from tfvision.apps.style.presets import Preset
+from tfvision.data.picture_file import photos_of_folder
 from tfvision.errors import DataError, FileError, RecipeError, RunError
 from tfvision.files import checksum_of, read_json, write_json
 from tfvision.kinds import Kind, is_of, wrong_part
@@ -202,7 +203,9 @@ def identity(job: Job) -> str:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits. Raises DataError."""
+    """SHA-256 of a file, as hexadecimal digits; of a folder, that of its photos. Raises DataError."""
+    if os.path.isdir(path):
+        return checksum_of([[photo.name, sha256_of(photo)] for photo in photos_of_folder(path)])
     try:
         facts = os.stat(path)
         return _digest(os.path.abspath(path), facts.st_mtime_ns, facts.st_size)
