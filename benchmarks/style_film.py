@@ -4,8 +4,9 @@
 
 The film is made of photos of the folder PHOTOS, for want of a real one: a pan with a thing that flies through it, a cut, a zoom with a turn, both with
 sensor noise. Content and textures are photographic, motion is known and smooth; nothing is blurred by motion, and nobody walks.
-The error is that of the frame before, moved along by the flow of the photos, where that is valid (tfvision/apps/style/flow.py): of the held film, and of the
-same frames each painted by itself. Detail is the strength of what a Gaussian of 2 px takes away, held beside fresh: below 1 steadiness would be won by blur.
+The error is that of the frame before, moved along by the flow of the photos, where that is valid (tfvision/apps/style/flow.py): of the
+held film, and of the same frames each painted by itself. Seconds are the processor's, all cores together. Detail is the strength of what a
+Gaussian of 2 px takes away, held beside fresh: below 1 steadiness would be won by blur.
 """
 
 import os
@@ -81,7 +82,7 @@ def write_film(path, photos, count, height, width):
 @click.option("--frames", "count", default=24, show_default=True, help="Of each of the two scenes.")
 @click.option("--keep", type=click.Path(file_okay=False), help="Keep the films and a sheet of frames in this folder: photo, by itself, held.")
 def main(photos, paintings, module, sizes, count, keep):
-    """Print a table: seconds a frame, errors held and not and their ratio, detail, scenes found."""
+    """Print a table: seconds a frame and those of the network alone, errors held and not and their ratio, detail, scenes found."""
     import PIL.Image
 
     from tfvision.apps.style.film_painter import FastPainter
@@ -93,7 +94,7 @@ def main(photos, paintings, module, sizes, count, keep):
     chosen = [names.get(name, path) for name, path in zip(("golden_gate", "tubingen", "sailboat"), names.values(), strict=False)]
     pictures = [read_pixels(path) for path in chosen]
     print(f"film of {', '.join(path.name for path in chosen)}: {2 * count} frames, 2 scenes")
-    print(f"{'painting':<16}{'px':>5}{'s a frame':>11}{'painting':>10}{'held':>8}{'alone':>8}{'ratio':>7}{'detail':>8}{'scenes':>8}")
+    print(f"{'painting':<16}{'px':>5}{'s a frame':>11}{'network':>10}{'held':>8}{'alone':>8}{'ratio':>7}{'detail':>8}{'scenes':>8}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(keep or scratch)
         for size in sizes:
@@ -119,9 +120,9 @@ def _painted(film, out, painter, size):
     from tfvision.apps.style.frame_writers import frame_reader, frame_writer
 
     folder, reader = out.with_suffix(".frames"), frame_reader(film, size)
-    started = time.perf_counter()
+    started = time.process_time()
     facts = paint_film(reader, frame_writer(out, folder, reader), painter, folder, "")
-    return facts, time.perf_counter() - started
+    return facts, time.process_time() - started
 
 
 class _Kept:
@@ -134,9 +135,9 @@ class _Kept:
         self._painter.begin(photo)
 
     def paint(self, photo):
-        started = time.perf_counter()
+        started = time.process_time()
         self._fresh = self._painter.paint(photo)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.process_time() - started
         return self._fresh
 
     def finish(self, photo, picture):
