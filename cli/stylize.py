@@ -281,7 +281,8 @@ def _show(result):
     if "error" in result:
         return click.echo(f"error: {result['error']}", err=True)
     if result["content_loss"] is None:
-        return click.echo(f"{result['output']}  {result['frames']} frames, {result['scenes']} scenes, {result['seconds']:.0f} s{_steadiness(result)}")
+        counts = f"{_counted(result['frames'], 'frame')}, {_counted(result['scenes'], 'scene')}"
+        return click.echo(f"{result['output']}  {counts}, {result['seconds']:.0f} s{_steadiness(result)}")
     click.echo(
         f"{result['output']}  {result['iterations']} iterations, {result['seconds']:.0f} s, "
         f"content loss {result['content_loss']:.4g}, style loss {result['style_loss']:.4g}"
@@ -293,3 +294,7 @@ def _steadiness(result):
     if not result["unsteadiness_alone"]:
         return ""
     return f", unsteadiness {result['unsteadiness']:.2f} (each frame by itself: {result['unsteadiness_alone']:.2f})"
+
+
+def _counted(number, noun):
+    return f"{number} {noun}" + "s" * (number != 1)

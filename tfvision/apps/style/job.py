@@ -166,6 +166,8 @@ class Studio:
         if before:
             yield result_of(output, before)
             return
+        if self._options.preview and self._job.is_fast:
+            print("--preview shows pictures that grow: frames of a film are painted at once", file=sys.stderr)
         folder = Path(f"{output}.frames")
         reader = frame_reader(Path(self._job.photo), self._job.preset.size)
         writer = frame_writer(output, folder, reader)
