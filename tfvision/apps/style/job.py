@@ -193,7 +193,7 @@ class Studio:
         initial, preset = None, job.preset
         if previous:  # from where the last frame ended, no coarse scale is of use
             initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
-        with Watch(label, preset, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
+        with Watch(label, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
             return stylize(
                 photo,
                 paintings,

@@ -69,6 +69,7 @@ class Objective:
         self._content_unit, self._style_unit = preset.response_mean**2, preset.response_mean**4
         self._core_responses = tf.function(self._core_responses, autograph=False, reduce_retracing=True)
         self._whole_loss = tf.function(self._whole_loss, autograph=False, reduce_retracing=True)
+        self._whole_grams = tf.function(self._whole_grams, autograph=False, reduce_retracing=True)
         self._core_sums = tf.function(self._core_sums, autograph=False, reduce_retracing=True)
         self._core_gradient = tf.function(self._core_gradient, autograph=False, reduce_retracing=True)
         self._pixel_loss = tf.function(self._pixel_loss, autograph=False, reduce_retracing=True)
@@ -93,19 +94,30 @@ class Objective:
         layers = self._preset.style_layers
         content = {name: self._responses_to(photo, name) for name in [self._preset.content_layer] if name}
         count = sum(responses.size for responses in content.values()) if self._preset.is_content_averaged else 1
-        grams = [self._grams_of(painting) for painting in paintings]
-        if masks is None and paintings:
-            grams = [{layer: sum(w * gram[layer] for w, gram in zip(weights, grams, strict=True)) for layer in layers}]
         pooled = {layer: _pooled(masks, layer_stride(layer)) for layer in layers} if masks is not None else {}
         whole = {layer: (photo.shape[0] // layer_stride(layer)) * (photo.shape[1] // layer_stride(layer)) for layer in layers}
         return Targets(
             {name: tf.constant(responses) for name, responses in content.items()},
             tf.constant(self._content_unit / max(count, 1), tf.float32),
-            {layer: tuple(gram[layer] for gram in grams) for layer in layers},
+            self.style_targets(paintings, weights, masks is not None),
             pooled,
             {layer: tuple(tf.reduce_sum(m, [1, 2]) for m in pooled[layer]) if pooled else (_row(whole[layer]),) for layer in layers},
             (tf.constant(previous[0]), _unchanged(photo, previous[1])) if previous else (),
         )
+
+    def style_targets(
+        self, paintings: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray | None = None, has_masks: bool = False
+    ) -> dict[str, tuple[tf.Tensor, ...]]:
+        """`Targets.style` of paintings. Arguments as `targets`; with masks each painting has a region of its own."""
+        grams = [self._grams_of(painting) for painting in paintings]
+        if grams and not has_masks:
+            grams = [{layer: sum(w * gram[layer] for w, gram in zip(weights, grams, strict=True)) for layer in self._preset.style_layers}]
+        return {layer: tuple(gram[layer] for gram in grams) for layer in self._preset.style_layers}
+
+    def grams(self, image: np.ndarray, targets: Targets) -> dict[str, tuple[tf.Tensor, ...]]:
+        """What `Targets.style` is compared with, of an image in one piece, float32 [height, width, 3]."""
+        sums = self._whole_grams(tf.constant(image[None]), targets.masks)
+        return {layer: tuple(gram / own[:, None, None] for gram, own in zip(sums[layer], targets.positions[layer], strict=True)) for layer in sums}
 
     def evaluate(self, image: np.ndarray, targets: Targets) -> Evaluation:
         """The objective at a picture, float32 [height, width, 3]: an Evaluation."""
@@ -141,6 +153,9 @@ class Objective:
         gradients = self._response_gradients(responses, grams, targets)
         gradient = tape.gradient([responses[name] for name in gradients], pixels, list(gradients.values()))
         return self._content(responses, targets), self._style(grams, targets), gradient
+
+    def _whole_grams(self, pixels, masks):
+        return self._grams(self._model(pixels), masks)
 
     def _core_sums(self, pixels, tile, targets):
         cores = self._core_responses(pixels, tile)

@@ -1,0 +1,148 @@
+"""Few steps at a size of which no descent of the whole is to be had: window by window, in one sweep.
+
+Eq. 5 looks at the whole picture's Gram matrices. A window by itself is asked for its own and what the whole picture
+lacks yet, so that a calm sky stays calm and all windows together have the painting's statistics. What a window falls short of, those after it are asked for.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfvision.apps.style.objective import Objective, Targets
+from tfvision.apps.style.optimisation import Descent, Lbfgs, check_losses
+from tfvision.apps.style.presets import Preset
+from tfvision.apps.style.scales import Scales
+from tfvision.apps.style.tiles import cut_windows
+from tfvision.losses.style import style_loss
+
+SAVED_EVERY = 10  # windows
+_LEAST_REST = 0.25  # share of the picture that is still to come, as which less counts: the last windows do not pay for all
+_STYLE_GAIN = 4.0  # of style_weight: the content is there already, carried up from the photo
+_FIRST_STEP_LEVELS = 1.0  # grey levels by which a first step changes pixels; L-BFGS itself begins with a thousandth, and searches
+_SAMPLES = 16  # windows from which the picture's Gram matrices are estimated before the sweep
+
+
+def window_preset(preset: Preset) -> Preset:
+    """The preset of the objective of single windows."""
+    return dataclasses.replace(preset, style_weight=_STYLE_GAIN * preset.style_weight, tile=0)
+
+
+class TileSteps:
+    """A sweep over the windows of one scale, in an order drawn by the preset's seed.
+
+    Args:
+      objective: Objective of `window_preset`.
+      preset: Preset.
+      scales, scale: Scales, and the number of the one that is swept.
+      image: float32 [height, width, 3] from which the sweep starts; None = `variables` are about to be restored.
+
+    Attributes:
+      variables: what beside the image is the sweep's state.
+    """
+
+    def __init__(self, objective: Objective, preset: Preset, scales: Scales, scale: int, image: np.ndarray | None):
+        self._objective, self._preset = objective, dataclasses.replace(preset, tolerance=0.0)
+        self._steps = scales.scales[scale].steps
+        self._photo, self._masks, self._previous = scales.photo(scale), scales.masks(scale), scales.previous(scale)
+        windows = cut_windows(*self._photo.shape[:2], preset.tile)
+        self._windows = [windows[number] for number in np.random.default_rng(preset.seed).permutation(len(windows))]
+        self._shares = [self._share(window) for window in self._windows]
+        aim = scales.style_targets(objective, scale)
+        self._aim = {layer: [gram[0].numpy() for gram in grams] for layer, grams in aim.items()}
+        start = self._aim if image is None else self._estimated(image)
+        self._now = {layer: [tf.Variable(gram) for gram in grams] for layer, grams in start.items()}
+        self._content = tf.Variable(0.0)
+        self.variables = (*(gram for grams in self._now.values() for gram in grams), self._content)
+
+    def run_leg(self, descent: Descent, windows: int, on_window: Callable[[], None]) -> None:
+        """Goes on with `descent`, whose iterations are windows, by so many."""
+        for number in range(descent.iteration, min(descent.iteration + windows, len(self._windows))):
+            self._step(descent, number)
+            on_window()
+
+    def losses(self) -> tuple[float, float]:
+        """(content, style) of the picture, of all windows as each was left, not weighted."""
+        style = 0.0
+        for layer, grams in self._now.items():
+            for now, aim, share in zip(grams, self._aim[layer], self._region_shares(), strict=True):
+                style += share * float(style_loss(now[None], aim[None])[0]) / len(self._now)
+        return float(self._content), self._preset.response_mean**4 * style
+
+    def _step(self, descent, number):
+        window = rows, columns = self._windows[number]
+        place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+        targets, start = self._targets(place), descent.image[place].copy()
+        own = self._objective.grams(start, targets)
+        rest = max(_LEAST_REST, 1 - sum(np.mean(shares) for shares in self._shares[:number]))
+        asked = {
+            layer: tuple(gram + (aim - now)[None] / rest for gram, aim, now in zip(own[layer], self._aim[layer], self._now[layer], strict=True))
+            for layer in own
+        }
+        changed, evaluation, evaluations = self._descended(start, targets._replace(style=asked), window)
+        descent.image[place] = changed
+        ended = self._objective.grams(changed, targets)
+        for layer, grams in self._now.items():
+            for now, before, after, share in zip(grams, own[layer], ended[layer], self._shares[number], strict=True):
+                now.assign_add(share * (after - before)[0])
+        self._content.assign_add(_area(window) * evaluation.content)
+        descent.iteration += 1
+        descent.evaluations += evaluations
+        content, style = float(self._content) / sum(_area(one) for one in self._windows[: number + 1]), self.losses()[1]
+        descent.last = evaluation._replace(content=content, style=style)
+
+    def _descended(self, start, targets, window):
+        """(the window's image after its steps, kept within 0-255, the last Evaluation, how many there were)."""
+        rows, columns = window
+        unit = _FIRST_STEP_LEVELS * math.sqrt(start.size)
+        scale = (unit * rows.rule()[:, None] * columns.rule()[None])[..., None].astype(np.float32)
+
+        def evaluate(values):
+            evaluation = self._objective.evaluate(start + scale * values, targets)
+            check_losses(evaluation)
+            return evaluation._replace(gradient=scale * evaluation.gradient)
+
+        descent = Descent(np.zeros_like(start))
+        if not self._steps:
+            return start, evaluate(descent.image), 1
+        Lbfgs(self._preset, start.shape).run_leg(evaluate, descent, self._steps, lambda: None)
+        last = descent.last or evaluate(descent.image)
+        return np.clip(start + scale * descent.image, 0, 255), last, descent.evaluations
+
+    def _targets(self, place) -> Targets:
+        masks = None if self._masks is None else self._masks[(slice(None), *place)]
+        return self._objective.targets(self._photo[place], (), masks=masks, previous=[frame[place] for frame in self._previous])
+
+    def _estimated(self, image):
+        """The picture's Gram matrices, {layer: one a region}, from some of its windows."""
+        chosen = range(0, len(self._windows), math.ceil(len(self._windows) / _SAMPLES))
+        total = np.sum([self._shares[number] for number in chosen], axis=0)
+        found: dict = {}
+        for number in chosen:
+            rows, columns = self._windows[number]
+            place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+            for layer, grams in self._objective.grams(image[place], self._targets(place)).items():
+                parts = [gram[0].numpy() * (own / whole) for gram, own, whole in zip(grams, self._shares[number], total, strict=True)]
+                found[layer] = [a + b for a, b in zip(found[layer], parts, strict=True)] if layer in found else parts
+        return found
+
+    def _share(self, window):
+        """What share of each region a window rules: list of float."""
+        rows, columns = window
+        rule = rows.rule()[:, None] * columns.rule()[None]
+        if self._masks is None:
+            return [float(rule.sum()) / (rows.length * columns.length)]
+        place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+        return [float((rule * mask[place]).sum() / max(mask.sum(), 1e-6)) for mask in self._masks]
+
+    def _region_shares(self):
+        """What share of the picture each region is: list of float."""
+        return [1.0] if self._masks is None else [float(mask.sum() / self._masks.sum()) for mask in self._masks]
+
+
+def _area(window):
+    """The share of the picture that a window rules."""
+    rows, columns = window
+    return float(rows.rule().sum() * columns.rule().sum()) / (rows.length * columns.length)
