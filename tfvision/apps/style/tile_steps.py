@@ -1,7 +1,7 @@
 """Few steps at a size of which no descent of the whole is to be had: window by window, in one sweep.
 
 Eq. 5 looks at the whole picture's Gram matrices. A window by itself is asked for its own and what the whole picture
-lacks yet, so that a calm sky stays calm and all windows together have the painting's statistics. What a window falls short of, those after it are asked for.
+lacks yet, so that a calm sky stays calm and all windows together have the painting's statistics.
 """
 
 import dataclasses
@@ -12,14 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.style.objective import Objective, Targets
-from tfvision.apps.style.optimisation import Descent, Lbfgs, check_losses
+from tfvision.apps.style.optimisation import Descent, Lbfgs
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.scales import Scales
 from tfvision.apps.style.tiles import cut_windows
 from tfvision.losses.style import style_loss
 
 SAVED_EVERY = 10  # windows
-_LEAST_REST = 0.25  # share of the picture that is still to come, as which less counts: the last windows do not pay for all
+_ASKED = 1.2  # of what is lacking: few steps do not reach what they are asked for
+_LEAST_REST = 0.6  # share of the picture to come, as which less counts: were the last windows asked for all that is lacking, they would look unlike the others
 _STYLE_GAIN = 4.0  # of style_weight: the content is there already, carried up from the photo
 _FIRST_STEP_LEVELS = 1.0  # grey levels by which a first step changes pixels; L-BFGS itself begins with a thousandth, and searches
 _SAMPLES = 16  # windows from which the picture's Gram matrices are estimated before the sweep
@@ -55,7 +56,7 @@ class TileSteps:
         start = self._aim if image is None else self._estimated(image)
         self._now = {layer: [tf.Variable(gram) for gram in grams] for layer, grams in start.items()}
         self._content = tf.Variable(0.0)
-        self.variables = (*(gram for grams in self._now.values() for gram in grams), self._content)
+        self.variables = (*tf.nest.flatten(self._now), self._content)
 
     def run_leg(self, descent: Descent, windows: int, on_window: Callable[[], None]) -> None:
         """Goes on with `descent`, whose iterations are windows, by so many."""
@@ -76,11 +77,8 @@ class TileSteps:
         place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
         targets, start = self._targets(place), descent.image[place].copy()
         own = self._objective.grams(start, targets)
-        rest = max(_LEAST_REST, 1 - sum(np.mean(shares) for shares in self._shares[:number]))
-        asked = {
-            layer: tuple(gram + (aim - now)[None] / rest for gram, aim, now in zip(own[layer], self._aim[layer], self._now[layer], strict=True))
-            for layer in own
-        }
+        lacking = self._lacking(number)
+        asked = {layer: tuple(gram + more[None] for gram, more in zip(own[layer], lacking[layer], strict=True)) for layer in own}
         changed, evaluation, evaluations = self._descended(start, targets._replace(style=asked), window)
         descent.image[place] = changed
         ended = self._objective.grams(changed, targets)
@@ -93,6 +91,11 @@ class TileSteps:
         content, style = float(self._content) / sum(_area(one) for one in self._windows[: number + 1]), self.losses()[1]
         descent.last = evaluation._replace(content=content, style=style)
 
+    def _lacking(self, number):
+        """What a window is asked for beside its own: layer -> for each region float32 [channels, channels]."""
+        rest = max(_LEAST_REST, 1 - sum(_area(window) for window in self._windows[:number]))
+        return {layer: [_ASKED / rest * (aim - now) for aim, now in zip(aims, self._now[layer], strict=True)] for layer, aims in self._aim.items()}
+
     def _descended(self, start, targets, window):
         """(the window's image after its steps, kept within 0-255, the last Evaluation, how many there were)."""
         rows, columns = window
@@ -100,9 +103,10 @@ class TileSteps:
         scale = (unit * rows.rule()[:, None] * columns.rule()[None])[..., None].astype(np.float32)
 
         def evaluate(values):
-            evaluation = self._objective.evaluate(start + scale * values, targets)
-            check_losses(evaluation)
-            return evaluation._replace(gradient=scale * evaluation.gradient)
+            image = start + scale * values
+            kept = np.clip(image, 0, 255)  # what a file can hold is what is judged
+            evaluation = self._objective.evaluate(kept, targets)
+            return evaluation._replace(gradient=np.where(image == kept, scale * evaluation.gradient, 0))
 
         descent = Descent(np.zeros_like(start))
         if not self._steps:
