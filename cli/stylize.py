@@ -71,12 +71,17 @@ def _with_options(command, options):
 @click.option(
     "--mask", "masks", multiple=True, metavar="FILE", help="White where a painting applies; one a painting, in order. Where none is white, the photo stays."
 )
+@click.option("--strength", type=NUMBER, metavar="0-1", help="How much of the paintings' manner: 0 is the photo. [default: 1]")
 @click.option("--keep-colour", "colour", flag_value="luminance", default="", help="The photo's colours, the painting's light and shade.")
 @click.option("--match-colour", "colour", flag_value="histogram", help="First give the painting the photo's mean and covariance of colours.")
 @click.option("--frames", is_flag=True, help="PHOTO is a folder of frames, in order: each goes on from the last, without flicker.")
 @click.option("--save-every", type=click.IntRange(0), default=0, metavar="N", help="Keep the picture of every Nth iteration, in OUT.steps/.")
 @click.option("--like", metavar="RECORD", help="Do as OUT.json tells: the same picture again; other options and files change it. A --module is to be repeated.")
-@click.option("--module", help="Of --preset fast: a folder, or a handle of TensorFlow Hub or Kaggle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).")
+@click.option(
+    "--module",
+    help="Of --preset fast: a folder (a pair of .tflite files, a module, an export, a run of `train stylizer`), the two files with a comma between, or "
+    "a handle of TensorFlow Hub or Kaggle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).",
+)
 @_viewing_options
 @click.pass_context
 def stylize(
@@ -87,6 +92,7 @@ def stylize(
     settings: dict[str, str],
     blend: tuple[float, ...],
     masks: tuple[str, ...],
+    strength: float | None,
     colour: str,
     frames: bool,
     save_every: int,
@@ -108,13 +114,16 @@ def stylize(
     tfvision stylize holiday/ painting.jpg -o painted/
     tfvision stylize photo.jpg sky.jpg sea.jpg --mask above.png --mask below.png
     tfvision stylize frames/ painting.jpg --frames -o painted/
+    tfvision stylize photo.jpg painting.jpg --preset fast --strength 0.7
+    tfvision stylize photo.jpg a.jpg b.jpg --preset fast --blend 2,1 --size 1024 --painting-scale 2
+    tfvision stylize photo.jpg painting.jpg --preset fast --module folder-with-two-tflite-files/
     tfvision stylize --like out.png.json -o again.png
     """
     from tfvision.apps.style.job import StudioOptions, stylize_files
     from tfvision.apps.style.sidecar import differences
 
     preset = None if context.get_parameter_source("preset").name == "DEFAULT" and like else preset
-    job = _job(files, like, preset, {**_given(changes), **settings}, blend, masks, colour, module)
+    job = _job(files, like, preset, {**_given(changes), **settings}, blend, masks, strength, colour, module)
     for difference in differences(like, job) if like else ():
         click.echo(f"note: {difference}, so the picture may differ", err=True)
     made = 0
@@ -212,7 +221,7 @@ def _given(changes):
     return {key: str(value) for key, value in changes.items() if value is not None}
 
 
-def _job(files, like, preset, settings, blend, masks, colour, module):
+def _job(files, like, preset, settings, blend, masks, strength, colour, module):
     """The StyleJob of the options, or that of a record with what was given instead."""
     from tfvision.apps.style.sidecar import StyleJob, job_like
 
@@ -222,7 +231,7 @@ def _job(files, like, preset, settings, blend, masks, colour, module):
     if preset is not None:
         job = dataclasses.replace(job, preset=_preset_or_fast(preset), is_fast=preset == _FAST)
     given = {"photo": files[0] if files else "", "paintings": files[1:], "blend": blend, "masks": masks, "colour": colour, "module": module}
-    job = dataclasses.replace(job, **{key: value for key, value in given.items() if value})
+    job = dataclasses.replace(job, **{key: value for key, value in given.items() if value}, **({} if strength is None else {"strength": float(strength)}))
     return dataclasses.replace(job, preset=_with(job.preset, settings))
 
 

@@ -18,6 +18,7 @@ from tfvision.data.resizing import resized
 from tfvision.errors import DataError, RunError, in_one_line
 from tfvision.export.session import LoadedModel
 from tfvision.files import checksum_of, read_json, sha256_of
+from tfvision.models.tflite import read_tables
 
 LEAST_CONFIDENCE = 0.005  # of what is kept at all, as MegaDetector has it
 MOST_BOXES = 300  # of a photo
@@ -291,7 +292,7 @@ class _TFLite(_Program):
     def __init__(self, path, description):
         import tensorflow as tf
 
-        _check_tflite(path)
+        read_tables(path, DataError)
         self._description = description
         with _told(description, ValueError, RuntimeError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it advises another package, which TensorFlow 2.15 does not know
@@ -339,21 +340,6 @@ def _kind_of(path: Path) -> Callable[[Path, Description], _Program]:
     if not path.is_dir() and path.suffix.lower() not in kinds:
         raise DataError(f"{path} is no detector that can be run: --detector takes a SavedModel's folder, a .tflite or an .onnx file")
     return _SavedModel if path.is_dir() else kinds[path.suffix.lower()]
-
-
-def _check_tflite(path: Path) -> None:
-    """Reads a TFLite file's tables within their bounds, for the interpreter follows damaged ones out of memory. Raises DataError."""
-    from tensorflow.lite.python.schema_py_generated import ModelT
-
-    try:
-        content = path.read_bytes()
-        if content[4:8] != b"TFL3":
-            raise ValueError("it does not begin as one")
-        ModelT.InitFromPackedBuf(content, 0)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
-    except Exception as error:  # whatever an offset that leads nowhere makes of a table
-        raise DataError(f"{path} is a damaged TFLite file, or none ({in_one_line(error)}): download it again") from error
 
 
 class _told:

@@ -18,8 +18,8 @@ def is_program(model: str) -> bool:
 
     A run (weights and a recipe) and a network of the catalogue are not: this code alone says what they compute.
     """
-    folder = Path(model)
-    return bool(model) and not (folder / "recipe.json").is_file() and (folder.exists() or ":" in model or bool(kaggle_handle(model)))
+    parts = [Path(part.strip()) for part in model.split(",")]  # a network may be of several files
+    return bool(model) and not (parts[0] / "recipe.json").is_file() and (any(part.exists() for part in parts) or ":" in model or bool(kaggle_handle(model)))
 
 
 def refuse_program(model: str, named_by: str, option: str, error: type[UserError]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfvision.apps.style import fast
-from tfvision.apps.style.fast import DEFAULT_MODULE, load_module, losses_of, stylize_fast
+from tfvision.apps.style.fast import DEFAULT_MODULE, load_network, losses_of, stylize_fast
 from tfvision.data.resizing import resized
 from tfvision.errors import RunError, WeightsError
 from tfvision.trained.stylizer_network import load_stylizer, paint
@@ -33,7 +33,7 @@ def _save(folder, as_called=True):
 
 @pytest.fixture(autouse=True)
 def no_module_is_kept(monkeypatch, tmp_path):
-    load_module.cache_clear()
+    load_network.cache_clear()
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
 
 
@@ -100,9 +100,9 @@ def test_a_run_and_its_export_paint_as_the_network_does_and_say_that_they_know_o
 
 
 def test_losses_are_those_of_the_default_preset(photo, painting):
-    content, style = losses_of(photo, photo, painting)
+    content, style = losses_of(photo, photo, [painting], [1.0])
     assert content == 0 and style > 0
-    content, style = losses_of(painting, resized(photo, *painting.shape[:2]), painting)
+    content, style = losses_of(painting, resized(photo, *painting.shape[:2]), [painting], [1.0])
     assert content > 0 and style == 0
 
 

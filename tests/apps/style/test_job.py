@@ -275,7 +275,6 @@ def test_a_painting_of_itself_is_warned_of(job, capsys):
         ({"blend": (1.0,), "masks": ("dot.png",)}, None, RecipeError, "--blend and --mask cannot go together"),
         ({"masks": ("dot.png",)}, None, DataError, "dot.png is 1 x 1, the photo 96 x 72: a mask has the photo's shape"),
         ({"colour": "sepia"}, None, RecipeError, "colour must be one of '', 'luminance', 'histogram', got 'sepia'"),
-        ({"is_fast": True, "masks": ("dot.png",)}, None, RecipeError, "--preset fast takes one painting and no masks"),
         ({}, "1.bmp", DataError, "--out must end in .png"),
         ({}, "1.gif", DataError, "only an animation becomes one"),
         ({}, "photo.png", DataError, "--out would overwrite photo.png"),

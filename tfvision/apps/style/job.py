@@ -26,7 +26,9 @@ from tfvision.apps.style.pictures import (
     write_animation,
     write_picture,
 )
+from tfvision.apps.style.presets import with_strength
 from tfvision.apps.style.preview import Preview
+from tfvision.apps.style.regions import within_masks
 from tfvision.apps.style.sidecar import StyleJob, made_before, sha256_of, write_sidecar
 from tfvision.apps.style.watch import Watch
 from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_frames, read_picture_file
@@ -181,16 +183,19 @@ class Studio:
         picture = made.picture
         if job.colour == "luminance":
             picture = with_colours_of(source.pixels, picture)
-        return dataclasses.replace(made, picture=_within(masks, picture, source.pixels))
+        if masks and not job.is_fast:
+            picture = within_masks(masks, picture, source.pixels)
+        return dataclasses.replace(made, picture=picture)
 
     def _render(self, job, photo, paintings, masks, output, label, previous):
         if job.is_fast:
             from tfvision.apps.style.fast import stylize_fast
 
-            return stylize_fast(photo, paintings[0], job.module, job.preset.size)
+            given = {"blend": job.blend or None, "strength": job.strength, "masks": masks, "painting_scale": job.preset.painting_scale}
+            return stylize_fast(photo, paintings, job.module, job.preset.size, **given)
         from tfvision.apps.style.stylization import stylize
 
-        initial, preset = None, job.preset
+        initial, preset = None, with_strength(job.preset, job.strength)
         if previous:  # from where the last frame ended, no coarse scale is of use
             initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
         with Watch(label, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
@@ -232,8 +237,8 @@ def _check(job):
         raise RecipeError("--blend and --mask cannot go together: masks say where each painting rules")
     if job.blend and len(job.blend) != count:
         raise RecipeError(f"--blend must be {count} numbers, one a painting, got {','.join(map(str, job.blend))}")
-    if job.is_fast and (count > 1 or job.masks):
-        raise RecipeError("--preset fast takes one painting and no masks: use another preset")
+    if not 0 <= job.strength <= 1:
+        raise RecipeError(f"--strength must lie between 0 (the photo) and 1 (the painting's manner), got {job.strength}")
     for path in (*job.paintings, *job.masks):
         if Path(path).is_dir():
             raise DataError(f"{path} is a folder: a painting or a mask is one file")
@@ -256,16 +261,6 @@ def _warn_of_twins(job):
 def _masks(job, photo):
     """float32 [height, width] of each painting, or None."""
     return [read_mask(path, *photo.shape[:2]) for path in job.masks] if job.masks else None
-
-
-def _within(masks, picture, photo):
-    """The picture where any mask is white, the photo elsewhere."""
-    if masks is None:
-        return picture
-    share = np.clip(sum(masks), 0, 1)
-    share = resized((255 * share).round().astype(np.uint8), *picture.shape[:2])[..., None].astype(np.float32) / 255
-    outside = resized(photo, *picture.shape[:2]).astype(np.float32)
-    return (outside + share * (picture - outside)).round().clip(0, 255).astype(np.uint8)
 
 
 def _last_frame(job, photo, after):

@@ -14,9 +14,10 @@ import typing
 from pathlib import Path
 
 from tfvision import __version__
+from tfvision.apps.style.fast import network_files
 from tfvision.apps.style.presets import Preset
 from tfvision.errors import DataError, FileError, RecipeError, RunError
-from tfvision.files import read_json, write_json
+from tfvision.files import checksum_of, read_json, write_json
 from tfvision.kinds import Kind, is_of, wrong_part
 from tfvision.models.perceptual import find_weights
 from tfvision.models.programs import refuse_program
@@ -49,6 +50,7 @@ class StyleJob:
       preset: Preset; of the preset "fast" its size alone counts.
       blend: how the paintings mix, a number each; () = alike.
       colour: "" (the paintings'), "luminance" or "histogram" (the photo's: pictures.with_colours_of, pictures.recoloured).
+      strength: how much of the paintings' manner, from 0 (the photo) to 1.
       is_fast: whether a feed-forward network makes the picture.
       module: which: a TensorFlow Hub handle or a folder; "" = the default.
     """
@@ -59,6 +61,7 @@ class StyleJob:
     preset: Preset = dataclasses.field(default_factory=Preset)
     blend: tuple[float, ...] = ()
     colour: str = ""
+    strength: float = 1.0
     is_fast: bool = False
     module: str = ""
 
@@ -184,7 +187,8 @@ def differences(path: str | Path, job: Job) -> list[str]:
             found.append(f"{name}: not what it was then")
     then, now = record["versions"], versions()
     found += [f"{name}: {then.get(name)} then, {now.get(name)} now" for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    if record["network"].get("sha256") != _network(job).get("sha256"):
+    network_then = record["network"].get("sha256")
+    if network_then != _network(job).get("sha256") and (network_then or not job.is_fast):  # old records have none of fast networks
         found.append("network: not the weights of then")
     return found
 
@@ -237,7 +241,8 @@ def _settings(job):
 def _network(job, folder="."):
     """The name and SHA-256 of the perceptual network's weights, and their path where they are the user's."""
     if job.is_fast:
-        return {}
+        digests = [sha256_of(file) for file in network_files(job.module)]
+        return {"sha256": checksum_of(digests)} if digests else {}
     path, name, _ = find_weights(job.preset.network)
     known = {"name": name, "sha256": sha256_of(path)}
     return known if name in _OWN_NETWORKS else {**known, "path": os.path.relpath(path, folder)}
@@ -247,6 +252,8 @@ def _network_then(path, record):
     network = record["network"]
     if "path" in network:
         return {"network": os.path.relpath(path.parent / network["path"])}
+    if record["settings"].get("is_fast"):
+        return {}
     if network and network["name"] not in _OWN_NETWORKS:
         raise ValueError(f"its network cannot be {network['name']!r:.40}")
     return {"network": network["name"]} if network else {}

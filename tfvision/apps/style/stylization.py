@@ -14,6 +14,7 @@ from tfvision.apps.style.memory import check_memory
 from tfvision.apps.style.objective import Objective
 from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent, check_losses
 from tfvision.apps.style.presets import Preset
+from tfvision.apps.style.regions import painting_shares, region_shares
 from tfvision.apps.style.scales import Scales
 from tfvision.apps.style.tile_steps import SAVED_EVERY, TileSteps, window_preset
 from tfvision.data.resizing import fitted_size
@@ -121,7 +122,7 @@ def stylize(
     objective, network = _open_objective(dataclasses.replace(preset, **_UNSEEN))
     template = photo if photo is not None else paintings[0]
     check_memory(preset, objective.channels, *fitted_size(*template.shape[:2], preset.size))
-    scales = Scales(photo, paintings, preset, _shares(weights, paintings), _region_shares(masks, photo, paintings), initial, previous)
+    scales = Scales(photo, paintings, preset, painting_shares(weights, len(paintings)), _region_shares(masks, photo, paintings), initial, previous)
     descents = _Descents(scales, objective, preset, on_iteration, state_path and Path(state_path))
     picture = as_picture(descents.run())
     content, style, total = descents.losses(picture)
@@ -301,22 +302,10 @@ def _check_picture(what, picture, preset):
         )
 
 
-def _shares(weights, paintings):
-    weights = np.ones(len(paintings)) if weights is None else np.asarray(weights, float)
-    if len(weights) != len(paintings) or (weights < 0).any() or (len(weights) and not 0 < weights.sum() < np.inf):
-        raise RecipeError(f"give one weight above 0 for each of the {len(paintings)} paintings, got {weights.tolist()}")
-    return weights / weights.sum() if len(weights) else weights
-
-
 def _region_shares(masks, photo, paintings):
     """float32 [paintings, height, width] that sum to 1 at each pixel, or None."""
     if masks is None:
         return None
-    if len(masks) != len(paintings):
-        raise RecipeError(f"give one mask for each of the {len(paintings)} paintings, got {len(masks)}")
-    for mask in masks:
-        if photo is None or mask.shape[:2] != photo.shape[:2]:
-            raise DataError("a mask must have the photo's size, height x width")
-    stacked = np.stack([mask if mask.ndim == 2 else mask.mean(axis=2) for mask in masks]).astype(np.float32)
-    total = stacked.sum(axis=0, keepdims=True)
-    return np.where(total > 0, stacked / np.maximum(total, 1e-6), 1 / len(masks)).astype(np.float32)
+    if any(photo is None or mask.shape[:2] != photo.shape[:2] for mask in masks):
+        raise DataError("a mask must have the photo's size, height x width")
+    return region_shares(masks, *photo.shape[:2], len(paintings))
