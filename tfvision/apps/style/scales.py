@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision.apps.style.enlarging import carry_up, resize
-from tfvision.apps.style.objective import Objective, Targets
+from tfvision.apps.style.objective import Grams, Objective, Targets
 from tfvision.apps.style.presets import START_NOISE, Preset
 from tfvision.apps.style.tiles import cut_picture, cut_windows
 from tfvision.data.resizing import fitted_size
@@ -20,7 +20,7 @@ from tfvision.models.vgg19 import SMALLEST_SIZE
 _NOISE_LEVELS = 60.0  # standard deviation of white noise around mid-grey
 _SMALLEST_SCALE = 64  # pixels
 # What an evaluation costs, as the seconds of loss and gradient at one pixel of a whole picture: measured with vgg19_slim.
-_RESPONSES_COST = 0.4  # of responses alone, a pixel
+_RESPONSES_COST = 0.55  # of responses alone, a pixel
 _EVALUATION_COST = 6000.0  # of what does not grow with the picture
 _LINE_SEARCH = 1.3  # evaluations an iteration of a tile, whose descent is short
 _PREPARATION_COST = 1.5  # of targets and enlarging, a pixel
@@ -43,9 +43,10 @@ class Scale(typing.NamedTuple):
 def scales_of(preset: Preset) -> list[Scale]:
     """The scales of a preset, coarse to fine."""
     size = min(preset.size, preset.carried_above or preset.size)
-    coarser = [Scale(share * size, count) for share, count in preset.scales]
-    descents = [scale for scale in coarser if scale.size >= _SMALLEST_SCALE] + [Scale(size, preset.iterations)]
     hops = math.ceil(math.log2(preset.size / size))
+    coarser = [Scale(share * size, count) for share, count in preset.scales]
+    # What is carried up has steps to come.
+    descents = [scale for scale in coarser if scale.size >= _SMALLEST_SCALE] + [Scale(size, math.ceil(preset.iterations / 2) if hops else preset.iterations)]
     on_the_way, at_last = preset.carried_iterations
     sizes = [preset.size ** (hop / hops) * size ** (1 - hop / hops) for hop in range(1, hops)]
     carried = [Scale(larger, on_the_way, is_carried=True) for larger in sizes]
@@ -86,7 +87,7 @@ class Scales:
         """Targets of the objective at a scale."""
         return objective.targets(self.photo(scale), self.paintings(scale), self._weights, self.masks(scale), self.previous(scale))
 
-    def style_targets(self, objective: Objective, scale: int) -> dict[str, tuple[tf.Tensor, ...]]:
+    def style_targets(self, objective: Objective, scale: int) -> Grams:
         """`Targets.style` at a scale."""
         return objective.style_targets(self.paintings(scale), self._weights, self._masks is not None)
 
@@ -139,7 +140,7 @@ class Scales:
         if self.scales[scale].is_carried:
             windows = cut_windows(*self.shape(scale), self._preset.tile)
             pixels = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows) / len(windows)
-            return (_LINE_SEARCH * self.scales[scale].steps + 3 * _RESPONSES_COST) * pixels + _EVALUATION_COST
+            return (_LINE_SEARCH * self.scales[scale].steps + 2 * _RESPONSES_COST) * pixels + _EVALUATION_COST
         tiles = cut_picture(*self.shape(scale), self._preset.tile)
         pixels = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in tiles)
         return pixels * (1 if len(tiles) == 1 else 1 + _RESPONSES_COST) + _EVALUATION_COST

@@ -15,7 +15,7 @@ from tfvision.apps.style.objective import Objective, Targets
 from tfvision.apps.style.optimisation import Descent, Lbfgs
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.scales import Scales
-from tfvision.apps.style.tiles import cut_windows
+from tfvision.apps.style.tiles import WINDOW_PX, cut_windows
 from tfvision.losses.style import style_loss
 
 SAVED_EVERY = 10  # windows
@@ -23,12 +23,13 @@ _ASKED = 1.2  # of what is lacking: few steps do not reach what they are asked f
 _LEAST_REST = 0.6  # share of the picture to come, as which less counts: were the last windows asked for all that is lacking, they would look unlike the others
 _STYLE_GAIN = 4.0  # of style_weight: the content is there already, carried up from the photo
 _FIRST_STEP_LEVELS = 1.0  # grey levels by which a first step changes pixels; L-BFGS itself begins with a thousandth, and searches
+_LEAST_SHARE = 1e-6  # of a mask at a pixel: a region that is nowhere divides by no zero
 _SAMPLES = 16  # windows from which the picture's Gram matrices are estimated before the sweep
 
 
 def window_preset(preset: Preset) -> Preset:
-    """The preset of the objective of single windows."""
-    return dataclasses.replace(preset, style_weight=_STYLE_GAIN * preset.style_weight, tile=0)
+    """The preset of the objective of single windows, which it computes in one piece, and of whole paintings, which it cuts."""
+    return dataclasses.replace(preset, style_weight=_STYLE_GAIN * preset.style_weight, tile=min(WINDOW_PX, preset.tile or WINDOW_PX) + 64)
 
 
 class TileSteps:
@@ -81,9 +82,8 @@ class TileSteps:
         asked = {layer: tuple(gram + more[None] for gram, more in zip(own[layer], lacking[layer], strict=True)) for layer in own}
         changed, evaluation, evaluations = self._descended(start, targets._replace(style=asked), window)
         descent.image[place] = changed
-        ended = self._objective.grams(changed, targets)
         for layer, grams in self._now.items():
-            for now, before, after, share in zip(grams, own[layer], ended[layer], self._shares[number], strict=True):
+            for now, before, after, share in zip(grams, own[layer], evaluation.grams[layer], self._shares[number], strict=True):
                 now.assign_add(share * (after - before)[0])
         self._content.assign_add(_area(window) * evaluation.content)
         descent.iteration += 1
@@ -121,7 +121,8 @@ class TileSteps:
 
     def _estimated(self, image):
         """The picture's Gram matrices, {layer: one a region}, from some of its windows."""
-        chosen = range(0, len(self._windows), math.ceil(len(self._windows) / _SAMPLES))
+        # A region may lie in few windows: with masks all are looked at.
+        chosen = range(0, len(self._windows), 1 if self._masks is not None else math.ceil(len(self._windows) / _SAMPLES))
         total = np.sum([self._shares[number] for number in chosen], axis=0)
         found: dict = {}
         for number in chosen:
@@ -139,7 +140,7 @@ class TileSteps:
         if self._masks is None:
             return [float(rule.sum()) / (rows.length * columns.length)]
         place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
-        return [float((rule * mask[place]).sum() / max(mask.sum(), 1e-6)) for mask in self._masks]
+        return [float((rule * np.maximum(mask[place], _LEAST_SHARE)).sum() / np.maximum(mask, _LEAST_SHARE).sum()) for mask in self._masks]
 
     def _region_shares(self):
         """What share of the picture each region is: list of float."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from tfvision.apps.style.pictures import write_picture
 from tfvision.apps.style.preview import Preview
 from tfvision.apps.style.stylization import Progress
-from tfvision.progress import progress_bar
+from tfvision.progress import duration, progress_bar
 
 _FADING = 1e-9  # of what a measurement counts, once all the work was done since: after a tenth, an eighth
 
@@ -23,13 +23,14 @@ class Watch:
 
     def __init__(self, label: str, preview: Preview | None = None, steps: str | Path = "", save_every: int = 0):
         self._clock, self._preview, self._steps, self._save_every = Clock(), preview, steps, save_every
-        self._bar, self._percent = progress_bar(label, 100), 0
+        self._bar, self._percent = progress_bar(label, 100, tells_time=False), 0
 
     def __call__(self, progress: Progress) -> None:
         share, seconds_left = self._clock.read(progress)
         percent = int(100 * share)
         losses = f"content {progress.content_loss:.4g}, style {progress.style_loss:.4g}"
-        self._bar.advance(percent - self._percent, f"iteration {progress.iteration} of {progress.iterations}, {losses}")
+        left = "" if seconds_left is None else f"about {duration(seconds_left)} left, "
+        self._bar.advance(percent - self._percent, f"{left}iteration {progress.iteration} of {progress.iterations}, {losses}")
         self._percent = percent
         if self._save_every and progress.iteration % self._save_every == 0:
             write_picture(Path(self._steps) / f"{progress.iteration:05d}.png", progress.picture())
