@@ -5,6 +5,7 @@ an animation). A frame starts from the last one, moved along with the photo, and
 """
 
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -38,6 +39,7 @@ from tfvision.models.vgg19 import SMALLEST_SIZE
 
 COLOURS = ("", "luminance", "histogram")
 _LONGEST_NAME = 100
+_TOLD_FROM = 2  # times that a picture is enlarged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Studio:
             return result_of(output, before)
         _warn_of_twins(job)
         source = read_picture_file(photo)
+        self._tell_of_enlarging(photo, source)
         try:
             made = self._paint(job, source, output, label or Path(photo).name, after)
         except DataError as error:
@@ -167,6 +170,14 @@ class Studio:
         write_sidecar(output, self._job, {**facts, "frames": len(results)}, self._options.command)
         shutil.rmtree(folder, ignore_errors=True)
         return result_of(output, facts)
+
+    def _tell_of_enlarging(self, photo, source):
+        size, scale = self._job.preset.size, self._job.preset.painting_scale
+        paintings = [] if self._job.is_fast else zip(self._job.paintings, self._paintings, strict=True)
+        for path, file, longer in [(photo, source, size), *((path, painting, size * scale) for path, painting in paintings)]:
+            height, width = file.pixels.shape[:2]
+            if longer > _TOLD_FROM * max(height, width):
+                _tell(f"{path} has {width} x {height} pixels and is enlarged to {longer:.0f}: finer detail than its own is not to be had")
 
     def _paint(self, job, source, output, label, after):
         """The Stylization of a photo in the job's colours."""
@@ -250,6 +261,12 @@ def _read_painting(path):
     if min(height, width) < SMALLEST_SIZE:
         raise DataError(f"{path} is {width} x {height} pixels: a painting needs {SMALLEST_SIZE} on each side")
     return painting
+
+
+@functools.cache
+def _tell(line):
+    """Says it once, of whatever many pictures of a folder."""
+    print(line, file=sys.stderr)
 
 
 def _warn_of_twins(job):

@@ -112,9 +112,7 @@ class Objective:
             (tf.constant(previous[0]), _unchanged(photo, previous[1])) if previous else (),
         )
 
-    def style_targets(
-        self, paintings: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray | None = None, has_masks: bool = False
-    ) -> Grams:
+    def style_targets(self, paintings: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray | None = None, has_masks: bool = False) -> Grams:
         """`Targets.style` of paintings. Arguments as `targets`; with masks each painting has a region of its own."""
         grams = [self._grams_of(painting) for painting in paintings]
         if grams and not has_masks:

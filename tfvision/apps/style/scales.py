@@ -8,7 +8,6 @@ import typing
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tfvision.apps.style.enlarging import carry_up, resize
 from tfvision.apps.style.objective import Grams, Objective, Targets
