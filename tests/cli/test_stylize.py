@@ -117,6 +117,12 @@ def test_every_help_has_an_example_and_the_presets_own_defaults(run_command, com
         (["stylize", "photo.jpg", "painting.png", "--network", "gone.npz"], 1, "gone.npz does not exist"),
         (["stylize", "photo.jpg", "gone.png"], 1, "error: gone.png cannot be read (No such file or directory)"),
         (["stylize", "photo.jpg", "photos"], 1, "error: photos is a folder: a painting or a mask is one file"),
+        (["stylize", "photo.jpg", "painting.png", "--strength", "2"], 1, "error: --strength must lie between 0 (the photo) and 1"),
+        (
+            ["stylize", "photo.jpg", "painting.png", "--preset", "fast", "--module", "photo.jpg,b.tflite"],
+            1,
+            "error: photo.jpg is a damaged TFLite file, or none",
+        ),
         (["stylize", "--like", "gone.json"], 1, "error: gone.json does not exist: give the record"),
         (["reconstruct", "light", "photo.jpg"], 2, "'light' is not one of 'content', 'style'"),
         (["reconstruct", "content", "photo.jpg", "--layer", "conv9_9"], 1, "--layer must be of conv1_1"),

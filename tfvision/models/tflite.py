@@ -16,6 +16,8 @@ from tfvision.errors import UserError, WeightsError, in_one_line
 _MAGIC = b"TFL3"
 _LARGEST_BYTES = 200_000_000
 _LARGEST_FACTOR = 8  # by which a picture is enlarged or padded within
+_STEPS = ("strideH", "strideW", "dilationHFactor", "dilationWFactor", "filterHeight", "filterWidth", "depthMultiplier")
+_LARGEST_STEP = 4096
 _SIZED = ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR")  # to a size that is a constant of the file
 _OPERATIONS = (  # of plain networks; none of them reaches out
     "ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEQUANTIZE DIV FULLY_CONNECTED HARD_SWISH LEAKY_RELU LOGISTIC MAX_POOL_2D MAXIMUM "
@@ -136,8 +138,28 @@ def _check_plain(tables):
         name = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
         if name not in (*_OPERATIONS.split(), *_SIZED):
             raise ValueError(f"its operation {name} is none that such a network needs")
+    _check_order(tables)
     # What is not needed to run it is not handed on.
     tables.signatureDefs = tables.metadata = tables.metadataBuffer = None
+
+
+def _check_order(tables):
+    """Raises ValueError where an operation reads what none before it has made, or overwrites something: the interpreter trusts the file in this."""
+    graph = tables.subgraphs[0]
+    is_constant = [tables.buffers[tensor.buffer].data is not None and len(tables.buffers[tensor.buffer].data) > 0 for tensor in graph.tensors]
+    known = {number for number, constant in enumerate(is_constant) if constant}
+    if known & {int(number) for number in graph.inputs}:
+        raise ValueError("an input of it has values")
+    known |= {int(number) for number in graph.inputs}
+    for operator in graph.operators:
+        read, made = {int(number) for number in operator.inputs}, [int(number) for number in operator.outputs]
+        if not read <= known or len(made) != 1 or made[0] in known or not 0 <= made[0] < len(graph.tensors):
+            raise ValueError("its operations do not follow from each other")
+        known.add(made[0])
+        if not all(0 < getattr(operator.builtinOptions, step, 1) <= _LARGEST_STEP for step in _STEPS):
+            raise ValueError("one of its operations goes in steps of no size")
+    if not {int(number) for number in graph.outputs} <= known:
+        raise ValueError("nothing makes its output")
 
 
 def _tensor(graph, number):

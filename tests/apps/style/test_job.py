@@ -8,7 +8,8 @@ import PIL.Image
 import PIL.ImageCms
 import pytest
 
-from tfvision.apps.style import stylization
+from tfvision.apps.style import fast, stylization
+from tfvision.apps.style.fast_networks import OfPaintings
 from tfvision.apps.style.job import StudioOptions, stylize_files
 from tfvision.apps.style.pictures import grey, luminance, recoloured
 from tfvision.apps.style.sidecar import StyleJob, job_like, read_sidecar
@@ -286,6 +287,7 @@ def test_a_painting_of_itself_is_warned_of(job, capsys):
         ({"blend": (1.0,), "masks": ("dot.png",)}, None, RecipeError, "--blend and --mask cannot go together"),
         ({"masks": ("dot.png",)}, None, DataError, "dot.png is 1 x 1, the photo 96 x 72: a mask has the photo's shape"),
         ({"colour": "sepia"}, None, RecipeError, "colour must be one of '', 'luminance', 'histogram', got 'sepia'"),
+        ({"strength": 1.5}, None, RecipeError, r"--strength must lie between 0 \(the photo\) and 1 \(the painting's manner\), got 1.5"),
         ({}, "1.bmp", DataError, "--out must end in .png"),
         ({}, "1.gif", DataError, "only an animation becomes one"),
         ({}, "photo.png", DataError, "--out would overwrite photo.png"),
@@ -325,3 +327,52 @@ def _folder(name, pictures, names):
 def job_paths(pattern="*"):
 
     return Path(".").glob(pattern)
+
+
+# At once
+
+
+@pytest.fixture
+def fast_network(monkeypatch):
+    """What --preset fast loads: a network that gives every pixel its painting's mean colour."""
+    network = OfPaintings("mean colours", lambda photo, painting: np.broadcast_to(painting.mean((0, 1)).round(), photo.shape).astype(np.uint8))
+    monkeypatch.setattr(fast, "load_network", lambda module: network)
+
+
+@pytest.mark.slow
+def test_a_fast_picture_of_several_paintings_and_its_like(job, photo, painting, fast_network):
+    PIL.Image.fromarray(255 - painting).save("other.png")
+    asked = dataclasses.replace(job, paintings=("painting.png", "other.png"), blend=(3.0, 1.0), strength=0.5, is_fast=True)
+    result = only(stylize_files(asked, "1.png"))
+    mean = painting.mean((0, 1))
+    expected = resized(photo, 48, 64) / 2 + (0.75 * mean + 0.25 * (255 - mean)) / 2
+    np.testing.assert_allclose(read_picture_file(result["output"]).pixels, expected, atol=1.5)
+    like = job_like("1.png")
+    assert like == asked
+    only(stylize_files(like, "2.png"))
+    assert Path("2.png").read_bytes() == Path("1.png").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colour", ["", "luminance", "histogram"])
+def test_fast_pictures_have_masks_and_colours_as_others(job, photo, painting, fast_network, colour):
+    mask = np.zeros(photo.shape[:2], np.uint8)
+    mask[:, :48] = 255
+    PIL.Image.fromarray(mask).save("mask.png")
+    result = only(stylize_files(dataclasses.replace(job, masks=("mask.png",), colour=colour, is_fast=True), "1.png"))
+    picture, small = read_picture_file(result["output"]).pixels, resized(photo, 48, 64)
+    np.testing.assert_allclose(picture[:, 36:], small[:, 36:], atol=2 if colour == "luminance" else 0)
+    wanted = {"": painting, "histogram": recoloured(painting, photo), "luminance": recoloured(grey(painting), grey(photo))}[colour].mean((0, 1))
+    inside = picture[:, :28].astype(float)
+    if colour == "luminance":
+        np.testing.assert_allclose(luminance(inside), luminance(wanted), atol=2)
+        return
+    np.testing.assert_allclose(inside, np.broadcast_to(wanted, inside.shape), atol=2)
+
+
+@pytest.mark.slow
+def test_strength_lowers_the_weight_of_style_for_the_optimiser(job, photo, painting):
+    made = only(stylize_files(dataclasses.replace(job, strength=0.5), "1.png"))
+    eighth = stylize(photo, [painting], dataclasses.replace(job.preset, style_weight=job.preset.style_weight / 8))
+    assert (made["content_loss"], made["style_loss"]) == (eighth.content_loss, eighth.style_loss)
+    assert job_like("1.png").strength == 0.5

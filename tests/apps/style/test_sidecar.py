@@ -130,3 +130,25 @@ def test_what_is_no_record_is_named(job, text, message):
 def test_a_file_that_is_gone_is_named(job):
     with pytest.raises(DataError, match=r"gone.png cannot be read \(No such file or directory\)"):
         sha256_of("gone.png")
+
+
+def test_a_fast_networks_files_are_told_apart_where_the_record_has_them(job, tmp_path):
+    fast = dataclasses.replace(job, is_fast=True, module="pair", strength=0.5)
+    (tmp_path / "pair").mkdir()
+    (tmp_path / "pair" / "1.tflite").write_text("one")
+    write_sidecar("out/1.png", fast, MADE, "")
+    assert job_like("out/1.png", "pair") == fast and differences("out/1.png", fast) == []
+    (tmp_path / "pair" / "1.tflite").write_text("another")
+    assert differences("out/1.png", fast) == ["network: not the weights of then"]
+    record = json.loads((tmp_path / "out" / "1.png.json").read_text())
+    (tmp_path / "out" / "1.png.json").write_text(json.dumps({**record, "network": {}}))  # as records were before
+    assert differences("out/1.png", fast) == []
+
+
+@pytest.mark.parametrize("module", ["pair", "pair/1.tflite,pair/2.tflite"])
+def test_a_pair_that_only_a_record_names_is_not_run(job, tmp_path, module):
+    (tmp_path / "pair").mkdir()
+    (tmp_path / "pair" / "1.tflite").write_text("one")
+    write_sidecar("out/1.png", dataclasses.replace(job, is_fast=True, module=module), MADE, "")
+    with pytest.raises(RunError, match="if you trust who made it, repeat it: --module pair"):
+        job_like("out/1.png")

@@ -37,7 +37,7 @@ class FastNetwork(abc.ABC):
     name: str
     has_painting: bool = True
     blends_styles: bool = False
-    whole_pixels: int = 4_000_000  # some 2 GB
+    whole_pixels: int = 4_000_000  # some 2 GB, at a stylizer's 500 bytes a pixel
 
     @abc.abstractmethod
     def style_of(self, painting: np.ndarray) -> Style:

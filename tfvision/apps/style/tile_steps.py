@@ -20,7 +20,7 @@ from tfvision.losses.style import style_loss
 
 SAVED_EVERY = 10  # windows
 _ASKED = 1.2  # of what is lacking: few steps do not reach what they are asked for
-_LEAST_REST = 0.6  # share of the picture to come, as which less counts: were the last windows asked for all that is lacking, they would look unlike the others
+_LEAST_REST = 0.3  # share of the picture to come, as which less counts: were the last windows asked for all that is lacking, they would look unlike the others
 _STYLE_GAIN = 4.0  # of style_weight: the content is there already, carried up from the photo
 _FIRST_STEP_LEVELS = 1.0  # grey levels by which a first step changes pixels; L-BFGS itself begins with a thousandth, and searches
 _LEAST_SHARE = 1e-6  # of a mask at a pixel: a region that is nowhere divides by no zero
