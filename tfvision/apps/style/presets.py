@@ -36,7 +36,7 @@ class Preset:
       optimizer: "lbfgs" or "adam".
       learning_rate: Adam's, in grey levels of 0-255.
       scales: sizes before the last as shares of `size`, coarse to fine, each with its iterations.
-      iterations: at the full size.
+      iterations: at the full size; half of them where the picture is carried up from there.
       tolerance: stops a scale where the last 10 iterations lowered the loss by less than this share; 0 = never.
       precision: "float32", or "bfloat16" where the processor computes in it.
       tile: pixels a side above which a picture is computed in tiles (by the same result); 0 = never.
