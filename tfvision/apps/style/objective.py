@@ -74,7 +74,9 @@ class Objective:
         self.channels = model.get_layer("conv1_1").filters
         # Instead of scaling each response: eq. 1 is of second, eq. 4 of fourth degree in them.
         self._content_unit, self._style_unit = preset.response_mean**2, preset.response_mean**4
-        self._core_responses = tf.function(self._core_responses, autograph=False, reduce_retracing=True)
+        # Of a picture's tiles each has its own shape: one graph for all.
+        part = [tf.TensorSpec([1, None, None, 3]), tf.TensorSpec([2, 4], tf.int32)]
+        self._core_responses = tf.function(self._core_responses, autograph=False, input_signature=part)
         self._whole_loss = tf.function(self._whole_loss, autograph=False, reduce_retracing=True)
         self._whole_grams = tf.function(self._whole_grams, autograph=False, reduce_retracing=True)
         self._core_sums = tf.function(self._core_sums, autograph=False, reduce_retracing=True)

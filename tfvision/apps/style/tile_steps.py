@@ -20,7 +20,7 @@ from tfvision.losses.style import style_loss
 
 SAVED_EVERY = 10  # windows
 _ASKED = 1.2  # of what is lacking: few steps do not reach what they are asked for
-_LEAST_REST = 0.3  # share of the picture to come, as which less counts: were the last windows asked for all that is lacking, they would look unlike the others
+_LEAST_REST = 0.4  # share of the picture to come, as which less counts: were the last windows asked for all that is lacking, they would look unlike the others
 _STYLE_GAIN = 4.0  # of style_weight: the content is there already, carried up from the photo
 _FIRST_STEP_LEVELS = 1.0  # grey levels by which a first step changes pixels; L-BFGS itself begins with a thousandth, and searches
 _LEAST_SHARE = 1e-6  # of a mask at a pixel: a region that is nowhere divides by no zero
@@ -93,7 +93,7 @@ class TileSteps:
 
     def _lacking(self, number):
         """What a window is asked for beside its own: layer -> for each region float32 [channels, channels]."""
-        rest = max(_LEAST_REST, 1 - sum(_area(window) for window in self._windows[:number]))
+        rest = max(_LEAST_REST, float(np.mean(self._shares[number:], axis=1).sum()))
         return {layer: [_ASKED / rest * (aim - now) for aim, now in zip(aims, self._now[layer], strict=True)] for layer, aims in self._aim.items()}
 
     def _descended(self, start, targets, window):
@@ -134,13 +134,12 @@ class TileSteps:
         return found
 
     def _share(self, window):
-        """What share of each region a window rules: list of float."""
+        """What share of each region a window covers, with what it has in common with its neighbours: list of float."""
         rows, columns = window
-        rule = rows.rule()[:, None] * columns.rule()[None]
         if self._masks is None:
-            return [float(rule.sum()) / (rows.length * columns.length)]
+            return [(rows.stop - rows.start) * (columns.stop - columns.start) / (rows.length * columns.length)]
         place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
-        return [float((rule * np.maximum(mask[place], _LEAST_SHARE)).sum() / np.maximum(mask, _LEAST_SHARE).sum()) for mask in self._masks]
+        return [float(np.maximum(mask[place], _LEAST_SHARE).sum() / np.maximum(mask, _LEAST_SHARE).sum()) for mask in self._masks]
 
     def _region_shares(self):
         """What share of the picture each region is: list of float."""
