@@ -1,6 +1,6 @@
 """A large picture beside optimising at its size: time, memory, style loss, seams, and whether the time left was told honestly.
 
-    python benchmarks/style_large.py PHOTO PAINTING [--size 4000] [--network vgg19_slim] [--whole]
+    python benchmarks/style_large.py PHOTO PAINTING [--size 4000] [--carried-above 1024] [--network vgg19_slim] [--whole]
 
 Style losses are those of the Gram matrices summed over tiles of 512 px, of the written picture, and their mean over single tiles. Without --whole the
 baseline's time is that of two evaluations of the whole objective at each of its scales, times the evaluations that it would take; with --whole it
@@ -99,16 +99,17 @@ def baseline_seconds(photo, painting, preset):
 @click.argument("painting")
 @click.option("--size", default=4000, show_default=True)
 @click.option("--network", default="vgg19_slim", show_default=True)
+@click.option("--carried-above", default=1024, show_default=True, help="Longer side at which the picture is painted, before it is carried up.")
 @click.option("--whole", is_flag=True, help="Optimise at the full size as well, to the end: hours.")
 @click.option("--out", default="", help="Folder for the pictures.")
-def main(photo, painting, size, network, whole, out):
+def main(photo, painting, size, network, carried_above, whole, out):
     """Print what a large picture takes, and what the baseline does."""
     from tfvision.apps.style.pictures import write_picture
     from tfvision.apps.style.presets import get_preset
     from tfvision.data.decoding import read_pixels
 
     names, photo, painting = (photo, painting), read_pixels(photo), read_pixels(painting)
-    preset = dataclasses.replace(get_preset("default"), size=size, network=network)
+    preset = dataclasses.replace(get_preset("default"), size=size, network=network, carried_above=carried_above)
     at_full_size = dataclasses.replace(preset, carried_above=0)
     taken = {}
     with seconds_of(taken, "carried up"):
