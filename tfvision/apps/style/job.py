@@ -6,6 +6,7 @@ stayed; those of a fast network are held together by `film`.
 """
 
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -47,6 +48,7 @@ COLOURS = ("", "luminance", "histogram")
 _FILM_FACTS = ("frames", "scenes", "unsteadiness", "unsteadiness_alone", "detail")
 _NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 _LONGEST_NAME = 100
+_TOLD_FROM = 2  # times that a picture is enlarged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +135,7 @@ class Studio:
             return result_of(output, before)
         _warn_of_twins(job)
         source = read_picture_file(photo)
+        self._tell_of_enlarging(photo, source)
         try:
             made = self._paint(job, source, output, label or Path(photo).name, after)
         except DataError as error:
@@ -206,6 +209,14 @@ class Studio:
         facts |= {name: float(np.mean([result[name] for result in results])) for name in ("content_loss", "style_loss")}
         return {**facts, "frames": len(results)}
 
+    def _tell_of_enlarging(self, photo, source):
+        size, scale = self._job.preset.size, self._job.preset.painting_scale
+        paintings = [] if self._job.is_fast else zip(self._job.paintings, self._paintings, strict=True)
+        for path, file, longer in [(photo, source, size), *((path, painting, size * scale) for path, painting in paintings)]:
+            height, width = file.pixels.shape[:2]
+            if longer > _TOLD_FROM * max(height, width):
+                _tell(f"{path} has {width} x {height} pixels and is enlarged to {longer:.0f}: finer detail than its own is not to be had")
+
     def _paint(self, job, source, output, label, after):
         """The Stylization of a photo in the job's colours."""
         photo, paintings = source.pixels, [converted(p.pixels, p.profile, source.profile) for p in self._paintings]
@@ -236,7 +247,7 @@ class Studio:
         initial, preset = None, with_strength(job.preset, job.strength)
         if previous:  # from where the last frame ended, no coarse scale is of use
             initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
-        with Watch(label, preset, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
+        with Watch(label, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
             return stylize(
                 photo,
                 paintings,
@@ -289,6 +300,12 @@ def _read_painting(path):
     if min(height, width) < SMALLEST_SIZE:
         raise DataError(f"{path} is {width} x {height} pixels: a painting needs {SMALLEST_SIZE} on each side")
     return painting
+
+
+@functools.cache
+def _tell(line):
+    """Says it once, of whatever many pictures of a folder."""
+    print(line, file=sys.stderr)
 
 
 def _warn_of_twins(job):
