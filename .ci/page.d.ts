@@ -1,4 +1,4 @@
-// What the explorer's page has besides the browser's own.
+// What a page has besides the browser's own.
 interface Window {
   Plotly: any;
 }

@@ -31,6 +31,7 @@ COMMANDS = {  # verb -> module and command; imported when it is called or asked 
     "stylize": ("tfvision.cli.stylize", "stylize"),
     "reconstruct": ("tfvision.cli.stylize", "reconstruct"),
     "style-sheet": ("tfvision.cli.stylize", "style_sheet"),
+    "studio": ("tfvision.cli.studio", "studio"),
     "index": ("tfvision.cli.index", "index"),
     "search": ("tfvision.cli.search", "search"),
     "explore": ("tfvision.cli.explore", "explore"),

@@ -271,7 +271,7 @@ def _preview(is_wanted, is_quiet):
     if not is_wanted:
         yield None
         return
-    from tfvision.apps.style.preview import preview_page
+    from tfvision.apps.style.studio.server import preview_page
 
     with preview_page(lambda line: click.echo(line, err=True), is_opened=not is_quiet) as page:
         yield page

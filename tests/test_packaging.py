@@ -114,7 +114,8 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
         held = {Path(name) for name in archive.namelist() if ".dist-info/" not in name}
         metadata = archive.read(next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))).decode()
         licences = {Path(name).name for name in archive.namelist() if ".dist-info/" in name}
-    assert {Path("tfvision/py.typed"), Path("tfvision/models/vgg19_slim.npz"), Path("tfvision/apps/explorer/static/index.html")} <= ours
+    pages = {Path("tfvision") / name for name in ("apps/explorer/static/index.html", "apps/style/studio/static/index.html", "serving/page/dom.js")}
+    assert {Path("tfvision/py.typed"), Path("tfvision/models/vgg19_slim.npz"), *pages} <= ours
     assert held == ours | cli
     assert {"LICENSE", "NOTICE"} <= licences
     assert "License: Apache-2.0" in metadata and f"Version: {tfvision.__version__}" in metadata

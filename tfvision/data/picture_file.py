@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvision.data.decoding import decode_photo, read_encoded, read_photo, upright
+from tfvision.data.decoding import check_photo, decode_photo, read_encoded, upright
 from tfvision.data.image_formats import formats
 from tfvision.data.photo_files import walk_photos
 from tfvision.errors import DataError
@@ -41,16 +41,22 @@ class PictureFile(typing.NamedTuple):
 
 def read_picture_file(path: Path | str) -> PictureFile:
     """Reads an image file with all that it holds; of an animation the pixels of its first frame. Raises DataError."""
-    photo = read_photo(path)
-    pixels = decode_photo(photo, name=path)
-    with _opened(path) as image:
+    return picture_file_of(read_encoded(path), path)
+
+
+def picture_file_of(encoded: bytes, name: Path | str) -> PictureFile:
+    """As `read_picture_file`, of the bytes of a file that is called `name`."""
+    photo = check_photo(encoded, name)
+    pixels = decode_photo(photo, name=name)
+    with _opened(encoded, name) as image:
         return PictureFile(pixels, _alpha(image, photo.orientation), _rgb_profile(image), _format(image), _frames(image))
 
 
 def format_and_frames(path: Path | str) -> tuple[str, int]:
     """(format, number of frames) as of PictureFile, from the header alone. Raises DataError."""
-    read_photo(path)
-    with _opened(path) as image:
+    encoded = read_encoded(path)
+    check_photo(encoded, path)
+    with _opened(encoded, path) as image:
         return _format(image), _frames(image)
 
 
@@ -60,8 +66,9 @@ def read_frames(path: Path | str) -> Iterator[tuple[np.ndarray, float]]:
     Raises:
       DataError: a frame that cannot be read.
     """
-    orientation = read_photo(path).orientation  # refuses what is too large
-    with _opened(path) as image:
+    encoded = read_encoded(path)
+    orientation = check_photo(encoded, path).orientation  # refuses what is too large
+    with _opened(encoded, path) as image:
         for number in range(_frames(image)):
             image.seek(number)
             pixels = upright(_on_white(image), orientation)
@@ -86,17 +93,17 @@ def _counted(name):
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """The file as Pillow opens it; its errors become a DataError."""
+def _opened(encoded, name):
+    """A file's bytes as Pillow opens them; its errors become a DataError."""
     import PIL.Image
 
     try:
-        with PIL.Image.open(io.BytesIO(read_encoded(path)), formats=formats()) as image:
+        with PIL.Image.open(io.BytesIO(encoded), formats=formats()) as image:
             yield image
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever a broken file leads them to
-        raise DataError(f"{path} is damaged: {str(error).splitlines()[0][:120] if str(error) else type(error).__name__}") from error
+        raise DataError(f"{name} is damaged: {str(error).splitlines()[0][:120] if str(error) else type(error).__name__}") from error
 
 
 def _format(image):

@@ -1,5 +1,3 @@
-import asyncio
-import contextlib
 import functools
 import http.server
 import os
@@ -16,7 +14,6 @@ from tfvision.index.folder_gallery import FolderGallery
 NAMES = ["red 1.png", "red 2.png", 'green "quoted" & <b>.png', "grün 草.png", "blue'1'.png", "blue 2.png"]  # quotes, markup, other scripts
 COLOURS = [(220, 40, 40), (200, 60, 60), (40, 200, 60), (60, 190, 80), (40, 60, 210), (70, 80, 200)]
 VECTORS = np.float32([[1, 0, 0], [0.98, 0.199, 0], [0, 1, 0], [0.0, 0.98, 0.199], [0, 0, 1], [0.199, 0, 0.98]])
-PATIENCE_MS = 180_000  # of a browser's tests: the machine may be busy
 
 
 @pytest.fixture
@@ -64,59 +61,6 @@ def session(make_gallery):
 @pytest.fixture
 def layer(session):
     return session.collection.layers[0]
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """(Debian's Chromium, cut off from all but the loopback, the event loop by which Playwright drives it)."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'tfvision[test]'")
-    path = os.environ.get("TFVISION_CHROMIUM", "/usr/bin/chromium")
-    if not os.path.exists(path):
-        pytest.skip(f"no browser at {path}: apt-get install chromium, or set TFVISION_CHROMIUM")
-    playwright.expect.set_options(timeout=PATIENCE_MS)
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        opened = started.chromium.launch(executable_path=path, timeout=3 * PATIENCE_MS, args=arguments)
-        loop = asyncio.get_running_loop()
-        asyncio._set_running_loop(None)
-        yield opened, loop
-        asyncio._set_running_loop(loop)
-        opened.close()
-
-
-@pytest.fixture
-def browser(chromium):
-    """Chromium; its loop, which stands still between Playwright's calls, counts as this thread's running one during the test alone: others run theirs."""
-    opened, loop = chromium
-    asyncio._set_running_loop(loop)
-    yield opened
-    asyncio._set_running_loop(None)
-
-
-@pytest.fixture
-def watched_page(browser):
-    """A function (address, width, height, scheme, options of the context) -> page; at the end, no error was told and nothing asked of other hosts.
-
-    The browser's line on an answer of 400 is none: the page shows a user's error itself.
-    """
-    opened, told = [], []
-
-    def open_page(url, width=1280, height=800, scheme="light", **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True, **options)
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        page.on("console", lambda message: told.append(message.text) if message.type == "error" and "status of 400" not in message.text else None)
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(("http://127.0.0.1:", "blob:", "data:")) else told.append(f"asked {request.url}"))
-        opened.append(context)
-        page.goto(url)
-        return page
-
-    yield open_page
-    for context in opened:
-        with contextlib.suppress(Exception):
-            context.close()
-    assert told == []
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """axe-core finds nothing on any view, at a desk and on a phone, nor on a report and a static copy."""
 
-from pathlib import Path
-
 import pytest
 
 from tfvision.apps.explorer.export import export_site
@@ -29,23 +27,6 @@ VIEWS = {  # -> what is there when the view is drawn
 }
 
 
-@pytest.fixture(scope="module")
-def axe():
-    """The script, where npm has installed what .ci/package.json lists."""
-    path = Path(__file__).parents[3] / ".ci" / "node_modules" / "axe-core" / "axe.min.js"
-    if not path.exists():
-        pytest.skip("axe-core is not here: npm ci --prefix .ci")
-    return path.read_text(encoding="utf-8")
-
-
-def violations(page):
-    """[rule, what it was found at] of a page that has the script."""
-    run = (
-        "axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.target.join(' '))]))"
-    )
-    return page.evaluate(run)
-
-
 @pytest.fixture
 def planned(make_gallery):
     """Two layers with a tag, a question, a query that is lost, and pictures that are gone."""
@@ -61,14 +42,13 @@ def planned(make_gallery):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width, height, scheme", [(1280, 800, "light"), (390, 844, "dark")])
-def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, axe, width, height, scheme):
+def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, violations, width, height, scheme):
     (photos / "blues" / "blue 2.png").unlink()  # a notice
     with running(planned) as url:
         page = watched_page(url, width, height, scheme, has_touch=width == 390)
         page.locator(".wall").wait_for()
         page.locator("#notices").get_by_text("1 gone").wait_for()
         page.locator("#filters-button:enabled").wait_for()
-        page.evaluate(axe)
         for view, drawn in VIEWS.items():
             page.evaluate("address => { location.hash = address }", f"#{view}")
             page.locator(f"main.view-{view.split('?')[0]}").wait_for()
@@ -87,7 +67,7 @@ def test_axe_finds_nothing_on_any_view(planned, photos, watched_page, axe, width
 
 
 @pytest.mark.slow
-def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, serve_folder, watched_page, axe):
+def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, serve_folder, watched_page, violations):
     export_site(planned, tmp_path / "site")
     with running(planned) as url:
         page = watched_page(url)
@@ -98,5 +78,4 @@ def test_axe_finds_nothing_on_a_report_and_a_site(planned, tmp_path, serve_folde
     for name in ("report.html", ""):
         page = watched_page(serve_folder(tmp_path / "site") + name, 390, 844)
         page.locator("main :is(table, .wall)").first.wait_for()
-        page.evaluate(axe)
         assert violations(page) == [], name

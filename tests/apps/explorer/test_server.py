@@ -12,8 +12,10 @@ from starlette.testclient import TestClient
 
 from tfvision.apps.explorer import answers, pooling
 from tfvision.apps.explorer.routes import STATIC
-from tfvision.apps.explorer.server import application, listen, running
+from tfvision.apps.explorer.server import application, running
 from tfvision.errors import UserError
+from tfvision.serving.local_page import listen
+from tfvision.serving.page_answers import PAGE
 
 TOKEN = "secret-token"
 
@@ -388,9 +390,13 @@ def test_a_comparison_goes_on_without_what_is_lost(client):
 
 
 def test_all_that_the_first_view_imports_is_asked_for_at_once():
-    imported = lambda name: set(re.findall(r'^import [^;]*?from "\./(\w+\.js)";', (STATIC / name).read_text(encoding="utf-8"), re.MULTILINE))
+    imported = lambda name: set(re.findall(r'^import [^;]*?from "\./(\w+\.js)";', _script(name), re.MULTILINE))
     found = {"main.js", "browse.js", "source.js"}
     while more := set().union(*map(imported, found)) - found:
         found |= more
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     assert set(re.findall(r'(?:modulepreload" href|module" src)="static/(\w+\.js)"', page)) == found
+
+
+def _script(name):
+    return next(folder / name for folder in (STATIC, PAGE) if (folder / name).is_file()).read_text(encoding="utf-8")

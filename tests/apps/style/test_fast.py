@@ -15,22 +15,6 @@ from tfvision.trained.stylizer_network import load_stylizer, paint
 from tfvision.trained.stylizer_run import StylizerRun
 
 
-class _PublicModule(tf.Module):
-    """The interface of the public arbitrary-style module; it tints the photo with the painting's mean colour."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 256, 256, 3])], autograph=False)
-    def __call__(self, placeholder, placeholder_1):
-        return (placeholder / 2 + tf.reduce_mean(placeholder_1, [1, 2], keepdims=True) / 2,)
-
-
-def _save(folder, as_called=True):
-    module = _PublicModule()
-    signature = tf.function(lambda placeholder, placeholder_1: {"output_0": module(placeholder, placeholder_1)[0]}, autograph=False)
-    specs = {name: tf.TensorSpec(shape, name=name) for name, shape in (("placeholder", [None, None, None, 3]), ("placeholder_1", [None, 256, 256, 3]))}
-    saved = module if as_called else tf.Module()
-    tf.saved_model.save(saved, str(folder), signatures={"serving_default": signature.get_concrete_function(**specs)})
-
-
 @pytest.fixture(autouse=True)
 def no_module_is_kept(monkeypatch, tmp_path):
     load_network.cache_clear()
@@ -46,8 +30,8 @@ def offline(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("as_called", [True, False], ids=["callable", "signature only"])
-def test_a_local_module_of_the_public_kind(tmp_path, photo, painting, as_called):
-    _save(tmp_path / "module", as_called)
+def test_a_local_module_of_the_public_kind(tmp_path, photo, painting, as_called, save_public_module):
+    save_public_module(tmp_path / "module", as_called)
     made = stylize_fast(photo, painting, tmp_path / "module", size=96)
     expected = photo / 2 + painting.mean((0, 1)) / 2
     assert made.picture.dtype == np.uint8 and made.picture.shape == photo.shape
@@ -55,13 +39,13 @@ def test_a_local_module_of_the_public_kind(tmp_path, photo, painting, as_called)
     assert made.network == "module" and made.iterations == 1 and made.seconds > 0
 
 
-def test_the_public_module_is_found_in_tensorflow_hubs_cache(tmp_path, offline, photo, painting):
-    _save(tmp_path / "hub" / hashlib.sha1(DEFAULT_MODULE.encode()).hexdigest())
+def test_the_public_module_is_found_in_tensorflow_hubs_cache(tmp_path, offline, photo, painting, save_public_module):
+    save_public_module(tmp_path / "hub" / hashlib.sha1(DEFAULT_MODULE.encode()).hexdigest())
     assert stylize_fast(photo, painting, size=96).network == DEFAULT_MODULE
 
 
-def test_the_picture_has_the_size_asked_for(tmp_path, photo, painting):
-    _save(tmp_path / "module")
+def test_the_picture_has_the_size_asked_for(tmp_path, photo, painting, save_public_module):
+    save_public_module(tmp_path / "module")
     assert stylize_fast(photo, painting, tmp_path / "module", size=40).picture.shape == (30, 40, 3)  # of 72 x 96
 
 
@@ -106,8 +90,8 @@ def test_losses_are_none_of_the_photo_itself_and_of_the_painting_itself(photo, p
     assert content > 0 and style == 0
 
 
-def test_a_module_is_loaded_once(tmp_path, photo, painting, monkeypatch):
-    _save(tmp_path / "module")
+def test_a_module_is_loaded_once(tmp_path, photo, painting, monkeypatch, save_public_module):
+    save_public_module(tmp_path / "module")
     loads = []
     load = tf.saved_model.load
     monkeypatch.setattr(fast.tf.saved_model, "load", lambda path: loads.append(path) or load(path))

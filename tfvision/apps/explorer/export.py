@@ -26,6 +26,7 @@ from tfvision.data.decoding import thumbnail_jpeg
 from tfvision.errors import DataError, UserError
 from tfvision.files import atomic_folder, write_json
 from tfvision.progress import progress_bar
+from tfvision.serving.page_answers import PAGE
 
 MOST_PICTURES = 20_000
 MOST_LARGE = 2_000  # of more pictures than these only the thumbnails are written
@@ -69,7 +70,8 @@ def export_site(plan: Plan, folder: str | Path, say: Callable[[str], object] = l
 
 
 def _write_page(site):
-    shutil.copytree(STATIC, site / "static", copy_function=shutil.copyfile)
+    for folder in (PAGE, STATIC):
+        shutil.copytree(folder, site / "static", copy_function=shutil.copyfile, dirs_exist_ok=True)
     (site / "static" / "plotly.min.js").write_bytes(plotly_script())
     page = (site / "static" / "index.html").read_text(encoding="utf-8")
     page = page.replace('data-source="server"', 'data-source="static"')

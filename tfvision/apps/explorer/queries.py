@@ -24,7 +24,6 @@ from tfvision.files import write_bytes
 from tfvision.index.making import gallery_extractor, whitened
 from tfvision.index.sources import photo_manifest
 
-MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 10
 _LONGEST_NAME = 200
 _OUTSIDE, _GROUP, _ID, _TEXT = "u:", "g:", "id:", "t:"

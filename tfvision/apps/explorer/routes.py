@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
 import importlib.resources
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ from tfvision.apps.explorer.facts import file_facts
 from tfvision.apps.explorer.judges import by_judge
 from tfvision.apps.explorer.label_retrieval import label_retrieval
 from tfvision.apps.explorer.pooling import DRAWN, pool
-from tfvision.apps.explorer.queries import MAX_UPLOAD_BYTES, Queries, is_whole
+from tfvision.apps.explorer.queries import Queries, is_whole
 from tfvision.apps.explorer.report import verdict_report
 from tfvision.apps.explorer.session import Session
 from tfvision.apps.explorer.tables import check_umap, kept_rows
@@ -29,15 +27,13 @@ from tfvision.data.decoding import check_photo, read_encoded, thumbnail_jpeg
 from tfvision.data.shards.slices import photo_bytes
 from tfvision.errors import DataError, UserError
 from tfvision.features.text_encoder import checked_text
-from tfvision.files import parse_json
-from tfvision.kinds import wrong_part
+from tfvision.serving.page_answers import PAGE, answering, in_bytes, json_of, missing, page_file
 
 if TYPE_CHECKING:  # it takes a while
     from starlette.requests import Request
     from starlette.routing import Route
 
 STATIC = Path(__file__).parent / "static"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _SHOWN_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 _LARGEST_SHOWN_BYTES = 6 * 2**20
 _LARGE_PX = 1600
@@ -45,7 +41,6 @@ _SIZES_PX = (320, 640, 1280, 2560, 5120)  # that pictures are scaled down to, fo
 _MOST_THUMBNAILS = 256
 _SECONDS_FOR_THUMBNAILS = 0.4
 _SECONDS_FOR_JOBS = 0.15
-_MOST_BYTES = 8 * 2**20  # of a request
 _PENDING = 0xFFFFFFFF  # the length of a thumbnail that is not made yet
 
 
@@ -117,29 +112,28 @@ class Routes:
         return fingerprint in (None, self._collection.pictures.fingerprint)
 
     def index(self, request: Request) -> Any:
-        return _file(STATIC / "index.html")
+        return page_file("index.html", [STATIC])
 
     def static(self, request: Request) -> Any:
         name = request.path_params["name"]
         if name == "plotly.min.js":
-            return _bytes(plotly_script(), "text/javascript", "public, max-age=86400")
-        known = [path.name for path in STATIC.iterdir() if path.suffix in _TYPES]  # no path of a request leads anywhere else
-        return _file(STATIC / name) if name in known else _missing("there is no such file")
+            return in_bytes(plotly_script(), "text/javascript", "public, max-age=86400")
+        return page_file(name, [STATIC, PAGE])
 
     def image(self, request: Request) -> Any:
         path, size_px = self._path(request), _whole(request, "px", 0)
         if size_px not in (0, *_SIZES_PX):
             raise DataError(f"px must be one of {', '.join(map(str, _SIZES_PX))}, got {size_px}")
-        return _missing("there is no such picture") if path is None else _scaled(path, size_px) if size_px else _shown(path)
+        return missing("there is no such picture") if path is None else _scaled(path, size_px) if size_px else _shown(path)
 
     def facts(self, request: Request) -> Any:
         path = self._path(request)
-        return _missing("there is no such picture") if path is None else file_facts(path)
+        return missing("there is no such picture") if path is None else file_facts(path)
 
     def attention(self, request: Request) -> Any:
         path, (queries, layer, name) = self._path(request), self._asked(request)
         if path is None:
-            return _missing("there is no such picture")
+            return missing("there is no such picture")
         if self._session.indexing:
             raise DataError("the pictures are being indexed: where the network looks can be shown once that is done")
         future = self._session.attention.ask(queries, layer, int(request.path_params["position"]), path, name or None)
@@ -161,18 +155,18 @@ class Routes:
     def codes(self, request: Request) -> Any:
         columns, number = list(self._collection.pictures.columns.values()), request.path_params["number"]
         is_there = is_whole(number) and int(number) < len(columns)
-        return _bytes(np.ascontiguousarray(columns[int(number)][1], "<i4").tobytes()) if is_there else _missing("there is no such column")
+        return in_bytes(np.ascontiguousarray(columns[int(number)][1], "<i4").tobytes()) if is_there else missing("there is no such column")
 
     def numbers(self, request: Request) -> Any:
         scales, number = self._collection.pictures.with_scales()[1], request.path_params["number"]
         scale = scales[int(number)] if is_whole(number) and int(number) < len(scales) else None
-        return _bytes(scale.numbers.astype("<f8").tobytes()) if scale else _missing("there is no such column of numbers or dates")
+        return in_bytes(scale.numbers.astype("<f8").tobytes()) if scale else missing("there is no such column of numbers or dates")
 
     def thumbnails(self, request: Request) -> Any:
         positions = _positions(list(filter(None, request.query_params.get("rows", "").split(","))), self._collection.pictures)[:_MOST_THUMBNAILS]
         found = self._shown.thumbnails.get_many(positions, _SECONDS_FOR_THUMBNAILS)
         lengths = np.array([len(found), *(_PENDING if one is None else len(one) for one in found)], "<u4")
-        return _bytes(lengths.tobytes() + b"".join(one for one in found if one))
+        return in_bytes(lengths.tobytes() + b"".join(one for one in found if one))
 
     def titles(self, request: Request) -> Any:
         names = request.query_params.getlist("q")
@@ -183,7 +177,7 @@ class Routes:
 
     def similarities(self, request: Request) -> Any:
         queries, layer, name = self._asked(request)
-        return _bytes(queries.open(name, layer).scores.astype("<f4").tobytes())
+        return in_bytes(queries.open(name, layer).scores.astype("<f4").tobytes())
 
     def distribution(self, request: Request) -> Any:
         return answers.distribution(*self._asked(request))
@@ -200,7 +194,7 @@ class Routes:
         if method == "umap":
             check_umap()
         job = self._session.jobs.start(("map", method, layer.name, layer.fingerprint), lambda tell: self._session.tables.map(layer, method, tell))
-        return _of_job(job, lambda plane: _bytes(plane.astype("<f4").tobytes()))
+        return _of_job(job, lambda plane: in_bytes(plane.astype("<f4").tobytes()))
 
     def tidy(self, request: Request, body: bytes = b"") -> Any:
         kind, limit, kept, collection = request.path_params["kind"], _whole(request, "limit", 300), self._kept(body), self._collection
@@ -219,7 +213,7 @@ class Routes:
             "labels": lambda table: answers.suspect_labels(table, pictures, request.query_params.get("column", ""), limit),
         }
         if kind not in ways:
-            return _missing("there is no such list")
+            return missing("there is no such list")
         job = jobs.start(("neighbours", layer.name, layer.fingerprint), lambda tell: tables.neighbours(layer, tell))
         return _of_job(job, ways[kind])  # all but outliers are judged among all
 
@@ -251,28 +245,26 @@ class Routes:
     def report(self, request: Request) -> Any:
         notes = self._session.notes.read()
         page = verdict_report(self._shown, notes, self._verdict(request, notes))
-        return _bytes(page.encode(), "text/html", headers={"Content-Disposition": 'attachment; filename="verdict.html"'})
+        return in_bytes(page.encode(), "text/html", headers={"Content-Disposition": 'attachment; filename="verdict.html"'})
 
     def receive(self, request: Request, body: bytes) -> Any:
-        if len(body) > MAX_UPLOAD_BYTES:
-            raise DataError(f"the picture is larger than {MAX_UPLOAD_BYTES // 2**20} MiB: scale it down")
         name = self._queries.receive(body, request.query_params.get("name", ""))
         return {"name": name, "title": self._queries.titles(name)[0]}
 
     def ask_in_words(self, request: Request, body: bytes) -> Any:
         """{"name", "title"} of a text as a query, once it has a vector in the layer."""
-        asked = _json(body, {"text": str, "layer": int})
+        asked = json_of(body, {"text": str, "layer": int})
         name = f"t:{checked_text(asked['text'])}"
         self._queries.open(name, self._collection.layer(asked["layer"]))
         return {"name": name, "title": self._queries.titles(name)[0]}
 
     def tag(self, request: Request, body: bytes) -> Any:
-        asked = _json(body, {"tag": str, "places": tuple[int, ...] | None, "is_tagged": bool | None})
+        asked = json_of(body, {"tag": str, "places": tuple[int, ...] | None, "is_tagged": bool | None})
         self._session.notes.tag(asked["tag"], self._ids(asked.get("places") or []), asked.get("is_tagged", True) is True)
         return self.notes(request)
 
     def mark(self, request: Request, body: bytes) -> Any:
-        asked = _json(body, {"question": str, "query": str, "marks": dict[str, bool | None], "judge": str | None})
+        asked = json_of(body, {"question": str, "query": str, "marks": dict[str, bool | None], "judge": str | None})
         marks, pictures = asked["marks"], self._collection.pictures
         ids = [pictures.ids[position] for position in _positions(marks, pictures)]
         key = self._queries.titles(asked["query"])[1]
@@ -280,12 +272,12 @@ class Routes:
         return self.notes(request)
 
     def conclude(self, request: Request, body: bytes) -> Any:
-        asked = _json(body, {"question": str, "conclusion": str | None})
+        asked = json_of(body, {"question": str, "conclusion": str | None})
         self._session.notes.conclude(asked["question"], asked.get("conclusion") or "")
         return self.notes(request)
 
     def drop(self, request: Request, body: bytes) -> Any:
-        asked, notes = _json(body, {"question": str, "is_undone": bool | None}), self._session.notes
+        asked, notes = json_of(body, {"question": str, "is_undone": bool | None}), self._session.notes
         (notes.restore_question if asked.get("is_undone") else notes.drop_question)(asked["question"])
         return self.notes(request)
 
@@ -293,18 +285,18 @@ class Routes:
         return relabelling.told(self._session, self._collection.pictures)
 
     def relabel(self, request: Request, body: bytes) -> Any:
-        asked = _json(body, {"column": str, "places": tuple[int, ...], "label": str | None, "who": str})
+        asked = json_of(body, {"column": str, "places": tuple[int, ...], "label": str | None, "who": str})
         self._ids(asked["places"])  # which must be there
         return relabelling.relabel(self._session, self._collection.pictures, asked["column"], asked["places"], asked.get("label"), asked["who"])
 
     def restore_labels(self, request: Request, body: bytes) -> Any:
-        return relabelling.restore(self._session, self._collection.pictures, _json(body, {"before": dict[str, dict[str, dict[str, str] | None]]})["before"])
+        return relabelling.restore(self._session, self._collection.pictures, json_of(body, {"before": dict[str, dict[str, dict[str, str] | None]]})["before"])
 
     def corrected_manifest(self, request: Request, body: bytes) -> Any:
         return relabelling.write_manifest(self._session, self._collection.pictures)
 
     def export(self, request: Request, body: bytes) -> Any:
-        asked, pictures = _json(body, {"kind": str, "places": tuple[int, ...], "name": str | None}), self._collection.pictures
+        asked, pictures = json_of(body, {"kind": str, "places": tuple[int, ...], "name": str | None}), self._collection.pictures
         positions = [pictures.positions[id] for id in self._ids(asked["places"])]
         if not positions:
             raise DataError("the selection is empty: choose pictures first")
@@ -315,10 +307,10 @@ class Routes:
         if kind not in ("csv", "manifest"):
             raise DataError(f"a selection is exported as csv, manifest or links, got {kind!r:.40}")
         text = selection.as_csv(pictures, positions, self._tags_by_id()) if kind == "csv" else selection.as_manifest(pictures, positions)
-        return _bytes(text.encode("utf-8", "surrogateescape"), "text/csv")
+        return in_bytes(text.encode("utf-8", "surrogateescape"), "text/csv")
 
     def update(self, request: Request, body: bytes) -> Any:
-        return {"is_started": self._session.update(_json(body, {"gone": int | None}).get("gone"))}
+        return {"is_started": self._session.update(json_of(body, {"gone": int | None}).get("gone"))}
 
     def _verdict(self, request, notes):
         asked = request.query_params
@@ -378,43 +370,17 @@ def plotly_script() -> bytes:
 
 
 def _answering(function, method, session):
-    """An endpoint: the work is done in a thread, a user's error becomes its one line.
+    """An endpoint; a page says by which order of pictures it numbers them: after an update its numbers would mean others."""
 
-    A page says by which order of pictures it numbers them: after an update its numbers would mean others.
-    """
+    def answered(request, *body):
+        from starlette.responses import JSONResponse
 
-    async def endpoint(request):
-        from starlette.requests import ClientDisconnect
-        from starlette.responses import JSONResponse, Response
+        page = Routes(session)
+        if not page.is_of(request.headers.get("x-pictures")):
+            return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
+        return function(page, request, *body)
 
-        def answered(*arguments):
-            page = Routes(session)
-            if not page.is_of(request.headers.get("x-pictures")):
-                return JSONResponse({"error": "the collection was updated meanwhile: load the page again", "is_outdated": True}, 400)
-            return function(page, *arguments)
-
-        try:
-            arguments = [request] if method == "GET" else [request, await _body(request)]
-            found = await asyncio.to_thread(answered, *arguments)
-        except UserError as error:
-            return JSONResponse({"error": str(error)}, 400)
-        except ClientDisconnect:
-            return Response(status_code=400)  # which nobody reads
-        if isinstance(found, Response):
-            return found
-        return Response(json.dumps(found, default=str), media_type="application/json", headers={"Cache-Control": "no-store"})
-
-    return endpoint
-
-
-async def _body(request):
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > max(_MOST_BYTES, MAX_UPLOAD_BYTES):
-            raise DataError(f"a picture may have {MAX_UPLOAD_BYTES // 2**20} MiB at most: scale it down")
-        parts.append(part)
-    return b"".join(parts)
+    return answering(answered, has_body=method == "POST")
 
 
 def _of_job(job, respond):
@@ -434,7 +400,7 @@ def _of_future(future):
     from starlette.responses import JSONResponse
 
     try:
-        return _bytes(future.result(_SECONDS_FOR_JOBS), "image/png", "private, max-age=60")
+        return in_bytes(future.result(_SECONDS_FOR_JOBS), "image/png", "private, max-age=60")
     except (TimeoutError, concurrent.futures.CancelledError):
         return JSONResponse({"share": None, "stage": "the network is looking"}, 202)
 
@@ -442,7 +408,7 @@ def _of_future(future):
 def _scaled(path, size_px):
     """A picture's file as a JPEG of so many pixels at most."""
     jpeg = thumbnail_jpeg(path, size_px)
-    return _bytes(jpeg, "image/jpeg", "private, max-age=600") if jpeg else _missing("this picture cannot be read")
+    return in_bytes(jpeg, "image/jpeg", "private, max-age=600") if jpeg else missing("this picture cannot be read")
 
 
 def _shown(path):
@@ -452,7 +418,7 @@ def _shown(path):
         kind = _kind(data)
         if kind in _SHOWN_AS_THEY_ARE:
             check_photo(data)
-            return _bytes(data, _SHOWN_AS_THEY_ARE[kind], "private, max-age=60")
+            return in_bytes(data, _SHOWN_AS_THEY_ARE[kind], "private, max-age=60")
     return _scaled(path, _LARGE_PX)
 
 
@@ -489,32 +455,3 @@ def _number(request, name, default=None):
     if not np.isfinite(value):
         raise DataError(f"{name} must be a number, got {text!r:.40}")
     return value
-
-
-def _json(body, kinds):
-    """An object that has parts of these kinds (kinds.is_of)."""
-    try:
-        value = parse_json(body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise DataError("this question must be a JSON object")
-    if wrong := wrong_part(value, kinds):
-        raise DataError(f"this question's {wrong!r} is missing or of another kind, got {value.get(wrong)!r:.60}")
-    return value
-
-
-def _file(path):
-    return _bytes(path.read_bytes(), _TYPES[path.suffix], "no-cache")
-
-
-def _bytes(data, media_type="application/octet-stream", cache="no-store", headers=None):
-    from starlette.responses import Response
-
-    return Response(data, media_type=media_type, headers={"Cache-Control": cache, **(headers or {})})
-
-
-def _missing(text):
-    from starlette.responses import JSONResponse
-
-    return JSONResponse({"error": text}, 404)

@@ -17,24 +17,22 @@ import numpy as np
 
 from tfvision.apps.style.flow import has_flow, moved_along
 from tfvision.apps.style.frame_writers import frame_reader, frame_writer
+from tfvision.apps.style.growth import Growth
 from tfvision.apps.style.pictures import (
     ANIMATION_FORMATS,
     FORMATS,
     MOVING_FORMATS,
     check_film_suffix,
     check_suffix,
-    converted,
     film_suffix_for,
+    finished,
     grey,
+    in_colours,
     read_mask,
-    recoloured,
     suffix_for,
-    with_colours_of,
     write_picture,
 )
 from tfvision.apps.style.presets import with_strength
-from tfvision.apps.style.preview import Preview
-from tfvision.apps.style.regions import within_masks
 from tfvision.apps.style.sidecar import StyleJob, identity, made_before, sha256_of, write_sidecar
 from tfvision.apps.style.watch import Watch
 from tfvision.data.film import NEEDS_VIDEO, is_film_name
@@ -67,7 +65,7 @@ class StudioOptions:
     save_every: int = 0
     is_resumed: bool = False
     command: str = ""
-    preview: Preview | None = None
+    preview: Growth | None = None
 
 
 DEFAULT_OPTIONS = StudioOptions()
@@ -219,22 +217,12 @@ class Studio:
 
     def _paint(self, job, source, output, label, after):
         """The Stylization of a photo in the job's colours."""
-        photo, paintings = source.pixels, [converted(p.pixels, p.profile, source.profile) for p in self._paintings]
-        masks = _masks(job, photo)
-        if job.colour == "luminance":
-            photo = grey(photo)
-            paintings = [grey(painting) for painting in paintings]
-        if job.colour:
-            paintings = [recoloured(painting, photo) for painting in paintings]
+        masks = _masks(job, source.pixels)
+        photo, paintings = in_colours(job.colour, source, self._paintings)
         if self._options.preview:
             self._options.preview.begin(Path(job.photo).name, [source.pixels, *(p.pixels for p in self._paintings)])
         made = self._render(job, photo, paintings, masks, output, label, _last_frame(job, photo, after))
-        picture = made.picture
-        if job.colour == "luminance":
-            picture = with_colours_of(source.pixels, picture)
-        if masks and not job.is_fast:
-            picture = within_masks(masks, picture, source.pixels)
-        return dataclasses.replace(made, picture=picture)
+        return dataclasses.replace(made, picture=finished(job.colour, made.picture, source.pixels, None if job.is_fast else masks))
 
     def _render(self, job, photo, paintings, masks, output, label, previous):
         if job.is_fast:

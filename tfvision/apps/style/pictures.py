@@ -2,13 +2,14 @@
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.style.regions import within_masks
 from tfvision.data.film import FILM_FORMATS
-from tfvision.data.picture_file import read_picture_file
+from tfvision.data.picture_file import PictureFile, read_picture_file
 from tfvision.data.resizing import resized
 from tfvision.errors import DataError
 from tfvision.files import write_bytes
@@ -59,9 +60,14 @@ def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:
     Raises:
       DataError: no image, or of another shape than the photo.
     """
-    mask = luminance(read_picture_file(path).pixels)
+    return mask_of(read_picture_file(path).pixels, path, height, width)
+
+
+def mask_of(pixels: np.ndarray, name: str | Path, height: int, width: int) -> np.ndarray:
+    """As `read_mask`, of uint8 RGB pixels that were read already."""
+    mask = luminance(pixels)
     if abs(np.log(mask.shape[1] / mask.shape[0] * height / width)) > _SHAPE_TOLERANCE:
-        raise DataError(f"{path} is {mask.shape[1]} x {mask.shape[0]}, the photo {width} x {height}: a mask has the photo's shape")
+        raise DataError(f"{name} is {mask.shape[1]} x {mask.shape[0]}, the photo {width} x {height}: a mask has the photo's shape")
     return resized(mask.round().astype(np.uint8), height, width).astype(np.float32) / 255
 
 
@@ -89,24 +95,44 @@ def write_picture(path: str | Path, pixels: np.ndarray, alpha: np.ndarray | None
 
     Args:
       path: the suffix decides the format.
-      pixels: uint8 RGB [height, width, 3], the picture on white.
-      alpha: uint8 of any size, kept by PNG and TIFF; a JPEG shows the picture on white.
-      profile: ICC profile, or None.
+      pixels, alpha, profile: as `encoded_picture`.
 
     Raises:
       DataError: another suffix.
       StorageError: it could not be written.
     """
+    check_suffix(path)
+    write_bytes(path, encoded_picture(FORMATS[Path(path).suffix.lower()], pixels, alpha, profile))
+
+
+def encoded_picture(format: str, pixels: np.ndarray, alpha: np.ndarray | None = None, profile: bytes | None = None) -> bytes:
+    """The bytes of a picture's file.
+
+    Args:
+      format: "PNG", "JPEG" or "TIFF".
+      pixels: uint8 RGB [height, width, 3], the picture on white.
+      alpha: uint8 of any size, kept by PNG and TIFF; a JPEG shows the picture on white.
+      profile: ICC profile, or None.
+    """
     import PIL.Image
 
-    check_suffix(path)
-    format = FORMATS[Path(path).suffix.lower()]
     if alpha is not None:
         pixels = _with_alpha(pixels, resized(alpha, *pixels.shape[:2]))
         pixels = _on_white(pixels) if format == "JPEG" else pixels
     encoded = io.BytesIO()
     PIL.Image.fromarray(pixels).save(encoded, format, icc_profile=profile, **_OPTIONS[format])
-    write_bytes(path, encoded.getvalue())
+    return encoded.getvalue()
+
+
+def shown_jpeg(pixels: np.ndarray, longer: int) -> bytes:
+    """A JPEG for a page, of at most so many pixels on its longer side."""
+    import PIL.Image
+
+    image = PIL.Image.fromarray(pixels)
+    image.thumbnail((longer, longer))
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=90)
+    return encoded.getvalue()
 
 
 def write_animation(path: str | Path, frames: Iterable[np.ndarray], seconds: Iterable[float]) -> None:
@@ -178,6 +204,29 @@ def recoloured(painting: np.ndarray, photo: np.ndarray) -> np.ndarray:
     change = _power(np.cov(wanted.T), 0.5) @ _power(np.cov(colours.T), -0.5)
     moved = (colours - colours.mean(axis=0)) @ change.T + wanted.mean(axis=0)
     return moved.round().clip(0, 255).astype(np.uint8).reshape(painting.shape)
+
+
+def in_colours(colour: str, photo: PictureFile, paintings: Sequence[PictureFile]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What is painted of and with: the photo's pixels and the paintings', in the photo's profile and in the colours that were chosen.
+
+    Args:
+      colour: "" (the paintings'), "luminance" (light and shade alone) or "histogram" (`recoloured`).
+    """
+    pixels, others = photo.pixels, [converted(painting.pixels, painting.profile, photo.profile) for painting in paintings]
+    if colour == "luminance":
+        pixels, others = grey(pixels), [grey(painting) for painting in others]
+    return pixels, [recoloured(painting, pixels) for painting in others] if colour else others
+
+
+def finished(colour: str, picture: np.ndarray, photo: np.ndarray, masks: Sequence[np.ndarray] | None) -> np.ndarray:
+    """A picture that was painted of what `in_colours` gave, in the colours that were chosen; where no mask is white, the photo.
+
+    Args:
+      picture, photo: uint8 RGB, of any sizes.
+      masks: float32 in [0, 1], or None; a fast network has heeded them.
+    """
+    picture = with_colours_of(photo, picture) if colour == "luminance" else picture
+    return within_masks(masks, picture, photo) if masks else picture
 
 
 def _power(covariance, exponent):

@@ -48,7 +48,7 @@ class StyleJob:
       photo: path of a photo, an animation, or a folder of photos.
       paintings: paths.
       masks: paths, one a painting, white where it rules; () = everywhere.
-      preset: Preset; of the preset "fast" its size alone counts.
+      preset: Preset; of the preset "fast" its size and painting_scale count.
       blend: how the paintings mix, a number each; () = alike.
       colour: "" (the paintings'), "luminance" or "histogram" (the photo's: pictures.with_colours_of, pictures.recoloured).
       strength: how much of the paintings' manner, from 0 (the photo) to 1.
@@ -108,18 +108,32 @@ def write_sidecar(output: str | Path, job: Job, made: dict, command: str, frame:
       frame: of a frame, what it followed from.
     """
     folder = Path(output).absolute().parent
-    record = {
-        "output": _file(output, folder),
+    files = {name: [_file(path, folder) for path in paths] for name, paths in _files(job).items()}
+    write_json(sidecar_path(output), record_of(job, _file(output, folder), files, made, command, frame, folder))
+
+
+def record_of(
+    job: Job, output: dict[str, str], files: dict[str, list[dict[str, str]]], made: dict, command: str, frame: dict | None = None, folder: str | Path = "."
+) -> dict:
+    """The record of a picture, as `write_sidecar` writes it.
+
+    Args:
+      output, files: the picture's file, and those of each of the job's FILES: {"path": as the record tells it, "sha256"}.
+      job, made, command, frame: as `write_sidecar`.
+      folder: from which the path of weights of the user's is told.
+    """
+    network = _network(job, folder)
+    return {
+        "output": output,
         **made,
         "command": command,
-        "files": {name: [_file(path, folder) for path in paths] for name, paths in _files(job).items()},
+        "files": files,
         "settings": _settings(job),
-        "network": _network(job, folder),
+        "network": network,
         "versions": versions(),
-        "identity": identity(job),
+        "identity": _identity(job, {name: [file["sha256"] for file in named] for name, named in files.items()}, network),
         "frame": frame,
     }
-    write_json(sidecar_path(output), record)
 
 
 def made_before(output: str | Path, job: Job, frame: dict | None = None) -> dict | None:
@@ -196,11 +210,7 @@ def differences(path: str | Path, job: Job) -> list[str]:
 
 def identity(job: Job) -> str:
     """SHA-256 of all that decides a picture, versions apart: settings, files and weights."""
-    files = {name: [sha256_of(path) for path in paths] for name, paths in _files(job).items()}
-    settings = _settings(job)
-    del settings["preset"]["network"]  # its weights tell more
-    text = json.dumps([settings, files, _network(job).get("sha256")], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _identity(job, {name: [sha256_of(path) for path in paths] for name, paths in _files(job).items()}, _network(job))
 
 
 def sha256_of(path: str | Path) -> str:
@@ -225,6 +235,13 @@ def versions() -> dict[str, str]:
     found = {"tfvision": __version__, "python": platform.python_version(), "processor": platform.machine()}
     found |= {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return found | {name: os.environ[name] for name in _NUMERIC_VARIABLES if name in os.environ}
+
+
+def _identity(job, digests, network):
+    settings = _settings(job)
+    del settings["preset"]["network"]  # its weights tell more
+    text = json.dumps([settings, digests, network.get("sha256")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _file(path, folder):

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
+from tfvision.apps.style.growth import Growth
 from tfvision.apps.style.pictures import write_picture
-from tfvision.apps.style.preview import Preview
 from tfvision.apps.style.stylization import Progress
 from tfvision.progress import duration, progress_bar
 
@@ -16,12 +16,12 @@ class Watch:
 
     Args:
       label: of the bar.
-      preview: preview.Preview, or None.
+      preview: growth.Growth, or None.
       steps: folder for the pictures on the way.
       save_every: iterations between them; 0 = none.
     """
 
-    def __init__(self, label: str, preview: Preview | None = None, steps: str | Path = "", save_every: int = 0):
+    def __init__(self, label: str, preview: Growth | None = None, steps: str | Path = "", save_every: int = 0):
         self._clock, self._preview, self._steps, self._save_every = Clock(), preview, steps, save_every
         self._bar, self._percent = progress_bar(label, 100, tells_time=False), 0
 

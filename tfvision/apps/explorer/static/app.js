@@ -1,14 +1,15 @@
 // What all views share: the collection, notes, the basket, colours, and what is said to people.
 
 import { change, go, inside, knows, learn, learnAll, outside, read } from "./address.js";
-import { first, part } from "./dom.js";
+import { first } from "./dom.js";
 import { Preview } from "./preview.js";
 import { SharpPictures } from "./sharp.js";
+import { isDark } from "./theme.js";
 import { Thumbnails } from "./thumbnails.js";
+import { say } from "./toast.js";
 
 export const BASKET = "basket";
 const COLOURS = ["ground", "panel", "tile", "ink", "soft", "line", "accent", "right", "wrong"];
-const TOAST_SECONDS = 5;
 
 export class App {
   constructor(source) {
@@ -250,24 +251,10 @@ export class App {
   }
 
   say(text, isError = false) {
-    const toast = part("toast"), host = first("dialog.large[open]") ?? document.body;
-    if (toast.parentNode !== host) host.append(toast);  // what lies under a dialog is not seen
-    toast.textContent = text;
-    toast.className = isError ? "shown error" : "shown";
-    clearTimeout(this.toastTimer);
-    this.toastTimer = setTimeout(() => { toast.className = ""; }, 1000 * TOAST_SECONDS);
+    say(text, isError, first("dialog.large[open]") ?? document.body);
   }
 
-  setTheme(theme) {
-    document.documentElement.dataset.theme = theme;
-    try { localStorage.setItem("tfvision-theme", theme); } catch { /* a private window */ }
-    this.readColours();
-  }
-
-  get isDark() {
-    const chosen = document.documentElement.dataset.theme;
-    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
+  get isDark() { return isDark(); }
 
   readColours() {
     const style = getComputedStyle(document.documentElement);

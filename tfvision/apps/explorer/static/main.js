@@ -8,6 +8,7 @@ import { firstRun } from "./first_run.js";
 import { openHelp } from "./help.js";
 import { prepareForPrinting } from "./printing.js";
 import { textField } from "./text_query.js";
+import { readTheme, themeButton } from "./theme.js";
 
 const VIEWS = {
   browse: ["Browse", () => import("./browse.js")],
@@ -28,8 +29,7 @@ const main = part("main"), bar = part("bar"), notices = part("notices");
 let app, shown = null, shownName = null, shownAddress = "", shownLarge = null, token = 0, lastQuery = null, noticesTold = new Map(), filterBar;
 
 async function start() {
-  const theme = (() => { try { return localStorage.getItem("tfvision-theme"); } catch { return null; } })();
-  if (theme) document.documentElement.dataset.theme = theme;
+  readTheme();
   try {
     const isStatic = document.documentElement.dataset.source === "static";
     app = new App(isStatic ? new (await import("./static_source.js")).StaticSource() : new (await import("./source.js")).ServerSource());
@@ -104,16 +104,13 @@ function notesLargeAlone() {
 }
 
 function drawBar() {
-  const themeButton = button("", () => { app.setTheme(app.isDark ? "light" : "dark"); label(); }, { class: "icon", id: "theme" });
-  const label = () => { themeButton.textContent = app.isDark ? "☀" : "☾"; themeButton.setAttribute("aria-label", app.isDark ? "light colours" : "dark colours"); };
-  label();
   const file = h("input", { type: "file", accept: "image/*", hidden: true, id: "outside-file", "aria-label": "a picture of yours", onchange: () => { if (file.files[0]) app.askOutside(file.files[0]); file.value = ""; } });
   const picker = button("✓", () => { app.isPicking = !app.isPicking; picker.setAttribute("aria-pressed", String(app.isPicking)); }, { class: "icon", "aria-label": "pick by click or tap", title: "Pick by click or tap", "aria-pressed": "false" });
   bar.replaceChildren(
     h("div", { class: "name" }, h("h1", {}, app.status.name)),
     h("nav", { "aria-label": "views", id: "tabs" }, Object.values(tabs)),
     h("div", { id: "words-place" }, textField(app)),
-    h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, button("↶", () => app.undo(), { class: "icon", "aria-label": "undo", title: "Undo the last mark, tag or pick" }), themeButton, button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
+    h("div", { class: "tools" }, h("span", { id: "layers" }), ...(app.source.isStatic ? [] : [file, button("⇧", () => file.click(), { class: "icon", "aria-label": "open a picture", title: "Ask with a picture of yours" })]), picker, button("↶", () => app.undo(), { class: "icon", "aria-label": "undo", title: "Undo the last mark, tag or pick" }), themeButton(() => app.readColours()), button("?", () => openHelp(), { class: "icon", "aria-label": "help and keys" })),
   );
   drawTabs(read().view);
 }

@@ -1,28 +1,15 @@
 // Where the page's data come from: the server. The static site has the same functions in static_source.js.
 
+import { ask as askServer } from "./ask.js";
+
 const PENDING = 0xffffffff;
 const SIZES_PX = [320, 640, 1280, 2560, 5120];
 let collection = { pictures: "", version: 0 };  // of which the page knows the pictures by number
 
-async function ask(path, options) {
-  let answer;
-  try {
-    const headers = collection.pictures ? { "X-Pictures": collection.pictures } : {};
-    answer = await fetch(path, { headers, ...options });
-  } catch {
-    throw new Error("The server does not answer. Is `tfvision explore` still running?");
-  }
-  if (answer.status >= 400) {
-    const text = await answer.text();
-    let message = text;
-    try {
-      const { error, is_outdated: isOutdated } = JSON.parse(text);
-      if (isOutdated) location.reload();  // the numbers are those of other pictures now
-      message = error || text;
-    } catch { /* a plain text */ }
-    throw new Error(message.trim() || `The server answered ${answer.status}.`);
-  }
-  return answer;
+function ask(path, options = {}) {
+  const headers = collection.pictures ? { "X-Pictures": collection.pictures } : {};
+  const reload = found => { if (found.is_outdated) location.reload(); };  // the numbers are those of other pictures now
+  return askServer(path, { headers, ...options }, "tfvision explore", reload);
 }
 
 const json = async (path, options) => (await ask(path, options)).json();
