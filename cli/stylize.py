@@ -64,8 +64,10 @@ def _with_options(command, options):
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="PHOTO PAINTING...")
-@click.option("-o", "--out", help="The picture (.png, .jpg, .tif; .gif, .webp of an animation), or a folder. [default: PHOTO-PAINTING]")
-@click.option("--preset", default="default", show_default=True, help="default, paper, printed or fast.")
+@click.option(
+    "-o", "--out", help="The picture (.png, .jpg, .tif; of an animation .gif, .webp; of a film .mp4, .mov, .mkv), or a folder. [default: PHOTO-PAINTING]"
+)
+@click.option("--preset", default="default", show_default=True, help="default, paper, printed or fast; films: fast.")
 @_preset_options
 @click.option("--blend", callback=numbers, metavar="N,N,...", help="How the paintings mix, a number each. [default: alike]")
 @click.option(
@@ -106,7 +108,8 @@ def stylize(
 ) -> None:
     """Render PHOTO in the manner of PAINTING, or of several.
 
-    PHOTO may be an animation or a folder. Beside each picture its record is written, OUT.json.
+    PHOTO may be a film, an animation or a folder. Beside each picture its record is written, OUT.json. Films are painted by the preset fast, their
+    frames held together.
 
     \b
     tfvision stylize photo.jpg painting.jpg
@@ -114,6 +117,7 @@ def stylize(
     tfvision stylize holiday/ painting.jpg -o painted/
     tfvision stylize photo.jpg sky.jpg sea.jpg --mask above.png --mask below.png
     tfvision stylize frames/ painting.jpg --frames -o painted/
+    tfvision stylize film.mp4 painting.jpg -o out.mp4
     tfvision stylize photo.jpg painting.jpg --preset fast --strength 0.7
     tfvision stylize photo.jpg a.jpg b.jpg --preset fast --blend 2,1 --size 1024 --painting-scale 2
     tfvision stylize photo.jpg painting.jpg --preset fast --module folder-with-two-tflite-files/
@@ -121,8 +125,10 @@ def stylize(
     """
     from tfvision.apps.style.job import StudioOptions, stylize_files
     from tfvision.apps.style.sidecar import differences
+    from tfvision.data.film import is_film_name
 
-    preset = None if context.get_parameter_source("preset").name == "DEFAULT" and like else preset
+    if context.get_parameter_source("preset").name == "DEFAULT":
+        preset = None if like else _FAST if files and is_film_name(files[0]) else preset
     job = _job(files, like, preset, {**_given(changes), **settings}, blend, masks, strength, colour, module)
     for difference in differences(like, job) if like else ():
         click.echo(f"note: {difference}, so the picture may differ", err=True)
@@ -274,7 +280,21 @@ def _preview(is_wanted, is_quiet):
 def _show(result):
     if "error" in result:
         return click.echo(f"error: {result['error']}", err=True)
+    if result["content_loss"] is None:
+        counts = f"{_counted(result['frames'], 'frame')}, {_counted(result['scenes'], 'scene')}"
+        return click.echo(f"{result['output']}  {counts}, {result['seconds']:.0f} s{_steadiness(result)}")
     click.echo(
         f"{result['output']}  {result['iterations']} iterations, {result['seconds']:.0f} s, "
         f"content loss {result['content_loss']:.4g}, style loss {result['style_loss']:.4g}"
     )
+
+
+def _steadiness(result):
+    """How much of a film's flicker is left, for people."""
+    if not result["unsteadiness_alone"]:
+        return ""
+    return f", unsteadiness {result['unsteadiness']:.2f} (each frame by itself: {result['unsteadiness_alone']:.2f})"
+
+
+def _counted(number, noun):
+    return f"{number} {noun}" + "s" * (number != 1)

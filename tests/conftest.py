@@ -666,3 +666,55 @@ def draw_tattoos_in(folder, columns=("image", "subject"), photos=3):
 def matcher_run(copy_frozen):
     """A finished run of the recipe `small` on tattoo_photos, a fold held out."""
     return copy_frozen("tattoo-matcher", "tattoos")
+
+
+@pytest.fixture(scope="session")
+def moving_texture():
+    """A function (number, height=48, width=64): `draw_texture`."""
+    return draw_texture
+
+
+def draw_texture(number, height=48, width=64):
+    """Frame `number` of a camera that moves over smooth blotches of colour, 2 px to the right and 1 px down a frame; from 1000 on over others."""
+    random = np.random.default_rng(number // 1000)
+    small = Image.fromarray(random.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    top, left = number % 1000, 2 * (number % 1000)
+    return np.asarray(small.resize((240, 160), Image.Resampling.BICUBIC))[top : top + height, left : left + width]
+
+
+@pytest.fixture(scope="session")
+def draw_film():
+    """A function (path, numbers=range(8), ...) that writes a film of `draw_texture`, with the frames of these numbers.
+
+    Args:
+      times: in ticks of 1 / 1000 s, one a frame; None = 25 frames a second.
+      rotation: degrees that players turn it by, against the clock.
+      sound: an encoder, for a tone of 440 Hz as long as the film.
+    """
+    av = pytest.importorskip("av")
+    from fractions import Fraction
+
+    def draw(path, numbers=range(8), size=(48, 64), times=None, rotation=0, sound="", encoder="libx264"):
+        ticks = Fraction(1, 1000) if times else Fraction(1, 25)
+        with av.open(str(path), "w") as container:
+            video = container.add_stream(encoder, rate=25)
+            video.height, video.width, video.pix_fmt = *size, "yuv420p"
+            video.codec_context.time_base = ticks
+            if rotation:
+                video.set_display_rotation(rotation)
+            audio = container.add_stream(sound, rate=44100, layout="mono") if sound else None
+            for number, time_of in zip(numbers, times or range(len(numbers)), strict=True):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw_texture(number, *size)), "rgb24")
+                frame.pts, frame.time_base = time_of, ticks
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+            if audio:
+                tone = 0.3 * np.sin(np.arange(44100 * len(numbers) // 25) * 440 * 2 * np.pi / 44100)
+                frame = av.AudioFrame.from_ndarray(np.float32(tone)[None], "fltp", "mono")
+                frame.sample_rate, frame.pts = 44100, 0
+                for part in av.AudioResampler(audio.format.name, "mono", 44100).resample(frame):
+                    container.mux(audio.encode(part))
+                container.mux(audio.encode(None))
+        return path
+
+    return draw

@@ -16,7 +16,8 @@ def files(tmp_path, monkeypatch):
     for name in ("photo.jpg", "painting.png", "photos/1.jpg"):
         small = PIL.Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
         small.resize((64, 48), PIL.Image.Resampling.BICUBIC).save(name)
-    (tmp_path / "photos" / "2.jpg").write_text("This is a text.")
+    for name in ("photos/2.jpg", "text.mp4"):
+        (tmp_path / name).write_text("This is a text.")
     return tmp_path
 
 
@@ -79,6 +80,32 @@ def test_pictures_on_the_way_are_kept(run_command, files):
     assert sorted(path.name for path in (files / "out.png.steps").iterdir()) == ["00001.png", "00002.png"]
 
 
+def test_films_are_painted_fast_unless_another_preset_is_asked_for(run_command, files, draw_film, monkeypatch):
+    from tfvision.apps.style import film_painter
+
+    class Inverting:
+        def __init__(self, job, paintings):
+            assert job.is_fast
+
+        def begin(self, photo):
+            pass
+
+        def paint(self, photo):
+            return 255 - photo
+
+        def finish(self, photo, picture):
+            return picture
+
+    monkeypatch.setattr(film_painter, "FastPainter", Inverting)
+    draw_film(files / "film.mp4", range(3))
+    code, out, _ = run_command("stylize", "film.mp4", "painting.png", "-o", "out.mp4", "--size", "64")
+    assert code == 0 and out.startswith("out.mp4  3 frames, 1 scene, ") and "unsteadiness" in out
+    assert json.loads((files / "out.mp4.json").read_text())["settings"]["is_fast"]
+    code, out, _ = run_command("stylize", "film.mp4", "painting.png", "-o", "out.mp4", "--size", "64", "--resume", "--json")
+    result = json.loads(out)
+    assert code == 0 and (result["frames"], result["scenes"], result["content_loss"]) == (3, 1, None)
+
+
 @pytest.mark.slow
 def test_reconstruct_and_style_sheet(run_command, files, monkeypatch):
     from tfvision.apps.style import figures
@@ -123,6 +150,9 @@ def test_every_help_has_an_example_and_the_presets_own_defaults(run_command, com
             1,
             "error: photo.jpg is a damaged TFLite file, or none",
         ),
+        (["stylize", "gone.mp4", "painting.png"], 1, "error: gone.mp4 cannot be read (No such file or directory)"),
+        (["stylize", "text.mp4", "painting.png", "-o", "1.mp4"], 1, "error: text.mp4 is no film that can be read"),
+        (["stylize", "text.mp4", "painting.png", "-o", "1.jpg"], 1, "error: --out must end in .mp4, .m4v, .mov, .mkv, .gif, .webp, as a film does"),
         (["stylize", "--like", "gone.json"], 1, "error: gone.json does not exist: give the record"),
         (["reconstruct", "light", "photo.jpg"], 2, "'light' is not one of 'content', 'style'"),
         (["reconstruct", "content", "photo.jpg", "--layer", "conv9_9"], 1, "--layer must be of conv1_1"),

@@ -55,6 +55,17 @@ def test_a_picture_is_that_of_stylize_with_a_record_beside_it(job, photo, painti
     assert record["network"]["name"] == "vgg19_slim"
 
 
+def test_a_photo_and_a_painting_that_are_enlarged_are_told_of_once(job, files, capsys):
+    job = dataclasses.replace(job, preset=dataclasses.replace(job.preset, size=200, carried_above=0, iterations=0))
+    for name in ("1.png", "2.png"):
+        only(stylize_files(job, name))
+    told = [line for line in capsys.readouterr().err.splitlines() if "enlarged" in line]
+    assert told == [
+        "photo.png has 96 x 72 pixels and is enlarged to 200: finer detail than its own is not to be had",
+        "painting.png has 64 x 80 pixels and is enlarged to 200: finer detail than its own is not to be had",
+    ]
+
+
 def test_the_record_makes_the_very_same_picture_from_anywhere(job, files, monkeypatch):
     only(stylize_files(dataclasses.replace(job, preset=dataclasses.replace(job.preset, start="noise", seed=7)), "out/1.png"))
     (files / "elsewhere").mkdir()

@@ -16,7 +16,7 @@ def short():
 
 def test_the_first_layer_knows_the_photo_nearly_pixel_by_pixel(photo, short):
     result = reconstruct("content", photo, ["conv1_1"], dataclasses.replace(short, iterations=60))
-    from tfvision.apps.style.scales import resize
+    from tfvision.apps.style.enlarging import resize
 
     wanted = resize(photo, result.picture.shape[:2])
     noise = np.random.default_rng(0).normal(127.5, 60, wanted.shape)

@@ -51,6 +51,15 @@ def test_a_record_has_files_with_their_sha256_weights_and_versions(job):
     assert {"tfvision", "python", "tensorflow", "keras", "numpy", "scipy", "pillow"} <= set(record["versions"])
 
 
+def test_a_record_of_before_large_pictures_were_carried_up_makes_the_picture_that_it_made(job):
+    write_sidecar("out/1.png", job, MADE, "")
+    record = json.loads(open("out/1.png.json").read())
+    for name in ("carried_above", "carried_iterations"):
+        del record["settings"]["preset"][name]
+    open("out/1.png.json", "w").write(json.dumps(record))
+    assert job_like("out/1.png").preset == dataclasses.replace(job.preset, carried_above=0)
+
+
 def test_auto_becomes_the_network_that_it_was(job):
     auto = dataclasses.replace(job, preset=dataclasses.replace(job.preset, network="auto"))
     write_sidecar("out/1.png", auto, MADE, "")

@@ -97,7 +97,7 @@ def _reconstruct(job, output, options):
     pixels = read_picture_file(job.image).pixels
     if preview:
         preview.begin(f"{job.kind} of {', '.join(job.layers)}", [pixels])
-    with Watch(f"{job.kind} {job.layers[-1]}", job.preset, preview) as watch:
+    with Watch(f"{job.kind} {job.layers[-1]}", preview) as watch:
         made = reconstruct(job.kind, pixels, job.layers, job.preset, on_iteration=watch, state_path=state_path(output, options.is_resumed))
     write_picture(output, made.picture)
     write_sidecar(output, job, made.facts, options.command)

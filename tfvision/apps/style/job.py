@@ -1,10 +1,12 @@
-"""Stylizing files: a photo, a folder of photos, an animation or a folder of frames in; pictures and their records out.
+"""Stylizing files: a photo, a folder of photos, a film, an animation or a folder of frames in; pictures and their records out.
 
 Beside OUT lie OUT.json (its record), and for a while OUT.state.npz (an interrupted run's state) and OUT.frames/ (those of
-an animation). A frame starts from the last one, moved along with the photo, and is held to it where the photo stayed.
+a film or an animation). An optimised frame starts from the last one, moved along with the photo, and is held to it where the photo
+stayed; those of a fast network are held together by `film`.
 """
 
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -13,29 +15,38 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvision.apps.style.flow import has_flow, moved_along
+from tfvision.apps.style.frame_writers import frame_reader, frame_writer
 from tfvision.apps.style.growth import Growth
 from tfvision.apps.style.pictures import (
     ANIMATION_FORMATS,
     FORMATS,
+    MOVING_FORMATS,
+    check_film_suffix,
     check_suffix,
+    film_suffix_for,
     finished,
     grey,
     in_colours,
     read_mask,
     suffix_for,
-    write_animation,
     write_picture,
 )
 from tfvision.apps.style.presets import with_strength
-from tfvision.apps.style.sidecar import StyleJob, made_before, sha256_of, write_sidecar
+from tfvision.apps.style.sidecar import StyleJob, identity, made_before, sha256_of, write_sidecar
 from tfvision.apps.style.watch import Watch
-from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_frames, read_picture_file
+from tfvision.data.film import NEEDS_VIDEO, is_film_name
+from tfvision.data.frames import Part
+from tfvision.data.picture_file import format_and_frames, photos_of_folder, read_picture_file
 from tfvision.data.resizing import resized
 from tfvision.errors import DataError, RecipeError
 from tfvision.models.vgg19 import SMALLEST_SIZE
 
 COLOURS = ("", "luminance", "histogram")
+_FILM_FACTS = ("frames", "scenes", "unsteadiness", "unsteadiness_alone", "detail")
+_NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 _LONGEST_NAME = 100
+_TOLD_FROM = 2  # times that a picture is enlarged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +89,16 @@ def stylize_files(job: StyleJob, out: str | Path | None = None, options: StudioO
     studio = Studio(job, options)
     photo = Path(job.photo)
     if photo.is_dir():
-        yield from studio.make_folder(photos_of_folder(photo), _output_folder(job, out))
+        folder = _output_folder(job, out)
+        yield from studio.make_film(folder) if job.is_fast and options.is_frames else studio.make_folder(photos_of_folder(photo), folder)
         return
     if options.is_frames:
         raise DataError(f"--frames needs a folder of frames, got {photo}")
-    output = _output_file(job, out, *format_and_frames(photo))
-    yield studio.make_animation(output) if output.suffix.lower() in ANIMATION_FORMATS else studio.make(photo, output)
+    output = _output_file(job, out)
+    if output.suffix.lower() in MOVING_FORMATS:
+        yield from studio.make_film(output)
+    else:
+        yield studio.make(photo, output)
 
 
 class Studio:
@@ -118,6 +133,7 @@ class Studio:
             return result_of(output, before)
         _warn_of_twins(job)
         source = read_picture_file(photo)
+        self._tell_of_enlarging(photo, source)
         try:
             made = self._paint(job, source, output, label or Path(photo).name, after)
         except DataError as error:
@@ -136,7 +152,7 @@ class Studio:
             try:
                 output = _output_in(folder, photo, taken, self._options.is_frames)
                 if output.suffix in ANIMATION_FORMATS:
-                    yield Studio(dataclasses.replace(self._job, photo=str(photo)), self._options).make_animation(output)
+                    yield from Studio(dataclasses.replace(self._job, photo=str(photo)), self._options).make_film(output)
                     continue
                 yield self.make(photo, output, f"{number} of {len(photos)}, {photo.name}", after)
             except DataError as error:
@@ -145,26 +161,59 @@ class Studio:
             if self._options.is_frames:
                 after = photo, output
 
-    def make_animation(self, output: Path) -> dict:
-        """Makes the animation of an animation, by way of its frames as files: a dict as of one picture."""
+    def make_film(self, output: Path) -> Iterator[dict]:
+        """Makes a film, an animation or a folder of frames: yields a dict as of one picture, and those of frames that could not be read."""
+        before = made_before(output, self._job) if self._options.is_resumed and not output.is_dir() else None
+        if before:
+            yield result_of(output, before)
+            return
+        if self._options.preview and self._job.is_fast:
+            print("--preview shows pictures that grow: frames of a film are painted at once", file=sys.stderr)
         folder = Path(f"{output}.frames")
+        reader = frame_reader(Path(self._job.photo), self._job.preset.size)
+        writer = frame_writer(output, folder, reader)
+        facts = (self._make_held if self._job.is_fast else self._make_each)(reader, writer, folder)
+        if not output.is_dir():
+            write_sidecar(output, self._job, facts, self._options.command)
+        yield result_of(output, facts)
+        yield from ({"photo": photo, "error": error} for photo, error in reader.faults)
+
+    def _make_held(self, reader, writer, folder):
+        """The facts of a film by a fast network."""
+        from tfvision.apps.style.film import paint_film
+        from tfvision.apps.style.film_painter import FastPainter
+
+        if not has_flow():
+            print(f"the frames of {reader.path} are painted each by itself and will flicker: {NEEDS_VIDEO}", file=sys.stderr)
+        painter = FastPainter(self._job, [painting.pixels for painting in self._paintings])
+        facts = paint_film(reader, writer, painter, folder, identity(self._job), self._options.is_resumed, Path(self._job.photo).name)
+        return {**facts, "iterations": facts["frames"], "content_loss": None, "style_loss": None}
+
+    def _make_each(self, reader, writer, folder):
+        """The facts of a film by the optimiser, by way of its frames as files."""
         if not self._options.is_resumed:
             shutil.rmtree(folder, ignore_errors=True)
-        before = made_before(output, self._job) if self._options.is_resumed else None
-        if before:
-            return result_of(output, before)
-        photos, seconds = _extract(self._job.photo, folder / "photo")
+        frames = _extract(reader, folder / "photo")
         studio = Studio(self._job, dataclasses.replace(self._options, is_frames=True, is_resumed=True))
-        results = list(studio.make_folder(photos, folder / "picture"))
+        results = list(studio.make_folder([folder / "photo" / frame.name for frame in frames], folder / "picture"))
         for result in results:
             if "error" in result:
                 raise DataError(f"{self._job.photo}: a frame could not be made ({result['error']})")
-        write_animation(output, [read_picture_file(result["output"]).pixels for result in results], seconds)
+        pictures = (frame._replace(pixels=read_picture_file(result["output"]).pixels) for frame, result in zip(frames, results, strict=True))
+        writer.write_part(0, pictures)
+        writer.join([Part(len(frames), frames[0].start, frames[-1].start + frames[-1].seconds)])
+        shutil.rmtree(folder, ignore_errors=True)
         facts = {name: sum(result[name] for result in results) for name in ("iterations", "seconds")}
         facts |= {name: float(np.mean([result[name] for result in results])) for name in ("content_loss", "style_loss")}
-        write_sidecar(output, self._job, {**facts, "frames": len(results)}, self._options.command)
-        shutil.rmtree(folder, ignore_errors=True)
-        return result_of(output, facts)
+        return {**facts, "frames": len(results)}
+
+    def _tell_of_enlarging(self, photo, source):
+        size, scale = self._job.preset.size, self._job.preset.painting_scale
+        paintings = [] if self._job.is_fast else zip(self._job.paintings, self._paintings, strict=True)
+        for path, file, longer in [(photo, source, size), *((path, painting, size * scale) for path, painting in paintings)]:
+            height, width = file.pixels.shape[:2]
+            if longer > _TOLD_FROM * max(height, width):
+                _tell(f"{path} has {width} x {height} pixels and is enlarged to {longer:.0f}: finer detail than its own is not to be had")
 
     def _paint(self, job, source, output, label, after):
         """The Stylization of a photo in the job's colours."""
@@ -186,7 +235,7 @@ class Studio:
         initial, preset = None, with_strength(job.preset, job.strength)
         if previous:  # from where the last frame ended, no coarse scale is of use
             initial, preset = _moved(photo, *previous), dataclasses.replace(preset, scales=())
-        with Watch(label, preset, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
+        with Watch(label, self._options.preview, f"{output}.steps", self._options.save_every) as watch:
             return stylize(
                 photo,
                 paintings,
@@ -201,8 +250,9 @@ class Studio:
 
 
 def result_of(output: Path, facts: dict) -> dict:
-    """What is told of a picture: its path, iterations, losses and seconds."""
-    return {"output": str(output), **{name: facts[name] for name in ("iterations", "content_loss", "style_loss", "seconds")}}
+    """What is told of a picture: its path, iterations, losses and seconds; of a film also what holds its frames together."""
+    told = {name: facts[name] for name in ("iterations", "content_loss", "style_loss", "seconds")}
+    return {"output": str(output), **told, **{name: facts[name] for name in _FILM_FACTS if name in facts}}
 
 
 def state_path(output: Path, is_resumed: bool) -> Path:
@@ -240,6 +290,12 @@ def _read_painting(path):
     return painting
 
 
+@functools.cache
+def _tell(line):
+    """Says it once, of whatever many pictures of a folder."""
+    print(line, file=sys.stderr)
+
+
 def _warn_of_twins(job):
     twins = [path for path in job.paintings if sha256_of(path) == sha256_of(job.photo)]
     if twins:
@@ -252,12 +308,14 @@ def _masks(job, photo):
 
 
 def _last_frame(job, photo, after):
-    """(picture, photo) of the frame before in the colours that are painted with, or ()."""
+    """(picture, photo) of the frame before in the colours that are painted with, moved along where OpenCV is installed, or ()."""
     if not after:
         return ()
     last_photo, last_picture = (read_picture_file(path).pixels for path in after)
     last_photo = resized(last_photo, *photo.shape[:2])
-    return (grey(last_picture), grey(last_photo)) if job.colour == "luminance" else (last_picture, last_photo)
+    if job.colour == "luminance":
+        last_picture, last_photo = grey(last_picture), grey(last_photo)
+    return moved_along(last_picture, last_photo, photo) if has_flow() else (last_picture, last_photo)
 
 
 def _moved(photo, last_picture, last_photo):
@@ -267,26 +325,28 @@ def _moved(photo, last_picture, last_photo):
     return (last_picture + change).clip(0, 255).astype(np.uint8)
 
 
-def _extract(path, folder):
-    """The frames of an animation as PNG files: (paths, seconds that each is shown)."""
-    photos, durations = [], []
-    for number, (pixels, seconds) in enumerate(read_frames(path), 1):
-        photos.append(folder / f"{number:05d}.png")
-        durations.append(seconds)
-        write_picture(photos[-1], pixels)
-    return photos, durations
+def _extract(reader, folder):
+    """The frames of a film as PNG files: Frames with their names, and without their pixels."""
+    frames = []
+    for number, frame in enumerate(reader.frames(), 1):
+        frames.append(frame._replace(pixels=_NO_PIXELS, name=f"{number:05d}.png"))
+        write_picture(folder / frames[-1].name, frame.pixels)
+    return frames
 
 
 def _paintings_name(job):
     return "-".join(Path(painting).stem for painting in job.paintings)
 
 
-def _output_file(job, out, format, frames):
-    """Where the picture of a single photo goes. Raises DataError."""
-    name = f"{Path(job.photo).stem}-{_paintings_name(job)}"[:_LONGEST_NAME] + suffix_for(format, frames > 1)
+def _output_file(job, out):
+    """Where the picture of a single photo goes, or the film of a film. Raises DataError."""
+    is_film = is_film_name(job.photo)
+    format, frames = ("FILM", 1) if is_film else format_and_frames(job.photo)
+    suffix = film_suffix_for(job.photo) if is_film else suffix_for(format, frames > 1)
+    name = f"{Path(job.photo).stem}-{_paintings_name(job)}"[:_LONGEST_NAME] + suffix
     output = Path(out or name)
     output = output / name if output.is_dir() else output
-    check_suffix(output, is_animation=frames > 1)
+    check_film_suffix(output) if is_film else check_suffix(output, is_animation=frames > 1)
     if frames > 1 and output.suffix.lower() in FORMATS:
         print(f"{job.photo} has {frames} frames, the first is taken: --out with .gif or .webp takes all", file=sys.stderr)
     _refuse_inputs(job, output)

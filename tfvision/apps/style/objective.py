@@ -18,6 +18,9 @@ from tfvision.losses.style import content_gradient, content_loss, gram_matrix, s
 _UNCHANGED_LEVELS = 12.0  # grey levels: a photo that differs by less has hardly changed from frame to frame
 
 
+Grams = dict[str, tuple[tf.Tensor, ...]]  # layer -> for each region, divided by its positions, float32 [1, channels, channels]
+
+
 class Targets(typing.NamedTuple):
     """What a picture is compared with. A region is what one painting rules: the whole picture, or what a mask marks.
 
@@ -33,7 +36,7 @@ class Targets(typing.NamedTuple):
 
     content: dict[str, tf.Tensor]
     content_scale: tf.Tensor
-    style: dict[str, tuple[tf.Tensor, ...]]
+    style: Grams
     masks: dict[str, tuple[tf.Tensor, ...]]
     positions: dict[str, tuple[tf.Tensor, ...]]
     previous: tuple[tf.Tensor, ...] = ()
@@ -46,12 +49,16 @@ class Targets(typing.NamedTuple):
 
 
 class Evaluation(typing.NamedTuple):
-    """The objective at a picture: `total` is minimised; `content` and `style` are not yet weighted."""
+    """The objective at a picture: `total` is minimised; `content` and `style` are not yet weighted.
+
+    `grams` are the picture's own Gram matrices, as `Targets.style`.
+    """
 
     total: float
     content: float
     style: float
     gradient: np.ndarray  # float32 [height, width, 3]
+    grams: Grams
 
 
 class Objective:
@@ -67,8 +74,11 @@ class Objective:
         self.channels = model.get_layer("conv1_1").filters
         # Instead of scaling each response: eq. 1 is of second, eq. 4 of fourth degree in them.
         self._content_unit, self._style_unit = preset.response_mean**2, preset.response_mean**4
-        self._core_responses = tf.function(self._core_responses, autograph=False, reduce_retracing=True)
+        # Of a picture's tiles each has its own shape: one graph for all.
+        part = [tf.TensorSpec([1, None, None, 3]), tf.TensorSpec([2, 4], tf.int32)]
+        self._core_responses = tf.function(self._core_responses, autograph=False, input_signature=part)
         self._whole_loss = tf.function(self._whole_loss, autograph=False, reduce_retracing=True)
+        self._whole_grams = tf.function(self._whole_grams, autograph=False, reduce_retracing=True)
         self._core_sums = tf.function(self._core_sums, autograph=False, reduce_retracing=True)
         self._core_gradient = tf.function(self._core_gradient, autograph=False, reduce_retracing=True)
         self._pixel_loss = tf.function(self._pixel_loss, autograph=False, reduce_retracing=True)
@@ -93,34 +103,42 @@ class Objective:
         layers = self._preset.style_layers
         content = {name: self._responses_to(photo, name) for name in [self._preset.content_layer] if name}
         count = sum(responses.size for responses in content.values()) if self._preset.is_content_averaged else 1
-        grams = [self._grams_of(painting) for painting in paintings]
-        if masks is None and paintings:
-            grams = [{layer: sum(w * gram[layer] for w, gram in zip(weights, grams, strict=True)) for layer in layers}]
         pooled = {layer: _pooled(masks, layer_stride(layer)) for layer in layers} if masks is not None else {}
         whole = {layer: (photo.shape[0] // layer_stride(layer)) * (photo.shape[1] // layer_stride(layer)) for layer in layers}
         return Targets(
             {name: tf.constant(responses) for name, responses in content.items()},
             tf.constant(self._content_unit / max(count, 1), tf.float32),
-            {layer: tuple(gram[layer] for gram in grams) for layer in layers},
+            self.style_targets(paintings, weights, masks is not None),
             pooled,
             {layer: tuple(tf.reduce_sum(m, [1, 2]) for m in pooled[layer]) if pooled else (_row(whole[layer]),) for layer in layers},
             (tf.constant(previous[0]), _unchanged(photo, previous[1])) if previous else (),
         )
 
+    def style_targets(self, paintings: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray | None = None, has_masks: bool = False) -> Grams:
+        """`Targets.style` of paintings. Arguments as `targets`; with masks each painting has a region of its own."""
+        grams = [self._grams_of(painting) for painting in paintings]
+        if grams and not has_masks:
+            grams = [{layer: sum(w * gram[layer] for w, gram in zip(weights, grams, strict=True)) for layer in self._preset.style_layers}]
+        return {layer: tuple(gram[layer] for gram in grams) for layer in self._preset.style_layers}
+
+    def grams(self, image: np.ndarray, targets: Targets) -> Grams:
+        """The Gram matrices of an image, float32 [height, width, 3], in one piece."""
+        return _by_position(self._whole_grams(tf.constant(image[None]), targets.masks), targets)
+
     def evaluate(self, image: np.ndarray, targets: Targets) -> Evaluation:
         """The objective at a picture, float32 [height, width, 3]: an Evaluation."""
         tiles = cut_picture(*image.shape[:2], self._preset.tile)
         if len(tiles) == 1:
-            content, style, gradient = self._whole_loss(tf.constant(image[None]), targets)
+            content, style, gradient, grams = self._whole_loss(tf.constant(image[None]), targets)
             gradient = gradient[0].numpy()
         else:
-            content, style, gradient = self._in_tiles(image, targets, tiles)
+            content, style, gradient, grams = self._in_tiles(image, targets, tiles)
         content, style = float(content), float(style)
         total = self._preset.content_weight * content + self._preset.style_weight * style
         if self._preset.total_variation_weight or self._preset.range_weight or targets.previous:
             extra, extra_gradient = self._pixel_loss(tf.constant(image), targets.previous)
             total, gradient = total + float(extra), gradient + extra_gradient.numpy()
-        return Evaluation(total, content, style, gradient)
+        return Evaluation(total, content, style, gradient, _by_position(grams, targets))
 
     def _in_tiles(self, image, targets, tiles):
         parts = [self._core_sums(_cut(image, tile), _as_tensor(tile), targets.in_core(tile)) for tile in tiles]
@@ -131,7 +149,7 @@ class Objective:
             rows, columns = tile
             of_tile = self._core_gradient(_cut(image, tile), _as_tensor(tile), targets.in_core(tile), grams)
             gradient[rows.start : rows.stop, columns.start : columns.stop] += of_tile[0].numpy()
-        return content, self._style(grams, targets), gradient
+        return content, self._style(grams, targets), gradient, grams
 
     def _whole_loss(self, pixels, targets):
         with tf.GradientTape() as tape:
@@ -140,7 +158,10 @@ class Objective:
         grams = self._grams(responses, targets.masks)
         gradients = self._response_gradients(responses, grams, targets)
         gradient = tape.gradient([responses[name] for name in gradients], pixels, list(gradients.values()))
-        return self._content(responses, targets), self._style(grams, targets), gradient
+        return self._content(responses, targets), self._style(grams, targets), gradient, grams
+
+    def _whole_grams(self, pixels, masks):
+        return self._grams(self._model(pixels), masks)
 
     def _core_sums(self, pixels, tile, targets):
         cores = self._core_responses(pixels, tile)
@@ -215,6 +236,10 @@ class Objective:
             cores = self._core_responses(_cut(painting, tile), _as_tensor(tile))
             sums.append({layer: (gram_matrix(cores[layer]), cores[layer].shape[1] * cores[layer].shape[2]) for layer in self._preset.style_layers})
         return {layer: tf.add_n([part[layer][0] for part in sums]) / sum(part[layer][1] for part in sums) for layer in self._preset.style_layers}
+
+
+def _by_position(sums, targets):
+    return {layer: tuple(gram / own[:, None, None] for gram, own in zip(sums[layer], targets.positions[layer], strict=True)) for layer in sums}
 
 
 def _cut(image, tile):

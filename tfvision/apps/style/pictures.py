@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvision.apps.style.regions import within_masks
+from tfvision.data.film import FILM_FORMATS
 from tfvision.data.picture_file import PictureFile, read_picture_file
 from tfvision.data.resizing import resized
 from tfvision.errors import DataError
@@ -15,6 +16,7 @@ from tfvision.files import write_bytes
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP"}
+MOVING_FORMATS = {**ANIMATION_FORMATS, **FILM_FORMATS}
 _OPTIONS: dict[str, dict] = {
     "PNG": {"compress_level": 6},
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: thin strokes of colour stay
@@ -34,10 +36,22 @@ def suffix_for(format: str, is_animation: bool = False) -> str:
 
 def check_suffix(path: str | Path, is_animation: bool = False) -> None:
     """Raises DataError where a picture, or an animation, cannot be written under that name."""
-    allowed = {**FORMATS, **(ANIMATION_FORMATS if is_animation else {})}
+    allowed = {**FORMATS, **(MOVING_FORMATS if is_animation else {})}
     if Path(path).suffix.lower() not in allowed:
-        hint = ": only an animation becomes one" if Path(path).suffix.lower() in ANIMATION_FORMATS else ""
+        hint = ": only an animation becomes one" if Path(path).suffix.lower() in MOVING_FORMATS else ""
         raise DataError(f"--out must end in {', '.join(allowed)}, got {path}{hint}")
+
+
+def film_suffix_for(path: str | Path) -> str:
+    """The suffix of a film made from another: its own where such films are written, else .mp4."""
+    suffix = Path(path).suffix.lower()
+    return suffix if suffix in FILM_FORMATS else ".mp4"
+
+
+def check_film_suffix(path: str | Path) -> None:
+    """Raises DataError where a film cannot be written under that name."""
+    if Path(path).suffix.lower() not in MOVING_FORMATS:
+        raise DataError(f"--out must end in {', '.join([*FILM_FORMATS, *ANIMATION_FORMATS])}, as a film does, got {path}")
 
 
 def read_mask(path: str | Path, height: int, width: int) -> np.ndarray:

@@ -36,10 +36,13 @@ class Preset:
       optimizer: "lbfgs" or "adam".
       learning_rate: Adam's, in grey levels of 0-255.
       scales: sizes before the last as shares of `size`, coarse to fine, each with its iterations.
-      iterations: at the full size.
+      iterations: at the full size; half of them where the picture is carried up from there.
       tolerance: stops a scale where the last 10 iterations lowered the loss by less than this share; 0 = never.
       precision: "float32", or "bfloat16" where the processor computes in it.
       tile: pixels a side above which a picture is computed in tiles (by the same result); 0 = never.
+      carried_above: longer side in pixels above which a picture is painted at this size and carried up, by a factor of at most two at a
+        time (enlarging.py, tile_steps.py); 0 = never.
+      carried_iterations: of each tile, at the sizes on the way and at the last.
       seed: of the noise.
     """
 
@@ -67,6 +70,8 @@ class Preset:
     tolerance: float = 0.002
     precision: str = "float32"
     tile: int = 640
+    carried_above: int = 1024
+    carried_iterations: tuple[int, int] = (6, 3)
     seed: int = 0
 
     def check(self) -> None:
@@ -87,6 +92,10 @@ class Preset:
             raise RecipeError(f"painting_scale must lie between 0.05 and 8, got {self.painting_scale}")
         if self.tile and self.tile < 64:
             raise RecipeError(f"tile must be at least 64 pixels, or 0 for none, got {self.tile}")
+        if self.carried_above and self.carried_above < 64:
+            raise RecipeError(f"carried_above must be at least 64 pixels, or 0 for never, got {self.carried_above}")
+        if min(self.carried_iterations) < 0:
+            raise RecipeError(f"carried_iterations must not be negative, got {self.carried_iterations}")
 
 
 _NOT_NEGATIVE = (
@@ -135,6 +144,7 @@ def paper() -> Preset:
         scales=(),
         iterations=500,
         tolerance=0.0,
+        carried_above=0,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tfvision import __version__
 from tfvision.apps.style.fast import network_files
 from tfvision.apps.style.presets import Preset
+from tfvision.data.picture_file import photos_of_folder
 from tfvision.errors import DataError, FileError, RecipeError, RunError
 from tfvision.files import checksum_of, read_json, write_json
 from tfvision.kinds import Kind, is_of, wrong_part
@@ -32,6 +33,7 @@ _KINDS: dict[str, Kind] = {
     "frame": dict | None,
 }
 _WHOLE: Kind = {"output": _NAMED_FILE, "identity": str, "iterations": int, "seconds": float, "content_loss": float | None, "style_loss": float | None}
+_BEFORE = {"carried_above": 0}  # what pictures were made with whose record does not say
 _REMEDY = "restore it, or make the picture again"
 _OWN_NETWORKS = ("vgg19", "vgg19_slim")  # of which no path is kept
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow")
@@ -175,7 +177,7 @@ def job_like(path: str | Path, module: str = "") -> StyleJob:
     try:
         files = {name: tuple(os.path.relpath(path.parent / file["path"]) for file in files) for name, files in record["files"].items()}
         settings: dict = {name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()}
-        settings["preset"] = dataclasses.replace(from_json(settings["preset"], Preset), **_network_then(path, record))
+        settings["preset"] = dataclasses.replace(from_json({**_BEFORE, **settings["preset"]}, Preset), **_network_then(path, record))
         settings["module"] = module or settings["module"]
         kinds = typing.get_type_hints(StyleJob)
         if wrong := [name for name, value in settings.items() if name != "preset" and not is_of(value, kinds.get(name, object))]:
@@ -212,7 +214,9 @@ def identity(job: Job) -> str:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits. Raises DataError."""
+    """SHA-256 of a file, as hexadecimal digits; of a folder, that of its photos. Raises DataError."""
+    if os.path.isdir(path):
+        return checksum_of([[photo.name, sha256_of(photo)] for photo in photos_of_folder(path)])
     try:
         facts = os.stat(path)
         return _digest(os.path.abspath(path), facts.st_mtime_ns, facts.st_size)

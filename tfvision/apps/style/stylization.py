@@ -16,6 +16,7 @@ from tfvision.apps.style.optimisation import LEG_ITERATIONS, OPTIMIZERS, Descent
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.regions import painting_shares, region_shares
 from tfvision.apps.style.scales import Scales
+from tfvision.apps.style.tile_steps import SAVED_EVERY, TileSteps, window_preset
 from tfvision.data.resizing import fitted_size
 from tfvision.errors import DataError, RecipeError, RunError
 from tfvision.models.perceptual import load_perceptual
@@ -38,11 +39,12 @@ class Progress:
 
     Attributes:
       scale, scales: number of this scale, from 1, and how many there are.
-      iteration, iterations: done, and at most to be done, over all scales.
+      iteration, iterations: done, and at most to be done, over all scales; where a picture is carried up, a tile counts as one.
       evaluations: of the objective, over all scales.
       content_loss, style_loss: eq. 1 (averaged where the preset says so) and eq. 5, not weighted.
       total_loss: what is minimised.
       picture: a function that returns the picture now, uint8 [height, width, 3].
+      work_done, work: what is done and what is to be done in all, in one unit that stands for time.
     """
 
     scale: int
@@ -54,11 +56,16 @@ class Progress:
     style_loss: float
     total_loss: float
     picture: Callable[[], np.ndarray]
+    work_done: float = 0.0
+    work: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Stylization:
-    """A finished picture, uint8 [height, width, 3], and how it came about; losses are the picture's own."""
+    """A finished picture, uint8 [height, width, 3], and how it came about; losses are the picture's own.
+
+    Of a picture that was carried up they are those of its tiles as each was left, before the values were rounded.
+    """
 
     picture: np.ndarray
     iterations: int
@@ -118,15 +125,14 @@ def stylize(
     scales = Scales(photo, paintings, preset, painting_shares(weights, len(paintings)), _region_shares(masks, photo, paintings), initial, previous)
     descents = _Descents(scales, objective, preset, on_iteration, state_path and Path(state_path))
     picture = as_picture(descents.run())
-    final = descents.evaluate(picture)
-    check_losses(final)
+    content, style, total = descents.losses(picture)
     return Stylization(
         picture,
         sum(descents.iterations),
         sum(descents.evaluations),
-        final.content,
-        final.style,
-        final.total,
+        content,
+        style,
+        total,
         descents.seconds_before + time.monotonic() - started,
         network,
     )
@@ -148,6 +154,8 @@ _UNSEEN: dict = {
     "scales": (),
     "iterations": 0,
     "tolerance": 0.0,
+    "carried_above": 0,
+    "carried_iterations": (0, 0),
     "seed": 0,
 }
 
@@ -180,31 +188,38 @@ class _Descents:
         for scale in range(first, len(self._scales.iterations)):
             if descent is None or scale > first:
                 descent = Descent(self._scales.start(scale, descent and descent.image))
-                optimizer = self._optimizer(scale)
+                optimizer = self._optimizer(scale, descent.image)
             self._descend(scale, descent, optimizer)
         if self._state_path:
             self._state_path.unlink(missing_ok=True)
+        self._last = optimizer
         return descent.image
 
-    def evaluate(self, picture):
-        """The objective at the full size."""
-        return self._objective.evaluate(picture.astype(np.float32), self._targets)
+    def losses(self, picture):
+        """(content, style, total) at the full size. Raises RecipeError where one is not finite."""
+        if isinstance(self._last, TileSteps):
+            content, style = self._last.losses()
+            return content, style, self._preset.content_weight * content + self._preset.style_weight * style
+        final = self._objective.evaluate(picture.astype(np.float32), self._targets)
+        check_losses(final)
+        return final.content, final.style, final.total
 
     def _descend(self, scale, descent, optimizer):
-        self._targets = self._scales.targets(self._objective, scale)
-        planned = self._scales.iterations[scale]
-
-        def evaluate(image):
-            return self._objective.evaluate(image, self._targets)
-
         def shown():
             self._count(scale, descent)
             if self._on_iteration:
                 self._on_iteration(self._progress(scale, descent))
 
+        planned, is_carried = self._scales.iterations[scale], self._scales.scales[scale].is_carried
+        if not is_carried:
+            self._targets = self._scales.targets(self._objective, scale)
+        length = SAVED_EVERY if is_carried else LEG_ITERATIONS
         while descent.iteration < planned and not descent.is_finished:
-            leg = min(LEG_ITERATIONS - descent.iteration % LEG_ITERATIONS, planned - descent.iteration)
-            optimizer.run_leg(evaluate, descent, leg, shown)
+            leg = min(length - descent.iteration % length, planned - descent.iteration)
+            if is_carried:
+                optimizer.run_leg(descent, leg, shown)
+            else:
+                optimizer.run_leg(lambda image: self._objective.evaluate(image, self._targets), descent, leg, shown)
             self._count(scale, descent)
             self._save(scale, descent, optimizer)
 
@@ -223,9 +238,14 @@ class _Descents:
             descent.last.style,
             descent.last.total,
             lambda: as_picture(descent.image),
+            *self._scales.work(scale, descent.iteration),
         )
 
-    def _optimizer(self, scale):
+    def _optimizer(self, scale, image=None):
+        """What takes a scale's steps; without an image its variables are about to be restored."""
+        if self._scales.scales[scale].is_carried:
+            objective, _ = _open_objective(dataclasses.replace(window_preset(self._preset), **_UNSEEN))
+            return TileSteps(objective, self._preset, self._scales, scale, image)
         return OPTIMIZERS[self._preset.optimizer](self._preset, (*self._scales.shape(scale), 3))
 
     def _save(self, scale, descent, optimizer):

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from tfvision.apps.style.growth import Growth
 from tfvision.apps.style.pictures import write_picture
-from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.stylization import Progress
-from tfvision.progress import progress_bar
+from tfvision.progress import duration, progress_bar
 
-_ITERATION_COST = 0.02  # of what does not grow with the picture, as a share of an iteration at full size
+_FADING = 1e-9  # of what a measurement counts, once all the work was done since: after a tenth, an eighth
 
 
 class Watch:
@@ -17,21 +16,21 @@ class Watch:
 
     Args:
       label: of the bar.
-      preset: Preset.
       preview: growth.Growth, or None.
       steps: folder for the pictures on the way.
       save_every: iterations between them; 0 = none.
     """
 
-    def __init__(self, label: str, preset: Preset, preview: Growth | None = None, steps: str | Path = "", save_every: int = 0):
-        self._clock, self._preview, self._steps, self._save_every = Clock(preset), preview, steps, save_every
-        self._bar, self._percent = progress_bar(label, 100), 0
+    def __init__(self, label: str, preview: Growth | None = None, steps: str | Path = "", save_every: int = 0):
+        self._clock, self._preview, self._steps, self._save_every = Clock(), preview, steps, save_every
+        self._bar, self._percent = progress_bar(label, 100, tells_time=False), 0
 
     def __call__(self, progress: Progress) -> None:
         share, seconds_left = self._clock.read(progress)
         percent = int(100 * share)
         losses = f"content {progress.content_loss:.4g}, style {progress.style_loss:.4g}"
-        self._bar.advance(percent - self._percent, f"iteration {progress.iteration} of {progress.iterations}, {losses}")
+        left = "" if seconds_left is None else f"about {duration(seconds_left)} left, "
+        self._bar.advance(percent - self._percent, f"{left}iteration {progress.iteration} of {progress.iterations}, {losses}")
         self._percent = percent
         if self._save_every and progress.iteration % self._save_every == 0:
             write_picture(Path(self._steps) / f"{progress.iteration:05d}.png", progress.picture())
@@ -46,24 +45,22 @@ class Watch:
 
 
 class Clock:
-    """Estimates the time left: an iteration costs as the pixels of its scale."""
+    """Tells the time left from the seconds that work took so far.
 
-    def __init__(self, preset: Preset):
-        scales = [*preset.scales, (1.0, preset.iterations)]
-        self._costs = [share**2 + _ITERATION_COST for share, _ in scales]
-        self._counts = [count for _, count in scales]
-        self._began: float | None = None
-        self._done = 0.0
+    Of what lies between the scales (targets, graphs) nothing is known before it is over, so that seconds count from the second iteration of a scale
+    on. The latest count most: a scale's own seconds stand for what is left.
+    """
+
+    def __init__(self) -> None:
+        self._scale, self._last, self._seconds, self._work = 0, (0.0, 0.0), 0.0, 0.0
 
     def read(self, progress: Progress) -> tuple[float, float | None]:
         """(share done, seconds left or None) after an iteration."""
-        costs, counts = self._costs[-progress.scales :], self._counts[-progress.scales :]  # the coarsest may be left out
-        here = progress.scale - 1
-        of_later = sum(cost * count for cost, count in zip(costs[here + 1 :], counts[here + 1 :], strict=True))
-        left = of_later + costs[here] * (progress.iterations - progress.iteration - sum(counts[here + 1 :]))
-        total = sum(cost * count for cost, count in zip(costs, counts, strict=True))
-        if self._began is None:  # the first iteration compiles: it tells nothing
-            self._began = time.monotonic()
-            return 1 - left / total, None
-        self._done += costs[here]
-        return 1 - left / total, (time.monotonic() - self._began) / self._done * left
+        now, (before, done_before) = time.monotonic(), self._last
+        if progress.scale == self._scale:
+            fading = _FADING ** ((progress.work_done - done_before) / progress.work)
+            self._seconds = fading * self._seconds + now - before
+            self._work = fading * self._work + progress.work_done - done_before
+        self._scale, self._last = progress.scale, (now, progress.work_done)
+        share = progress.work_done / progress.work
+        return share, self._seconds / self._work * (progress.work - progress.work_done) if self._work else None

@@ -70,7 +70,7 @@ class PaintingJob:
         order, photo = self._order, self._order.photo.whole()
         preset = with_strength(order.changed_preset(), order.look.strength)
         seen, began = order.photo.seen, time.monotonic()
-        clock, seen_masks, made = Clock(preset), order.masks_of(seen), None
+        clock, seen_masks, made = Clock(), order.masks_of(seen), None
 
         def watch(progress):
             self._last = progress
