@@ -36,9 +36,9 @@ def maps():
 @pytest.mark.slow
 def test_features_are_pooled_joined_and_normalised(plain, maps):
     pooled = {tap: values.mean((1, 2)) for tap, values in maps(PICTURES).items()}
-    assert plain.widths == {"conv3_4": 64, "pool5": 128} and plain.dimension == 192
+    assert plain.widths == {"conv3_4": 256, "pool5": 128} and plain.dimension == 384
     got = plain.features(PICTURES)
-    assert (got.shape, got.dtype) == ((2, 192), np.float32)
+    assert (got.shape, got.dtype) == ((2, 384), np.float32)
     np.testing.assert_allclose(got, _unit(np.concatenate(list(pooled.values()), axis=1)), rtol=1e-3, atol=1e-5)
     for tap, vectors in plain.by_layer(PICTURES).items():
         np.testing.assert_allclose(vectors, pooled[tap], rtol=1e-3, atol=1e-3)
@@ -57,7 +57,7 @@ def test_aspect_keeps_the_shape_and_the_network_sees_all_of_it(maps):
     resized = tf.cast(tf.round(tf.image.resize(wide, (48, 64), antialias=True)), tf.uint8).numpy()
     expected = np.concatenate([values.mean((1, 2)) for values in maps(resized).values()], axis=1)
     np.testing.assert_allclose(extractor.features(wide), expected, rtol=1e-3, atol=1e-3)
-    assert extractor.features(np.zeros((1, 8, 400, 3), np.uint8)).shape == (1, 192)  # so narrow that the network needs more
+    assert extractor.features(np.zeros((1, 8, 400, 3), np.uint8)).shape == (1, 384)  # so narrow that the network needs more
 
 
 @pytest.mark.slow
@@ -79,7 +79,7 @@ def test_flipped_an_image_and_its_mirror_image_are_one(plain):
 
 def test_normalised_addition_gives_each_tap_the_same_weight():
     got = _with(is_tap_normalised=True).features(PICTURES)
-    np.testing.assert_allclose(np.linalg.norm(got[:, :64], axis=1), np.sqrt(0.5), rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(got[:, :256], axis=1), np.sqrt(0.5), rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -504,7 +504,7 @@ def _read_convolutions(folder):
     from tfvision.models.convolutions import read_convolutions
 
     convolutions, facts = read_convolutions(folder / "vgg19_slim.npz")
-    return repr([{layer: (float(kernel.sum()), float(bias.sum())) for layer, (kernel, bias) in convolutions.items()}, sorted(facts)])
+    return repr([{layer: [float(array.sum()) for array in arrays] for layer, arrays in convolutions.items()}, sorted(facts)])
 
 
 def _make_convolutions(folder):

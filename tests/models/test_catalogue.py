@@ -14,7 +14,7 @@ CHANNELS = {  # network -> channels of its taps, from the papers' tables and ker
     "inception_resnet_v2": (320, 320, 1088, 1088, 2080, 1536),
     "mobilenet_v2": (24, 32, 64, 96, 160, 1280),
     "vgg19": (64, 128, 256, 512, 512, 512, 512),
-    "vgg19_slim": (16, 32, 64, 128, 128, 128),
+    "vgg19_slim": (64, 128, 256, 128, 128, 128),
     "resnet18": (64, 128, 256, 512, 512),
     "alexnet": (256, 64, 64),
     "alexnet_torchvision": (256, 64, 64),

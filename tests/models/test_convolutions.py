@@ -8,7 +8,7 @@ import pytest
 
 from tfvision.errors import WeightsError
 from tfvision.models.convolutions import read_convolutions, save_convolutions
-from tfvision.models.vgg19 import LAYERS, build_vgg19, convolutions_of, set_convolutions
+from tfvision.models.vgg19 import LAYERS, Filters, build_vgg19, convolutions_of, filters_of, set_convolutions, slim_filters
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,24 @@ def test_torchvisions_pixels_become_caffes(tmp_path, convolutions):
     expected = np.einsum("hwi,hwio->o", (patch / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225), kernel) + bias
     ours = np.einsum("hwi,hwio->o", patch[..., ::-1] - (103.939, 116.779, 123.68), got["conv1_1"][0]) + got["conv1_1"][1]
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
+
+
+def test_factored_layers_come_back_as_they_were(tmp_path):
+    made = convolutions_of(build_vgg19(slim_filters(4, 8, (0, 3, 2)), taps=("conv2_2",)))
+    save_convolutions(tmp_path / "x.npz", made, {}, dtype="float32")
+    got, _ = read_convolutions(tmp_path / "x.npz")
+    assert filters_of(got) == filters_of(made) == {**filters_of(made), "conv1_1": Filters(4), "conv1_2": Filters(4, 3), "conv2_1": Filters(8, 2)}
+    for layer, arrays in made.items():
+        for one, other in zip(got[layer], arrays, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_whose_blocks_are_not_alike_is_refused(tmp_path):
+    made = convolutions_of(build_vgg19(2, taps=("conv2_2",)))
+    made["conv1_2"] = tuple(np.concatenate([array, array], axis=-1) for array in made["conv1_2"])
+    save_convolutions(tmp_path / "x.npz", made, {})
+    with pytest.raises(WeightsError, match=r"conv1_2 should have the shape \(3, 3, 2, 2\), conv1_2 has \(3, 3, 2, 4\)"):
+        read_convolutions(tmp_path / "x.npz")
 
 
 def test_the_genuine_blocks_are_read(shared):

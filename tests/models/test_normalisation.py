@@ -5,15 +5,15 @@ import pytest
 from tfvision.data.manifest import read_photos
 from tfvision.data.pipeline import BrokenPhotos
 from tfvision.models.normalisation import LEAST_SHARE, normalise, unscale, whole_photos
-from tfvision.models.vgg19 import LAYERS, PERCEPTUAL_LAYERS, build_vgg19, convolutions_of, set_convolutions
+from tfvision.models.vgg19 import LAYERS, PERCEPTUAL_LAYERS, Filters, build_vgg19, convolutions_of, filters_of, plain_filters, set_convolutions
 
 
 @pytest.fixture(scope="module")
 def convolutions():
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(3)
-    made = convolutions_of(build_vgg19(4, taps=PERCEPTUAL_LAYERS))
-    return {layer: (kernel, random.normal(0, 0.5, bias.shape).astype(np.float32)) for layer, (kernel, bias) in made.items()}
+    made = convolutions_of(build_vgg19({**plain_filters(4), "conv2_1": Filters(8, 3)}, taps=PERCEPTUAL_LAYERS))
+    return {layer: (*kernels, random.normal(0, 0.5, bias.shape).astype(np.float32)) for layer, (*kernels, bias) in made.items()}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def images():
 
 
 def _responses(convolutions, image):
-    model = build_vgg19(4, "avg", tuple(convolutions))
+    model = build_vgg19(filters_of(convolutions), "avg", tuple(convolutions))
     set_convolutions(model, convolutions)
     return {layer: tensor[0].numpy() for layer, tensor in model(np.float32(image[None])).items()}
 
@@ -42,7 +42,7 @@ def test_every_filter_answers_with_one_on_average(convolutions, images, pooling)
 
 def _mean_responses(convolutions, images, pooling):
     """Naively: over all positions of all images."""
-    model = build_vgg19(4, pooling, tuple(convolutions))
+    model = build_vgg19(filters_of(convolutions), pooling, tuple(convolutions))
     set_convolutions(model, convolutions)
     answers = [model(np.float32(image[None])) for image in images]
     return {layer: np.concatenate([answer[layer].numpy().reshape(-1, answer[layer].shape[-1]) for answer in answers]).mean(axis=0) for layer in convolutions}

@@ -8,7 +8,7 @@ from tfvision.errors import RecipeError, WeightsError
 from tfvision.models import perceptual
 from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.perceptual import find_weights, import_path, load_perceptual, specimens
-from tfvision.models.vgg19 import CONTENT_LAYER, PERCEPTUAL_LAYERS, STYLE_LAYERS, build_vgg19, convolutions_of
+from tfvision.models.vgg19 import CONTENT_LAYER, PERCEPTUAL_LAYERS, STYLE_LAYERS, build_vgg19, convolutions_of, filters_of, slim_filters
 from tfvision.models.weights import SHIPPED, known_weights
 
 
@@ -36,12 +36,28 @@ def test_offline_the_shipped_network_is_used_and_one_line_says_so(offline):
 
 
 def test_the_shipped_network_is_small_half_precision_and_normalised():
-    assert SHIPPED["vgg19_slim"].stat().st_size < 3_000_000
+    assert SHIPPED["vgg19_slim"].stat().st_size < 6_000_000
     convolutions, facts = read_convolutions(SHIPPED["vgg19_slim"])
     assert list(convolutions) == list(PERCEPTUAL_LAYERS)
     assert facts["is_normalised"] and facts["pooling"] == "avg"
+    assert filters_of(convolutions) == {layer: slim_filters()[layer] for layer in PERCEPTUAL_LAYERS}
     with np.load(SHIPPED["vgg19_slim"]) as stored:
-        assert stored["conv4_2/kernel"].dtype == np.float16
+        assert stored["conv4_2/kernel"].dtype == stored["conv2_1/basis"].dtype == np.float16
+    least = {"conv1_1": 0.99, "conv2_1": 0.97, "conv3_1": 0.95}  # on unseen photos, as its training measured them
+    assert all(facts["correlation"]["vgg19_block1-3"][layer] >= value for layer, value in least.items())
+
+
+def test_the_shipped_network_answers_as_vgg19_does(shared, offline):
+    from PIL import Image
+
+    taps = ("conv1_1", "conv2_1", "conv3_1")
+    with Image.open(shared / "data" / "style" / "photos" / "tubingen.jpg") as photo:
+        pixels = np.asarray(photo.convert("RGB").resize((192, 144)), np.float32)[None]
+    ours, genuine = (load_perceptual(name, taps)[0](pixels) for name in ("vgg19_slim", str(shared / "weights" / "vgg19_block1-3.weights.h5")))
+    for layer, least in zip(taps, (0.99, 0.97, 0.95), strict=True):
+        pairs = [(np.ravel(ours[layer][..., c]), np.ravel(genuine[layer][..., c])) for c in range(ours[layer].shape[-1])]
+        found = [np.corrcoef(*pair)[0, 1] for pair in pairs if pair[1].std() > 0.3]  # of filters that answer here
+        assert np.mean(found) > least, layer
 
 
 def test_the_shipped_network_answers_with_about_one_to_real_photos(shared, offline):

@@ -11,10 +11,14 @@ from tfvision.models.vgg19 import (
     LAYERS,
     PERCEPTUAL_LAYERS,
     STYLE_LAYERS,
+    Filters,
     build_vgg19,
     build_vgg19_base,
     convolutions_of,
+    filters_of,
+    plain_filters,
     set_convolutions,
+    slim_filters,
 )
 
 
@@ -91,6 +95,30 @@ def test_a_repeated_edge_shows_no_frame_where_zeros_do():
         spread[edge] = {layer: np.ptp(response, axis=(1, 2)).max() / np.max(response) for layer, response in model(photo).items()}
     assert max(spread["repeat"].values()) < 1e-5
     assert min(spread["zero"].values()) > 0.1
+
+
+FACTORED = {**plain_filters(2), "conv1_2": Filters(2, 1), "conv2_1": Filters(4, 3)}
+
+
+def test_a_factored_layer_answers_as_the_product_of_its_factors():
+    model, whole = build_vgg19(FACTORED, "avg", ("conv2_1",)), build_vgg19(2, "avg", ("conv2_1",))
+    convolutions = convolutions_of(model)
+    assert filters_of(convolutions) == {layer: FACTORED[layer] for layer in ("conv1_1", "conv1_2", "conv2_1")}
+    products = {layer: (np.einsum("hwir,abro->hwio", *kernels) if len(kernels) == 2 else kernels[0], bias) for layer, (*kernels, bias) in convolutions.items()}
+    set_convolutions(whole, products)
+    np.testing.assert_allclose(model(_photo(18, 20))["conv2_1"], whole(_photo(18, 20))["conv2_1"], rtol=1e-4, atol=1e-3)
+
+
+def test_factored_weights_do_not_fit_whole_layers():
+    convolutions = convolutions_of(build_vgg19(FACTORED, taps=("conv2_1",)))
+    with pytest.raises(WeightsError, match=r"conv1_2 should have the shape \(3, 3, 2, 2\), got \(3, 3, 2, 1\)"):
+        set_convolutions(build_vgg19(2, taps=("conv2_1",)), convolutions)
+
+
+def test_the_filters_of_slim():
+    filters = slim_filters()
+    assert [filters[layer] for layer in ("conv1_1", "conv2_1", "conv3_1")] == [Filters(64, 10), Filters(128, 40), Filters(256, 80)]
+    assert {filters[layer] for layer in LAYERS[8:]} == {Filters(128)}
 
 
 def test_the_base_of_the_catalogue_has_the_same_convolutions():

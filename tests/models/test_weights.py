@@ -110,7 +110,7 @@ def test_vgg19_slim_comes_with_tfvision(offline):
     base = get_network("vgg19_slim").build(32)
     assert "vgg19_slim.npz" in load_pretrained(base, "vgg19_slim", "imagenet")
     kernel, means = (read_convolutions(SHIPPED["vgg19_slim"])[part] for part in (0, 1))
-    expected = kernel["conv1_1"][0] * means["means"]["conv1_1"]  # as it was before it was normalised
+    expected = kernel["conv1_1"][-2] * means["means"]["conv1_1"]  # as it was before it was normalised
     np.testing.assert_allclose(base.get_layer("conv1_1").get_weights()[0], expected, rtol=1e-5)
 
 

@@ -13,7 +13,7 @@ from tfvision.models.resnet18 import build_resnet18
 from tfvision.models.siamese import HEIGHT, build_siamese
 from tfvision.models.small import build_small
 from tfvision.models.squeezenet import build_squeezenet
-from tfvision.models.vgg19 import build_vgg19_base
+from tfvision.models.vgg19 import build_vgg19_base, slim_filters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ NETWORKS = {
         application="VGG19",
     ),
     "vgg19_slim": Network(
-        functools.partial(build_vgg19_base, width=16, last="conv5_1", name="vgg19_slim"),
+        functools.partial(build_vgg19_base, filters=slim_filters(), last="conv5_1", name="vgg19_slim"),
         image_size=224,
         least_image_size=32,
         taps=_layers("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_1", "pool5"),

@@ -1,6 +1,6 @@
-"""The convolutions of a VGG19 in a file: read from any source into one form, {layer: (kernel, bias)}.
+"""The convolutions of a VGG19 in a file: read from any source into one form, models.vgg19.Convolutions.
 
-Kernels are float32 [3, 3, in, out] and biases float32 [out], for pixels as BGR in 0-255 minus ImageNet's mean.
+Kernels and biases are float32, for pixels as BGR in 0-255 minus ImageNet's mean.
 Nothing is ever unpickled, and only tensors of the expected shapes are read.
 """
 
@@ -17,9 +17,10 @@ from tfvision.files import parse_json, write_arrays
 from tfvision.models.layers import CAFFE_MEAN, TORCHVISION_DEVIATION, TORCHVISION_MEAN
 from tfvision.models.protobuf_tensors import read_onnx
 from tfvision.models.tensor_file import how_to_convert, open_tensors
-from tfvision.models.vgg19 import BLOCKS, CHANNELS, LAYERS, Convolutions, block_of
+from tfvision.models.vgg19 import BLOCKS, LAYERS, Convolutions, block_of
 
 _FACTS = "facts"
+_ARRAYS = ("basis", "kernel", "bias")  # of a layer; a basis has a factored one
 _MEAN_PREFIX = "mean/"
 
 
@@ -32,7 +33,7 @@ def read_convolutions(path: Path | str) -> tuple[Convolutions, dict[str, Any]]:
         the paper's (conv1_1.weight, ..., for BGR minus mean as Caffe's); the authors' .caffemodel; or ONNX of any of these.
 
     Returns:
-      {layer: (kernel, bias)} in the network's order, perhaps not to its end, and a dict of facts:
+      Convolutions in the network's order, perhaps not to its end, and a dict of facts:
       "is_normalised", and where it is, "means" {layer: float32 [channels]} by which filters were divided.
 
     Raises:
@@ -62,7 +63,7 @@ def save_convolutions(
     """Writes an npz, atomically.
 
     Args:
-      convolutions: {layer: (kernel, bias)}.
+      convolutions: Convolutions.
       facts: JSON-able dict, e.g. what it was made from.
       means: {layer: float32 [channels]} by which filters were divided, where they are normalised.
       dtype: of the kernels.
@@ -71,10 +72,11 @@ def save_convolutions(
       WeightsError: a value is too large for the dtype.
     """
     arrays = {}
-    for layer, (kernel, bias) in convolutions.items():
-        arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"] = np.asarray(kernel, dtype), np.asarray(bias, np.float32)
-        if not np.isfinite(arrays[f"{layer}/kernel"]).all():
+    for layer, (*kernels, bias) in convolutions.items():
+        stored = [np.asarray(kernel, dtype) for kernel in kernels]
+        if not all(np.isfinite(kernel).all() for kernel in stored):
             raise WeightsError(f"{layer} has weights that {dtype} cannot hold: store float32")
+        arrays |= {f"{layer}/{name}": array for name, array in zip(_ARRAYS[-len(stored) - 1 :], (*stored, np.asarray(bias, np.float32)), strict=True)}
     arrays.update({_MEAN_PREFIX + layer: np.asarray(mean, np.float32) for layer, mean in (means or {}).items()})
     facts = {**facts, "is_normalised": means is not None}
     write_arrays(path, {**arrays, _FACTS: np.array(json.dumps(facts))}, is_compressed=True)
@@ -86,7 +88,7 @@ def _read_npz(path: Path) -> tuple[Convolutions, dict[str, Any]]:
             raise WeightsError(f"{path} was not written by `tfvision weights import`: give that command the original weights")
         facts = parse_json(str(stored[_FACTS]))
         layers = [layer for layer in LAYERS if f"{layer}/kernel" in stored.files]
-        convolutions = {layer: _pair(stored[f"{layer}/kernel"], stored[f"{layer}/bias"]) for layer in layers}
+        convolutions = {layer: _arrays(*(stored[f"{layer}/{name}"] for name in _ARRAYS if f"{layer}/{name}" in stored.files)) for layer in layers}
         if facts["is_normalised"]:
             facts["means"] = {layer: stored[_MEAN_PREFIX + layer] for layer in layers}
     return convolutions, facts
@@ -110,7 +112,7 @@ def _read_keras(path: Path) -> tuple[Convolutions, dict[str, Any]]:
             bias = next(item for item in kernel.parent.values() if isinstance(item, h5py.Dataset) and item.shape == kernel.shape[3:])
             if max(kernel.shape) > 512:
                 raise WeightsError(f"{path} is no VGG19: {layer} has the shape {kernel.shape}")
-            convolutions[layer] = _pair(kernel[()], bias[()])
+            convolutions[layer] = _arrays(kernel[()], bias[()])
     return convolutions, {}
 
 
@@ -126,7 +128,7 @@ def _read_tensors(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     for layer, name in zip(LAYERS, names, strict=True):
         if f"{name}.weight" in tensors:
             kernel = tensors[f"{name}.weight"].transpose(2, 3, 1, 0)  # from out, in, height, width
-            convolutions[layer] = _pair(kernel, tensors[f"{name}.bias"])
+            convolutions[layer] = _arrays(kernel, tensors[f"{name}.bias"])
     if not convolutions:
         raise WeightsError(f"{path} has neither torchvision's names (features.0.weight) nor the paper's (conv1_1.weight)")
     if is_torchvision:
@@ -138,7 +140,7 @@ def _read_onnx(path: Path) -> tuple[Convolutions, dict[str, Any]]:
     """Layers by their order. The names of Caffe2, which took the authors' file over, tell their pixels; all others' are torchvision's."""
     found = [one for one in read_onnx(path) if one.kernel.ndim == 4][: len(LAYERS)]
     convolutions = {
-        layer: _pair(one.kernel.transpose(2, 3, 1, 0), np.zeros(len(one.kernel)) if one.bias is None else one.bias)
+        layer: _arrays(one.kernel.transpose(2, 3, 1, 0), np.zeros(len(one.kernel)) if one.bias is None else one.bias)
         for layer, one in zip(LAYERS, found, strict=False)
     }
     if found and not re.search(r"_w(_\d+)?$", found[0].name):
@@ -155,27 +157,28 @@ def _torchvision_names() -> list[str]:
     return names
 
 
-def for_caffe_pixels(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def for_caffe_pixels(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, ...]:
     """A first convolution on RGB in [0, 1], normalised as torchvision does -> one on BGR minus Caffe's mean."""
     scaled = kernel / (255 * np.array(TORCHVISION_DEVIATION))[:, None]
     shift = np.array(CAFFE_MEAN)[::-1] - 255 * np.array(TORCHVISION_MEAN)
-    return _pair(scaled[:, :, ::-1], bias + np.einsum("hwio,i->o", scaled, shift))
+    return _arrays(scaled[:, :, ::-1], bias + np.einsum("hwio,i->o", scaled, shift))
 
 
-def _pair(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.ascontiguousarray(kernel, np.float32), np.ascontiguousarray(bias, np.float32)
+def _arrays(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(np.ascontiguousarray(array, np.float32) for array in arrays)
 
 
 def _check(path: Path, convolutions: Convolutions) -> None:
     if not convolutions:
         raise WeightsError(f"{path} holds no convolutions: it is no VGG19")
-    width = convolutions["conv1_1"][0].shape[-1] if "conv1_1" in convolutions else 0
-    channels = 3
+    before, counts = 3, dict[int, int]()
     for layer, name in zip(convolutions, LAYERS, strict=False):
-        kernel, bias = convolutions[layer]
-        expected = (3, 3, channels, width * CHANNELS[block_of(name) - 1])
-        if layer != name or kernel.shape != expected or bias.shape != expected[3:]:
-            raise WeightsError(f"{path} is no VGG19: {name} should have the shape {expected}, {layer} has {kernel.shape}")
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        arrays = convolutions[layer]
+        filters = counts.setdefault(block_of(name), arrays[-1].size)  # a block's layers are alike: VGG16's are not, where VGG19 has four
+        rank = arrays[0].shape[-1] if len(arrays) == 3 else 0
+        expected = [(3, 3, before, rank), (1, 1, rank, filters)] if rank else [(3, 3, before, filters)]
+        if layer != name or [array.shape for array in arrays] != [*expected, (filters,)]:
+            raise WeightsError(f"{path} is no VGG19: {name} should have the shape {expected[0]}, {layer} has {arrays[0].shape}")
+        if not all(np.isfinite(array).all() for array in arrays):
             raise WeightsError(f"{path} is damaged: {layer} holds values that are not finite")
-        channels = expected[3]
+        before = filters

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfvision.data.manifest import Manifest
 from tfvision.data.pipeline import BrokenPhotos, ViewSettings, evaluation_batches
 from tfvision.errors import DataError
-from tfvision.models.vgg19 import Convolutions, block_of, build_vgg19, set_convolutions
+from tfvision.models.vgg19 import Convolutions, block_of, build_vgg19, filters_of, set_convolutions
 
 # Of its layer's mean response: a filter that answers less is scaled as if it answered so much. Brought to 1, a filter
 # that fires at one position in a thousand would rule eq. 4, which grows with the fourth power.
@@ -26,7 +26,7 @@ def normalise(
     """Scales each filter so that its mean post-ReLU response over images and positions is 1; less for one that hardly answers.
 
     Args:
-      convolutions: {layer: (kernel [3, 3, in, out], bias [out])}.
+      convolutions: Convolutions.
       images: iterable of uint8 or float RGB 0-255 [height, width, 3], of any sizes.
       pooling: of the network that is measured, "avg" or "max".
       on_image: called without arguments after each image.
@@ -42,8 +42,9 @@ def normalise(
 def scale(convolutions: Convolutions, means: Mapping[str, np.ndarray]) -> Convolutions:
     """Divides each filter by its mean, and multiplies what the next layer takes from it."""
     scaled, previous = {}, np.ones(3, np.float32)
-    for layer, (kernel, bias) in convolutions.items():
-        scaled[layer] = (kernel * previous[:, None] / means[layer], bias / means[layer])
+    for layer, (first, *others) in convolutions.items():
+        *kernels, bias = first * previous[:, None], *others
+        scaled[layer] = (*kernels[:-1], kernels[-1] / means[layer], bias / means[layer])
         previous = means[layer]
     return scaled
 
@@ -60,8 +61,7 @@ def mean_responses(
 
     Raises DataError where there is no image.
     """
-    width = next(iter(convolutions.values()))[0].shape[-1]
-    model = build_vgg19(width, pooling, tuple(convolutions))
+    model = build_vgg19(filters_of(convolutions), pooling, tuple(convolutions))
     set_convolutions(model, convolutions)
     run = tf.function(
         lambda image: {layer: tf.reduce_sum(response, (0, 1, 2)) for layer, response in model(image).items()},

@@ -18,7 +18,7 @@ import numpy as np
 from tfvision.errors import RecipeError, WeightsError
 from tfvision.models.convolutions import read_convolutions
 from tfvision.models.normalisation import normalise, unscale
-from tfvision.models.vgg19 import CONTENT_LAYER, STYLE_LAYERS, build_vgg19, set_convolutions
+from tfvision.models.vgg19 import CONTENT_LAYER, STYLE_LAYERS, build_vgg19, filters_of, plain_filters, set_convolutions
 from tfvision.models.weights import SHIPPED, WEIGHTS_VARIABLE, cached_weights, import_folder, keras_cache, local_weights, refuse_offline
 
 _HOW_TO_GET_VGG19 = (
@@ -60,8 +60,8 @@ def load_perceptual(
         sentence += ", normalised on built-in drawings (`tfvision weights import` does it on photos)"
     elif facts["is_normalised"] and not is_normalised:
         convolutions = unscale(convolutions, facts["means"])
-    width = convolutions["conv1_1"][0].shape[-1]
-    model = build_vgg19(width, pooling, taps, name=name.split(".")[0], edge=edge)
+    filters = {**plain_filters(), **filters_of(convolutions)}  # layers that the file lacks are missed when weights are set
+    model = build_vgg19(filters, pooling, taps, name=name.split(".")[0], edge=edge)
     set_convolutions(model, convolutions, str(path))
     model.trainable = False
     return model, name, sentence

@@ -29,7 +29,7 @@ def build_student(recipe: Vgg19SlimRecipe, teachers: Sequence[Compared]) -> tupl
       Two models that share weights: pixels as `student_pixels` gives them -> {layer: responses}, and
       {output: responses} with all outputs that teachers are compared with.
     """
-    network = build_vgg19(recipe.width, "max", PERCEPTUAL_LAYERS, name="vgg19_slim")
+    network = build_vgg19(recipe.filters, "max", PERCEPTUAL_LAYERS, name="vgg19_slim")
     outputs = dict(network.output)
     for teacher in teachers:
         for layer, output in teacher.compared.items():
@@ -49,5 +49,5 @@ def student_pixels(images: tf.Tensor) -> tf.Tensor:
 def finished_convolutions(network: keras.Model) -> Convolutions:
     """The network's convolutions for pixels of full contrast."""
     convolutions = convolutions_of(network)
-    kernel, bias = convolutions["conv1_1"]
-    return {**convolutions, "conv1_1": (kernel * _CONTRAST, bias)}
+    first, *others = convolutions["conv1_1"]
+    return {**convolutions, "conv1_1": (first * _CONTRAST, *others)}

@@ -74,8 +74,8 @@ def test_tensorboard_shows_losses_and_painted_photos(trained):
 def test_it_learns_what_version_0_1_0_learnt(trained, stylizer_run):
     now, then = (json.loads((folder / "metrics.json").read_text()) for folder in (trained, stylizer_run))
     assert now.keys() >= then.keys()
-    assert now["before"] == pytest.approx(then["before"], rel=0.01)  # of the photos themselves
-    assert now["after"]["style_loss"] == pytest.approx(then["after"]["style_loss"], rel=0.2)
+    # 0.07 by the vgg19_slim of then, another than that of now
+    assert now["after"]["style_loss"] < 0.25 * now["before"]["style_loss"]
     assert (trained / "photos.csv").read_text() == (stylizer_run / "photos.csv").read_text()
 
 

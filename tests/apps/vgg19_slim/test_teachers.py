@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfvision.apps.vgg19_slim.teachers import load_teacher, map_name, read_small
 from tfvision.errors import WeightsError
-from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, build_vgg19, set_convolutions
+from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, build_vgg19, set_convolutions, slim_filters
 
 MAPPED = ("conv1_1", "conv2_1")
 
@@ -27,19 +27,24 @@ def test_the_first_two_convolutions_of_a_small_vgg19_become_one(small_teacher):
 
 
 def test_a_teacher_like_the_student_is_matched_layer_by_layer(small_teacher, photos):
-    teacher = load_teacher(small_teacher, 2, MAPPED, photos)
+    teacher = load_teacher(small_teacher, slim_filters(2, 16, ()), MAPPED, photos)
     assert teacher.compared == {layer: layer for layer in PERCEPTUAL_LAYERS}
     assert not teacher.model.trainable_variables
 
 
 def test_a_wider_teacher_is_matched_through_maps_and_built_no_deeper(wide_teacher, photos):
-    teacher = load_teacher(wide_teacher, 2, MAPPED, photos)
+    teacher = load_teacher(wide_teacher, slim_filters(2, 16, ()), MAPPED, photos)
     assert teacher.compared == {"conv1_1": map_name("wide", "conv1_1"), "conv2_1": map_name("wide", "conv2_1")}
     assert teacher.model.layers[-1].name == "conv2_1"
 
 
+def test_a_teacher_with_fewer_filters_teaches_the_layers_that_are_like_the_students(small_teacher, photos):
+    teacher = load_teacher(small_teacher, slim_filters(4, 16, ()), MAPPED, photos)
+    assert teacher.compared == {layer: layer for layer in PERCEPTUAL_LAYERS[8:]} and teacher.direct == list(PERCEPTUAL_LAYERS[8:])
+
+
 def test_filters_answer_with_a_deviation_of_one(wide_teacher, photos):
-    teacher = load_teacher(wide_teacher, 2, MAPPED, photos)
+    teacher = load_teacher(wide_teacher, slim_filters(2, 16, ()), MAPPED, photos)
     for layer, answers in teacher.model(np.float32(np.concatenate(photos))).items():
         deviations = answers.numpy().std(axis=(0, 1, 2))
         is_alive = deviations > 0.1
@@ -48,10 +53,10 @@ def test_filters_answer_with_a_deviation_of_one(wide_teacher, photos):
 
 
 def test_a_teacher_without_the_layers_is_refused(wide_teacher, photos):
-    with pytest.raises(WeightsError, match="has none of the layers conv5_1"):
-        load_teacher(wide_teacher, 2, ("conv5_1",), photos)
+    with pytest.raises(WeightsError, match="nor more in one of the layers conv5_1"):
+        load_teacher(wide_teacher, slim_filters(2, 16, ()), ("conv5_1",), photos)
 
 
 def test_a_missing_teacher_is_named(photos):
     with pytest.raises(WeightsError, match="nowhere.npz does not exist"):
-        load_teacher("nowhere.npz", 2, MAPPED, photos)
+        load_teacher("nowhere.npz", slim_filters(2, 16, ()), MAPPED, photos)

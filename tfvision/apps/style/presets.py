@@ -61,7 +61,7 @@ class Preset:
     is_content_averaged: bool = True
     total_variation_weight: float = 0.5
     range_weight: float = 200.0
-    temporal_weight: float = 100.0
+    temporal_weight: float = 300.0
     start: str = START_PHOTO
     optimizer: str = "lbfgs"
     learning_rate: float = 4.0

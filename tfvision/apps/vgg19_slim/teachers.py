@@ -1,12 +1,12 @@
 """Teachers of vgg19_slim, and what the student is told of their responses.
 
-A teacher as wide as the student and as deep is matched layer by layer; of any other, a few layers are matched
-through a learnt 1x1 map. Each filter of a teacher is first divided by the deviation of its responses, so that
+A layer of a teacher that has as many filters as the student's is matched filter by filter; where it has more, a few layers are
+matched through a learnt 1x1 map. Each filter of a teacher is first divided by the deviation of its responses, so that
 every filter counts alike and a mean square error is the unexplained share of the variance.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -17,7 +17,7 @@ from tfvision.errors import WeightsError, in_one_line
 from tfvision.models.convolutions import Convolutions, read_convolutions
 from tfvision.models.layers import CAFFE_MEAN
 from tfvision.models.normalisation import guarded, scale
-from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, build_vgg19, set_convolutions
+from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, Filters, build_vgg19, filters_of, set_convolutions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +34,19 @@ class Teacher:
     model: keras.Model
     compared: dict[str, str]
 
+    @property
+    def direct(self) -> list[str]:
+        """The layers that are matched filter by filter."""
+        return [layer for layer, output in self.compared.items() if layer == output]
 
-def load_teacher(path: str | Path, width: int, mapped: Sequence[str], photos: Iterable[np.ndarray]) -> Teacher:
+
+def load_teacher(path: str | Path, student: Mapping[str, Filters], mapped: Sequence[str], photos: Iterable[np.ndarray]) -> Teacher:
     """Reads a teacher and scales it.
 
     Args:
       path: what `read_convolutions` reads, or an npz of the small VGG19 (`read_small`).
-      width: of the student.
-      mapped: layers to match through maps where the teacher has another width.
+      student: its filters.
+      mapped: layers to match through maps where the teacher has more filters.
       photos: iterable of uint8 [batch, size, size, 3], on which deviations are measured.
 
     Raises:
@@ -49,14 +54,23 @@ def load_teacher(path: str | Path, width: int, mapped: Sequence[str], photos: It
     """
     path = Path(path)
     convolutions = read_small(path) if _is_small(path) else read_convolutions(path)[0]
-    is_direct = convolutions["conv1_1"][0].shape[-1] == width
-    layers = [layer for layer in (PERCEPTUAL_LAYERS if is_direct else mapped) if layer in convolutions]
-    if not layers:
-        raise WeightsError(f"{path} has none of the layers {', '.join(mapped)}")
-    convolutions = {layer: convolutions[layer] for layer in PERCEPTUAL_LAYERS[: PERCEPTUAL_LAYERS.index(layers[-1]) + 1]}
-    model = _frozen(scale(convolutions, _deviations(convolutions, photos)), layers)
     name = path.name.split(".")[0]
-    return Teacher(name, model, {layer: layer if is_direct else map_name(name, layer) for layer in layers})
+    compared = _compared(name, filters_of(convolutions), student, mapped)
+    if not compared:
+        raise WeightsError(f"{path} has no layer with as many filters as the student, nor more in one of the layers {', '.join(mapped)}")
+    convolutions = {layer: convolutions[layer] for layer in PERCEPTUAL_LAYERS[: PERCEPTUAL_LAYERS.index([*compared][-1]) + 1]}
+    model = _frozen(scale(convolutions, _deviations(convolutions, photos)), [*compared])
+    return Teacher(name, model, compared)
+
+
+def _compared(name, teacher, student, mapped):
+    compared = {}
+    for layer in (layer for layer in PERCEPTUAL_LAYERS if layer in teacher):
+        if teacher[layer].count == student[layer].count:
+            compared[layer] = layer
+        elif teacher[layer].count > student[layer].count and layer in mapped:
+            compared[layer] = map_name(name, layer)
+    return compared
 
 
 def map_name(teacher: str, layer: str) -> str:
@@ -119,7 +133,7 @@ def _deviations(convolutions, photos):
 
 
 def _frozen(convolutions, layers):
-    model = build_vgg19(convolutions["conv1_1"][0].shape[-1], "max", tuple(layers))
+    model = build_vgg19(filters_of(convolutions), "max", tuple(layers))
     set_convolutions(model, convolutions)
     model.trainable = False
     return model

@@ -1,13 +1,12 @@
-"""Training vgg19_slim: a VGG19 with a sixteenth of the weights that answers as its teachers do.
+"""Training vgg19_slim: a VGG19 with a fraction of the weights that answers as its teachers do.
 
-First each convolution learns alone, from what the teacher's previous layer answers (teacher forcing): thirteen
-convex problems at once. Then the network learns as a whole, from all teachers.
+First its layers are fitted, one after the other (fitting.py). Then the network learns as a whole, from all teachers, and beside
+their responses what an optimiser asks of them: Gram matrices, and the gradient by which they pull at pixels.
 """
 
 import functools
-import itertools
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -15,20 +14,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfvision import __version__
+from tfvision.apps.vgg19_slim.fitting import fit_layers
 from tfvision.apps.vgg19_slim.recipes import RECIPES
 from tfvision.apps.vgg19_slim.teachers import Teacher, load_teacher
 from tfvision.data.pipeline import distorted
 from tfvision.errors import RecipeError
+from tfvision.losses.style import gram_matrix
 from tfvision.models.convolutions import save_convolutions
 from tfvision.models.layers import CaffePixels
 from tfvision.models.normalisation import normalise, whole_photos
-from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, STYLE_LAYERS, block_of
+from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, STYLE_LAYERS, convolutions_of, set_convolutions
 from tfvision.progress import progress_bar
 from tfvision.trained.vgg19_slim_network import build_student, finished_convolutions, student_pixels
 from tfvision.trained.vgg19_slim_run import Vgg19SlimRecipe, Vgg19SlimRun
 from tfvision.training.loop import Batch, LossFunction, Measures, Task, sum_and_weight
 from tfvision.training.photos import UnlabelledPhotos, images_of
-from tfvision.training.recipes import Stages
 from tfvision.training.session import Phase, Source, Training, run_training
 
 _LEAST_DEVIATION = 0.5  # of a teacher's filter that counts for correlations: 1 by its scaling, less where it hardly answers
@@ -60,7 +60,7 @@ def train_vgg19_slim(
 
 
 class Vgg19SlimTraining(Training):
-    """A student and its teachers: forced layer by layer where a teacher has all of its layers, then as a whole."""
+    """A student and its teachers: fitted layer by layer where a teacher answers filter by filter, then trained as a whole."""
 
     RUN = Vgg19SlimRun
     RECIPES = RECIPES
@@ -78,24 +78,21 @@ class Vgg19SlimTraining(Training):
     def prepare(self) -> str:
         recipe = self.recipe
         self.data = UnlabelledPhotos(self.run.facts["photos"], recipe, self.broken)
-        drawn = [images_of(distorted(batch, recipe)) for batch in self.data.batches(0, recipe.scaling_photos, tf.distribute.InputContext())]
-        self.teachers = [load_teacher(path, recipe.width, recipe.mapped, drawn) for path in self.run.facts["teachers"]]
+        self.teachers = [load_teacher(path, recipe.filters, recipe.mapped, self._drawn(recipe.scaling_photos)) for path in self.run.facts["teachers"]]
         return self.data.listed()
 
     def build(self) -> None:
         self.network, self.student = build_student(self.recipe, self.teachers)
+        if not self.run.checkpoint_path.exists():
+            self._fit()
 
     def headline(self) -> str:
         taught = ", ".join(f"{teacher.name} ({len(teacher.compared)} layers)" for teacher in self.teachers)
         return f"training vgg19_slim on {len(self.data.training)} photos; teachers: {taught}"
 
     def phases(self) -> Sequence[Phase]:
-        stages = [(self.student, distillation_loss(self.student, self.teachers), self.recipe.stages)]
-        alike = next((teacher for teacher in self.teachers if set(teacher.compared.values()) == set(PERCEPTUAL_LAYERS)), None)
-        if alike and self.recipe.forced_stages:
-            stages.insert(0, (self.network, forced_loss(self.network, alike), self.recipe.forced_stages))
-        photos = len(self.data.training)
-        return [Phase(of_phase, photos, functools.partial(self._start, model, loss, of_phase)) for model, loss, of_phase in stages]
+        loss = distillation_loss(self.student, self.teachers, self.recipe)
+        return [Phase(self.recipe.stages, len(self.data.training), functools.partial(self._start, loss))]
 
     def judge(self) -> dict[str, typing.Any]:
         unseen = self.data.unseen_batches(self.recipe.image_size, self.recipe.batch_size)
@@ -116,53 +113,56 @@ class Vgg19SlimTraining(Training):
         }
         save_convolutions(path, convolutions, facts, means)
 
-    def _start(self, model: keras.Model, loss: LossFunction, stages: Stages, first_position: int) -> Task:
-        return Task(model, loss, stages, len(self.data.training), self.data.batches, first_position)
+    def _fit(self) -> None:
+        """Gives the network what least squares find."""
+        photos = np.concatenate([images.numpy() for images in self._drawn(self.recipe.fitted_photos)])
+        with progress_bar("fitting layers", len(PERCEPTUAL_LAYERS)) as bar:
+            pixels = CaffePixels()(student_pixels(photos))
+            fitted = fit_layers(photos, pixels, self.recipe.filters, self.teachers, self.recipe.fitting_rounds, self.recipe.seed, bar.advance)
+        set_convolutions(self.network, {**convolutions_of(self.network), **fitted})
+
+    def _drawn(self, count: int) -> list[tf.Tensor]:
+        """Batches of training photos as they are trained on, `count` photos in all or some more."""
+        return [images_of(distorted(batch, self.recipe)) for batch in self.data.batches(0, count, tf.distribute.InputContext())]
+
+    def _start(self, loss: LossFunction, first_position: int) -> Task:
+        return Task(self.student, loss, self.recipe.stages, len(self.data.training), self.data.batches, first_position)
 
 
-def forced_loss(network: keras.Model, teacher: Teacher) -> LossFunction:
-    """The `loss` of a Task: each convolution on its own, fed with the teacher's responses.
+def distillation_loss(student: keras.Model, teachers: Sequence[Teacher], recipe: Vgg19SlimRecipe) -> LossFunction:
+    """The `loss` of a Task: what the student does not explain, as shares of what the teachers answer.
 
-    The gradient with respect to a convolution's result z is max(z, 0) - t, not that of the square error, which
-    is 0 where z < 0 < t: this one is convex in the weights, and no filter dies.
-    Source: Auer, Herbster and Warmuth, "Exponentially many local minima for single neurons", matching loss.
-    """
-
-    def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
-        images, weights = images_of(batch), batch["weight"]
-        wanted = _by_layer(teacher, images)
-        losses, measures = [], {}
-        for layer, fed in _fed(images, wanted).items():
-            kernel, bias = (tf.convert_to_tensor(weight) for weight in network.get_layer(layer).trainable_weights)
-            z, t = tf.nn.conv2d(fed, kernel, 1, "SAME") + bias, wanted[layer]
-            answer = tf.nn.relu(z)
-            losses.append(weights * tf.reduce_mean(answer * answer / 2 - t * z + t * t / 2, (1, 2, 3)))
-            if layer in STYLE_LAYERS:
-                measures[layer] = sum_and_weight(tf.reduce_mean(tf.square(answer - t), (1, 2, 3)), weights)
-        return tf.add_n(losses), measures
-
-    return loss
-
-
-def distillation_loss(student: keras.Model, teachers: Sequence[Teacher]) -> LossFunction:
-    """The `loss` of a Task: the unexplained share of the teachers' variance, summed over layers.
+    Of responses the share of their variance, summed over layers; of the Gram matrices of style layers that are matched filter by filter, and of
+    the gradient of their style loss (eq. 5, against the next photo of the batch) by pixels, the share of their squares.
 
     Returns:
-      (batch, step) -> (float32 [batch], {layer: (sum, weight)} of the unexplained share, for the layers of style).
+      (batch, step) -> (float32 [batch], {layer: (sum, weight)} of the unexplained share, for the layers of style, "gram" and "gradient").
     """
 
     def loss(batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, Measures]:
-        images, weights = images_of(batch), batch["weight"]
-        answers = student(student_pixels(images), training=True)
+        weights = batch["weight"]
+        images = disturbed(tf.cast(images_of(batch), tf.float32), recipe.noise, tf.cast(step, tf.int32))
         losses, measures = [], {}
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(images)
+            answers = student(student_pixels(images), training=True)
+            pulls = {id(teacher): _pull(answers, _style_layers(teacher)) for teacher in teachers}
         for teacher in teachers:
-            wanted = _by_layer(teacher, images)
+            with tf.GradientTape() as of_teacher:
+                of_teacher.watch(images)
+                wanted = teacher.model(images, training=False)
+                pull = _pull(wanted, _style_layers(teacher))
             for layer, output in teacher.compared.items():
                 errors = tf.reduce_mean(tf.square(answers[output] - wanted[layer]), (1, 2, 3))
-                losses.append(errors * weights)
+                losses.append(errors)
                 if layer in STYLE_LAYERS:
                     measures[output] = sum_and_weight(errors, weights)
-        return tf.add_n(losses), measures
+            if _style_layers(teacher):
+                grams = tf.add_n([_unexplained(gram_matrix(answers[layer]), gram_matrix(wanted[layer])) for layer in _style_layers(teacher)])
+                gradients = _unexplained(tape.gradient(pulls[id(teacher)], images), of_teacher.gradient(pull, images))
+                losses += [recipe.gram_weight * grams, recipe.gradient_weight * gradients]
+                measures |= {"gram": sum_and_weight(grams, weights), "gradient": sum_and_weight(gradients, weights)}
+        return weights * tf.add_n(losses), measures
 
     return loss
 
@@ -180,13 +180,31 @@ def correlations(student: keras.Model, teachers: Sequence[Teacher], batches: tf.
     return {teacher.name: {layer: round(float(_correlation(sums[teacher.name, layer]).mean()), 4) for layer in teacher.compared} for teacher in teachers}
 
 
-def _fed(images: tf.Tensor, wanted: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """What each convolution takes in: {layer: the teacher's previous responses, pooled where a block begins}."""
-    fed = {"conv1_1": CaffePixels()(student_pixels(images))}
-    for before, layer in itertools.pairwise(PERCEPTUAL_LAYERS):
-        is_pooled = block_of(layer) != block_of(before)
-        fed[layer] = tf.nn.max_pool2d(wanted[before], 2, 2, "VALID") if is_pooled else wanted[before]
-    return fed
+def disturbed(images: tf.Tensor, noise: float, step: tf.Tensor) -> tf.Tensor:
+    """Every second photo with white noise of a deviation of up to `noise` grey levels, float32 [batch, height, width, 3], not clipped."""
+    count = tf.shape(images)[0]
+    levels = tf.random.stateless_uniform([count, 1, 1, 1], [step, 0], 0.0, noise) * tf.cast(tf.range(count) % 2, tf.float32)[:, None, None, None]
+    return images + levels * tf.random.stateless_normal(tf.shape(images), [step, 1])
+
+
+def _style_layers(teacher: Teacher) -> list[str]:
+    """Those of which Gram matrices and gradients are learnt: of a teacher that is like the student from the first layer on.
+
+    Through narrower layers than the student's no gradient reaches pixels that would be worth learning.
+    """
+    return [layer for layer in STYLE_LAYERS if layer in teacher.direct] if "conv1_1" in teacher.direct else []
+
+
+def _pull(responses: Mapping[str, tf.Tensor], layers: Sequence[str]) -> tf.Tensor:
+    """Eq. 5 of all photos, each against the next one, each layer as a share of the other's Gram matrix: float32 scalar."""
+    grams = [gram_matrix(responses[layer]) for layer in layers]
+    return tf.add_n([tf.reduce_sum(_unexplained(gram, tf.stop_gradient(tf.roll(gram, 1, axis=0)))) for gram in grams] or [tf.constant(0.0)])
+
+
+def _unexplained(values: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """The square of a difference as a share of what is wanted, on average over the photos (some show next to nothing): float32 [batch]."""
+    axes = list(range(1, len(wanted.shape)))
+    return tf.reduce_sum(tf.square(values - wanted), axes) / (tf.reduce_mean(tf.reduce_sum(tf.square(wanted), axes)) + 1e-12)
 
 
 def _by_layer(teacher: Teacher, images: tf.Tensor) -> dict[str, tf.Tensor]:
