@@ -129,7 +129,7 @@ class TileSteps:
             rows, columns = self._windows[number]
             place = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
             for layer, grams in self._objective.grams(image[place], self._targets(place)).items():
-                parts = [gram[0].numpy() * (own / whole) for gram, own, whole in zip(grams, self._shares[number], total, strict=True)]
+                parts = [gram[0].numpy() * float(own / whole) for gram, own, whole in zip(grams, self._shares[number], total, strict=True)]
                 found[layer] = [a + b for a, b in zip(found[layer], parts, strict=True)] if layer in found else parts
         return found
 
