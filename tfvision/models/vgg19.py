@@ -50,10 +50,11 @@ def slim_filters(width: int = 64, deep: int = 128, ranks: Sequence[int] = SLIM_R
     """Those of vgg19_slim: VGG19's in the first three blocks, factored, and `deep` in each layer of the last two.
 
     Args:
-      ranks: of the first layers, in order; the layers behind them are whole.
+      ranks: of the first layers, in order; the layers behind them are whole, and those that have no more filters than that.
     """
     counts = {layer: deep if block_of(layer) > 3 else filters.count for layer, filters in plain_filters(width).items()}
-    return {layer: Filters(count, rank) for (layer, count), rank in zip(counts.items(), [*ranks, *[0] * (len(LAYERS) - len(ranks))], strict=True)}
+    given = dict(zip(LAYERS, ranks, strict=False))
+    return {layer: Filters(count, rank if (rank := given.get(layer, 0)) < count else 0) for layer, count in counts.items()}
 
 
 def filters_of(convolutions: Convolutions) -> dict[str, Filters]:

@@ -33,6 +33,8 @@ class Vgg19SlimRecipe(Recipe):
       normalisation_size: pixels a side of the training photos on which the result is normalised.
     """
 
+    RETIRED: typing.ClassVar[tuple[str, ...]] = ("forced_stages",)
+
     name: str = "vgg19-slim"
     batch_size: int = 8
     fitted_photos: int = 400
@@ -74,8 +76,8 @@ class Vgg19SlimRecipe(Recipe):
         unknown = [layer for layer in self.mapped if layer not in LAYERS]
         if unknown:
             raise RecipeError(f"mapped must be layers of {', '.join(LAYERS)}, got {', '.join(unknown)}")
-        if len(self.ranks) > len(PERCEPTUAL_LAYERS) or any(not 0 <= filters.rank <= filters.count for filters in self.filters.values()):
-            raise RecipeError(f"ranks must be at most {len(PERCEPTUAL_LAYERS)} numbers, each from 0 to the filters of its layer, got {self.ranks}")
+        if len(self.ranks) > len(PERCEPTUAL_LAYERS) or any(rank < 0 for rank in self.ranks):
+            raise RecipeError(f"ranks must be at most {len(PERCEPTUAL_LAYERS)} numbers, none negative, got {self.ranks}")
         if self.image_size < 32:
             raise RecipeError(f"image_size must be at least 32, got {self.image_size}: conv5_1 sees a sixteenth of it")
         if not 0 < self.validation_fraction < 1:

@@ -53,6 +53,8 @@ class Recipe(Augmentation):
       seed: of split, order, augmentation, initial weights and dropout.
     """
 
+    RETIRED: typing.ClassVar[tuple[str, ...]] = ()  # settings of before, which decide nothing any more: stored recipes may have them
+
     name: str = ""
     batch_size: int = 16
     stages: Stages = ((1.0, 0.1),)
@@ -133,6 +135,7 @@ def from_json(stored: Mapping[str, typing.Any], kind: type[CheckedT]) -> Checked
     """The recipe that `dataclasses.asdict` and JSON made of one. Raises RecipeError."""
     if not isinstance(stored, Mapping):
         raise RecipeError(f"the stored recipe was changed: it cannot be {json.dumps(stored):.80}")
+    stored = {key: value for key, value in stored.items() if key not in getattr(kind, "RETIRED", ())}
     unknown = set(stored) - {field.name for field in dataclasses.fields(kind)}
     if unknown:
         raise RecipeError(f"the run's recipe has unknown settings {', '.join(map(repr, sorted(unknown))):.200}: made by a newer tfvision?")

@@ -46,7 +46,7 @@ def fitted(wide_teacher):
     """(teacher, fitted convolutions, photos): of width 4, as far as conv2_2."""
     random = np.random.default_rng(0)
     photos = random.integers(0, 256, (24, 6, 6, 3)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
-    filters = slim_filters(4, 16, (4,))
+    filters = slim_filters(4, 16, (3,))
     teacher = load_teacher(wide_teacher, filters, (), [photos])
     count = []
     convolutions = fit_layers(photos, CaffePixels()(tf.cast(photos, tf.float32)), filters, [teacher], 20, 0, lambda: count.append(1))
@@ -58,9 +58,9 @@ def test_layers_are_fitted_as_far_as_they_are_taught(fitted):
     teacher, convolutions, photos = fitted
     assert list(convolutions) == ["conv1_1", "conv1_2", "conv2_1", "conv2_2"] == list(convolutions_of(teacher.model))
     assert [len(arrays) for arrays in convolutions.values()] == [3, 2, 2, 2]
-    model = build_vgg19(slim_filters(4, 16, (4,)), "max", ("conv1_1", "conv2_2"))
+    model = build_vgg19(slim_filters(4, 16, (3,)), "max", ("conv1_1", "conv2_2"))
     set_convolutions(model, convolutions)
     got, wanted = model(np.float32(photos)), teacher.model(np.float32(photos))
-    for layer, least in (("conv1_1", 0.99), ("conv2_2", 0.9)):
+    for layer, least in (("conv1_1", 0.95), ("conv2_2", 0.9)):
         columns = [(np.ravel(got[layer][..., c]), np.ravel(wanted[layer][..., c])) for c in range(got[layer].shape[-1])]
         assert np.mean([np.corrcoef(x, y)[0, 1] for x, y in columns if y.std() > 0.5]) > least, layer

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfvision.apps.vgg19_slim.layers import open_layers
 from tfvision.apps.vgg19_slim.teachers import load_teacher
 from tfvision.apps.vgg19_slim.training import (
     Vgg19SlimRecipe,
@@ -19,7 +21,7 @@ from tfvision.apps.vgg19_slim.training import (
     train_vgg19_slim,
 )
 from tfvision.errors import DataError, RecipeError, RunError, WeightsError
-from tfvision.models.convolutions import read_convolutions
+from tfvision.models.convolutions import read_convolutions, save_convolutions
 from tfvision.models.perceptual import load_perceptual
 from tfvision.models.vgg19 import PERCEPTUAL_LAYERS, STYLE_LAYERS, build_vgg19, convolutions_of, set_convolutions
 from tfvision.trained.vgg19_slim_run import Vgg19SlimRun
@@ -212,6 +214,21 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_weights(finished):
     for layer in PERCEPTUAL_LAYERS:
         np.testing.assert_allclose(one[layer][0], other[layer][0], rtol=1e-2, atol=1e-4)
     assert train_vgg19_slim(run=run, resume=True) == resumed  # finished already
+
+
+@pytest.mark.slow
+def test_a_run_of_before_still_opens(finished, tmp_path):
+    """Its recipe has a setting that is gone, and its weights are whole."""
+    run = tmp_path / "run"
+    shutil.copytree(finished[0]["run"], run)
+    stored = json.loads((run / "recipe.json").read_text())
+    kept = ("name", "width", "batch_size", "stages", "image_size", "mapped")
+    stored["recipe"] = {name: stored["recipe"][name] for name in kept} | {"width": 4, "forced_stages": [[10.0, 0.006]]}
+    (run / "recipe.json").write_text(json.dumps(stored))
+    save_convolutions(run / "vgg19_slim.npz", convolutions_of(build_vgg19(4, taps=("conv5_1",))), {})
+    (run / "SHA256SUMS").unlink()
+    assert Vgg19SlimRun.open(run).recipe.width == 4
+    assert open_layers(run).name == "vgg19_slim"
 
 
 def test_mistakes_are_named_and_leave_no_run(small_teacher, colour_photos, tmp_path):
