@@ -15,7 +15,7 @@ import numpy as np
 from tfvision.data.decoding import MAX_PIXELS
 from tfvision.data.frames import Frame, Part
 from tfvision.data.resizing import fitted_size
-from tfvision.errors import DataError, DataWarning, UserError, in_one_line
+from tfvision.errors import DataError, DataWarning, StorageError, UserError, in_one_line
 from tfvision.files import atomic_path
 
 FILM_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}  # that are written
@@ -23,7 +23,7 @@ NEEDS_VIDEO = 'films are read and written by PyAV and held together by OpenCV: p
 
 # Named, because a playlist or an image would have FFmpeg open what else it names.
 _DEMUXERS = "mov,matroska,avi,mpegts,mpeg,ogg,flv,asf,mxf,mjpeg,h264,hevc,m4v,mpegvideo,rm,dv"
-_SOUND_OF_MP4 = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # that is copied; else it becomes AAC
+_SOUND = {"mov": ("aac", "mp3", "ac3", "eac3", "alac"), "mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")}  # that is copied; else it becomes AAC
 _QUALITY = {"crf": "18", "preset": "medium", "bf": "0"}  # without B-frames, decoding times are those of showing, and parts join as they are
 _DEFAULT_RATE = Fraction(25)
 _FINEST_CLOCK = 1_000_000  # ticks a second; what counts finer is written in ticks of 1 / 90000
@@ -73,7 +73,9 @@ class FilmReader:
             video = _video_of(container, path)
             self.clock = _clock(video.time_base)
             self.rate = Fraction(video.average_rate or video.guessed_rate or _DEFAULT_RATE)
-            self.has_sound = bool(container.streams.audio)
+            self.has_sound = _sound_of(container) is not None
+            if container.streams.audio and not self.has_sound:
+                warnings.warn(f"{path}: its sound is of a kind that PyAV cannot decode, and is left out", DataWarning, stacklevel=2)
             self.count, self.origin = _look_through(container, video, path)
 
     def frames(self, first: int = 0) -> Iterator[Frame]:
@@ -95,8 +97,9 @@ class FilmReader:
                 if waiting:
                     yield waiting._replace(seconds=start - waiting.start)
                 number += 1
+                view.measure(frame, video)  # the first one says the size of all, also where it is gone on with
                 seconds = frame.duration * Fraction(video.time_base) if frame.duration else 1 / self.rate
-                waiting = Frame(view.of(frame, video), start, seconds) if number > first else None
+                waiting = Frame(view.of(frame), start, seconds) if number > first else None
         if waiting:
             yield waiting
         if not number:
@@ -159,7 +162,7 @@ class FilmWriter:
             with _opened(self._path(0)) as first:
                 video = target.add_stream_from_template(first.streams.video[0])
             video.time_base = self._clock
-            sound = _Sound(source.streams.audio[0], target, suffix, self._reader.origin) if source else None
+            sound = _Sound(_sound_of(source), target, suffix, self._reader.origin) if source else None
             packets = heapq.merge(self._packets(parts, video), sound.packets(source) if sound else (), key=lambda packet: packet.dts * packet.time_base)
             for packet in packets:
                 target.mux_one(packet)
@@ -203,7 +206,7 @@ class _Sound:
 
         self._stream, self._origin = stream, origin
         name = stream.codec_context.codec.canonical_name
-        if name in (_SOUND_OF_MP4 if FILM_FORMATS[suffix] != "matroska" else target.supported_codecs):
+        if name in (_SOUND.get(FILM_FORMATS[suffix]) or target.supported_codecs):
             self._copy, self._encoder = target.add_stream_from_template(stream), None
         else:
             layout = "mono" if stream.layout.nb_channels == 1 else "stereo"
@@ -228,7 +231,7 @@ class _Sound:
 
     def _encoded(self, container):
         for packet in container.demux(self._stream):
-            with contextlib.suppress(_av_error()):
+            with contextlib.suppress(_av_error(), ValueError):  # broken, or of another layout than it began with
                 for frame in packet.decode():
                     frame.pts = None if frame.pts is None else frame.pts - round(self._origin / frame.time_base)
                     for even in self._resampler.resample(frame):
@@ -269,11 +272,13 @@ class _View:
         self._size_px, self._shape, self._quarters = size_px, None, 0
         self._reformatter = VideoReformatter()
 
-    def of(self, frame, video):
+    def measure(self, frame, video):
         if self._shape is None:
             wide = frame.width * (video.sample_aspect_ratio or 1)
             self._shape = fitted_size(frame.height, float(wide), self._size_px)
             self._quarters = round(frame.rotation / 90) % 4 if math.isfinite(frame.rotation) else 0
+
+    def of(self, frame):
         height, width = self._shape
         is_known = frame.colorspace in (1, 5, 6, 7, 9, 10)
         colours = frame.colorspace if is_known else (1 if frame.height >= 720 else 5)
@@ -289,7 +294,7 @@ def _opened(path: Path | str) -> Iterator[typing.Any]:
     try:
         if not Path(path).stat().st_size:
             raise DataError(f"{path} is empty (0 bytes)")
-        container = av.open(str(path), options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"})
+        container = av.open(str(Path(path).absolute()), options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"})
     except UserError:
         raise
     except (av.FFmpegError, OSError, UnicodeError, ValueError) as error:
@@ -306,8 +311,11 @@ def _written(path: Path, format: str, options: dict[str, str] | None = None) -> 
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format=format, options=options or {}) as container:
-        yield container
+    try:
+        with atomic_path(path) as temporary, av.open(str(temporary), "w", format=format, options=options or {}) as container:
+            yield container
+    except av.FFmpegError as error:
+        raise StorageError(f"{path} could not be written ({_told(error)}): try another kind of file, as .mkv") from error
 
 
 def _told(error: Exception) -> str:
@@ -337,6 +345,11 @@ def _video_of(container, path):
     context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_type, context.thread_count = "SLICE", 2  # a frame a thread would be memory for each
     return video
+
+
+def _sound_of(container):
+    """The first stream of sound that can be decoded, or None."""
+    return next((stream for stream in container.streams.audio if stream.codec_context), None)
 
 
 def _look_through(container, video, path):

@@ -51,7 +51,7 @@ class TFLiteNetwork:
             self.inputs, self.outputs = ([_tensor(graph, number) for number in numbers] for numbers in (graph.inputs, graph.outputs))
             self._sizes = {number: _numbers_of(self._tables, number) for number in _size_constants(self._tables)}
         self._lock = threading.Lock()  # an interpreter serves one call at a time
-        self._interpreter_of = functools.lru_cache(maxsize=1)(self._interpreter)
+        self._interpreter_of = functools.lru_cache(maxsize=2)(self._interpreter)  # a photo painted twice as large is painted at two sizes
 
     def run(self, feeds: Sequence[np.ndarray]) -> np.ndarray:
         """The first output of float32 inputs in the file's order.

@@ -376,3 +376,32 @@ def test_strength_lowers_the_weight_of_style_for_the_optimiser(job, photo, paint
     eighth = stylize(photo, [painting], dataclasses.replace(job.preset, style_weight=job.preset.style_weight / 8))
     assert (made["content_loss"], made["style_loss"]) == (eighth.content_loss, eighth.style_loss)
     assert job_like("1.png").strength == 0.5
+
+
+def test_what_lies_where_parts_of_a_film_would_lie_is_not_touched(job, photo):
+    PIL.Image.fromarray(photo).save("cat.gif", save_all=True, append_images=[PIL.Image.fromarray(photo[::-1])], duration=40)
+    Path("painted.gif.frames").mkdir()
+    Path("painted.gif.frames/notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"painted.gif.frames is where the parts of the film would lie, and holds something else \(notes.txt\)"):
+        only(stylize_files(dataclasses.replace(job, photo="cat.gif"), "painted.gif"))
+    assert Path("painted.gif.frames/notes.txt").read_text() == "mine"
+
+
+def test_frames_are_not_taken_for_the_parts_of_their_own_film(job, photo):
+    _folder("clip.frames", [photo], ["1.png"])
+    fast_job = dataclasses.replace(job, photo="clip.frames", is_fast=True)
+    with pytest.raises(DataError, match="clip.frames is where the parts of the film would lie"):
+        only(stylize_files(fast_job, "clip", StudioOptions(is_frames=True)))
+    assert Path("clip.frames/1.png").is_file()
+
+
+def test_a_folders_pictures_do_not_overwrite_the_painting(job, photo):
+    _folder("photos", [photo], ["painting.png"])
+    before = Path("painting.png").read_bytes()
+    assert "would overwrite painting.png" in only(stylize_files(dataclasses.replace(job, photo="photos"), "."))["error"]
+    assert Path("painting.png").read_bytes() == before
+
+
+def test_a_module_without_the_preset_fast_is_refused(job):
+    with pytest.raises(RecipeError, match="--module is a network of --preset fast"):
+        only(stylize_files(dataclasses.replace(job, module="somewhere")))

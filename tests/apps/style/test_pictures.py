@@ -179,3 +179,15 @@ def test_colours_are_converted_from_one_profile_to_another():
     linear[0:4] = len(linear).to_bytes(4, "big")
     half = np.full((4, 4, 3), 128, np.uint8)
     assert np.abs(converted(half, bytes(linear), None).astype(int) - 188).max() <= 2
+
+
+def test_a_gif_of_many_frames_a_second_keeps_its_time(tmp_path):
+    # 60 a second: a GIF counts in hundredths, and viewers show a frame of one hundredth for ten.
+    frames = [np.full((4, 4, 3), 4 * number, np.uint8) for number in range(60)]
+    write_animation(tmp_path / "a.gif", frames, [1 / 60] * 60)
+    with PIL.Image.open(tmp_path / "a.gif") as image:
+        shown = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            shown.append(image.info["duration"])
+    assert min(shown) >= 20 and sum(shown) == 1000

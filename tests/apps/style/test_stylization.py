@@ -84,6 +84,10 @@ def test_a_state_of_another_call_is_refused(photo, painting, tiny_preset, tmp_pa
         stylize(photo, [painting], tiny_preset, on_iteration=stop, state_path=tmp_path / "state.npz")
     with pytest.raises(RunError, match="belongs to other pictures or settings"):
         stylize(painting, [photo], tiny_preset, state_path=tmp_path / "state.npz")
+    (tmp_path / "other.npz").write_bytes(b"other weights of the same name")
+    monkeypatch.setattr(stylization, "find_weights", lambda network: (tmp_path / "other.npz", network, ""))
+    with pytest.raises(RunError, match="belongs to other pictures or settings"):
+        stylize(photo, [painting], tiny_preset, state_path=tmp_path / "state.npz")
 
 
 @pytest.mark.slow
@@ -175,3 +179,12 @@ def test_a_loss_that_is_not_finite_makes_no_picture(photo, painting, tiny_preset
         stylize(photo, [painting], preset)
     with pytest.raises(RecipeError, match="give one weight above 0"):
         stylize(photo, [painting], tiny_preset, weights=[float("inf")])
+
+
+@pytest.mark.slow
+def test_a_long_narrow_photo_and_a_tiny_painting_are_painted(untraced, photo, painting, tiny_preset):
+    # At half the size the photo would have 8 rows, of which conv5_1 has none; so would a painting shown at a tenth.
+    preset = dataclasses.replace(tiny_preset, size=160, scales=((0.5, 2),), iterations=2, painting_scale=0.15)
+    strip = np.tile(photo[:16, :32], (1, 5, 1))
+    result = stylize(strip, [painting], preset)
+    assert result.picture.shape == (16, 160, 3) and np.isfinite(result.style_loss)

@@ -20,6 +20,7 @@ from tfvision.apps.style.fast_networks import open_run, open_saved_model
 from tfvision.apps.style.fast_pair import open_pair, pair_files
 from tfvision.apps.style.presets import Preset
 from tfvision.apps.style.regions import painting_shares, region_shares, within_masks
+from tfvision.apps.style.scales import seen_size
 from tfvision.apps.style.stylization import Stylization
 from tfvision.data.resizing import fitted_size, resized
 from tfvision.errors import DataError, RecipeError, RunError
@@ -244,4 +245,4 @@ def _open_loss():
 
 def _shrunk(pixels):
     height, width = pixels.shape[:2]
-    return resized(pixels, *fitted_size(height, width, min(_JUDGED_PX, max(height, width))))
+    return resized(pixels, *seen_size(height, width, min(_JUDGED_PX, max(height, width))))

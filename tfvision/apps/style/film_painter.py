@@ -7,6 +7,7 @@ import numpy as np
 from tfvision.apps.style.fast import load_network, paint_fast
 from tfvision.apps.style.fast_networks import FastNetwork, Style
 from tfvision.apps.style.pictures import grey, read_mask, recoloured, with_colours_of
+from tfvision.apps.style.regions import within_masks
 from tfvision.apps.style.sidecar import StyleJob
 
 
@@ -40,7 +41,10 @@ class FastPainter:
         return paint_fast(self._scene, self._seen(photo), self._paintings, **given)
 
     def finish(self, photo: np.ndarray, picture: np.ndarray) -> np.ndarray:
-        return with_colours_of(photo, picture) if self._job.colour == "luminance" else picture
+        if not self._job.strength:
+            return photo
+        picture = with_colours_of(photo, picture) if self._job.colour == "luminance" else picture
+        return within_masks(self._masks, picture, photo) if self._masks else picture  # strokes that moved along may have left the masks
 
     def _seen(self, photo):
         return grey(photo) if self._job.colour == "luminance" else photo

@@ -78,10 +78,10 @@ class Growth:
             self._farewell.clear()
             self._state.update(stage=stage, output=str(output), seconds=time.monotonic() - self._began, seconds_left=0)
 
-    def fail(self, error: str) -> None:
-        """There will be no picture, for a reason."""
+    def fail(self, error: str, output: str = "") -> None:
+        """There will be no picture, for a reason; where the one so far is kept, `output` is its name."""
         with self._lock:
-            self._state.update(stage=FAILED, error=error, seconds_left=None)
+            self._state.update(stage=FAILED, error=error, output=output or None, seconds_left=None)
 
     def wait_for_farewell(self) -> None:
         """Waits until a page that watches has the last picture."""

@@ -8,6 +8,7 @@ stayed; those of a fast network are held together by `film`.
 import dataclasses
 import functools
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,7 @@ COLOURS = ("", "luminance", "histogram")
 _FILM_FACTS = ("frames", "scenes", "unsteadiness", "unsteadiness_alone", "detail")
 _NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 _LONGEST_NAME = 100
+_PART = re.compile(r"film\.json|last-\d+\.npz|\d+\.(mp4|npz)|photo|picture|\..*")  # what may lie in OUT.frames/
 _TOLD_FROM = 2  # times that a picture is enlarged
 
 
@@ -151,6 +153,7 @@ class Studio:
         for number, photo in enumerate(photos, 1):
             try:
                 output = _output_in(folder, photo, taken, self._options.is_frames)
+                _refuse_inputs(self._job, output)
                 if output.suffix in ANIMATION_FORMATS:
                     yield from Studio(dataclasses.replace(self._job, photo=str(photo)), self._options).make_film(output)
                     continue
@@ -169,7 +172,7 @@ class Studio:
             return
         if self._options.preview and self._job.is_fast:
             print("--preview shows pictures that grow: frames of a film are painted at once", file=sys.stderr)
-        folder = Path(f"{output}.frames")
+        folder = _working_folder(self._job, output)
         reader = frame_reader(Path(self._job.photo), self._job.preset.size)
         writer = frame_writer(output, folder, reader)
         facts = (self._make_held if self._job.is_fast else self._make_each)(reader, writer, folder)
@@ -275,6 +278,8 @@ def _check(job):
         raise RecipeError("--blend and --mask cannot go together: masks say where each painting rules")
     if job.blend and len(job.blend) != count:
         raise RecipeError(f"--blend must be {count} numbers, one a painting, got {','.join(map(str, job.blend))}")
+    if job.module and not job.is_fast:
+        raise RecipeError("--module is a network of --preset fast: add that, or leave --module out")
     if not 0 <= job.strength <= 1:
         raise RecipeError(f"--strength must lie between 0 (the photo) and 1 (the painting's manner), got {job.strength}")
     for path in (*job.paintings, *job.masks):
@@ -362,6 +367,19 @@ def _output_folder(job, out):
     return folder
 
 
+def _working_folder(job, output):
+    """OUT.frames/, for the parts of a film. Raises DataError where it is the frames themselves, or holds anything that no film has left there."""
+    folder = Path(f"{output}.frames")
+    strange = [path.name for path in folder.iterdir() if not _PART.fullmatch(path.name)] if folder.is_dir() else []
+    if strange or folder.resolve() == Path(job.photo).resolve() or (folder.exists() and not folder.is_dir()):
+        holds = f" ({', '.join(sorted(strange)[:3])})" if strange else ""
+        raise DataError(f"{folder} is where the parts of the film would lie, and holds something else{holds}: give another --out")
+    inside = [path for path in (*job.paintings, *job.masks) if output.is_dir() and Path(path).resolve().parent == output.resolve()]
+    if inside:
+        raise DataError(f"--out is the folder of {inside[0]}, which a frame might overwrite: give another one")
+    return folder
+
+
 def _output_in(folder, photo, taken, is_frame):
     """Where the picture of one photo of a folder goes: its own name, and the whole of it where two would clash."""
     format, frames = format_and_frames(photo)
@@ -374,5 +392,5 @@ def _output_in(folder, photo, taken, is_frame):
 
 def _refuse_inputs(job, output):
     for path in (job.photo, *job.paintings, *job.masks):
-        if output.exists() and os.path.samefile(path, output):
+        if output.exists() and os.path.exists(path) and os.path.samefile(path, output):
             raise DataError(f"--out would overwrite {path}: give another name")

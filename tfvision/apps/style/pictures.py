@@ -148,14 +148,30 @@ def write_animation(path: str | Path, frames: Iterable[np.ndarray], seconds: Ite
     import PIL.Image
 
     format = ANIMATION_FORMATS[Path(path).suffix.lower()]
-    images = [PIL.Image.fromarray(frame) for frame in frames]
+    step_ms = 10 if format == "GIF" else 1
+    shown = _shown(seconds, step_ms)
+    frames = list(frames)
+    images = [PIL.Image.fromarray(frames[number]) for number, _ in shown]
     if format == "GIF":
         images = [image.quantize(256, PIL.Image.Quantize.MEDIANCUT, dither=PIL.Image.Dither.FLOYDSTEINBERG) for image in images]
-    durations = [round(1000 * duration) for duration in seconds]
+    durations = [duration_ms for _, duration_ms in shown]
     options = {"optimize": False} if format == "GIF" else {"quality": 95}
     encoded = io.BytesIO()
     images[0].save(encoded, format, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
     write_bytes(path, encoded.getvalue())
+
+
+def _shown(seconds: Iterable[float], step_ms: int) -> list[tuple[int, int]]:
+    """(number, milliseconds) of the frames that are shown, in whole steps whose sum does not drift; none is as short as one
+    step, which viewers of GIFs take for ten."""
+    times = np.concatenate([[0], np.cumsum(np.array([*seconds], float))]) * 1000
+    starts = [(number, step_ms * round(time / step_ms)) for number, time in enumerate(times)]
+    shown = starts[:1]
+    for number, start in starts[1:-1]:
+        if start - shown[-1][1] >= 2 * step_ms:
+            shown.append((number, start))
+    ends = [start for _, start in shown[1:]] + [max(starts[-1][1], shown[-1][1] + 2 * step_ms)]
+    return [(number, end - start) for (number, start), end in zip(shown, ends, strict=True)]
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:

@@ -52,6 +52,11 @@ def scales_of(preset: Preset) -> list[Scale]:
     return [*descents, *carried, *([Scale(preset.size, at_last, is_carried=True)] if hops else [])]
 
 
+def seen_size(height: int, width: int, longer: float) -> tuple[int, int]:
+    """`fitted_size` of a picture, but for a shorter side that every layer still answers."""
+    return fitted_size(height, width, max(longer, math.ceil(SMALLEST_SIZE * max(height, width) / min(height, width))))
+
+
 class Scales:
     """A photo, paintings and masks at each scale.
 
@@ -74,7 +79,9 @@ class Scales:
         self._photo, self._paintings, self._preset, self._weights = photo, paintings, preset, weights
         self._masks, self._initial, self._previous = masks, initial, previous
         self._template = photo if photo is not None else paintings[0]
-        self.scales = scales_of(preset)
+        # Of a long, narrow picture coarse scales would have no response of the deepest layer.
+        *coarser, last = scales_of(preset)
+        self.scales = [*(scale for scale in coarser if min(fitted_size(*self._template.shape[:2], scale.size)) >= SMALLEST_SIZE), last]
         self.iterations = [self._windows(number) if scale.is_carried else scale.steps for number, scale in enumerate(self.scales)]
         self._costs = [self._cost(number) for number in range(len(self.scales))]
 
@@ -96,8 +103,8 @@ class Scales:
 
     def paintings(self, scale: int) -> list[np.ndarray]:
         """The paintings at a scale, in proportion to the picture: float32 [h, w, 3] each."""
-        size = max(SMALLEST_SIZE, self.scales[scale].size * self._preset.painting_scale)
-        return [resize(painting, fitted_size(*painting.shape[:2], size)) for painting in self._paintings]
+        size = self.scales[scale].size * self._preset.painting_scale
+        return [resize(painting, seen_size(*painting.shape[:2], size)) for painting in self._paintings]
 
     def masks(self, scale: int) -> np.ndarray | None:
         """float32 [paintings, height, width] at a scale, or None."""

@@ -19,7 +19,8 @@ from tfvision.apps.style.scales import Scales
 from tfvision.apps.style.tile_steps import SAVED_EVERY, TileSteps, window_preset
 from tfvision.data.resizing import fitted_size
 from tfvision.errors import DataError, RecipeError, RunError
-from tfvision.models.perceptual import load_perceptual
+from tfvision.files import sha256_of
+from tfvision.models.perceptual import find_weights, load_perceptual
 from tfvision.models.vgg19 import SMALLEST_SIZE
 from tfvision.training.checkpoints import read_facts, restore_checkpoint, save_checkpoint
 
@@ -178,6 +179,8 @@ class _Descents:
     def __init__(self, scales, objective, preset, on_iteration, state_path):
         self._scales, self._objective, self._preset = scales, objective, preset
         self._on_iteration, self._state_path = on_iteration, state_path
+        # A state is the picture alone, so that it would go on with any network.
+        self._made_of = f"{scales.fingerprint()} {sha256_of(find_weights(preset.network)[0])}" if state_path else ""
         self._started = time.monotonic()
         self.iterations, self.evaluations = [0] * len(scales.iterations), [0] * len(scales.iterations)
         self.seconds_before = 0.0  # of the calls before this one
@@ -252,7 +255,7 @@ class _Descents:
         if not self._state_path:
             return
         facts = {
-            "made_of": self._scales.fingerprint(),
+            "made_of": self._made_of,
             "scale": scale,
             "iterations": self.iterations,
             "evaluations": self.evaluations,
@@ -267,7 +270,7 @@ class _Descents:
         facts = read_facts(self._state_path, _STATE) if self._state_path else None
         if facts is None:
             return None, 0, None
-        if facts["made_of"] != self._scales.fingerprint():
+        if facts["made_of"] != self._made_of:
             raise RunError(f"{self._state_path} belongs to other pictures or settings: remove it, or call as it was called then")
         scale, counts = facts["scale"], (facts["iterations"], facts["evaluations"])
         if not 0 <= scale < len(self._scales.iterations) or any(len(count) != len(self._scales.iterations) for count in counts):

@@ -68,11 +68,17 @@ def test_what_is_no_picture_is_refused_by_name(photo, encoded, data, message):
 
 def test_too_many_pixels_are_refused_before_any_is_decoded(encoded, monkeypatch):
     monkeypatch.setattr(inputs, "MOST_PIXELS", 1_000_000)
-    monkeypatch.setattr(inputs, "decode_photo", lambda *arguments: pytest.fail("decoded"))
+    for name in ("check_photo", "decode_photo"):  # the former transcodes what TensorFlow does not read
+        monkeypatch.setattr(inputs, name, lambda *arguments: pytest.fail("decoded"))
     bomb = io.BytesIO()
     PIL.Image.new("1", (2000, 1000)).save(bomb, "PNG")
     with pytest.raises(DataError, match="has 2 million pixels, the studio takes 1: scale it down"):
         read_picture(bomb.getvalue(), "bomb.png")
+
+
+def test_a_raw_file_is_not_taken_for_its_thumbnail(encoded, photo):
+    with pytest.raises(DataError, match="IMG_1.NEF is a camera's raw file"):
+        read_picture(encoded(photo, "TIFF"), "IMG_1.NEF")
 
 
 def test_one_colour_is_told(encoded):

@@ -12,12 +12,13 @@ from starlette.testclient import TestClient
 
 from tfvision.apps.style.job import stylize_files
 from tfvision.apps.style.sidecar import differences, job_like
-from tfvision.apps.style.studio import quick
+from tfvision.apps.style.studio import painting, quick
 from tfvision.apps.style.studio.look import Look
 from tfvision.apps.style.studio.routes import STATIC
 from tfvision.apps.style.studio.server import application, preview_page, running
 from tfvision.apps.style.studio.session import MOST_PAINTINGS, MOST_VERSIONS, Session
-from tfvision.errors import UserError
+from tfvision.apps.style.stylization import Progress
+from tfvision.errors import DataError, UserError
 from tfvision.serving import page_answers
 
 TOKEN = "secret-token"
@@ -208,10 +209,27 @@ def test_what_fails_while_it_is_painted_is_told(client, session):
     assert status["growth"]["stage"] == "failed" and "nowhere.h5" in status["growth"]["error"] and not status["is_painting"]
 
 
+def test_what_fails_on_its_way_leaves_the_picture_so_far(client, session, photo, monkeypatch):
+    def fails(*arguments, on_iteration, **more):
+        on_iteration(Progress(1, 1, 3, 9, 4, 1.0, 2.0, 3.0, lambda: photo))
+        raise DataError("the style loss became nan")
+
+    monkeypatch.setattr(painting, "stylize", fails)
+    ask(client, "paint")
+    session.wait()
+    status = client.get("/api/status").json()
+    (version,) = status["versions"]
+    assert (status["growth"]["stage"], status["growth"]["error"]) == ("failed", "the style loss became nan")
+    assert status["growth"]["output"] == version["name"] and version["kind"] == "stopped" and version["iterations"] == 3
+    # Numbers begin anew with each studio: a browser must not show those of the one before.
+    for path in ("/version/1/all", "/version/1/shown", "/picture/photo/1"):
+        assert client.get(path).headers["cache-control"] == "no-store"
+
+
 def test_versions_are_kept_up_to_a_number(client, session):
     session._versions = dict.fromkeys(map(str, range(MOST_VERSIONS)))
     for path in ("keep", "paint"):
-        assert f"keeps {MOST_VERSIONS} versions: remove one first" in error(client, path, LOOK)
+        assert f"keeps {MOST_VERSIONS} versions, of 2 GB in all: remove one first" in error(client, path, LOOK)
 
 
 def test_without_photo_or_painting_there_is_nothing_to_make(empty_session, encoded, photo):

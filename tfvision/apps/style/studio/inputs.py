@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from tfvision.apps.style.pictures import encoded_picture, luminance, mask_of, shown_jpeg
-from tfvision.data.decoding import check_photo, decode_photo
+from tfvision.data.decoding import check_photo, decode_photo, opened_header
+from tfvision.data.image_formats import is_raw_name
 from tfvision.data.photo_files import printable
 from tfvision.data.picture_file import PictureFile, picture_file_of
 from tfvision.data.resizing import fitted_size, resized
@@ -40,11 +40,6 @@ class Picture:
     height: int
     width: int
     seen: np.ndarray
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Of the file, as hexadecimal digits."""
-        return hashlib.sha256(self.encoded).hexdigest()
 
     @functools.cached_property
     def is_plain(self) -> bool:
@@ -79,9 +74,13 @@ def read_picture(encoded: bytes, name: str, what: str = "photo") -> Picture:
       DataError: no picture, too small or too large.
     """
     name = _file_name(name, what)
+    if is_raw_name(name):
+        raise DataError(f"{name} is a camera's raw file, of which the studio would see the thumbnail: give a JPEG or TIFF of it, or use `tfvision stylize`")
+    with opened_header(encoded, name) as header:  # before anything is decoded
+        height, width = header.height, header.width
+    if height * width > MOST_PIXELS:
+        raise DataError(f"{name} has {height * width / 1e6:.0f} million pixels, the studio takes {MOST_PIXELS // 10**6}: scale it down")
     photo = check_photo(encoded, name)
-    if photo.height * photo.width > MOST_PIXELS:
-        raise DataError(f"{name} has {photo.height * photo.width / 1e6:.0f} million pixels, the studio takes {MOST_PIXELS // 10**6}: scale it down")
     if min(photo.height, photo.width) < SMALLEST_SIZE:
         raise DataError(f"{name} is {photo.width} x {photo.height} pixels: a {what} needs {SMALLEST_SIZE} on each side")
     longer = max(photo.height, photo.width)
@@ -98,10 +97,11 @@ def read_mask_png(encoded: bytes, photo: Picture) -> np.ndarray | None:
     Raises:
       DataError: no picture, of another shape than the photo, or larger than a page's.
     """
-    header = check_photo(encoded, "the mask")
-    if max(header.height, header.width) > _MASK_PX:
-        raise DataError(f"the mask is {header.width} x {header.height} pixels, the studio takes {_MASK_PX} on a side")
-    pixels = decode_photo(header, name="the mask")
+    with opened_header(encoded, "the mask") as header:
+        height, width = header.height, header.width
+    if max(height, width) > _MASK_PX:
+        raise DataError(f"the mask is {width} x {height} pixels, the studio takes {_MASK_PX} on a side")
+    pixels = decode_photo(check_photo(encoded, "the mask"), name="the mask")
     mask_of(pixels, "the mask", photo.height, photo.width)  # which refuses another shape
     mask = luminance(pixels).round().astype(np.uint8)
     return mask if mask.any() else None

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Order:
             self.look.colour,
             self.look.strength,
             is_fast,
-            self.module if is_fast else "",
+            _absolute(self.module) if is_fast else "",
         )
 
     def file_names(self) -> dict[str, list[str]]:
@@ -88,6 +88,11 @@ class Order:
     def title(self) -> str:
         """Its photo's and its paintings' names."""
         return "-".join(PurePosixPath(picture.name).stem for picture in (self.photo, *self.paintings))
+
+
+def _absolute(module):
+    """A module's folder by its whole path, as nobody knows where a record will lie; a handle as it is."""
+    return str(Path(module).resolve()) if module and Path(module).exists() else module
 
 
 def _free(name, taken):

@@ -1,5 +1,6 @@
 """The optimiser at work on one picture, in a thread of its own; it can be stopped at its next iteration."""
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -31,7 +32,7 @@ class PaintingJob:
 
     def __init__(self, order: Order, growth: Growth, keep: Keep):
         self._order, self._growth, self._keep = order, growth, keep
-        self._stop = threading.Event()
+        self._stop, self._began = threading.Event(), time.monotonic()
         self._last: Progress | None = None
         growth.begin(order.title, [order.photo.seen, *(painting.seen for painting in order.paintings)])
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -59,17 +60,27 @@ class PaintingJob:
         try:
             self._make()
         except UserError as error:
-            self._growth.fail(str(error))
+            self._give_up(str(error))
         except Exception as error:
             if is_out_of_memory(error):
-                return self._growth.fail("memory is exhausted: choose a smaller size")
-            self._growth.fail(f"this should not have happened: {type(error).__name__}: {error}")
+                return self._give_up("memory is exhausted: choose a smaller size")
+            self._give_up(f"this should not have happened: {type(error).__name__}: {error}")
             raise
+        finally:
+            self._last = None  # which holds the whole picture
+
+    def _give_up(self, why):
+        """Says why there will be no picture; the one so far is kept, where there is one."""
+        output = ""
+        if self._last:
+            with contextlib.suppress(Exception):  # what ended the painting may end this, too
+                output, _ = self._keep_so_far()
+        self._growth.fail(why, output)
 
     def _make(self):
         order, photo = self._order, self._order.photo.whole()
         preset = with_strength(order.changed_preset(), order.look.strength)
-        seen, began = order.photo.seen, time.monotonic()
+        seen = order.photo.seen
         clock, seen_masks, made = Clock(), order.masks_of(seen), None
 
         def watch(progress):
@@ -88,12 +99,16 @@ class PaintingJob:
             picture = order.painted(paint, photo, [painting.whole() for painting in order.paintings])
             self._growth.finish(self._keep(versions.PAINTED, order, picture, made.facts), picture)
         except _Stopped:
-            last = self._last
-            picture = resized(last.picture(), *fitted_size(*photo.pixels.shape[:2], preset.size))
-            picture = order.finished(picture, photo.pixels, order.masks_of(photo.pixels))
-            facts = {"iterations": last.iteration, "evaluations": last.evaluations, "content_loss": last.content_loss, "style_loss": last.style_loss}
-            facts["seconds"] = time.monotonic() - began
-            self._growth.finish(self._keep(versions.STOPPED, order, picture, facts), picture, STOPPED)
+            self._growth.finish(*self._keep_so_far(), STOPPED)
+
+    def _keep_so_far(self):
+        """Keeps the picture of the last iteration: (its file's name, uint8 [height, width, 3])."""
+        order, last, photo = self._order, self._last, self._order.photo.whole()
+        picture = resized(last.picture(), *fitted_size(*photo.pixels.shape[:2], order.look.size))
+        picture = order.finished(picture, photo.pixels, order.masks_of(photo.pixels))
+        facts = {"iterations": last.iteration, "evaluations": last.evaluations, "content_loss": last.content_loss, "style_loss": last.style_loss}
+        facts["seconds"] = time.monotonic() - self._began
+        return self._keep(versions.STOPPED, order, picture, facts), picture
 
 
 class _Stopped(Exception):

@@ -18,7 +18,7 @@ LOADING, READY, ABSENT = "loading", "ready", "absent"
 
 
 class Outdated(Exception):
-    """A newer look was asked for meanwhile."""
+    """A newer look was asked for meanwhile, or the network is not there yet."""
 
 
 class Quick:
@@ -31,7 +31,8 @@ class Quick:
     def __init__(self, module: str = ""):
         self.module, self.state, self.why = module, LOADING, ""
         self.network: FastNetwork | None = None
-        self._lock, self._asked, self._loaded = threading.Lock(), 0, threading.Event()
+        self._lock, self._loaded = threading.Lock(), threading.Event()
+        self._counting, self._asked = threading.Lock(), 0
 
     def load(self) -> None:
         """Loads the network, which takes seconds; where it cannot be had, `why` says why."""
@@ -52,9 +53,11 @@ class Quick:
 
     def glance(self, order: Order) -> np.ndarray:
         """A look at a picture: uint8 of at most QUICK_PX on its longer side. Raises Outdated, UserError."""
-        self._asked += 1
-        number = self._asked
-        self._loaded.wait()
+        if not self._loaded.is_set():  # the page asks again when it is; nobody waits meanwhile
+            raise Outdated
+        with self._counting:
+            self._asked += 1
+            number = self._asked
         with self._lock:
             if self.network is None:
                 return self._optimised(order, number)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # it takes a while
     from starlette.routing import Route
 
 STATIC = Path(__file__).with_name("static")
-_JPEG, _KEPT = "image/jpeg", "private, max-age=600"  # of pictures whose address changes with them
+_JPEG = "image/jpeg"
+_KEPT = "private, max-age=600"  # of samples alone: numbers of pictures begin anew with each studio, and none shall lie on a disk
 
 
 def watching_routes(growth: Growth) -> list[Route]:
@@ -60,7 +61,7 @@ class _Studio:
         self._session = session
 
     def picture(self, request):
-        return _image(self._session.picture(request.path_params["kind"], request.path_params["key"]), _KEPT)
+        return _image(self._session.picture(request.path_params["kind"], request.path_params["key"]))
 
     def sample(self, request):
         kind, name = request.path_params["kind"], request.path_params["name"]
@@ -72,7 +73,7 @@ class _Studio:
             return missing("there is no such version")
         read, media_type, suffix = _PARTS[part]
         name = version.file_name.removesuffix(".png") + suffix if suffix else ""
-        return in_bytes(read(version), media_type, _KEPT, _as_file(name) if name else None)
+        return in_bytes(read(version), media_type, headers=_as_file(name) if name else None)
 
     def receive_photo(self, request, body):
         self._session.set_photo(body, request.query_params.get("name", ""))

@@ -23,6 +23,7 @@ from tfvision.errors import DataError, RunError
 
 MOST_PAINTINGS = 6
 MOST_VERSIONS = 60
+MOST_BYTES = 2_000_000_000
 _STOP_SECONDS = 10
 
 
@@ -195,8 +196,10 @@ class Session:
         return self._job is not None and self._job.is_running
 
     def _check_room(self):
-        if len(self._versions) >= MOST_VERSIONS:
-            raise DataError(f"the studio keeps {MOST_VERSIONS} versions: remove one first")
+        with self._lock:
+            is_full = len(self._versions) >= MOST_VERSIONS or sum(version.size_bytes for version in self._versions.values()) >= MOST_BYTES
+        if is_full:
+            raise DataError(f"the studio keeps {MOST_VERSIONS} versions, of {MOST_BYTES // 10**9} GB in all: remove one first")
 
     def _the_photo(self):
         if self._photo is None:

@@ -50,6 +50,13 @@ class Version:
         """What its file is called."""
         return f"{self.order.title[:_LONGEST_NAME]}-{self.key}.png"
 
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory, about."""
+        order = self.order
+        files = sum(len(picture.encoded) + picture.seen.nbytes for picture in (order.photo, *order.paintings))
+        return len(self.png) + len(self.shown) + files + sum(rule.nbytes for rule in order.rules or ())
+
     @functools.cached_property
     def record(self) -> bytes:
         """The JSON that `stylize --like` reads, where the files that it names lie beside it."""

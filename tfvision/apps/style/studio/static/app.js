@@ -20,6 +20,7 @@ export class App {
     this.quickUrl = "";  // of the last quick result
     this.sends = 0;  // begun and ended
     this.isBusy = false;  // a picture is being sent, or kept
+    this.flush = async () => {};  // sends the strokes of a mask that were not sent yet
   }
 
   on(event, listener) { (this.listeners[event] ||= new Set()).add(listener); }
@@ -58,7 +59,7 @@ export class App {
   take(status) {
     const before = this.status;
     this.status = status;
-    const inputs = ({ photo, paintings }) => JSON.stringify([photo, paintings]);
+    const inputs = ({ photo, paintings, quick }) => JSON.stringify([photo, paintings, quick.state]);
     if (this.version(this.beside) === null) this.beside = "";
     if (this.version(this.shown) === null) this.shown = QUICK;
     if (this.masked && !status.paintings.some(one => one.key === this.masked)) this.masked = "";
@@ -69,11 +70,11 @@ export class App {
 
   // The optimiser has ended: its picture is shown where it was watched.
   ended() {
-    const { growth, versions } = this.status, last = versions.at(-1);
+    const { growth, versions } = this.status, made = versions.find(one => one.name === growth.output);
     if (growth.stage === "failed") this.say(growth.error, true);
     if (growth.stage === "done") this.say("The picture is ready.");
     if (growth.stage === "stopped") this.say(growth.output ? "Stopped; the picture so far is kept." : "Stopped.");
-    if (this.shown === GROWTH) this.show(growth.output && last ? last.key : QUICK);
+    if (this.shown === GROWTH) this.show(made?.key ?? QUICK);
   }
 
   change(look) {
@@ -114,7 +115,7 @@ export class App {
     }
   }
 
-  get isWatchedClosely() { return this.status.is_painting || this.status.is_watching; }
+  get isWatchedClosely() { return this.status.is_painting || this.status.is_watching || this.status.quick.state === "loading"; }
 
   lost(isLost, text = "") {
     if (isLost && !this.isLost) this.emit("lost");

@@ -78,7 +78,8 @@ export class Quick {
         setTimeout(() => URL.revokeObjectURL(before), 10000);
         app.emit("quick");
       }
-      this.error = "";
+      const isElsewhere = !blob && !this.isWanted && app.status.quick.state !== "loading";
+      this.error = isElsewhere ? "another page of this studio asked for a picture meanwhile: move a slider to ask again" : "";
     } catch (error) {
       this.error = error.message;
     }

@@ -25,6 +25,8 @@ export class MaskEditor {
     this.tools = h("div", { class: "caption mask-tools", hidden: true },
       h("div", { class: "what" }, this.title, h("span", { class: "soft" }, "Where you paint, this painting rules; elsewhere the others, or the photo.")),
       h("div", { class: "tools" }, this.size.element, this.erase, this.undoButton, button("Clear", () => this.clear()), button("Done", () => app.show(QUICK), { class: "primary" })));
+    this.sent = Promise.resolve();  // when all strokes were sent
+    app.flush = () => this.send();
     this.unsaved = "";  // the key of the painting whose mask was changed since it was sent
     const soon = later(0.3, () => this.send());
     this.save = () => { this.unsaved = this.key; soon(); };
@@ -57,8 +59,8 @@ export class MaskEditor {
   async load(url) {
     const image = new Image(), { key } = this;
     image.src = url;
-    await image.decode();
-    if (key !== this.key) return;
+    const isThere = await image.decode().then(() => true, () => false);
+    if (!isThere || key !== this.key) return;
     this.pen.drawImage(image, 0, 0, this.canvas.width, this.canvas.height);
     const pixels = this.pixels(), { data } = pixels;
     for (let at = 0; at < data.length; at += 4) { data[at + 3] = data[at]; data[at] = 0xe0; data[at + 1] = 0x45; data[at + 2] = 0x7b; }
@@ -86,7 +88,7 @@ export class MaskEditor {
       this.place = next;
       this.drawRing();
     });
-    canvas.addEventListener("pointerup", () => this.save());
+    canvas.addEventListener("lostpointercapture", () => this.save());  // at the end of a stroke, and where the system takes the pointer away
     canvas.addEventListener("pointerleave", () => { this.ring.hidden = document.activeElement !== canvas; });
     canvas.addEventListener("focus", () => this.drawRing());
     canvas.addEventListener("blur", () => { this.ring.hidden = true; });
@@ -97,7 +99,7 @@ export class MaskEditor {
     const step = (event.shiftKey ? 0.5 : 0.2) * this.brush * Math.max(this.canvas.width, this.canvas.height);
     const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
     const move = moves[event.key];
-    if (event.ctrlKey && event.key === "z") this.undo();
+    if ((event.ctrlKey || event.metaKey) && event.key === "z") this.undo();
     else if (move) {
       const clamp = (value, most) => Math.min(most, Math.max(0, value));
       const next = { x: clamp(this.place.x + move[0], this.canvas.width), y: clamp(this.place.y + move[1], this.canvas.height) };
@@ -161,17 +163,20 @@ export class MaskEditor {
   }
 
   // White where it was painted, on black, as `stylize --mask` has it.
-  async send() {
+  send() {
     const { unsaved: key, canvas } = this;
     this.unsaved = "";
-    if (!key) return;
+    if (!key) return this.sent;
     const mask = h("canvas", { width: String(canvas.width), height: String(canvas.height) }), pen = mask.getContext("2d");
     pen.drawImage(canvas, 0, 0);
     pen.globalCompositeOperation = "source-in";
     Object.assign(pen, { fillStyle: "#fff" }).fillRect(0, 0, mask.width, mask.height);
     pen.globalCompositeOperation = "destination-over";
     Object.assign(pen, { fillStyle: "#000" }).fillRect(0, 0, mask.width, mask.height);
-    const encoded = await new Promise(done => mask.toBlob(done, "image/png"));
-    await this.app.send(`mask?painting=${key}`, encoded);
+    this.sent = this.sent.then(async () => {
+      const encoded = await new Promise(done => mask.toBlob(done, "image/png"));
+      await this.app.send(`mask?painting=${key}`, encoded);
+    });
+    return this.sent;
   }
 }

@@ -19,7 +19,8 @@ export class PaintPart {
     this.note = h("p", { class: "soft" }, "The page may be closed meanwhile: the studio paints on and shows the picture when you come back.");
     this.running = h("div", { class: "running", hidden: true }, this.growth.element, this.note, this.stop);
     this.said = h("p", { class: "hidden", role: "status" });  // now and then, for who does not see the bar
-    this.footer = h("div", { class: "begin", role: "group", "aria-label": "the optimiser" }, this.begin, this.running, this.said);
+    this.failed = h("p", { class: "notice error", hidden: true });
+    this.footer = h("div", { class: "begin", role: "group", "aria-label": "the optimiser" }, this.failed, this.begin, this.running, this.said);
     this.element = h("section", { "aria-label": "paint" }, h("h2", {}, "Paint"),
       h("p", { class: "soft" }, "The optimiser paints the picture stroke by stroke: finer than the quick result, in minutes."),
       this.size, this.weight.element);
@@ -31,6 +32,7 @@ export class PaintPart {
   async paint() {
     const { app } = this;
     this.begin.disabled = true;
+    await app.flush();
     if (await app.send("paint", app.look)) {
       app.show(GROWTH);
       app.say("The optimiser begins.");
@@ -49,6 +51,8 @@ export class PaintPart {
     const { status } = this.app, hadFocus = this.running.contains(document.activeElement);
     this.running.hidden = !status.is_painting;
     this.begin.hidden = status.is_painting;
+    this.failed.hidden = status.is_painting || status.growth.stage !== "failed";
+    this.failed.textContent = this.failed.hidden ? "" : `The last painting ended early: ${status.growth.error}`;
     if (hadFocus && !status.is_painting) this.begin.focus();
     if (!status.is_painting) return;
     this.growth.draw(status.growth);

@@ -48,7 +48,7 @@ export class Stage {
     this.drawTools();
     if (this.isPhoto) return this.showPhoto();
     const url = this.urlOf(app.shown), beside = app.beside && this.urlOf(app.beside);
-    const key = `${url}|${beside}`;
+    const key = `${url}|${beside}|${url ? "" : this.quick.error}`;
     if (key === this.key) return;
     this.key = key;
     if (!url) return this.sheet.tell(this.quick.error || "The quick result comes in a moment.");
@@ -101,6 +101,7 @@ export class Stage {
       if (app.isBusy) return;
       app.isBusy = true;
       this.draw();
+      await app.flush();
       const isKept = await app.send("keep", app.look);
       app.isBusy = false;
       if (isKept) app.say("Kept as a version.");
