@@ -46,6 +46,7 @@ def style_losses(picture, photo, painting, preset):
 
     from tfvision.apps.style.scales import Scales
     from tfvision.apps.style.stylization import _UNSEEN, _open_objective
+    from tfvision.losses.style import style_loss
 
     objective, _ = _open_objective(dataclasses.replace(preset, **_UNSEEN))
     scales = Scales(photo, [painting], dataclasses.replace(preset, carried_above=0, scales=()), np.ones(1), None, None, ())
@@ -56,7 +57,7 @@ def style_losses(picture, photo, painting, preset):
         tile = picture[top : top + _TILE_PX, left : left + _TILE_PX].astype(np.float32)
         grams = objective.grams(tile, objective.targets(tile, ()))
         tiles.append((tile.shape[0] * tile.shape[1], {layer: gram[0][0].numpy() for layer, gram in grams.items()}))
-    loss = lambda gram, layer: float(np.square(gram - aim[layer]).sum() / (4 * len(gram) ** 2) / len(aim))
+    loss = lambda gram, layer: float(style_loss(gram[None], aim[layer][None])[0]) / len(aim)
     pixels = sum(count for count, _ in tiles)
     whole = sum(loss(sum(count * grams[layer] for count, grams in tiles) / pixels, layer) for layer in aim)
     return whole, float(np.mean([sum(loss(grams[layer], layer) for layer in aim) for _, grams in tiles]))

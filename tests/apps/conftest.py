@@ -91,6 +91,13 @@ def stylizer_export(stylizer_exportable, tmp_path_factory):
     return export_model(stylizer_exportable, tmp_path_factory.mktemp("savedmodels"), tflite=True, verify=False)
 
 
+@pytest.fixture
+def client(stranger):
+    """The client `stranger` of a page, with the page's token."""
+    assert stranger.get("/?token=secret-token").status_code == 303
+    return stranger
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """(Debian's Chromium, cut off from all but the loopback, the event loop by which Playwright drives it)."""

@@ -26,12 +26,6 @@ def stranger(session):
     return TestClient(application(session, TOKEN, 8080), base_url="http://127.0.0.1:8080", follow_redirects=False)
 
 
-@pytest.fixture
-def client(stranger):
-    assert stranger.get(f"/?token={TOKEN}").status_code == 303
-    return stranger
-
-
 @pytest.mark.parametrize("path", ["/", "/api/status", "/image/0", "/static/main.js", "/?token=wrong", "/api/status?token=" + TOKEN, "/nowhere"])
 def test_without_the_token_nothing_is_told(stranger, path):
     answer = stranger.get(path)

@@ -6,9 +6,9 @@ import numpy as np
 
 from tfvision.apps.style.fast import load_network, paint_fast
 from tfvision.apps.style.fast_networks import FastNetwork, Style
-from tfvision.apps.style.pictures import grey, read_mask, recoloured, with_colours_of
-from tfvision.apps.style.regions import within_masks
+from tfvision.apps.style.pictures import finished, grey, in_colours, read_mask
 from tfvision.apps.style.sidecar import StyleJob
+from tfvision.data.picture_file import PictureFile
 
 
 class FastPainter:
@@ -27,12 +27,8 @@ class FastPainter:
         self._network = load_network(job.module)
 
     def begin(self, photo: np.ndarray) -> None:
-        opening, paintings = self._seen(photo), list(self._given)
-        if self._job.colour == "luminance":
-            paintings = [grey(painting) for painting in paintings]
-        if self._job.colour:
-            paintings = [recoloured(painting, opening) for painting in paintings]
-        self._paintings, self._scene = paintings, _SceneNetwork(self._network, opening, paintings)
+        opening, self._paintings = in_colours(self._job.colour, _without_profile(photo), [_without_profile(painting) for painting in self._given])
+        self._scene = _SceneNetwork(self._network, opening, self._paintings)
         self._masks = [read_mask(path, *photo.shape[:2]) for path in self._job.masks] or None
 
     def paint(self, photo: np.ndarray) -> np.ndarray:
@@ -43,11 +39,14 @@ class FastPainter:
     def finish(self, photo: np.ndarray, picture: np.ndarray) -> np.ndarray:
         if not self._job.strength:
             return photo
-        picture = with_colours_of(photo, picture) if self._job.colour == "luminance" else picture
-        return within_masks(self._masks, picture, photo) if self._masks else picture  # strokes that moved along may have left the masks
+        return finished(self._job.colour, picture, photo, self._masks)  # strokes that moved along may have left the masks
 
     def _seen(self, photo):
         return grey(photo) if self._job.colour == "luminance" else photo
+
+
+def _without_profile(pixels):
+    return PictureFile(pixels, None, None, "PNG", 1)
 
 
 class _SceneNetwork(FastNetwork):

@@ -145,11 +145,10 @@ class Scales:
         """What an iteration costs, where that of a whole picture is its pixels."""
         if self.scales[scale].is_carried:
             windows = cut_windows(*self.shape(scale), self._preset.tile)
-            pixels = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows) / len(windows)
+            pixels = _pixels(windows) / len(windows)
             return (_LINE_SEARCH * self.scales[scale].steps + 2 * _RESPONSES_COST) * pixels + _EVALUATION_COST
         tiles = cut_picture(*self.shape(scale), self._preset.tile)
-        pixels = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in tiles)
-        return pixels * (1 if len(tiles) == 1 else 1 + _RESPONSES_COST) + _EVALUATION_COST
+        return _pixels(tiles) * (1 if len(tiles) == 1 else 1 + _RESPONSES_COST) + _EVALUATION_COST
 
     def work(self, scale: int, iteration: int) -> tuple[float, float]:
         """(done, in all), in the unit of evaluations' pixels, after an iteration of a scale; what an earlier scale was spared counts as done."""
@@ -163,3 +162,8 @@ class Scales:
         for array in (self._photo, *self._paintings, self._weights, self._masks, self._initial, *self._previous):
             digest.update(b"-" if array is None else str(np.shape(array)).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def _pixels(tiles):
+    """Of all of them, those counted twice that two have in common."""
+    return sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in tiles)

@@ -31,12 +31,6 @@ def stranger(session):
     return TestClient(application(session, TOKEN, 8080), base_url="http://127.0.0.1:8080", follow_redirects=False)
 
 
-@pytest.fixture
-def client(stranger):
-    assert stranger.get(f"/?token={TOKEN}").status_code == 303
-    return stranger
-
-
 def ask(client, path, body=None, **look):
     """The JSON of a POST that goes well."""
     content = body if isinstance(body, bytes) else json.dumps(body if body is not None else {**LOOK, **look})

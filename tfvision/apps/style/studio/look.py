@@ -1,6 +1,7 @@
 """What a user of the studio chooses: how far, how large the strokes, whose colours, which painting how much, and how large."""
 
 import dataclasses
+import typing
 
 from tfvision.apps.style.job import COLOURS
 from tfvision.apps.style.presets import Preset
@@ -9,14 +10,6 @@ from tfvision.kinds import Kind
 
 LARGEST_PX = 4096
 SMALLEST_PX = 64
-KINDS: dict[str, Kind] = {
-    "strength": float,
-    "stroke": float,
-    "colour": str,
-    "size": int,
-    "style_weight": float,
-    "blend": dict[str, float],
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,3 +47,6 @@ class Look:
         """How much each of these paintings counts; () where all count alike."""
         shares = tuple(float(self.blend.get(key, 1)) for key in keys)
         return () if len(set(shares)) == 1 or not sum(shares) else shares
+
+
+KINDS: dict[str, Kind] = typing.get_type_hints(Look)  # of what the page sends

@@ -3,14 +3,12 @@
 import { GROWTH, QUICK } from "./app.js";
 import { button, h, refill } from "./dom.js";
 
-const KINDS = { quick: "quick", painted: "painted", stopped: "stopped" };
-
 export function titleOf(app, shown) {
   if (shown === "photo") return "Photo";
   if (shown === QUICK) return "Quick result";
   if (shown === GROWTH) return "Being painted";
   const version = app.version(shown);
-  return version ? `Version ${version.key}, ${KINDS[version.kind]}` : "";
+  return version ? `Version ${version.key}, ${version.kind}` : "";
 }
 
 export class Strip {
@@ -38,7 +36,7 @@ export class Strip {
     const { app } = this, version = app.version(shown), isShown = app.shown === shown && !app.masked;
     const url = version ? `version/${shown}/thumbnail` : shown === QUICK ? app.quickUrl : "";
     const face = url ? h("img", { src: url, alt: "" }) : h("span", { class: "face" }, shown === QUICK ? "…" : `${share} %`);
-    const [before, name] = version ? ["Version ", `${version.key} ${KINDS[version.kind]}`] : ["", shown === QUICK ? "quick" : "painting"];
+    const [before, name] = version ? ["Version ", `${version.key} ${version.kind}`] : ["", shown === QUICK ? "quick" : "painting"];
     return h("button", { type: "button", class: "tile", "aria-pressed": String(isShown), onclick: () => app.show(shown) }, face, h("span", {}, h("span", { class: "hidden" }, before), name));
   }
 }
